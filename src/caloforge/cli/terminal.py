@@ -1,0 +1,113 @@
+"""What every verb prints with: text, tables, one JSON object, and a progress bar that is silent in a pipe."""
+
+from __future__ import annotations
+
+__all__ = ["JsonOption", "emit", "progress_bar", "say", "table"]
+
+import json as jsonlib
+import math
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from caloforge.progress import Progress
+
+
+def _quiet(value: bool) -> bool:
+    _state["json"] = value
+    return value
+
+
+_state = {"json": False}
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object and nothing else.", callback=_quiet)
+]
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # A pipe has no width of its own: tables would be cut at 80 columns.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def say(markup: str = "") -> None:
+    """Print a line with rich markup; silent under `--json`."""
+    if not _state["json"]:
+        _console().print(markup, soft_wrap=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table, numbers to the right; silent under `--json`."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    if _state["json"]:
+        return
+    rows = [[str(cell) for cell in row] for row in rows]
+    out = Table(title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
+    for i, column in enumerate(columns):
+        cells = [row[i] for row in rows]
+        out.add_column(column, justify="right" if i and all(_numeric(c) for c in cells) else "left")
+    for row in rows:
+        out.add_row(*row)
+    _console().print(out)
+
+
+def _numeric(cell: str) -> bool:
+    return not cell or cell[0] in "+-.0123456789–—" or cell in ("nan", "inf")
+
+
+def emit(result: Mapping[str, Any]) -> None:
+    """Print the result as one JSON object if `--json` was given."""
+    if _state["json"]:
+        sys.stdout.write(jsonlib.dumps(_plain(result), indent=2, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy scalars and arrays, paths and NaN into what JSON has."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, str | int | bool | None) else str(value)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Progress]:
+    """Show a bar with the time left on stderr if that is a terminal; yields what reports to it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+    from rich.progress import TimeRemainingColumn
+
+    bar = Bar(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[note]}"),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+    task = bar.add_task(label, total=None, note="")
+
+    def report(done: int, total: int, note: str) -> None:
+        bar.update(task, completed=done, total=total, note=note)
+
+    with bar:
+        yield report

@@ -1,0 +1,143 @@
+"""Every error a user can meet: what was got, what was expected, where, and the cure."""
+
+from __future__ import annotations
+
+__all__ = [
+    "AnswerIsNo",
+    "BundleError",
+    "CaloforgeError",
+    "DetectorError",
+    "Geant4Error",
+    "MissingExtraError",
+    "QuantityError",
+    "RangeError",
+    "RecipeError",
+    "RunError",
+    "ShowersError",
+    "TrainingError",
+    "ValidationError",
+    "nearest",
+]
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class CaloforgeError(Exception):
+    """Bad input or a machine that lacks something; printed as one block, without a traceback.
+
+    Args:
+        problem: One sentence that says what is wrong.
+        where: File, key or line.
+        got: What was found there.
+        expected: What would have been right.
+        near: The closest valid name, if a name was mistyped.
+        cure: What to do now.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        where: object = None,
+        got: object = None,
+        expected: object = None,
+        near: str | None = None,
+        cure: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.details = {
+            "where": where,
+            "got": got,
+            "expected": expected,
+            "did you mean": near,
+            "cure": cure,
+        }
+        super().__init__(problem)
+
+    def __str__(self) -> str:
+        rows = [f"  {key + ':':<14}{value}" for key, value in self.details.items() if value is not None]
+        return "\n".join([self.problem, *rows])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Worker processes send errors to their parent; keyword arguments would be lost by default.
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(
+    kind: type[CaloforgeError], args: tuple[object, ...], state: dict[str, object]
+) -> CaloforgeError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    error.args = args
+    return error
+
+
+class QuantityError(CaloforgeError):
+    """A number with a missing or wrong unit, or an interval that is none."""
+
+
+class DetectorError(CaloforgeError):
+    """A detector file that does not describe a detector, or a detector that cannot do what was asked."""
+
+
+class ShowersError(CaloforgeError):
+    """A shower file that is damaged, of another format or detector, or holds impossible energies."""
+
+
+class MissingExtraError(CaloforgeError):
+    """An optional package is needed and absent.
+
+    Args:
+        package: Name of the package that could not be imported.
+        extra: caloforge's extra that installs it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"this needs the optional package {package!r}, which is not installed",
+            cure=f"pip install 'caloforge[{extra}]'",
+        )
+
+
+class Geant4Error(CaloforgeError):
+    """Geant4 cannot run here, or failed."""
+
+
+class RecipeError(CaloforgeError):
+    """A recipe with unknown keys or impossible values."""
+
+
+class TrainingError(CaloforgeError):
+    """A training that diverged or cannot go on; what was trained is kept."""
+
+
+class RunError(CaloforgeError):
+    """A folder that is not a run, or a damaged one."""
+
+
+class BundleError(CaloforgeError):
+    """A folder that is not a bundle, or a damaged one."""
+
+
+class RangeError(CaloforgeError):
+    """Showers were asked for outside the energies, particles, angles or positions of the training."""
+
+
+class ValidationError(CaloforgeError):
+    """Two samples that cannot be compared."""
+
+
+class AnswerIsNo(CaloforgeError):  # noqa: N818 - an answer, not an error
+    """The command ran and its answer is no: a requirement was not met."""
+
+    exit_code = 1
+
+
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """Return the valid name that `name` was probably meant to be, or None."""
+    lowered = {choice.lower(): choice for choice in choices}
+    found = get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+    return lowered[found[0]] if found else None

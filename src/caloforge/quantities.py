@@ -1,0 +1,166 @@
+"""Quantities as users write them (`25GeV`, `1:100GeV`, `2 mm`), turned into MeV, mm, rad, ns and g/cm3."""
+
+from __future__ import annotations
+
+__all__ = ["Interval", "Spectrum", "angle", "density", "energy", "length"]
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import hepunits
+
+from caloforge.errors import QuantityError, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# hepunits' own base is MeV, mm, rad, ns: the units of this package.
+_UNITS = {
+    "energy": {name: getattr(hepunits, name) for name in ("eV", "keV", "MeV", "GeV", "TeV")},
+    "length": {"um": hepunits.um, "mm": hepunits.mm, "cm": hepunits.cm, "m": hepunits.m},
+    "angle": {"rad": hepunits.rad, "mrad": hepunits.mrad, "deg": hepunits.deg},
+    # Densities stay in g/cm3, as every table of materials and Geant4's users have them.
+    "density": {"g/cm3": 1.0, "kg/m3": 1e-3},
+}
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_QUANTITY = re.compile(rf"\s*({_NUMBER})\s*([A-Za-z/][\w/]*)?\s*")
+
+
+def energy(text: str, where: str | None = None) -> float:
+    """Return an energy in MeV, e.g. `energy("25GeV") == 25000.0`."""
+    return _quantity(text, "energy", where)
+
+
+def length(text: str, where: str | None = None) -> float:
+    """Return a length in mm."""
+    return _quantity(text, "length", where)
+
+
+def angle(text: str, where: str | None = None) -> float:
+    """Return an angle in rad."""
+    return _quantity(text, "angle", where)
+
+
+def density(text: str, where: str | None = None) -> float:
+    """Return a density in g/cm3."""
+    return _quantity(text, "density", where)
+
+
+def _quantity(text: object, kind: str, where: str | None) -> float:
+    units = _UNITS[kind]
+    example = f"an {kind}" if kind[0] in "ae" else f"a {kind}"
+    expected = f"{example} with its unit ({', '.join(units)})"
+    match = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        number_only = isinstance(text, int | float) and not isinstance(text, bool)
+        problem = f"{text} has no unit" if number_only else f"{text!r} is not {example}"
+        cure = f"write {text} {next(iter(units))}, for example" if number_only else None
+        raise QuantityError(problem, where=where, got=repr(text), expected=expected, cure=cure)
+    number, unit = match.groups()
+    if unit is None:
+        raise QuantityError(f"{text!r} has no unit", where=where, got=repr(text), expected=expected)
+    if unit not in units:
+        raise QuantityError(
+            f"{unit!r} is not a unit of {kind}",
+            where=where,
+            got=repr(text),
+            expected=expected,
+            near=nearest(unit, units),
+        )
+    return float(number) * units[unit]
+
+
+def _with_unit_of_last(text: str, separator: str) -> list[str]:
+    """Split `1:100GeV` into `1GeV`, `100GeV`: one unit at the end serves all numbers before it."""
+    parts = [part.strip() for part in text.split(separator)]
+    unit = re.sub(rf"^\s*{_NUMBER}\s*", "", parts[-1])
+    return [part + unit if re.fullmatch(_NUMBER, part) else part for part in parts]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A fixed value or a uniform range of one quantity, `low == high` when fixed (mm or rad).
+
+    Example:
+        >>> Interval.parse("-2:2mm", "length")
+        Interval(low=-2.0, high=2.0)
+    """
+
+    low: float
+    high: float
+
+    @classmethod
+    def parse(cls, text: str, kind: str, where: str | None = None) -> Interval:
+        """Read `30deg` or `0:30deg`; `kind` is "length", "angle" or "energy"."""
+        ends = [_quantity(part, kind, where) for part in _with_unit_of_last(text, ":")]
+        if len(ends) > 2 or ends[0] > ends[-1]:
+            raise QuantityError(
+                f"{text!r} is not a range", where=where, got=text, expected="LOW:HIGH with LOW <= HIGH"
+            )
+        return cls(ends[0], ends[-1])
+
+    def sample(self, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+        """Draw `n` values uniformly, shape `(n,)`."""
+        return rng.uniform(self.low, self.high, n)
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The distribution of incident energies.
+
+    Written `25GeV` (fixed), `1:100GeV` (uniform), `log:1:1000GeV` (log-uniform) or `10,20,50GeV`
+    (each equally often).
+
+    Example:
+        >>> Spectrum.parse("1:100GeV").maximum
+        100000.0
+    """
+
+    kind: str
+    values: tuple[float, ...]
+    text: str
+
+    @classmethod
+    def parse(cls, text: str, where: str | None = "--energy") -> Spectrum:
+        """Read a spectrum; energies must be positive and ranges must rise."""
+        kind, values = cls._parts(text, where)
+        rising = all(low < high for low, high in zip(values, values[1:], strict=False))
+        if min(values) <= 0 or (kind != "listed" and not rising) or (kind != "listed" and len(values) > 2):
+            raise QuantityError(
+                f"{text!r} is not a spectrum of incident energies",
+                where=where,
+                got=text,
+                expected="25GeV, 1:100GeV (uniform), log:1:1000GeV (log-uniform) or 10,20,50GeV; all positive",
+            )
+        return cls(kind, tuple(values), text)
+
+    @staticmethod
+    def _parts(text: str, where: str | None) -> tuple[str, list[float]]:
+        body = text.removeprefix("log:")
+        separator = "," if "," in body else ":"
+        values = [_quantity(part, "energy", where) for part in _with_unit_of_last(body, separator)]
+        if separator == "," or len(values) == 1:
+            return "listed", values
+        return ("log-uniform" if body != text else "uniform"), values
+
+    @property
+    def minimum(self) -> float:
+        """Lowest energy in MeV."""
+        return min(self.values)
+
+    @property
+    def maximum(self) -> float:
+        """Highest energy in MeV."""
+        return max(self.values)
+
+    def sample(self, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+        """Draw `n` incident energies in MeV, shape `(n,)`."""
+        import numpy as np
+
+        if self.kind == "listed":
+            return rng.choice(np.asarray(self.values), n)
+        if self.kind == "uniform":
+            return rng.uniform(self.minimum, self.maximum, n)
+        return np.exp(rng.uniform(np.log(self.minimum), np.log(self.maximum), n))
