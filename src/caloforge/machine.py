@@ -76,12 +76,19 @@ def _memory() -> Finding:
     import psutil
 
     free = psutil.virtual_memory().available / 2**30
-    return Finding("free memory", free > 2, f"{free:.1f} GiB", None if free > 2 else "close other programs; 2 GiB are needed")
+    return Finding(
+        "free memory",
+        free > 2,
+        f"{free:.1f} GiB",
+        None if free > 2 else "close other programs; 2 GiB are needed",
+    )
 
 
 def _package(name: str, cure: str, needed_for: str) -> Finding:
     found = versions(name).get(name)
-    return Finding(f"{name} (for {needed_for})", found is not None, found or "not installed", None if found else cure)
+    return Finding(
+        f"{name} (for {needed_for})", found is not None, found or "not installed", None if found else cure
+    )
 
 
 def _gpu() -> Finding:

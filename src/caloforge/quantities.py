@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Interval", "Spectrum", "angle", "density", "energy", "length"]
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 # hepunits' own base is MeV, mm, rad, ns: the units of this package.
 _UNITS = {
     "energy": {name: getattr(hepunits, name) for name in ("eV", "keV", "MeV", "GeV", "TeV")},
-    "length": {"um": hepunits.um, "mm": hepunits.mm, "cm": hepunits.cm, "m": hepunits.m},
+    "length": {"um": hepunits.micrometer, "mm": hepunits.mm, "cm": hepunits.cm, "m": hepunits.m},
     "angle": {"rad": hepunits.rad, "mrad": hepunits.mrad, "deg": hepunits.deg},
     # Densities stay in g/cm3, as every table of materials and Geant4's users have them.
     "density": {"g/cm3": 1.0, "kg/m3": 1e-3},
@@ -69,7 +70,10 @@ def _quantity(text: object, kind: str, where: str | None) -> float:
             expected=expected,
             near=nearest(unit, units),
         )
-    return float(number) * units[unit]
+    value = float(number) * units[unit]
+    if not math.isfinite(value):
+        raise QuantityError(f"{text!r} is too large a number", where=where, got=text, expected=expected)
+    return value
 
 
 def _with_unit_of_last(text: str, separator: str) -> list[str]:
@@ -126,8 +130,8 @@ class Spectrum:
     def parse(cls, text: str, where: str | None = "--energy") -> Spectrum:
         """Read a spectrum; energies must be positive and ranges must rise."""
         kind, values = cls._parts(text, where)
-        rising = all(low < high for low, high in zip(values, values[1:], strict=False))
-        if min(values) <= 0 or (kind != "listed" and not rising) or (kind != "listed" and len(values) > 2):
+        is_range = len(values) == 2 and values[0] < values[1]
+        if min(values) <= 0 or not (kind == "listed" or is_range):
             raise QuantityError(
                 f"{text!r} is not a spectrum of incident energies",
                 where=where,
@@ -139,11 +143,11 @@ class Spectrum:
     @staticmethod
     def _parts(text: str, where: str | None) -> tuple[str, list[float]]:
         body = text.removeprefix("log:")
-        separator = "," if "," in body else ":"
+        separator = "," if "," in body and body == text else ":"
         values = [_quantity(part, "energy", where) for part in _with_unit_of_last(body, separator)]
-        if separator == "," or len(values) == 1:
-            return "listed", values
-        return ("log-uniform" if body != text else "uniform"), values
+        if body != text:
+            return "log-uniform", values
+        return ("listed" if separator == "," or len(values) == 1 else "uniform"), values
 
     @property
     def minimum(self) -> float:

@@ -22,5 +22,9 @@ def doctor(json: JsonOption = False) -> None:
         [(f.what, marks[f.ready], f.found, f.cure or "") for f in findings],
     )
     missing = [f for f in findings if not f.ready]
-    say("Everything is here." if not missing else f"{len(missing)} of {len(findings)} not ready; see the cure.")
+    say(
+        "Everything is here."
+        if not missing
+        else f"{len(missing)} of {len(findings)} not ready; see the cure."
+    )
     emit({"findings": [f.__dict__ for f in findings], "ready": not missing})

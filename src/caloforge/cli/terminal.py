@@ -88,9 +88,14 @@ def _plain(value: Any) -> Any:
 def progress_bar(label: str) -> Iterator[Progress]:
     """Show a bar with the time left on stderr if that is a terminal; yields what reports to it."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.progress import Progress as Bar
-    from rich.progress import TimeRemainingColumn
 
     bar = Bar(
         TextColumn("[bold]{task.description}"),
