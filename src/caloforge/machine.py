@@ -1,4 +1,4 @@
-"""What this machine is and has: processor, memory, packages, Geant4, GPU; with the cure for what is missing."""
+"""What this machine is and has: processor, memory, packages, Geant4, GPU; and how to cure what is missing."""
 
 from __future__ import annotations
 
@@ -76,12 +76,8 @@ def _memory() -> Finding:
     import psutil
 
     free = psutil.virtual_memory().available / 2**30
-    return Finding(
-        "free memory",
-        free > 2,
-        f"{free:.1f} GiB",
-        None if free > 2 else "close other programs; 2 GiB are needed",
-    )
+    cure = None if free > 2 else "close other programs; 2 GiB are needed"
+    return Finding("free memory", cure is None, f"{free:.1f} GiB", cure)
 
 
 def _package(name: str, cure: str, needed_for: str) -> Finding:

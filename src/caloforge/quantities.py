@@ -70,7 +70,7 @@ def _quantity(text: object, kind: str, where: str | None) -> float:
             expected=expected,
             near=nearest(unit, units),
         )
-    value = float(number) * units[unit]
+    value: float = float(number) * units[unit]
     if not math.isfinite(value):
         raise QuantityError(f"{text!r} is too large a number", where=where, got=text, expected=expected)
     return value
@@ -136,7 +136,7 @@ class Spectrum:
                 f"{text!r} is not a spectrum of incident energies",
                 where=where,
                 got=text,
-                expected="25GeV, 1:100GeV (uniform), log:1:1000GeV (log-uniform) or 10,20,50GeV; all positive",
+                expected="25GeV, 1:100GeV (uniform), log:1:1000GeV (log-uniform) or 10,20,50GeV; all > 0",
             )
         return cls(kind, tuple(values), text)
 

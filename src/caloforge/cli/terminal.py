@@ -51,12 +51,12 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
     if _state["json"]:
         return
-    rows = [[str(cell) for cell in row] for row in rows]
+    texts = [[str(cell) for cell in row] for row in rows]
     out = Table(title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
     for i, column in enumerate(columns):
-        cells = [row[i] for row in rows]
+        cells = [row[i] for row in texts]
         out.add_column(column, justify="right" if i and all(_numeric(c) for c in cells) else "left")
-    for row in rows:
+    for row in texts:
         out.add_row(*row)
     _console().print(out)
 
