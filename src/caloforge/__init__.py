@@ -1,5 +1,71 @@
-"""caloforge builds, proves and ships a fast simulation for any calorimeter."""
+"""caloforge builds, proves and ships a fast simulation for any calorimeter.
+
+Every verb of the command line is one call here, imported when it is first used:
+
+    import caloforge as cf
+
+    cf.simulate("calogan", particle="e+", energy="1:100GeV", count=200, out="showers.h5")
+    run = cf.train("calogan", data="showers.h5", out="run")
+    bundle = cf.export("run", "bundle")
+"""
 
 from __future__ import annotations
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Bundle",
+    "Detector",
+    "Engine",
+    "Run",
+    "Showers",
+    "__version__",
+    "bench",
+    "convert",
+    "export",
+    "generate",
+    "inspect",
+    "load_detector",
+    "simulate",
+    "train",
+    "validate",
+]
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from caloforge.deploy import Bundle, Engine, bench, export, generate
+    from caloforge.detector import Detector, load_detector
+    from caloforge.showers import Showers, convert, inspect
+    from caloforge.training import Run, train
+    from caloforge.truth import simulate
+    from caloforge.validation import validate
+
+_ROOM_OF = {
+    "Bundle": "deploy",
+    "Detector": "detector",
+    "Engine": "deploy",
+    "Run": "training",
+    "Showers": "showers",
+    "bench": "deploy",
+    "convert": "showers",
+    "export": "deploy",
+    "generate": "deploy",
+    "inspect": "showers",
+    "load_detector": "detector",
+    "simulate": "truth",
+    "train": "training",
+    "validate": "validation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Importing everything here would load torch for `caloforge --help`.
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'caloforge' has no attribute {name!r}")
+    return getattr(import_module(f"caloforge.{_ROOM_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

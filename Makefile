@@ -1,0 +1,31 @@
+# Everything a fresh machine needs: `make demo` and `make test` set themselves up (uv if it is there, else pip).
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test lint slow clean
+
+demo: $(READY)
+	$(BIN)/caloforge demo --out demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 -q
+
+slow: $(READY)
+	$(BIN)/python -m pytest -n 2 -q --slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(READY): pyproject.toml
+	@if command -v uv >/dev/null; then \
+		uv venv -q --allow-existing --python $(PYTHON) .venv && uv pip install -q --python $(BIN)/python -e '.[dev]'; \
+	else \
+		$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q -e '.[dev]'; \
+	fi
+	@touch $@
+
+clean:
+	rm -rf .venv demo
