@@ -1,4 +1,4 @@
-"""The shape of the house: imports run down the list of rooms, the command starts fast, the engine needs no torch."""
+"""The shape of the house: imports run down the rooms, the command starts light, the engine needs no torch."""
 
 from __future__ import annotations
 
