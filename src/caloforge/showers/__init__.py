@@ -1,0 +1,11 @@
+"""What was deposited: showers in memory, their store, the streaming reader, and other people's formats."""
+
+from __future__ import annotations
+
+__all__ = ["Incident", "ShowerFile", "ShowerSource", "ShowerWriter", "Showers"]
+
+from caloforge.showers.container import Showers
+from caloforge.showers.incident import Incident
+from caloforge.showers.source import ShowerSource
+from caloforge.showers.store import ShowerFile
+from caloforge.showers.writer import ShowerWriter

@@ -1,0 +1,82 @@
+"""Energies that no calorimeter can measure: counted, and refused or dropped."""
+
+from __future__ import annotations
+
+__all__ = ["BadEnergies"]
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.errors import ShowersError
+from caloforge.showers.incident import Incident
+
+
+@dataclass
+class BadEnergies:
+    """How many impossible values were seen, and in how many showers."""
+
+    nan: int = 0
+    infinite: int = 0
+    negative: int = 0
+    incident: int = 0
+    showers: int = 0
+
+    def good(
+        self, incident: Incident, cells: NDArray[np.float32], overflow: NDArray[np.float32] | None
+    ) -> NDArray[np.bool_]:
+        """Count the bad values of these showers; returns which showers are without any, shape `(n,)`."""
+        parts = [cells] if overflow is None else [cells, overflow]
+        good = _incident_good(incident)
+        self.incident += int((~good).sum())
+        for part in parts:
+            # The least and the greatest value show NaN, too: one cheap look suffices for good showers.
+            if part.size and not (part.min() >= 0 and part.max() < np.inf):
+                good &= self._count(part)
+        self.showers += int((~good).sum())
+        return good
+
+    def _count(self, energy: NDArray[np.float32]) -> NDArray[np.bool_]:
+        nan, infinite, negative = np.isnan(energy), np.isinf(energy), energy < 0
+        self.nan += int(nan.sum())
+        self.infinite += int(infinite.sum())
+        self.negative += int((negative & ~infinite).sum())
+        good: NDArray[np.bool_] = ~(nan | infinite | negative).any(axis=1)
+        return good
+
+    def __bool__(self) -> bool:
+        return self.showers > 0
+
+    def __str__(self) -> str:
+        counts = {
+            "NaN": self.nan,
+            "infinite": self.infinite,
+            "negative": self.negative,
+            "impossible incident energy, angle or position": self.incident,
+        }
+        found = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        return f"{found or 'none'} in {self.showers} showers"
+
+    def refuse(self, where: object) -> None:
+        """Raise if anything bad was counted.
+
+        Raises:
+            ShowersError: There was.
+        """
+        if self:
+            raise ShowersError(
+                "the showers hold impossible energies",
+                where=where,
+                got=str(self),
+                expected="finite energies of 0 or more in every cell",
+                cure="`caloforge convert IN OUT --drop-bad` writes a file without these showers",
+            )
+
+
+def _incident_good(incident: Incident) -> NDArray[np.bool_]:
+    finite = np.ones(len(incident), np.bool_)
+    for column in incident.values():
+        finite &= np.isfinite(column)
+    good: NDArray[np.bool_] = finite & (incident.energy > 0)
+    return good

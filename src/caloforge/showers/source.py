@@ -1,0 +1,90 @@
+"""Anything that holds showers and can be read piece by piece: our own files and everybody else's."""
+
+from __future__ import annotations
+
+__all__ = ["ShowerSource", "chunk_rows"]
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from caloforge.showers.checks import BadEnergies
+from caloforge.showers.container import Showers
+from caloforge.showers.incident import Incident
+from caloforge.showers.sparse import Sparse
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from caloforge.detector import Detector
+
+
+class ShowerSource(ABC):
+    """Showers on disk; a context manager.
+
+    Attributes:
+        path: The file.
+        format: Name of its format.
+        detector: What was hit.
+        provenance: How the showers were made, as far as the file says.
+        notes: What the format leaves out or what was assumed, for people to read.
+    """
+
+    path: Path
+    format: str
+    detector: Detector
+    provenance: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def raw(self, start: int, stop: int) -> Showers:
+        """Showers as they are, impossible energies included; `start` and `stop` must lie inside."""
+
+    @abstractmethod
+    def incident(self) -> Incident:
+        """The incident columns of all showers."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the file back."""
+
+    def read(self, start: int, stop: int) -> Showers:
+        """Showers from `start` to `stop`, cut to what is there, as slices are.
+
+        Raises:
+            ShowersError: A damaged file, or NaN, infinite or negative energies.
+        """
+        start, stop, _ = slice(start, stop).indices(len(self))
+        showers = self.raw(start, max(start, stop))
+        bad = BadEnergies()
+        bad.good(showers.incident, showers.cells, showers.overflow)
+        bad.refuse(f"{self.path}, showers {start} to {stop - 1}")
+        return showers
+
+    def sparse(self, start: int, stop: int) -> Sparse:
+        """The same as `read`, without the empty cells."""
+        showers = self.read(start, stop)
+        return Sparse.of(showers.incident, showers.cells, showers.overflow)
+
+    def chunks(self, size: int | None = None) -> Iterator[Showers]:
+        """All showers in order, `size` at a time; by default what fits a few tens of MB."""
+        size = size or chunk_rows(self.detector.n_cells)
+        return (self.read(start, start + size) for start in range(0, len(self), size))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def chunk_rows(n_cells: int) -> int:
+    """How many showers make about 16 MB of cells."""
+    return max(1, min(4096, (1 << 22) // n_cells))

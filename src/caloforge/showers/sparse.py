@@ -1,0 +1,114 @@
+"""Showers as compressed sparse rows: only the cells that hold energy."""
+
+from __future__ import annotations
+
+__all__ = ["Sparse"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.errors import ShowersError
+from caloforge.showers.incident import Incident
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse:
+    """Some showers, without their empty cells.
+
+    Attributes:
+        incident: The particles, `n` rows.
+        offset: Where each shower starts in `index` and `energy`, shape `(n + 1,)`, int64, from 0.
+        index: Cell numbers, increasing within a shower, shape `(hits,)`, uint16 or uint32.
+        energy: Cell energies in MeV, shape `(hits,)`, float32.
+        overflow: Energy outside each layer's grid in MeV, shape `(n, n_layers)`, or None.
+        n_cells: Cells of the detector.
+    """
+
+    incident: Incident
+    offset: NDArray[np.int64]
+    index: NDArray[np.unsignedinteger]
+    energy: NDArray[np.float32]
+    overflow: NDArray[np.float32] | None
+    n_cells: int
+
+    @classmethod
+    def of(
+        cls, incident: Incident, cells: NDArray[np.float32], overflow: NDArray[np.float32] | None
+    ) -> Sparse:
+        """Drop the empty cells of `cells`, shape `(n, n_cells)`."""
+        n, n_cells = cells.shape
+        flat = np.flatnonzero(cells)
+        offset = np.searchsorted(flat, np.arange(n + 1, dtype=np.int64) * n_cells)
+        index = (flat - np.repeat(np.arange(n) * n_cells, np.diff(offset))).astype(index_type(n_cells))
+        return cls(incident, offset, index, cells.ravel()[flat], overflow, n_cells)
+
+    @classmethod
+    def concat(cls, parts: Sequence[Sparse]) -> Sparse:
+        """Join showers of one detector one after the other."""
+        starts = np.cumsum([0, *(len(part.index) for part in parts)])
+        offsets = [part.offset[:-1] + start for part, start in zip(parts, starts[:-1], strict=True)]
+        outside = [part.overflow for part in parts if part.overflow is not None]
+        return cls(
+            Incident.concat([part.incident for part in parts]),
+            np.concatenate([*offsets, starts[-1:]]),
+            np.concatenate([part.index for part in parts]),
+            np.concatenate([part.energy for part in parts]),
+            np.concatenate(outside) if len(outside) == len(parts) else None,
+            parts[0].n_cells,
+        )
+
+    def __len__(self) -> int:
+        return len(self.incident)
+
+    def take(self, rows: NDArray[np.integer]) -> Sparse:
+        """The showers at `rows`, in that order."""
+        start, counts = self.offset[rows], np.diff(self.offset)[rows]
+        offset = np.concatenate([[0], np.cumsum(counts)])
+        hits = np.arange(offset[-1]) + np.repeat(start - offset[:-1], counts)
+        outside = None if self.overflow is None else self.overflow[rows]
+        return Sparse(self.incident[rows], offset, self.index[hits], self.energy[hits], outside, self.n_cells)
+
+    def dense(self) -> NDArray[np.float32]:
+        """All cells, empty ones too, shape `(n, n_cells)`, MeV."""
+        cells = np.zeros((len(self), self.n_cells), np.float32)
+        first = np.repeat(np.arange(len(self)) * self.n_cells, np.diff(self.offset))
+        cells.ravel()[first + self.index] = self.energy
+        return cells
+
+    def check(self, where: object) -> Sparse:
+        """Return self if these rows are a possible set of showers.
+
+        Raises:
+            ShowersError: Offsets that go back, cell numbers beyond the detector or out of order.
+        """
+        counts = np.diff(self.offset)
+        if len(self.offset) != len(self) + 1 or self.offset[0] or (counts < 0).any():
+            raise _damaged("the row offsets are not increasing", where)
+        if self.offset[-1] != len(self.index) or len(self.index) != len(self.energy):
+            raise _damaged("the row offsets point outside the stored cells", where)
+        if len(self.index) and int(self.index.max()) >= self.n_cells:
+            raise ShowersError(
+                "damaged shower file: a cell number is outside the detector",
+                where=where,
+                got=int(self.index.max()),
+                expected=f"0 to {self.n_cells - 1}",
+                cure="make or copy the file again",
+            )
+        rises = np.diff(self.index.astype(np.int64)) > 0
+        inner = self.offset[1:-1]
+        rises[inner[(inner > 0) & (inner < len(self.index))] - 1] = True  # from one shower to the next
+        if not rises.all():
+            raise _damaged("the cell numbers of a shower are not increasing", where)
+        return self
+
+
+def index_type(n_cells: int) -> type[np.unsignedinteger]:
+    """The smallest type that numbers all cells."""
+    return np.uint16 if n_cells <= 1 << 16 else np.uint32
+
+
+def _damaged(what: str, where: object) -> ShowersError:
+    return ShowersError(f"damaged shower file: {what}", where=where, cure="make or copy the file again")

@@ -1,0 +1,191 @@
+"""Writing showers while they are produced, so that nothing is lost."""
+
+from __future__ import annotations
+
+__all__ = ["ShowerWriter"]
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from caloforge.errors import ShowersError
+from caloforge.showers.checks import BadEnergies
+from caloforge.showers.container import Showers, same_detector
+from caloforge.showers.journal import Journal
+from caloforge.showers.sparse import Sparse
+from caloforge.showers.store import ShowerFile, write_store
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from caloforge.detector import Detector
+
+_HITS_PER_WRITE = 1 << 18
+
+
+class ShowerWriter:
+    """Collects showers in `PATH.part` and turns them into the shower file `PATH` when closed.
+
+    What `append` was given is safe and readable (`ShowerFile(PATH.part)`) when it returns, even if the
+    process is killed a moment later. `close` writes the HDF5 file under another name and renames it, so
+    that `PATH` is either absent or complete. As a context manager, an exception leaves `PATH.part` for a
+    later `resume`.
+
+    Args:
+        path: The file to make. An existing one is never overwritten.
+        detector: What is hit.
+        provenance: How the showers are made; on resuming, these values replace earlier ones.
+        resume: Go on with what an interrupted writer left behind, if anything.
+
+    Attributes:
+        done: Showers written so far, by this and by interrupted writers.
+        provenance: May be changed until `close`.
+        earlier: Provenance that the interrupted writer was started with, or None.
+
+    Raises:
+        ShowersError: The file or an unfinished production is there already, another process is writing it,
+            or it holds showers of another detector.
+
+    Example:
+        >>> with ShowerWriter("showers.h5", detector, {"seed": 1}) as writer:
+        ...     writer.append(showers)
+    """
+
+    def __init__(
+        self, path: str | Path, detector: Detector, provenance: dict[str, Any], resume: bool = False
+    ) -> None:
+        self.path = Path(path)
+        self.detector = detector
+        self.earlier: dict[str, Any] | None = None
+        self.done = 0
+        self._part = self.path.with_name(self.path.name + ".part")
+        self._journal: Journal | None = None
+        self._overflow: bool | None = None
+        if not resume:
+            self._refuse_existing()
+        elif self.path.exists():
+            self._find_complete()
+        elif self._part.exists():
+            self._find_part()
+        self.provenance = {**(self.earlier or {}), **provenance}
+        if not self.path.parent.is_dir():
+            raise ShowersError("no such folder", where=self.path.parent, cure="make it first")
+
+    def append(self, showers: Showers) -> None:
+        """Write showers; they are safe when this returns.
+
+        Raises:
+            ShowersError: Another detector, impossible energies, or overflow energies kept for some only.
+        """
+        same_detector(self.detector, showers.detector, self.path)
+        bad = BadEnergies()
+        bad.good(showers.incident, showers.cells, showers.overflow)
+        bad.refuse(self.path)
+        if len(showers):
+            self._record(Sparse.of(showers.incident, showers.cells, showers.overflow))
+
+    def close(self) -> None:
+        """Make the finished file.
+
+        Raises:
+            ShowersError: Nothing was written.
+        """
+        if self._journal is None:
+            if self.done:
+                return  # resumed a production that was complete
+            raise ShowersError("no showers were written", where=self.path)
+        closing = self.path.with_name(self.path.name + ".closing")
+        totals = len(self._journal), self._journal.hits
+        write_store(closing, self.detector, self.provenance, totals, _batches(self._journal))
+        _sync(closing)
+        closing.replace(self.path)
+        self.stop()
+        self._part.unlink()
+
+    def stop(self) -> None:
+        """Stop without finishing; `PATH.part` keeps what was written."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.stop()
+
+    def _record(self, rows: Sparse) -> None:
+        overflow = rows.overflow is not None
+        if self._journal is None:
+            self._start(overflow)
+        if overflow != self._overflow or self._journal is None:
+            raise ShowersError(
+                "overflow energies must be kept for all showers of a file or for none", where=self.path
+            )
+        self._journal.append(rows)
+        self.done += len(rows)
+
+    def _start(self, overflow: bool) -> None:
+        if self.done:
+            raise ShowersError(
+                "this file is complete; nothing can be added to it",
+                where=self.path,
+                got=f"{self.done} showers",
+                cure="write the new showers to another file: every reader takes several",
+            )
+        head = {
+            "detector": self.detector.to_yaml(),
+            "provenance": self.provenance,
+            "n_cells": self.detector.n_cells,
+            "n_layers": self.detector.n_layers,
+            "overflow": overflow,
+        }
+        self._overflow = overflow
+        self._journal = Journal.create(self._part, head)
+
+    def _refuse_existing(self) -> None:
+        if self.path.exists():
+            cure = "choose another name, or delete it first"
+            raise ShowersError("the file exists already", where=self.path, cure=cure)
+        if self._part.exists():
+            cure = "resume it, or delete it if you do not want its showers"
+            raise ShowersError("an unfinished production is there already", where=self._part, cure=cure)
+
+    def _find_complete(self) -> None:
+        with ShowerFile(self.path) as file:
+            same_detector(self.detector, file.detector, self.path)
+            self.done, self.earlier = len(file), file.provenance
+        self._part.unlink(missing_ok=True)  # killed between the rename and this
+
+    def _find_part(self) -> None:
+        with ShowerFile(self._part) as file:
+            same_detector(self.detector, file.detector, self._part)
+        journal = Journal(self._part, append=True)
+        self._journal, self.done, self.earlier = journal, len(journal), journal.head["provenance"]
+        self._overflow = bool(journal.head["overflow"])
+
+
+def _batches(journal: Journal) -> Iterator[Sparse]:
+    """Records joined to writes of a decent size, whatever size they were appended in."""
+    waiting: list[Sparse] = []
+    hits = 0
+    for rows in journal.records():
+        waiting.append(rows)
+        hits += len(rows.index)
+        if hits >= _HITS_PER_WRITE:
+            yield Sparse.concat(waiting)
+            waiting, hits = [], 0
+    if waiting:
+        yield Sparse.concat(waiting)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
