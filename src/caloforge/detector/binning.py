@@ -1,0 +1,167 @@
+"""CaloChallenge binning files: XML with ring borders and sectors per layer, in and out."""
+
+from __future__ import annotations
+
+__all__ = ["read_binning_xml", "write_binning_xml"]
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from pydantic import ValidationError
+
+from caloforge.detector.detector import Detector
+from caloforge.detector.document import Document
+from caloforge.detector.faults import detector_error
+from caloforge.detector.grids import PolarGrid
+from caloforge.errors import DetectorError, nearest
+
+_MAX_BYTES = 10_000_000
+
+
+def read_binning_xml(path: str | Path, particle: str | None = None) -> Detector:
+    """Read a CaloChallenge binning file.
+
+    The file says nothing about materials and depths: the detector has no stack, its layers count as
+    1 mm thick, and only active deposits count. Layer ids and the number of ids, empty layers included,
+    the particle and the range of eta are kept.
+
+    Args:
+        path: The XML file.
+        particle: Name of the particle to read, if the file has several.
+
+    Raises:
+        DetectorError: if the file is missing, is not XML, or not a binning of rings and sectors.
+    """
+    where = str(path)
+    element = _choose(_bins(Path(path)), particle, where)
+    layers = list(_layers(element, where))
+    description: dict[str, Any] = {
+        "name": re.sub(r"[^\w.-]", "-", Path(path).stem, flags=re.ASCII).lstrip("_.-") or "binning",
+        "about": f"CaloChallenge binning for {element.get('name')}: readout only",
+        "source": "arXiv:2410.21611",
+        "readout": {"deposits": "active", "frame": "particle", "layers": [e for e in layers if e]},
+        "binning": _binning(element, len(layers), where),
+    }
+    try:
+        return Detector.model_validate(description)
+    except ValidationError as error:
+        raise detector_error(error, Document(description, {(): 1}), where) from None
+
+
+def _bins(path: Path) -> list[ElementTree.Element]:
+    try:
+        data = path.read_bytes()
+        # An entity can expand without end, and no binning file needs one.
+        if len(data) > _MAX_BYTES or b"<!DOCTYPE" in data or b"<!ENTITY" in data:
+            raise DetectorError("this is not a binning file", where=str(path), got="a huge file or a DOCTYPE")
+        bins = list(ElementTree.fromstring(data).iter("Bin"))
+    except OSError as error:
+        raise DetectorError(f"the file cannot be read: {error.strerror}", where=str(path)) from None
+    except ElementTree.ParseError as error:
+        raise DetectorError(f"this is not XML: {error}", where=str(path)) from None
+    if not bins:
+        raise DetectorError(
+            "this is not a binning file",
+            where=str(path),
+            expected="<Bins><Bin pid= name=><Layer .../></Bin></Bins>",
+        )
+    return bins
+
+
+def _choose(bins: list[ElementTree.Element], particle: str | None, where: str) -> ElementTree.Element:
+    names = [element.get("name", "") for element in bins]
+    if particle is None and len(bins) == 1:
+        return bins[0]
+    if particle in names:
+        return bins[names.index(particle)]
+    raise DetectorError(
+        "which particle's binning?" if particle is None else f"no binning for {particle!r}",
+        where=where,
+        got=particle,
+        expected="one of " + ", ".join(names),
+        near=nearest(particle, names) if particle else None,
+    )
+
+
+def _layers(element: ElementTree.Element, where: str) -> Iterator[dict[str, Any]]:
+    """Yield each layer as a detector file has it; an empty mapping for a layer without cells."""
+    for number, layer in enumerate(element.iter("Layer")):
+        place = f"{where}, layer number {number}"
+        if _integer(layer, "id", place) != number:
+            raise DetectorError(
+                "the layer ids do not count from 0", where=place, got=layer.get("id"), expected=number
+            )
+        edges = [edge.strip() for edge in _attribute(layer, "r_edges", place).split(",")]
+        alpha = _integer(layer, "n_bin_alpha", place)
+        grid = {"kind": "polar", "alpha": alpha, "r_edges": ", ".join(edges) + " mm"}
+        yield {"id": number, "grid": grid} if len(edges) > 1 else {}
+
+
+def _binning(element: ElementTree.Element, layer_ids: int, where: str) -> dict[str, Any]:
+    binning: dict[str, Any] = {
+        "particle": _attribute(element, "name", where),
+        "pid": _integer(element, "pid", where),
+        "layer_ids": layer_ids,
+    }
+    if element.get("etaMin") is not None:
+        binning["eta"] = [_attribute(element, "etaMin", where), _attribute(element, "etaMax", where)]
+    return binning
+
+
+def _attribute(element: ElementTree.Element, key: str, where: str) -> str:
+    value = element.get(key)
+    if value is None:
+        raise DetectorError(f"<{element.tag}> has no attribute {key!r}", where=where)
+    return value
+
+
+def _integer(element: ElementTree.Element, key: str, where: str) -> int:
+    value = _attribute(element, key, where)
+    if not re.fullmatch(r"[+-]?\d{1,9}", value.strip()):
+        raise DetectorError(f"{key} is not a whole number", where=where, got=value)
+    return int(value)
+
+
+def write_binning_xml(detector: Detector, path: str | Path) -> None:
+    """Write the CaloChallenge binning file of a detector with polar grids.
+
+    Raises:
+        DetectorError: if a layer is not polar, or the detector does not say which particle it is for.
+    """
+    if detector.binning is None:
+        raise DetectorError(
+            f"the detector {detector.name!r} does not say which particle its binning is for",
+            expected="the key `binning` in the detector file",
+            cure="add binning: {particle: electron, pid: 11}",
+        )
+    binning = detector.binning
+    attributes = {"pid": str(binning.pid)}
+    if binning.eta is not None:
+        attributes |= {"etaMin": f"{binning.eta[0]:.17g}", "etaMax": f"{binning.eta[1]:.17g}"}
+    root = ElementTree.Element("Bins")
+    element = ElementTree.SubElement(root, "Bin", attributes | {"name": binning.particle})
+    grids = {layer.id: _polar(layer.grid, layer.name) for layer in detector.layers}
+    for number in range(binning.layer_ids or detector.layers[-1].id + 1):
+        ElementTree.SubElement(element, "Layer", {"id": str(number)} | _rings(grids.get(number)))
+    ElementTree.indent(root, "   ")
+    Path(path).write_text(ElementTree.tostring(root, encoding="unicode") + "\n", encoding="utf-8")
+
+
+def _polar(grid: object, layer: str) -> PolarGrid:
+    if not isinstance(grid, PolarGrid):
+        raise DetectorError(
+            "a CaloChallenge binning file has polar grids only",
+            where=f"layer {layer}",
+            got="a cartesian grid",
+        )
+    return grid
+
+
+def _rings(grid: PolarGrid | None) -> dict[str, str]:
+    if grid is None:
+        return {"r_edges": "0", "n_bin_alpha": "1"}
+    edges = (str(int(edge)) if edge.is_integer() else repr(edge) for edge in grid.r_edges)
+    return {"r_edges": ",".join(edges), "n_bin_alpha": str(grid.alpha)}

@@ -1,0 +1,151 @@
+"""The canonical YAML of a detector: one text for one detector, however its file was written."""
+
+from __future__ import annotations
+
+__all__ = ["canonical_yaml", "runs"]
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import yaml
+
+from caloforge.detector.grids import CartesianGrid, Grid
+
+if TYPE_CHECKING:
+    from caloforge.detector.detector import Detector
+    from caloforge.detector.readout import Layer
+
+_T = TypeVar("_T")
+_LONGEST_PERIOD = 64
+
+
+def canonical_yaml(detector: Detector) -> str:
+    """Return the text; reading it gives an equal detector and again this text."""
+    return "\n".join([*_head(detector), *_stack(detector), *_readout(detector), *_binning(detector), ""])
+
+
+def runs(items: Sequence[_T]) -> Iterator[tuple[int, Sequence[_T]]]:
+    """Fold a sequence into (repeats, period), e.g. ABABABC into (3, AB), (1, C); longest run first."""
+    start = 0
+    while start < len(items):
+        repeats, period = max(
+            ((_repeats(items, start, p), p) for p in range(1, min(_LONGEST_PERIOD, len(items) - start) + 1)),
+            key=lambda run: (run[0] * run[1] if run[0] > 1 else 1, -run[1]),
+        )
+        yield repeats, items[start : start + period]
+        start += repeats * period
+
+
+def _repeats(items: Sequence[_T], start: int, period: int) -> int:
+    end = start + period
+    while end + period <= len(items) and items[end : end + period] == items[start : start + period]:
+        end += period
+    return (end - start) // period
+
+
+def _head(detector: Detector) -> Iterator[str]:
+    yield f"name: {_text(detector.name)}"
+    yield f"about: {_text(detector.about)}"
+    yield f"source: {_text(detector.source)}"
+    yield f"shape: {detector.shape}"
+    if detector.size:
+        yield f"size: {_list(_mm(size) for size in detector.size)}"
+    if detector.inner_radius is not None:
+        yield f"inner_radius: {_mm(detector.inner_radius)}"
+    if detector.materials:
+        yield "materials:"
+    for name, mixture in sorted(detector.materials.items()):
+        parts = ", ".join(f"{key}: {part!r}" for key, part in sorted(mixture.nist.items()))
+        yield f"  {_text(name)}: {{density: {mixture.density!r} g/cm3, composition: {{{parts}}}}}"
+
+
+def _stack(detector: Detector) -> Iterator[str]:
+    if detector.stack:
+        yield "stack:"
+    slabs = [(slab.material, slab.thickness, slab.active) for slab in detector.slabs]
+    for repeat, period in runs(slabs):
+        yield f"- repeat: {repeat}"
+        yield "  slabs:"
+        for material, thickness, active in period:
+            flag = ", active: true" if active else ""
+            yield f"  - {{material: {_text(material)}, thickness: {_mm(thickness)}{flag}}}"
+
+
+def _readout(detector: Detector) -> Iterator[str]:
+    readout = detector.readout
+    yield "readout:"
+    yield f"  deposits: {readout.deposits}"
+    yield f"  frame: {readout.frame}"
+    yield f"  centre: {readout.centre}"
+    if readout.sampling_fraction is not None:
+        yield f"  sampling_fraction: {readout.sampling_fraction!r}"
+    if readout.threshold is not None:
+        yield f"  threshold: {readout.threshold!r} MeV"
+    yield "  layers:"
+    for group in _groups(detector.layers, _mergeable):
+        yield _layer(group, detector.depth_is_nominal)
+
+
+def _mergeable(before: Layer, layer: Layer) -> bool:
+    """Whether two neighbours can be written as one entry with a count."""
+    same = (before.thickness, before.grid) == (layer.thickness, layer.grid)
+    follows = layer.start == before.end and layer.id == before.id + 1
+    return same and follows and all(part.name == f"layer_{part.id}" for part in (before, layer))
+
+
+def _groups(items: Sequence[_T], together: Callable[[_T, _T], bool]) -> list[list[_T]]:
+    groups: list[list[_T]] = []
+    for item in items:
+        if groups and together(groups[-1][-1], item):
+            groups[-1].append(item)
+        else:
+            groups.append([item])
+    return groups
+
+
+def _layer(group: Sequence[Layer], nominal: bool) -> str:
+    first = group[0]
+    # Several layers share an entry only if their names follow from their ids.
+    fields = [f"id: {first.id}"] if len(group) > 1 else [f"name: {_text(first.name)}", f"id: {first.id}"]
+    if len(group) > 1:
+        fields.append(f"count: {len(group)}")
+    if not nominal:
+        fields += [f"start: {_mm(first.start)}", f"thickness: {_mm(first.thickness)}"]
+    return f"  - {{{', '.join(fields)}, grid: {_grid(first.grid)}}}"
+
+
+def _grid(grid: Grid) -> str:
+    if isinstance(grid, CartesianGrid):
+        window = _list(_mm(width) for width in grid.window)
+        return f"{{kind: cartesian, window: {window}, cells: {_list(map(str, grid.cells))}}}"
+    edges = ", ".join(_number(edge) for edge in grid.r_edges)
+    return f'{{kind: polar, alpha: {grid.alpha}, r_edges: "{edges} mm"}}'
+
+
+def _binning(detector: Detector) -> Iterator[str]:
+    if detector.binning is None:
+        return
+    binning = detector.binning
+    fields = [f"particle: {_text(binning.particle)}", f"pid: {binning.pid}"]
+    if binning.eta is not None:
+        fields.append(f"eta: {_list(map(_number, binning.eta))}")
+    if binning.layer_ids is not None:
+        fields.append(f"layer_ids: {binning.layer_ids}")
+    yield f"binning: {{{', '.join(fields)}}}"
+
+
+def _list(items: Any) -> str:
+    return f"[{', '.join(items)}]"
+
+
+def _mm(value: float) -> str:
+    return f"{_number(value)} mm"
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value.is_integer() else repr(value)
+
+
+def _text(value: str) -> str:
+    dumped = yaml.safe_dump(value, default_style='"', allow_unicode=True, width=10**9)
+    return dumped.strip()

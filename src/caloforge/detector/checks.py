@@ -1,0 +1,171 @@
+"""Checks of a detector as a whole: what no part can see alone."""
+
+from __future__ import annotations
+
+__all__ = ["check_layers", "check_materials", "check_shape", "check_stack"]
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from caloforge.detector.materials import NIST_MATERIALS, unknown_material
+from caloforge.detector.parts import wrong
+from caloforge.detector.stack import MAX_SLABS
+
+if TYPE_CHECKING:
+    from caloforge.detector.detector import Detector
+    from caloforge.detector.readout import Layer
+
+_TOLERANCE = 1e-6  # mm; far below anything that can be built, far above rounding
+
+
+def check_shape(detector: Detector) -> None:
+    """Check that the shape has the sizes it needs, and no others."""
+    barrel = detector.shape == "barrel"
+    if barrel != (detector.inner_radius is not None):
+        raise wrong(
+            "a barrel needs its inner radius" if barrel else "only a barrel has an inner radius",
+            at=("inner_radius",),
+            got=f"shape: {detector.shape}, inner_radius: {detector.inner_radius}",
+            expected="shape: barrel with inner_radius: 800 mm, or shape: planar without it",
+        )
+    if detector.size is None:
+        if detector.stack:
+            raise wrong("a material stack needs a size", at=("size",), expected=_size(barrel))
+    elif len(detector.size) != (1 if barrel else 2):
+        raise wrong("the wrong number of sizes", at=("size",), got=len(detector.size), expected=_size(barrel))
+
+
+def _size(barrel: bool) -> str:
+    if barrel:
+        return "size: [1 m], half the length along the barrel's axis"
+    return "size: [1 m, 1 m], the full extent in x and y"
+
+
+def check_materials(detector: Detector) -> None:
+    """Check that every material is known, and no mixture hides one of Geant4's."""
+    for name in detector.materials:
+        if name.startswith("G4_"):
+            raise wrong(
+                "a mixture cannot have a name of Geant4's",
+                at=("materials", name),
+                got=name,
+                expected="a name that does not begin with G4_",
+            )
+    valid = (*detector.materials, *NIST_MATERIALS)
+    for g, group in enumerate(detector.stack):
+        for s, slab in enumerate(group.slabs):
+            if slab.material not in detector.materials and slab.material not in NIST_MATERIALS:
+                raise unknown_material(slab.material, valid, at=("stack", g, "slabs", s, "material"))
+
+
+def check_stack(detector: Detector) -> None:
+    """Check the number of slabs, and that something is active if only active slabs count."""
+    n_slabs = sum(group.repeat * len(group.slabs) for group in detector.stack)
+    if n_slabs > MAX_SLABS:
+        raise wrong("too many slabs", at=("stack",), got=f"{n_slabs:,}", expected=f"at most {MAX_SLABS:,}")
+    active = any(slab.active for group in detector.stack for slab in group.slabs)
+    if detector.stack and detector.readout.deposits == "active" and not active:
+        raise wrong(
+            "only deposits in active slabs count, and no slab is active",
+            at=("readout", "deposits"),
+            got="active",
+            expected="deposits: all, or `active: true` at the slabs that are read out",
+        )
+
+
+def check_layers(detector: Detector) -> None:
+    """Check that layers have unique names and rising ids, do not overlap, and lie in the stack."""
+    names: dict[str, int] = {}
+    before: Layer | None = None
+    for spec, layer in _layers(detector):
+        at: tuple[str | int, ...] = ("readout", "layers", spec)
+        if layer.name in names:
+            raise wrong(
+                f"two layers are named {layer.name!r}",
+                at=(*at, "name"),
+                got=layer.name,
+                expected=f"another name than layer number {names[layer.name]}",
+                cure="names must be unique",
+            )
+        if before is not None:
+            _check_order(before, layer, at)
+        elif layer.start < -_TOLERANCE:
+            raise wrong(
+                "a layer starts before the front face",
+                at=(*at, "start"),
+                got=f"{layer.start:g} mm",
+                expected="0 mm or more",
+            )
+        _check_extent(detector, layer, spec)
+        names[layer.name], before = layer.index, layer
+    _check_depth(detector)
+    _check_binning(detector)
+
+
+def _layers(detector: Detector) -> Iterator[tuple[int, Layer]]:
+    """Pair each layer with the index of its entry in the file."""
+    entries = (i for i, spec in enumerate(detector.readout.layers) for _ in range(spec.count))
+    return zip(entries, detector.layers, strict=True)
+
+
+def _check_order(before: Layer, layer: Layer, at: tuple[str | int, ...]) -> None:
+    if layer.start < before.end - _TOLERANCE:
+        raise wrong(
+            f"layer {layer.name!r} overlaps {before.name!r}",
+            at=(*at, "start"),
+            got=f"start: {layer.start:g} mm",
+            expected=f"{before.end:g} mm or more, where {before.name!r} ends",
+        )
+    if layer.id <= before.id:
+        raise wrong(
+            "layer ids must rise", at=(*at, "id"), got=f"{layer.id} after {before.id}", expected="a larger id"
+        )
+
+
+def _check_extent(detector: Detector, layer: Layer, spec: int) -> None:
+    if not detector.size:
+        return
+    if detector.shape == "planar":
+        room = detector.size[0] / 2, detector.size[-1] / 2
+    else:
+        # Along the axis of a barrel; around it there is no border.
+        room = detector.size[0], detector.size[0]
+    for axis, (need, have) in enumerate(zip(layer.grid.reach, room, strict=True)):
+        if need > have + _TOLERANCE:
+            raise wrong(
+                f"the cells of layer {layer.name!r} reach out of the stack",
+                at=("readout", "layers", spec, "grid"),
+                got=f"|{'xy'[axis]}| up to {need:g} mm",
+                expected=f"at most {have:g} mm (size: of the detector)",
+            )
+
+
+def _check_depth(detector: Detector) -> None:
+    missing = [i for i, spec in enumerate(detector.readout.layers) if spec.thickness is None]
+    if missing and (detector.stack or len(missing) < len(detector.readout.layers)):
+        raise wrong(
+            "a layer has no thickness",
+            at=("readout", "layers", missing[0], "thickness"),
+            expected="thickness: 90 mm; it may be absent only from all layers of a detector without a stack",
+        )
+    if not detector.stack:
+        return
+    for spec, layer in _layers(detector):
+        if layer.end > detector.slabs[-1].end + _TOLERANCE:
+            raise wrong(
+                f"layer {layer.name!r} ends behind the stack",
+                at=("readout", "layers", spec, "thickness"),
+                got=f"{layer.end:g} mm deep",
+                expected=f"at most {detector.slabs[-1].end:g} mm, the depth of the stack",
+            )
+
+
+def _check_binning(detector: Detector) -> None:
+    ids = detector.binning.layer_ids if detector.binning else None
+    if ids is not None and ids <= detector.layers[-1].id:
+        raise wrong(
+            "a layer's id is beyond the number of ids",
+            at=("binning", "layer_ids"),
+            got=ids,
+            expected=f"more than {detector.layers[-1].id}, the id of {detector.layers[-1].name!r}",
+        )

@@ -1,0 +1,227 @@
+"""The detector: material stack, readout layers and their cells; immutable, written as one YAML file."""
+
+from __future__ import annotations
+
+__all__ = ["Binning", "Detector"]
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from caloforge.detector import readout as readouts
+from caloforge.detector import stack as stacks
+from caloforge.detector.checks import check_layers, check_materials, check_shape, check_stack
+from caloforge.detector.materials import Mixture
+from caloforge.detector.parts import Name, Part, Thickness
+from caloforge.detector.readout import Layer, Readout
+from caloforge.detector.stack import Slab, SlabGroup
+from caloforge.errors import DetectorError
+
+
+class Binning(Part):
+    """What a CaloChallenge binning file says besides the cells.
+
+    Args:
+        particle: Name of the incident particle.
+        pid: Its PDG id.
+        eta: The range of pseudorapidity as the file has it, if it does.
+        layer_ids: How many layer ids the file lists, those without cells included.
+    """
+
+    particle: str = Field(min_length=1)
+    pid: int = Field(strict=True)
+    eta: tuple[float, float] | None = None
+    layer_ids: Annotated[int, Field(strict=True, ge=1, le=readouts.MAX_LAYERS)] | None = None
+
+
+class Detector(Part):
+    """A calorimeter: what is hit, and how it is read out. Lengths in mm, energies in MeV.
+
+    Args:
+        name: Its name.
+        about: One line on what it is.
+        source: Where its description was published.
+        shape: `planar` (boxes across z) or `barrel` (tubes around an axis; depth is radial).
+        size: Planar: full extent in x and y. Barrel: half-length along its axis.
+        inner_radius: Barrel only: radius of its front face.
+        materials: Mixtures by name, beside Geant4's NIST materials.
+        stack: Slabs in depth order from z = 0; empty where only the readout is known.
+        readout: Which deposits count, and the layers.
+        binning: What a CaloChallenge binning file says besides.
+
+    Raises:
+        DetectorError: from `from_yaml` and `load_detector`; building a `Detector` directly raises
+            pydantic's own error.
+
+    Example:
+        >>> from caloforge.detector import load_detector
+        >>> detector = load_detector("calogan")
+        >>> detector.n_cells, [layer.shape for layer in detector.layers]
+        (504, [(3, 96), (12, 12), (12, 6)])
+    """
+
+    name: Name
+    about: str = ""
+    source: str = ""
+    shape: Literal["planar", "barrel"] = "planar"
+    size: tuple[Thickness, ...] | None = None
+    inner_radius: Thickness | None = None
+    materials: dict[Name, Mixture] = Field(default_factory=dict)
+    stack: tuple[SlabGroup, ...] = ()
+    readout: Readout
+    binning: Binning | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Detector:
+        check_shape(self)
+        check_materials(self)
+        check_stack(self)
+        check_layers(self)
+        return self
+
+    @classmethod
+    def from_yaml(cls, text: str, where: str = "detector") -> Detector:
+        """Read a detector from YAML text; `where` names the file in errors.
+
+        Raises:
+            DetectorError: with file, line and key of what is wrong, and the cure.
+        """
+        from caloforge.detector.loading import detector_from_yaml
+
+        return detector_from_yaml(text, where)
+
+    def to_yaml(self) -> str:
+        """Return the canonical YAML: equal detectors give equal text, and `from_yaml` reads it back."""
+        return self._canonical
+
+    @cached_property
+    def _canonical(self) -> str:
+        from caloforge.detector.canonical import canonical_yaml
+
+        return canonical_yaml(self)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical YAML, hexadecimal."""
+        return hashlib.sha256(self._canonical.encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        # Two spellings (`cells: [3, 96]`, `cell: [160 mm, 5 mm]`) are one detector.
+        return self.digest == other.digest if isinstance(other, Detector) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @cached_property
+    def slabs(self) -> tuple[Slab, ...]:
+        """All slabs in depth order."""
+        return stacks.expand(self.stack)
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """All readout layers in depth order."""
+        return readouts.expand(self.readout.layers)
+
+    @property
+    def depth(self) -> float:
+        """Depth of the stack in mm; of the readout where there is no stack."""
+        return self.slabs[-1].end if self.slabs else self.layers[-1].end
+
+    @property
+    def depth_is_nominal(self) -> bool:
+        """Whether the layers' thickness is unknown, and each is taken as 1 mm thick."""
+        return any(spec.thickness is None for spec in self.readout.layers)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of readout layers."""
+        return len(self.layers)
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells in all layers."""
+        return int(self.layers[-1].cells.stop)
+
+    @cached_property
+    def layer_of_cell(self) -> NDArray[np.int64]:
+        """Index of the layer of each cell, shape `(n_cells,)`."""
+        return _frozen(np.repeat(np.arange(self.n_layers), [layer.n_cells for layer in self.layers]))
+
+    @cached_property
+    def positions(self) -> NDArray[np.float64]:
+        """Centre of each cell as x, y, z in mm, shape `(n_cells, 3)`."""
+        depths = np.array([(layer.start + layer.end) / 2 for layer in self.layers])
+        across = np.concatenate([layer.grid.centres() for layer in self.layers])
+        return _frozen(np.column_stack([across, depths[self.layer_of_cell]]))
+
+    @cached_property
+    def sizes(self) -> NDArray[np.float64]:
+        """Size of each cell, shape `(n_cells, 3)`: dx, dy, dz in mm, or dr in mm, dalpha in rad, dz in mm."""
+        across = np.concatenate([layer.grid.sizes() for layer in self.layers])
+        return _frozen(np.column_stack([across, self._thicknesses[self.layer_of_cell]]))
+
+    @cached_property
+    def volumes(self) -> NDArray[np.float64]:
+        """Volume of each cell in mm3, shape `(n_cells,)`."""
+        areas = np.concatenate([layer.grid.areas() for layer in self.layers])
+        return _frozen(areas * self._thicknesses[self.layer_of_cell])
+
+    @property
+    def _thicknesses(self) -> NDArray[np.float64]:
+        return np.array([layer.thickness for layer in self.layers])
+
+    def split(self, cells: Any) -> list[Any]:
+        """Cut vectors of cells into layers, without copying.
+
+        Args:
+            cells: numpy array or torch tensor, shape `(n, n_cells)`.
+
+        Returns:
+            One view per layer, shape `(n, *layer.shape)`.
+
+        Raises:
+            DetectorError: if the last axis has another number of cells.
+        """
+        if cells.ndim != 2 or cells.shape[1] != self.n_cells:
+            raise DetectorError(
+                f"these are not showers of the detector {self.name!r}",
+                got=f"shape {tuple(cells.shape)}",
+                expected=f"shape (n, {self.n_cells})",
+            )
+        return [cells[:, layer.cells].reshape(-1, *layer.shape) for layer in self.layers]
+
+    def join(self, layers: Sequence[Any]) -> Any:
+        """Put layers together to vectors of cells, the inverse of `split`.
+
+        Args:
+            layers: numpy arrays or torch tensors, shapes `(n, *layer.shape)`, one per layer.
+
+        Returns:
+            The cells, shape `(n, n_cells)`.
+
+        Raises:
+            DetectorError: if number or shapes of the layers are not this detector's.
+        """
+        got = [tuple(layer.shape[1:]) for layer in layers]
+        expected = [layer.shape for layer in self.layers]
+        if got != expected:
+            raise DetectorError(
+                f"these are not layers of the detector {self.name!r}", got=got, expected=expected
+            )
+        flat = [layer.reshape(layer.shape[0], -1) for layer in layers]
+        if isinstance(flat[0], np.ndarray):
+            return np.concatenate(flat, axis=1)
+        import torch
+
+        return torch.cat(flat, dim=1)
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """Make an array that is cached, and so shared, read-only."""
+    array.setflags(write=False)
+    return array

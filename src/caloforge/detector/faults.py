@@ -1,0 +1,100 @@
+"""Turns what pydantic found in a detector file into one readable error with line, key and cure."""
+
+from __future__ import annotations
+
+__all__ = ["detector_error"]
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from caloforge.detector.document import Document, Path
+from caloforge.errors import DetectorError
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "a mapping (key: value)",
+    "model_type": "a mapping (key: value)",
+    "model_attributes_type": "a mapping (key: value)",
+    "union_tag_not_found": "`kind: cartesian` or `kind: polar`",
+    "finite_number": "a finite number",
+}
+_EXAMPLES = {
+    "name": "name: my-detector",
+    "readout": "readout: {deposits: all, layers: [...]}",
+    "deposits": "deposits: all, or deposits: active",
+    "layers": "layers: [{thickness: 90 mm, grid: {...}}]",
+    "grid": "grid: {kind: cartesian, window: [480 mm, 480 mm], cells: [12, 12]}",
+    "window": "window: [480 mm, 480 mm]",
+    "alpha": "alpha: 16",
+    "slabs": "slabs: [{material: G4_Pb, thickness: 2 mm}]",
+    "material": "material: G4_Pb",
+    "thickness": "thickness: 2 mm",
+    "density": "density: 1.39 g/cm3",
+    "composition": "composition: {W: 0.93, Ni: 0.07}",
+}
+
+
+def detector_error(error: ValidationError, document: Document, where: str) -> DetectorError:
+    """Return the first fault in the order of the file, and mention the others."""
+    faults = [_Fault(detail, document) for detail in error.errors()]
+    first, *others = sorted(faults, key=lambda fault: fault.line)
+    details = {key: first.context.get(key) for key in ("got", "expected", "near", "cure")}
+    if others:
+        rest = "; ".join(f"line {fault.line}, {fault.key}: {fault.problem}" for fault in others[:5])
+        first.problem += f" (and {len(others)} more: {rest})"
+    place = f"{where}, line {first.line}" + (f", key {first.key}" if first.key else "")
+    return DetectorError(first.problem, where=place, **details)
+
+
+class _Fault:
+    """One thing that is wrong: problem, key, line and what else is known."""
+
+    def __init__(self, detail: Any, document: Document) -> None:
+        context = detail.get("ctx", {})
+        if detail["type"] == "detector":
+            self.problem = context["problem"]
+            self.context = context
+            at = context["at"]
+        else:
+            self.problem, self.context = _translate(detail)
+            at = ()
+        path = _path_in(document.data, (*detail["loc"], *at))
+        self.key = ".".join(map(str, path))
+        self.line = document.line(path)
+
+
+def _translate(detail: Any) -> tuple[str, dict[str, Any]]:
+    kind, context, key = (
+        detail["type"],
+        detail.get("ctx", {}),
+        str(detail["loc"][-1] if detail["loc"] else ""),
+    )
+    if kind == "missing":
+        return f"the key {key!r} is missing", {"expected": _EXAMPLES.get(key)}
+    got = repr(detail["input"])
+    got = got if len(got) < 80 else got[:76] + " ..."
+    if kind in _EXPECTED:
+        return f"{got} is not {_EXPECTED[kind]}", {"got": got, "expected": _EXPECTED[kind]}
+    if kind in ("literal_error", "union_tag_invalid"):
+        choices = context.get("expected") or context.get("expected_tags")
+        return f"{got} is not possible here", {"got": context.get("tag", got), "expected": choices}
+    return detail["msg"][0].lower() + detail["msg"][1:], {"got": got, "expected": _EXAMPLES.get(key)}
+
+
+def _path_in(data: Any, loc: Path) -> Path:
+    """Drop from pydantic's path the names of union members, which the file does not have."""
+    path: list[str | int] = []
+    for i, step in enumerate(loc):
+        known = step in data if isinstance(data, dict) else isinstance(data, list) and isinstance(step, int)
+        if known:
+            data = data[step]
+            path.append(step)
+        elif i == len(loc) - 1:
+            path.append(step)
+    return tuple(path)

@@ -1,0 +1,182 @@
+"""Readout grids: how one layer is cut into cells, cartesian or polar, in mm."""
+
+from __future__ import annotations
+
+__all__ = ["CartesianGrid", "Grid", "PolarGrid"]
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class CartesianGrid:
+    """Equal rectangles in a window centred on the origin; flat index `ix * ny + iy`.
+
+    Args:
+        window: Full width in x and y, mm.
+        cells: Number of cells in x and y.
+
+    Example:
+        >>> CartesianGrid(window=(480.0, 480.0), cells=(3, 96)).cell
+        (160.0, 5.0)
+    """
+
+    window: tuple[float, float]
+    cells: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells in x and y."""
+        return self.cells
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return self.cells[0] * self.cells[1]
+
+    @property
+    def cell(self) -> tuple[float, float]:
+        """Width of one cell in x and y, mm."""
+        return self.window[0] / self.cells[0], self.window[1] / self.cells[1]
+
+    @property
+    def x_edges(self) -> NDArray[np.float64]:
+        """Cell borders in x, shape `(nx + 1,)`, mm."""
+        return _edges(self.window[0], self.cells[0])
+
+    @property
+    def y_edges(self) -> NDArray[np.float64]:
+        """Cell borders in y, shape `(ny + 1,)`, mm."""
+        return _edges(self.window[1], self.cells[1])
+
+    def index(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.int64]:
+        """Return the flat index of the cell at each point.
+
+        Args:
+            x: Positions in mm, any shape.
+            y: Positions in mm, same shape.
+
+        Returns:
+            Indices, -1 outside the window. A cell owns its lower borders.
+        """
+        (nx, ny), (dx, dy) = self.cells, self.cell
+        fx = (np.asarray(x, np.float64) + self.window[0] / 2) / dx
+        fy = (np.asarray(y, np.float64) + self.window[1] / 2) / dy
+        inside = (fx >= 0) & (fx < nx) & (fy >= 0) & (fy < ny)
+        ix = np.where(inside, fx, 0).astype(np.int64)
+        iy = np.where(inside, fy, 0).astype(np.int64)
+        return np.where(inside, ix * ny + iy, -1)
+
+    def centres(self) -> NDArray[np.float64]:
+        """Return the centre of each cell, shape `(n_cells, 2)`, x and y in mm."""
+        x, y = np.meshgrid(_middles(self.x_edges), _middles(self.y_edges), indexing="ij")
+        return np.stack([x.ravel(), y.ravel()], axis=1)
+
+    def areas(self) -> NDArray[np.float64]:
+        """Return the area of each cell, shape `(n_cells,)`, mm2."""
+        return np.full(self.n_cells, self.cell[0] * self.cell[1])
+
+    def sizes(self) -> NDArray[np.float64]:
+        """Return the width of each cell in x and y, shape `(n_cells, 2)`, mm."""
+        return np.tile(np.asarray(self.cell), (self.n_cells, 1))
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Largest |x| and |y| that the grid covers, mm."""
+        return self.window[0] / 2, self.window[1] / 2
+
+
+@dataclass(frozen=True)
+class PolarGrid:
+    """Rings around the origin, each cut into equal sectors; flat index `i_alpha * n_r + i_r`.
+
+    The angle runs from -pi to pi. With one sector a cell is a whole ring, and its "centre" is the point
+    at half its thickness with angle 0: a point inside the cell, not its centre of gravity.
+
+    Args:
+        r_edges: Ring borders in mm, increasing, `n_r + 1` of them.
+        alpha: Number of sectors.
+
+    Example:
+        >>> PolarGrid(r_edges=(0.0, 5.0, 20.0), alpha=8).shape
+        (8, 2)
+    """
+
+    r_edges: tuple[float, ...]
+    alpha: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Sectors and rings."""
+        return self.alpha, self.n_r
+
+    @property
+    def n_r(self) -> int:
+        """Number of rings."""
+        return len(self.r_edges) - 1
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return self.alpha * self.n_r
+
+    @property
+    def alpha_edges(self) -> NDArray[np.float64]:
+        """Sector borders, shape `(alpha + 1,)`, rad."""
+        return np.linspace(-math.pi, math.pi, self.alpha + 1)
+
+    def index(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.int64]:
+        """Return the flat index of the cell at each point.
+
+        Args:
+            x: Positions in mm, any shape.
+            y: Positions in mm, same shape.
+
+        Returns:
+            Indices, -1 outside the rings. A cell owns its lower borders.
+        """
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        ring = np.searchsorted(np.asarray(self.r_edges), np.hypot(x, y), side="right") - 1
+        turn = (np.arctan2(y, x) + math.pi) / (2 * math.pi) * self.alpha
+        inside = (ring >= 0) & (ring < self.n_r) & np.isfinite(turn)
+        # alpha = +pi is the same direction as -pi, so it belongs to the first sector.
+        sector = np.where(inside, turn, 0).astype(np.int64) % self.alpha
+        return np.where(inside, sector * self.n_r + ring, -1)
+
+    def centres(self) -> NDArray[np.float64]:
+        """Return the middle of each cell in r and alpha, shape `(n_cells, 2)`, as x and y in mm."""
+        alpha, r = self._mesh(_middles(self.alpha_edges), _middles(np.asarray(self.r_edges)))
+        return np.stack([r * np.cos(alpha), r * np.sin(alpha)], axis=1)
+
+    def areas(self) -> NDArray[np.float64]:
+        """Return the area of each cell, shape `(n_cells,)`, mm2."""
+        return np.tile(np.diff(np.square(self.r_edges)) * math.pi / self.alpha, self.alpha)
+
+    def sizes(self) -> NDArray[np.float64]:
+        """Return the size of each cell in r (mm) and alpha (rad), shape `(n_cells, 2)`."""
+        alpha, r = self._mesh(np.full(self.alpha, 2 * math.pi / self.alpha), np.diff(self.r_edges))
+        return np.stack([r, alpha], axis=1)
+
+    def _mesh(
+        self, alpha: NDArray[np.float64], r: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return np.repeat(alpha, self.n_r), np.tile(r, self.alpha)
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Largest |x| and |y| that the grid covers, mm."""
+        return self.r_edges[-1], self.r_edges[-1]
+
+
+Grid = CartesianGrid | PolarGrid
+
+
+def _edges(width: float, cells: int) -> NDArray[np.float64]:
+    return np.linspace(-width / 2, width / 2, cells + 1)
+
+
+def _middles(edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (edges[1:] + edges[:-1]) / 2

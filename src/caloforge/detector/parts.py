@@ -1,0 +1,116 @@
+"""What all parts of a detector file share: no unknown keys, quantities with units, errors with a cure."""
+
+from __future__ import annotations
+
+__all__ = ["Count", "Density", "Energy", "Length", "Name", "Part", "Thickness", "wrong"]
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from caloforge.errors import QuantityError, nearest
+from caloforge.quantities import density, energy, length
+
+
+def wrong(
+    problem: str,
+    *,
+    at: tuple[str | int, ...] = (),
+    got: object = None,
+    expected: object = None,
+    near: str | None = None,
+    cure: str | None = None,
+) -> PydanticCustomError:
+    """Return the error a validator raises; `at` is the path of the culprit below the validated part."""
+    context = {"at": at, "got": got, "expected": expected, "near": near, "cure": cure}
+    # The text goes through a format string, and YAML in a message has braces of its own.
+    return PydanticCustomError("detector", "{problem}", {"problem": problem, **context})
+
+
+class Part(BaseModel):
+    """A frozen piece of a detector file that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            for key in value:
+                if key not in cls.model_fields:
+                    raise _unknown_key(str(key), cls)
+        return value
+
+
+def _unknown_key(key: str, part: type[Part]) -> PydanticCustomError:
+    valid = list(part.model_fields)
+    return wrong(
+        f"unknown key {key!r}",
+        at=(key,),
+        got=key,
+        expected="one of " + ", ".join(valid),
+        near=nearest(key, valid),
+    )
+
+
+def _quantity(read: Callable[[str], float], digits: int) -> Callable[[Any], float]:
+    def validate(value: Any) -> float:
+        try:
+            # 0.3 cm and 3 mm are the same detector: their floats must be equal too.
+            return round(read(value), digits)
+        except QuantityError as error:
+            details = error.details
+            raise wrong(
+                error.problem,
+                got=details["got"],
+                expected=details["expected"],
+                near=_text(details["did you mean"]),
+                cure=_text(details["cure"]),
+            ) from None
+
+    return validate
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise wrong(
+            f"{value:g} mm is not a thickness or width", got=f"{value:g} mm", expected="more than 0 mm"
+        )
+    return value
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][\w.-]*", value, re.ASCII):
+        raise wrong(
+            f"{value!r} is not a name",
+            got=repr(value),
+            expected="letters, digits, '_', '-' and '.', starting with a letter or digit",
+        )
+    return value
+
+
+Length = Annotated[
+    float, BeforeValidator(_quantity(length, 9)), WithJsonSchema({"type": "string", "examples": ["2 mm"]})
+]
+Thickness = Annotated[
+    float,
+    BeforeValidator(lambda value: _positive(_quantity(length, 9)(value))),
+    WithJsonSchema({"type": "string", "examples": ["2 mm"]}),
+]
+Energy = Annotated[
+    float, BeforeValidator(_quantity(energy, 12)), WithJsonSchema({"type": "string", "examples": ["15 keV"]})
+]
+Density = Annotated[
+    float,
+    BeforeValidator(_quantity(density, 12)),
+    WithJsonSchema({"type": "string", "examples": ["1.39 g/cm3"]}),
+]
+Name = Annotated[str, BeforeValidator(_name)]
+Count = Annotated[int, Field(strict=True, ge=1, le=100_000)]
