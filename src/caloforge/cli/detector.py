@@ -1,0 +1,147 @@
+"""`caloforge detector list | show | plot`: the detectors caloforge knows, and those in your files."""
+
+from __future__ import annotations
+
+__all__ = ["app"]
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from caloforge.cli.terminal import JsonOption, emit, say, table
+
+if TYPE_CHECKING:
+    from caloforge.detector import Detector
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="List, show and draw detectors.")
+
+_Name = Annotated[str, typer.Argument(metavar="DETECTOR", help="A preset's name, or a YAML file.")]
+
+
+@app.command("list")
+def list_presets(json: JsonOption = False) -> None:
+    """List the detectors that come with caloforge.
+
+    Example: [bold]caloforge detector list[/bold]
+    """
+    from caloforge.detector import load_detector, preset_names
+
+    detectors = [load_detector(name) for name in preset_names()]
+    table(
+        "Detectors",
+        ("name", "cells", "layers", "what it is"),
+        [(f"[bold]{d.name}[/bold]", d.n_cells, d.n_layers, d.about) for d in detectors],
+    )
+    say("[dim]caloforge detector show NAME[/dim] says more; your own detector is one YAML file.")
+    emit({"detectors": [_brief(detector) for detector in detectors]})
+
+
+def _brief(detector: Detector) -> dict[str, object]:
+    keys = ("name", "about", "source", "shape", "n_layers", "n_cells", "depth", "digest")
+    return {key: getattr(detector, key) for key in keys}
+
+
+@app.command()
+def show(detector: _Name, json: JsonOption = False) -> None:
+    """Say what a detector is made of and how it is read out.
+
+    Example: [bold]caloforge detector show calogan[/bold]
+    """
+    from caloforge.detector import load_detector
+    from caloforge.detector.summary import describe, readout_rule
+
+    found = load_detector(detector)
+    say(f"[bold]{found.name}[/bold]  {found.about}")
+    say(f"[dim]{found.source}[/dim]") if found.source else None
+    _show_stack(found)
+    _show_materials(found)
+    _show_layers(found)
+    say(readout_rule(found))
+    emit(describe(found))
+
+
+def _show_stack(detector: Detector) -> None:
+    from caloforge.detector.summary import stack_runs
+
+    if not detector.slabs:
+        say("\nReadout only: no material stack, so it cannot be simulated; depths are nominal.\n")
+        return
+    rows = [
+        (
+            f"{run.start:g} to {run.end:g}",
+            f"{run.repeat} x",
+            " + ".join(
+                f"{'[green]' if s.active else ''}{s.thickness:g} {s.material}{'[/green]' if s.active else ''}"
+                for s in run.slabs
+            ),
+        )
+        for run in stack_runs(detector)
+    ]
+    table(f"Stack: {_size(detector)}", ("depth mm", "repeat", "slabs mm ([green]active[/green])"), rows)
+
+
+def _size(detector: Detector) -> str:
+    size = detector.size or (0.0, 0.0)
+    if detector.shape == "planar":
+        return f"{size[0]:g} x {size[1]:g} mm, {detector.depth:g} mm deep, {len(detector.slabs)} slabs"
+    radius = f"inner radius {detector.inner_radius:g} mm"
+    return (
+        f"barrel, {radius}, {2 * size[0]:g} mm long, {detector.depth:g} mm deep, {len(detector.slabs)} tubes"
+    )
+
+
+def _show_materials(detector: Detector) -> None:
+    from caloforge.detector.summary import material_thickness
+
+    if not detector.slabs:
+        return
+    rows = []
+    for name, thickness in material_thickness(detector.slabs).items():
+        mixture = detector.materials.get(name)
+        made_of = "Geant4 NIST"
+        if mixture:
+            parts = ", ".join(f"{key} {part:.3g}" for key, part in mixture.composition.items())
+            made_of = f"{mixture.density:g} g/cm3: {parts}"
+        rows.append((name, f"{thickness:g}", f"{100 * thickness / detector.depth:.1f} %", made_of))
+    table("Materials along z", ("material", "mm", "share", "made of (mass fractions)"), rows)
+
+
+def _show_layers(detector: Detector) -> None:
+    from caloforge.detector.summary import cell_size, layer_groups
+
+    rows = []
+    for group in layer_groups(detector):
+        first, last = group[0], group[-1]
+        name = first.name if len(group) == 1 else f"{first.name} to {last.name}"
+        kind = "x, y" if detector.readout.frame == "detector" else "alpha, r"
+        kind = "x, y" if hasattr(first.grid, "window") else kind if kind == "alpha, r" else "alpha, r"
+        depth = "unknown" if detector.depth_is_nominal else f"{first.start:g} to {last.end:g}"
+        cells = f"{first.shape[0]} x {first.shape[1]}"
+        rows.append(
+            (name, depth, len(group), f"{cells} ({kind})", cell_size(first.grid), first.n_cells * len(group))
+        )
+    columns = ("layers", "depth mm", "number", "cells per layer", "cell size", "cells")
+    table(f"Readout: {detector.n_layers} layers, {detector.n_cells:,} cells", columns, rows)
+
+
+@app.command()
+def plot(
+    detector: _Name,
+    out: Annotated[Path, typer.Option("--out", help="The picture: .png, .svg or .pdf.")],
+    layer: Annotated[
+        list[str] | None, typer.Option("--layer", help="Layer whose face to draw; may be repeated.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Draw a detector to scale: from the side, and the cells of its layers.
+
+    Example: [bold]caloforge detector plot calogan --out calogan.png[/bold]
+    """
+    from caloforge.detector import load_detector
+    from caloforge.detector.drawing import draw
+
+    found = load_detector(detector)
+    faces = draw(found, out, layer)
+    say(f"[bold]{out}[/bold]: {found.name} from the side, and the cells of {', '.join(faces)}")
+    emit({"picture": str(out), "detector": found.name, "layers": faces})

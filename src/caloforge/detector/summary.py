@@ -1,0 +1,130 @@
+"""What a person wants to know of a detector: stack, materials, readout rule, layers; as text and as data."""
+
+from __future__ import annotations
+
+__all__ = ["cell_size", "describe", "layer_groups", "readout_rule", "stack_runs"]
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from caloforge.detector.canonical import runs
+from caloforge.detector.detector import Detector
+from caloforge.detector.grids import CartesianGrid, Grid
+from caloforge.detector.readout import Layer
+from caloforge.detector.stack import Slab
+
+
+@dataclass(frozen=True)
+class StackRun:
+    """A sequence of slabs that repeats: `repeat` times `slabs`, from `start` to `end` mm of depth."""
+
+    repeat: int
+    slabs: tuple[Slab, ...]
+    start: float
+    end: float
+
+
+def stack_runs(detector: Detector) -> list[StackRun]:
+    """Fold the stack into sequences that repeat, in order of depth."""
+    found, position = [], 0
+    for repeat, period in runs([(s.material, s.thickness, s.active) for s in detector.slabs]):
+        last = position + repeat * len(period)
+        slabs = detector.slabs[position : position + len(period)]
+        found.append(StackRun(repeat, slabs, slabs[0].start, detector.slabs[last - 1].end))
+        position = last
+    return found
+
+
+def layer_groups(detector: Detector) -> list[list[Layer]]:
+    """Group neighbouring layers of equal thickness and grid."""
+    groups: list[list[Layer]] = []
+    for layer in detector.layers:
+        before = groups[-1][-1] if groups else None
+        if before and (before.thickness, before.grid) == (layer.thickness, layer.grid):
+            groups[-1].append(layer)
+        else:
+            groups.append([layer])
+    return groups
+
+
+def readout_rule(detector: Detector) -> str:
+    """Say in one sentence how a deposit becomes a cell."""
+    readout = detector.readout
+    active = sorted({slab.material for slab in detector.slabs if slab.active})
+    where = "all slabs" if readout.deposits == "all" else " and ".join(active) or "active material"
+    text = f"A cell is the energy deposited in {where}"
+    if readout.sampling_fraction is not None:
+        text += f", divided by the sampling fraction {readout.sampling_fraction:g}"
+    if readout.threshold is not None:
+        text += f"; below {_energy(readout.threshold)} it is 0"
+    frame = "the detector's z axis" if readout.frame == "detector" else "the particle's direction"
+    text += f". Depth runs along {frame}; cells are centred on "
+    on_axis = "the axis" if readout.frame == "detector" else "the particle's line"
+    return text + (on_axis if readout.centre == "axis" else "the energy barycentre, rounded to a cell") + "."
+
+
+def cell_size(grid: Grid) -> str:
+    """Say how large the cells of a grid are."""
+    if isinstance(grid, CartesianGrid):
+        return " x ".join(f"{width:g}" for width in grid.cell) + " mm"
+    rings = np.unique(np.diff(grid.r_edges).round(6))
+    dr = f"{rings[0]:g}" if len(rings) == 1 else f"{rings[0]:g} to {rings[-1]:g}"
+    return f"{dr} mm x {360 / grid.alpha:g} deg"
+
+
+def describe(detector: Detector) -> dict[str, Any]:
+    """Return everything a program wants to know, ready for JSON; lengths in mm, energies in MeV."""
+    return {
+        **{
+            key: getattr(detector, key)
+            for key in ("name", "about", "source", "shape", "size", "inner_radius")
+        },
+        **{
+            key: getattr(detector, key)
+            for key in ("depth", "depth_is_nominal", "n_layers", "n_cells", "digest")
+        },
+        "stack": [
+            {
+                "repeat": run.repeat,
+                "start": run.start,
+                "end": run.end,
+                "slabs": [
+                    {"material": s.material, "thickness": s.thickness, "active": s.active} for s in run.slabs
+                ],
+            }
+            for run in stack_runs(detector)
+        ],
+        "material_thickness": material_thickness(detector.slabs),
+        "mixtures": {name: mixture.model_dump() for name, mixture in detector.materials.items()},
+        "readout": detector.readout.model_dump(exclude={"layers"}) | {"rule": readout_rule(detector)},
+        "layers": [_layer(layer) for layer in detector.layers],
+        "binning": detector.binning.model_dump() if detector.binning else None,
+    }
+
+
+def material_thickness(slabs: Sequence[Slab]) -> dict[str, float]:
+    """Return how much of each material a particle along z crosses, mm, thickest first."""
+    total: dict[str, float] = defaultdict(float)
+    for slab in slabs:
+        total[slab.material] = round(total[slab.material] + slab.thickness, 9)
+    return dict(sorted(total.items(), key=lambda item: -item[1]))
+
+
+def _layer(layer: Layer) -> dict[str, Any]:
+    grid = layer.grid
+    if isinstance(grid, CartesianGrid):
+        cells: dict[str, Any] = {"kind": "cartesian", "window": grid.window, "cell": grid.cell}
+    else:
+        cells = {"kind": "polar", "alpha": grid.alpha, "r_edges": grid.r_edges}
+    place = {key: getattr(layer, key) for key in ("name", "id", "start", "end", "shape", "n_cells")}
+    return place | {"first_cell": layer.cells.start, "grid": cells}
+
+
+def _energy(value: float) -> str:
+    units = (("keV", 1e-3), ("MeV", 1.0), ("GeV", 1e3))
+    unit, size = max((u for u in units if value >= u[1]), key=lambda u: u[1], default=units[0])
+    return f"{value / size:.6g} {unit}"
