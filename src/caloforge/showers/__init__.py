@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["Incident", "ShowerFile", "ShowerSource", "ShowerWriter", "Showers"]
+__all__ = [
+    "FORMATS",
+    "Converted",
+    "Incident",
+    "ShowerFile",
+    "ShowerSource",
+    "ShowerWriter",
+    "Showers",
+    "convert",
+    "open_showers",
+]
 
 from caloforge.showers.container import Showers
+from caloforge.showers.convert import Converted, convert
+from caloforge.showers.formats import FORMATS, open_showers
 from caloforge.showers.incident import Incident
 from caloforge.showers.source import ShowerSource
 from caloforge.showers.store import ShowerFile

@@ -110,6 +110,12 @@ class ShowerWriter:
             self._journal.close()
             self._journal = None
 
+    def discard(self) -> None:
+        """Stop, and delete what was written."""
+        if self._journal is not None:
+            self.stop()
+            self._part.unlink()
+
     def __enter__(self) -> Self:
         return self
 

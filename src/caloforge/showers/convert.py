@@ -1,0 +1,163 @@
+"""From one shower format to another, in constant memory."""
+
+from __future__ import annotations
+
+__all__ = ["Converted", "convert"]
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from caloforge import __version__
+from caloforge.errors import ShowersError
+from caloforge.showers.checks import BadEnergies
+from caloforge.showers.container import Showers
+from caloforge.showers.formats import FORMATS, Format, known_format, open_showers
+from caloforge.showers.source import ShowerSource, chunk_rows
+
+if TYPE_CHECKING:
+    from caloforge.detector import Detector
+    from caloforge.progress import Progress
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What `convert` did.
+
+    Attributes:
+        path: The file written.
+        source_format: Name of the format read.
+        format: Name of the format written.
+        detector: Name of the detector.
+        showers: How many were written.
+        dropped: How many were left out for impossible energies.
+        bad: What was wrong with those, in words.
+        notes: What was assumed and what the format written has no place for.
+    """
+
+    path: Path
+    source_format: str
+    format: str
+    detector: str
+    showers: int
+    dropped: int
+    bad: str
+    notes: tuple[str, ...]
+
+
+def convert(
+    src: str | Path,
+    dst: str | Path,
+    *,
+    from_: str | None = None,
+    to: str | None = None,
+    detector: Detector | None = None,
+    particle: str | None = None,
+    drop_bad: bool = False,
+    progress: Progress | None = None,
+) -> Converted:
+    """Convert a shower file, piece by piece.
+
+    Args:
+        src: The file to read; its format is told by its content.
+        dst: The file to write; it must not exist. Its format is told by its name (`F.calogan.h5`).
+        from_: Format of `src`, if it should not be told by its content.
+        to: Format of `dst`, if not told by its name.
+        detector: What was hit, where `src` cannot say and no preset has its shape.
+        particle: Name of the incident particle, where `src` cannot say.
+        drop_bad: Leave out showers with NaN, infinite or negative energies instead of refusing the file.
+        progress: Called after every piece.
+
+    Raises:
+        ShowersError: A damaged or unknown file, impossible energies, or `dst` exists.
+    """
+    target = known_format(to) if to else _by_name(Path(dst))
+    if Path(dst).exists():
+        raise ShowersError(
+            "the file exists already", where=dst, cure="choose another name, or delete it first"
+        )
+    with open_showers(src, detector, format=from_, particle=particle) as source:
+        if len(source) == 0:
+            raise ShowersError("the file holds no showers", where=src)
+        work = _Conversion(source, target, drop_bad, progress)
+        target.write(Path(dst), source.detector, work.parts())
+    return Converted(
+        Path(dst),
+        source.format,
+        target.name,
+        source.detector.name,
+        work.written,
+        work.bad.showers,
+        str(work.bad),
+        (*source.notes, *work.lost()),
+    )
+
+
+class _Conversion:
+    """The pieces on their way, with what was seen of them."""
+
+    def __init__(
+        self, source: ShowerSource, target: Format, drop_bad: bool, progress: Progress | None
+    ) -> None:
+        self._source, self._target, self._drop_bad, self._progress = source, target, drop_bad, progress
+        self.bad = BadEnergies()
+        self.written = 0
+        self._lost: set[str] = set()
+
+    def parts(self) -> Iterator[Showers]:
+        size = chunk_rows(self._source.detector.n_cells)
+        n = len(self._source)
+        provenance = self._provenance()
+        for start in range(0, n, size):
+            part = self._clean(self._source.raw(start, min(n, start + size)))
+            if len(part):
+                self._note_losses(part)
+                self.written += len(part)
+                yield replace(part, provenance=provenance)
+            if self._progress:
+                self._progress(min(n, start + size), n, f"{self.bad.showers} bad" if self.bad else "")
+        if not self._drop_bad:
+            self.bad.refuse(self._source.path)
+        if not self.written:
+            raise ShowersError(
+                "no shower of the file is without impossible energies",
+                where=self._source.path,
+                got=str(self.bad),
+            )
+
+    def _clean(self, part: Showers) -> Showers:
+        good = self.bad.good(part.incident, part.cells, part.overflow)
+        return part if good.all() else part[good]
+
+    def _note_losses(self, part: Showers) -> None:
+        for name, column in part.incident.items():
+            if name not in self._target.keeps and np.any(column):
+                self._lost.add(name)
+        if part.overflow is not None and self._target.name not in ("caloforge", "calogan"):
+            self._lost.add("overflow")
+
+    def lost(self) -> tuple[str, ...]:
+        if not self._lost:
+            return ()
+        return (f"the format {self._target.name} has no place for: {', '.join(sorted(self._lost))}",)
+
+    def _provenance(self) -> dict[str, Any]:
+        step = {
+            "from": self._source.path.name,
+            "format": self._source.format,
+            "notes": list(self._source.notes),
+            "caloforge": __version__,
+        }
+        known = self._source.provenance
+        return {**known, "converted": [*known.get("converted", []), step]}
+
+
+def _by_name(path: Path) -> Format:
+    """The format whose suffix the name has; the longest wins, `.h5` being everybody's."""
+    for form in sorted(FORMATS.values(), key=lambda f: -len(f.suffix)):
+        if path.name.endswith((form.suffix, form.suffix.replace(".h5", ".hdf5"))):
+            return form
+    return FORMATS["caloforge"]

@@ -1,0 +1,193 @@
+"""What every foreign format shares: its entry in the registry, its reader's frame, its growing file."""
+
+from __future__ import annotations
+
+__all__ = ["GEV", "ForeignFile", "Format", "GrowingFile", "preset_like", "rows_of"]
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.errors import ShowersError
+from caloforge.showers.container import Showers
+from caloforge.showers.hdf5 import dataset, open_hdf5, reading
+from caloforge.showers.incident import Incident
+from caloforge.showers.source import ShowerSource
+
+if TYPE_CHECKING:
+    from caloforge.detector import Detector
+
+GEV = 1000.0  # MeV
+
+Opener = Callable[[Path, "Detector | None", int | None], ShowerSource]
+Writer = Callable[[Path, "Detector", Iterable[Showers]], None]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One shower format.
+
+    Attributes:
+        name: What `--from` and `--to` call it.
+        about: One line on who writes it and in which units.
+        suffix: A file name that ends like this is written in this format.
+        keeps: Incident columns that the format has a place for.
+        recognises: Whether an open HDF5 file is of this format.
+        open: Makes the reader, from path, detector or None, and PDG id or None.
+        write: Writes all showers to a path that does not exist.
+    """
+
+    name: str
+    about: str
+    suffix: str
+    keeps: frozenset[str]
+    recognises: Callable[[h5py.File], bool]
+    open: Opener
+    write: Writer
+
+
+class ForeignFile(ShowerSource):
+    """Frame of a reader of somebody else's HDF5 file.
+
+    A subclass finds its datasets in `_find`, which returns the number of showers, the shapes of the
+    layers (or one flat shape), and reads rows in `_read`.
+    """
+
+    def __init__(self, path: Path, detector: Detector | None, pdg: int | None) -> None:
+        self.path = Path(path)
+        self.provenance: dict[str, Any] = {}
+        self.pdg = pdg
+        self._file = open_hdf5(self.path)
+        self._n, shapes = self._find(self._file)
+        self.detector = detector or self._preset(shapes)
+        have = [layer.shape for layer in self.detector.layers]
+        if shapes != have and shapes != [(self.detector.n_cells,)]:
+            raise ShowersError(
+                f"these showers do not fit the detector {self.detector.name!r}",
+                where=self.path,
+                got=_shapes(shapes),
+                expected=_shapes(have),
+                cure="give the detector they were made with: --detector NAME or FILE.yaml",
+            )
+
+    def __len__(self) -> int:
+        return self._n
+
+    @abstractmethod
+    def _find(self, file: h5py.File) -> tuple[int, list[tuple[int, ...]]]: ...
+
+    @abstractmethod
+    def _cells(self, start: int, stop: int) -> NDArray[np.float32]: ...
+
+    @abstractmethod
+    def _incident(self, start: int, stop: int) -> Incident: ...
+
+    def _overflow(self, start: int, stop: int) -> NDArray[np.float32] | None:  # noqa: ARG002
+        return None
+
+    def raw(self, start: int, stop: int) -> Showers:
+        with reading(f"{self.path}, showers {start} to {stop - 1}"):
+            incident, cells = self._incident(start, stop), self._cells(start, stop)
+            overflow = self._overflow(start, stop)
+        return Showers(self.detector, incident, cells, overflow, self.provenance)
+
+    def incident(self) -> Incident:
+        with reading(self.path):
+            return self._incident(0, self._n)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _preset(self, shapes: list[tuple[int, ...]]) -> Detector:
+        found = preset_like(tuple(shapes))
+        if found is None:
+            raise ShowersError(
+                "no preset detector has the shape of these showers",
+                where=self.path,
+                got=_shapes(shapes),
+                cure="give the detector they were made with: --detector FILE.yaml",
+            )
+        self.notes = (*self.notes, f"taken for the preset detector {found.name!r} by its shape")
+        return found
+
+    def _unknown_particle(self) -> int:
+        if self.pdg is None:
+            self.notes = (*self.notes, "the file does not say which particle; --particle e+ would")
+        return self.pdg or 0
+
+
+@lru_cache(maxsize=64)
+def preset_like(shapes: tuple[tuple[int, ...], ...]) -> Detector | None:
+    """The preset whose layers have these shapes, or whose cells have this one number."""
+    from caloforge.detector import load_detector, preset_names
+
+    for name in preset_names():
+        detector = load_detector(name)
+        if tuple(layer.shape for layer in detector.layers) == shapes or shapes == ((detector.n_cells,),):
+            return detector
+    return None
+
+
+def rows_of(file: h5py.File, key: str, n: int | None = None) -> tuple[h5py.Dataset, int]:
+    """A column, `(n,)` or `(n, 1)`, and its length.
+
+    Raises:
+        ShowersError: Absent, or of another shape.
+    """
+    shape = getattr(file.get(key), "shape", None) or ()
+    found = dataset(file, key, (n, 1) if len(shape) == 2 else (n,))
+    return found, len(found)
+
+
+class GrowingFile:
+    """An HDF5 file whose datasets grow at their end; it has its own name only when it is whole."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self._file = file
+
+    @classmethod
+    @contextmanager
+    def create(cls, path: Path) -> Iterator[GrowingFile]:
+        """Open for writing; an exception leaves nothing behind."""
+        closing = path.with_name(path.name + ".closing")
+        try:
+            with h5py.File(closing, "w") as file:
+                yield cls(file)
+            closing.replace(path)
+        finally:
+            closing.unlink(missing_ok=True)
+
+    def append(self, key: str, values: NDArray[Any]) -> None:
+        """Add rows to a dataset, which the first rows make, compressed with gzip."""
+        if key not in self._file:
+            # About 1 MB a chunk: a shower at a time can be read without reading the whole file.
+            rows = max(1, min(len(values), (1 << 20) // max(1, values[0].nbytes)))
+            self._file.create_dataset(
+                key,
+                data=values,
+                maxshape=(None, *values.shape[1:]),
+                chunks=(rows, *values.shape[1:]),
+                compression="gzip",
+                compression_opts=1,
+            )
+            return
+        found = self._file[key]
+        start = len(found)
+        found.resize(start + len(values), axis=0)
+        found[start:] = values
+
+
+def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:
+    if len(shapes) == 1:
+        return f"{shapes[0][0]} cells" if len(shapes[0]) == 1 else f"1 layer of {shapes[0]}"
+    if len(set(shapes)) == 1:
+        return f"{len(shapes)} layers of {shapes[0]}"
+    return f"{len(shapes)} layers of {', '.join(map(str, shapes))}"

@@ -1,0 +1,58 @@
+"""caloforge's own shower file, as one format among the others."""
+
+from __future__ import annotations
+
+__all__ = ["FORMAT", "open_native"]
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caloforge.errors import ShowersError
+from caloforge.showers.container import Showers, same_detector
+from caloforge.showers.formats.base import Format
+from caloforge.showers.incident import COLUMNS
+from caloforge.showers.store import ShowerFile
+from caloforge.showers.writer import ShowerWriter
+
+if TYPE_CHECKING:
+    from caloforge.detector import Detector
+
+
+def open_native(path: Path, detector: Detector | None, pdg: int | None) -> ShowerFile:
+    """Open a shower file, which knows its detector and its particles.
+
+    Raises:
+        ShowersError: It is of another detector than the one given, or a particle was given.
+    """
+    if pdg is not None:
+        raise ShowersError(
+            "this file says itself which particles it holds", where=path, cure="drop --particle"
+        )
+    file = ShowerFile(path)
+    if detector is not None:
+        same_detector(detector, file.detector, path)
+    return file
+
+
+def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
+    writer = ShowerWriter(path, detector, {})
+    try:
+        for part in parts:
+            writer.provenance.update(part.provenance)
+            writer.append(part)
+        writer.close()
+    except BaseException:
+        writer.discard()  # what was read is still where it came from
+        raise
+
+
+FORMAT = Format(
+    name="caloforge",
+    about="caloforge: incident columns and sparse cells in MeV, with the detector",
+    suffix=".h5",
+    keeps=frozenset(COLUMNS),
+    recognises=lambda file: "schema" in file.attrs,
+    open=open_native,
+    write=_write,
+)
