@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from caloforge.detector.detector import Detector
-from caloforge.detector.drawing.face import draw_face
-from caloforge.detector.drawing.palette import INK
+from caloforge.detector.drawing.face import draw_face, mark_legend
+from caloforge.detector.drawing.palette import GREY, INK
 from caloforge.detector.drawing.side import draw_barrel, draw_legend, draw_readout_only, draw_side
-from caloforge.detector.drawing.zoom import draw_zoom
+from caloforge.detector.drawing.zoom import MAX_RUNS, draw_zoom
 from caloforge.detector.readout import Layer
 from caloforge.detector.summary import layer_groups, readout_rule, stack_runs
 from caloforge.errors import DetectorError, nearest
@@ -70,31 +70,39 @@ def _faces(detector: Detector, names: Sequence[str] | None) -> list[Layer]:
 def _figure(detector: Detector, faces: Sequence[Layer]) -> Any:
     from matplotlib.figure import Figure
 
-    columns = 1 if len(faces) == 1 else 2 if len(faces) <= 4 else 3
+    columns = 1 if len(faces) <= 3 else 2
     rows = -(-len(faces) // columns)
-    figure = Figure(figsize=(7.2 + 3.6 * columns + (1.2 if columns == 1 else 0), 7.6), layout="constrained")
+    left, right = 7.4, max(3.4 * columns, 4.6 if len(faces) == 1 else 0)
+    size = left + right, max(7.6, 2.9 * rows)
+    figure: Any = Figure(figsize=size, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08, wspace=0.03, hspace=0.03)
-    figure.suptitle(f"{detector.name}\n", x=0.012, ha="left", fontsize=17, fontweight="bold", color=INK)
-    figure.text(0.012, 0.925, detector.about, fontsize=10.5, color="#55606e", ha="left", va="bottom")
-    left, right = figure.subfigures(1, 2, width_ratios=(7.2, 3.6 * columns + (1.2 if columns == 1 else 0)))
-    _draw_left(detector, left)
+    _write_head(figure, detector, size[1])
+    sides, cells = figure.subfigures(1, 2, width_ratios=(left, right))
+    _draw_left(detector, sides)
     if detector.shape == "barrel":
-        right, below = right.subfigures(2, 1, height_ratios=(1.6, 1))
+        cells, below = cells.subfigures(2, 1, height_ratios=(1.6, 1))
         draw_barrel(below.subplots(), detector)
-    axes = right.subplots(rows, columns, squeeze=False).ravel()
+    axes = cells.subplots(rows, columns, squeeze=False).ravel()
     for ax, layer in zip(axes, faces, strict=False):
         draw_face(ax, layer)
     for ax in axes[len(faces) :]:
         ax.set_axis_off()
-    figure.supxlabel(readout_rule(detector), fontsize=9, color="#55606e", x=0.012, ha="left")
+    mark_legend(cells)
     return figure
+
+
+def _write_head(figure: Any, detector: Detector, height: float) -> None:
+    figure.suptitle(f"{detector.name}\n", x=0.012, ha="left", fontsize=17, fontweight="bold", color=INK)
+    figure.text(0.012, 1 - 0.57 / height, detector.about, fontsize=10.5, color=GREY, ha="left", va="bottom")
+    figure.supxlabel(readout_rule(detector), fontsize=9, color=GREY, x=0.012, ha="left")
 
 
 def _draw_left(detector: Detector, area: Any) -> None:
     if not detector.slabs:
         draw_readout_only(area.subplots(), detector)
         return
-    side, zoom = area.subplots(2, 1, height_ratios=(3.4, 1.0))
+    runs = stack_runs(detector)
+    side, zoom = area.subplots(2, 1, height_ratios=(3.4, 0.3 + 0.3 * min(len(runs), MAX_RUNS)))
     draw_side(side, detector)
-    draw_zoom(zoom, detector, stack_runs(detector))
+    draw_zoom(zoom, detector, runs)
     draw_legend(side, detector)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["draw_face"]
+__all__ = ["draw_face", "mark_legend"]
 
 import math
 from typing import Any
 
 import numpy as np
 
-from caloforge.detector.drawing.palette import CELL, FIRST, INK, SECOND
+from caloforge.detector.drawing.palette import CELL, FIRST, GREY, INK, SECOND
 from caloforge.detector.grids import CartesianGrid, PolarGrid
 from caloforge.detector.readout import Layer
 from caloforge.detector.summary import cell_size
@@ -21,21 +21,29 @@ def draw_face(ax: Any, layer: Layer) -> None:
     """Draw the cells of one layer to scale; cells 0 and 1 of the layer are coloured."""
     if isinstance(layer.grid, CartesianGrid):
         _cartesian(ax, layer.grid)
-        names = ("x", "y")
+        names = "x, y"
     else:
         _polar(ax, layer.grid)
-        names = ("alpha", "r")
-    cells = f"{layer.shape[0]} x {layer.shape[1]} cells ({', '.join(names)})"
-    ax.set_title(f"{layer.name}\n{cells} of {cell_size(layer.grid)}", fontsize=9, color=INK)
+        names = "alpha, r"
+    title = f"{layer.name}: {layer.shape[0]} x {layer.shape[1]} cells ({names})\nof {cell_size(layer.grid)}"
+    ax.set_title(title, fontsize=8.5, color=INK)
     across, up = layer.grid.reach
     ax.set_xlim(-1.03 * across, 1.03 * across)
     ax.set_ylim(-1.03 * up, 1.03 * up)
     ax.set_aspect("equal")
     ax.set_xlabel("x [mm]", fontsize=8.5, color=INK)
     ax.set_ylabel("y [mm]", fontsize=8.5, color=INK)
-    ax.tick_params(labelsize=7.5, colors="#55606e")
+    ax.tick_params(labelsize=7.5, colors=GREY)
     for spine in ax.spines.values():
         spine.set_visible(False)
+
+
+def mark_legend(area: Any) -> None:
+    """Explain the coloured cells, below the faces."""
+    from matplotlib.patches import Patch
+
+    handles = [Patch(facecolor=FIRST, label="cell 0"), Patch(facecolor=SECOND, label="cell 1 of the layer")]
+    area.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
 
 
 def _cartesian(ax: Any, grid: CartesianGrid) -> None:

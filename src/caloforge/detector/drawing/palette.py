@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["CELL", "FIRST", "INK", "SECOND", "material_colours"]
+__all__ = ["CELL", "FIRST", "GREY", "INK", "SECOND", "material_colours"]
 
 from caloforge.detector.detector import Detector
 
 INK = "#1f2a37"
+GREY = "#55606e"
 CELL = "#eef3f8"
 FIRST = "#e4572e"
 SECOND = "#f3a712"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from caloforge.detector.detector import Detector
-from caloforge.detector.drawing.palette import CELL, FIRST, INK, material_colours
+from caloforge.detector.drawing.palette import CELL, FIRST, GREY, INK, material_colours
 from caloforge.detector.grids import CartesianGrid, Grid
 from caloforge.detector.readout import Layer
 from caloforge.detector.summary import layer_groups
@@ -24,11 +24,20 @@ def draw_side(ax: Any, detector: Detector) -> None:
     _cells(ax, detector.layers)
     _brackets(ax, detector, half)
     _particle(ax, detector.depth)
-    ax.set_xlim(-0.16 * detector.depth, 1.03 * detector.depth)
+    ax.set_xlim(-0.22 * detector.depth, 1.03 * detector.depth)
     ax.set_ylim(-half * 1.02, half * 1.02)
     ax.set_aspect("equal", adjustable="box", anchor="W")
     _axes(ax, "depth z [mm]", _up(detector))
-    ax.set_title(_headline(detector, reach, cropped), fontsize=10, color=INK, loc="left", pad=34)
+    ax.set_title("Side view, to scale", fontsize=10, color=INK, loc="left", pad=36)
+    ax.text(
+        1.03,
+        0,
+        _facts(detector, reach, cropped),
+        transform=ax.transAxes,
+        fontsize=8.5,
+        color=GREY,
+        va="bottom",
+    )
 
 
 def _half_height(detector: Detector) -> tuple[float, bool]:
@@ -37,22 +46,22 @@ def _half_height(detector: Detector) -> tuple[float, bool]:
     size = detector.size or (reach,)
     stack = size[0] if detector.shape == "barrel" else size[1] / 2
     near = 1.35 * max(reach, 0.3 * detector.depth)
-    return (near, True) if stack > 1.6 * near else (stack, False)
+    return (near, True) if stack > 1.3 * near else (stack, False)
 
 
 def _up(detector: Detector) -> str:
     return "along the barrel [mm]" if detector.shape == "barrel" else "y [mm]"
 
 
-def _headline(detector: Detector, reach: float, cropped: bool) -> str:
+def _facts(detector: Detector, reach: float, cropped: bool) -> str:
     size = detector.size or ()
-    wide = 2 * size[0] if detector.shape == "barrel" else size[-1]
-    cut = ", only its middle is drawn" if cropped else ""
-    kind = "tubes" if detector.shape == "barrel" else "slabs"
-    return (
-        f"Side view to scale: {len(detector.slabs)} {kind}, {detector.depth:g} mm deep; stack {wide:g} mm wide"
-        f"{cut}; readout {2 * reach:g} mm"
-    )
+    barrel = detector.shape == "barrel"
+    lines = [
+        f"{len(detector.slabs)} {'tubes' if barrel else 'slabs'}, {detector.depth:g} mm deep",
+        f"{2 * size[0]:g} mm long" if barrel else f"{size[0]:g} x {size[1]:g} mm wide",
+        f"readout {2 * reach:g} mm wide",
+    ]
+    return "\n".join([*lines, "only the middle is drawn"] if cropped else lines)
 
 
 def _slabs(ax: Any, detector: Detector, half: float) -> None:
@@ -112,8 +121,8 @@ def _label(group: Sequence[Layer]) -> str:
 
 def _particle(ax: Any, depth: float) -> None:
     arrow = {"arrowstyle": "-|>", "color": FIRST, "lw": 2, "shrinkA": 0, "shrinkB": 0}
-    ax.annotate("", (0, 0), (-0.13 * depth, 0), arrowprops=arrow, zorder=5)
-    ax.text(-0.07 * depth, 0.015 * depth, "particle", color=FIRST, fontsize=8, ha="center", va="bottom")
+    ax.annotate("", (0, 0), (-0.2 * depth, 0), arrowprops=arrow, zorder=5)
+    ax.text(-0.11 * depth, 0.015 * depth, "particle", color=FIRST, fontsize=8, ha="center", va="bottom")
 
 
 def draw_legend(ax: Any, detector: Detector) -> None:
@@ -128,7 +137,7 @@ def draw_legend(ax: Any, detector: Detector) -> None:
     ax.legend(
         handles=handles,
         loc="upper left",
-        bbox_to_anchor=(1.01, 1.0),
+        bbox_to_anchor=(1.02, 1.0),
         frameon=False,
         fontsize=8.5,
         borderaxespad=0,
@@ -138,7 +147,7 @@ def draw_legend(ax: Any, detector: Detector) -> None:
 def _axes(ax: Any, across: str, up: str) -> None:
     ax.set_xlabel(across, color=INK, fontsize=9)
     ax.set_ylabel(up, color=INK, fontsize=9)
-    ax.tick_params(labelsize=8, colors="#55606e")
+    ax.tick_params(labelsize=8, colors=GREY)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -192,7 +201,7 @@ def draw_barrel(ax: Any, detector: Detector) -> None:
     arrow = {"arrowstyle": "-|>", "color": FIRST, "lw": 2, "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", (inner, 0), (0, 0), arrowprops=arrow, zorder=5)
     ax.text(0.5 * inner, 0.04 * outer, "particle", color=FIRST, fontsize=8, ha="center", va="bottom")
-    ax.text(0, -0.3 * inner, f"inner radius {inner:g} mm\nouter radius {outer:g} mm", ha="center", fontsize=8)
+    ax.text(0, -0.5 * inner, f"inner radius {inner:g} mm\nouter radius {outer:g} mm", ha="center", fontsize=8)
     ax.set_xlim(-1.05 * outer, 1.05 * outer)
     ax.set_ylim(-1.05 * outer, 1.05 * outer)
     ax.set_aspect("equal")

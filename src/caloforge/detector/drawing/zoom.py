@@ -2,43 +2,58 @@
 
 from __future__ import annotations
 
-__all__ = ["draw_zoom"]
+__all__ = ["MAX_RUNS", "draw_zoom"]
 
 from collections.abc import Sequence
 from typing import Any
 
 from caloforge.detector.detector import Detector
-from caloforge.detector.drawing.palette import INK, material_colours
+from caloforge.detector.drawing.palette import GREY, INK, material_colours
+from caloforge.detector.stack import Slab
 from caloforge.detector.summary import StackRun
 
-_MAX_RUNS = 3
+MAX_RUNS = 3
+_HEIGHT = 0.42
+_ROOM_FOR_TEXT = 0.022  # of the width, per character
 
 
 def draw_zoom(ax: Any, detector: Detector, runs: Sequence[StackRun]) -> None:
     """Draw one period of the first few runs below each other, to one common scale."""
-    from matplotlib.patches import Rectangle
-
-    colours = material_colours(detector)
-    shown = runs[:_MAX_RUNS]
-    for row, run in enumerate(shown):
-        start = run.slabs[0].start
-        for slab in run.slabs:
-            corner = (slab.start - start, -row - 0.42)
-            style = {"facecolor": colours[slab.material], "edgecolor": INK, "lw": 0.5}
-            ax.add_patch(Rectangle(corner, slab.thickness, 0.42, **style))
-            middle = slab.start - start + slab.thickness / 2
-            ax.text(
-                middle, -row + 0.03, f"{slab.thickness:g}", rotation=55, fontsize=7.5, ha="left", color=INK
-            )
+    shown = runs[:MAX_RUNS]
     longest = max(run.slabs[-1].end - run.slabs[0].start for run in shown)
+    colours = material_colours(detector)
+    for row, run in enumerate(shown):
+        for slab in run.slabs:
+            _slab(ax, slab, slab.start - run.slabs[0].start, -row, colours[slab.material], longest)
     ax.set_xlim(-0.01 * longest, 1.04 * longest)
-    ax.set_ylim(-len(shown) + 0.45, 0.55)
-    ax.set_yticks([-row - 0.21 for row in range(len(shown))], [f"{run.repeat} x" for run in shown])
+    ax.set_ylim(-len(shown) + 0.5, 0.5)
+    ax.set_yticks([-row - _HEIGHT / 2 for row in range(len(shown))], [f"{run.repeat} x" for run in shown])
     ax.tick_params(labelsize=8.5, colors=INK, left=False)
     ax.set_xlabel("mm", fontsize=9, color=INK)
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)
-    more = f" (first {_MAX_RUNS} of {len(runs)} sequences)" if len(runs) > _MAX_RUNS else ""
+    ax.spines["bottom"].set_color("#b8c1cb")
+    more = f" (first {MAX_RUNS} of {len(runs)} sequences)" if len(runs) > MAX_RUNS else ""
     ax.set_title(
         f"The sequence of slabs, enlarged; thickness in mm{more}", fontsize=10, color=INK, loc="left"
     )
+
+
+def _slab(ax: Any, slab: Slab, start: float, top: float, colour: str, longest: float) -> None:
+    from matplotlib.patches import Rectangle
+
+    box = Rectangle((start, top - _HEIGHT), slab.thickness, _HEIGHT, facecolor=colour, edgecolor=INK, lw=0.5)
+    ax.add_patch(box)
+    middle = start + slab.thickness / 2
+    text = f"{slab.material} {slab.thickness:g} mm"
+    if slab.thickness > _ROOM_FOR_TEXT * len(text) * longest:
+        ax.text(
+            middle, top - _HEIGHT / 2, text, fontsize=8, ha="center", va="center", color=_readable(colour)
+        )
+    else:
+        ax.text(middle, top + 0.04, f"{slab.thickness:g}", rotation=55, fontsize=7.5, ha="left", color=GREY)
+
+
+def _readable(background: str) -> str:
+    red, green, blue = (int(background[i : i + 2], 16) for i in (1, 3, 5))
+    return INK if 0.3 * red + 0.59 * green + 0.11 * blue > 140 else "white"
