@@ -10,6 +10,7 @@ __all__ = [
     "ShowerSource",
     "ShowerWriter",
     "Showers",
+    "StreamingReader",
     "convert",
     "open_showers",
 ]
@@ -18,6 +19,7 @@ from caloforge.showers.container import Showers
 from caloforge.showers.convert import Converted, convert
 from caloforge.showers.formats import FORMATS, open_showers
 from caloforge.showers.incident import Incident
+from caloforge.showers.reader import StreamingReader
 from caloforge.showers.source import ShowerSource
 from caloforge.showers.store import ShowerFile
 from caloforge.showers.writer import ShowerWriter

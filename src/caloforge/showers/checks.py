@@ -33,7 +33,7 @@ class BadEnergies:
         for part in parts:
             # The least and the greatest value show NaN, too: one cheap look suffices for good showers.
             if part.size and not (part.min() >= 0 and part.max() < np.inf):
-                good = np.logical_and(good, self._count(part))
+                np.logical_and(good, self._count(part), out=good)
         self.showers += int((~good).sum())
         return good
 

@@ -108,7 +108,7 @@ class Journal:
         if len(parts) == 1 and len(parts[0]) == stop - start:
             return parts[0]
         first = found[0].first
-        return Sparse.concat(parts).take(np.arange(start - first, stop - first))
+        return Sparse.concat(parts)[start - first : stop - first]
 
     def records(self) -> Iterator[Sparse]:
         """Every record in the order of writing."""

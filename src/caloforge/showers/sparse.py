@@ -63,6 +63,16 @@ class Sparse:
     def __len__(self) -> int:
         return len(self.incident)
 
+    def __getitem__(self, rows: slice) -> Sparse:
+        """Neighbouring showers, without copying their cells."""
+        start, stop, _ = rows.indices(len(self))
+        stop = max(start, stop)
+        offset = self.offset[start : stop + 1]
+        hits = slice(int(offset[0]), int(offset[-1]))
+        outside = None if self.overflow is None else self.overflow[start:stop]
+        index, energy = self.index[hits], self.energy[hits]
+        return Sparse(self.incident[start:stop], offset - offset[0], index, energy, outside, self.n_cells)
+
     def take(self, rows: NDArray[np.integer]) -> Sparse:
         """The showers at `rows`, in that order."""
         start, counts = self.offset[rows], np.diff(self.offset)[rows]

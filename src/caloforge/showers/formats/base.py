@@ -94,13 +94,13 @@ class ForeignFile(ShowerSource):
         return None
 
     def raw(self, start: int, stop: int) -> Showers:
-        with reading(f"{self.path}, showers {start} to {stop - 1}"):
+        with reading(f"{self.path}, showers {start} to {stop - 1}"), _quiet():
             incident, cells = self._incident(start, stop), self._cells(start, stop)
             overflow = self._overflow(start, stop)
         return Showers(self.detector, incident, cells, overflow, self.provenance)
 
     def incident(self) -> Incident:
-        with reading(self.path):
+        with reading(self.path), _quiet():
             return self._incident(0, self._n)
 
     def close(self) -> None:
@@ -122,6 +122,11 @@ class ForeignFile(ShowerSource):
         if self.pdg is None:
             self.notes = (*self.notes, "the file does not say which particle; --particle e+ would")
         return self.pdg or 0
+
+
+def _quiet() -> np.errstate:
+    """NaN and numbers beyond float32 are found and reported later, with their count."""
+    return np.errstate(over="ignore", invalid="ignore")
 
 
 @lru_cache(maxsize=64)

@@ -80,10 +80,13 @@ class LcdFile(ForeignFile):
         n = min(self._n, 200)
         if n == 0:
             return GEV
-        with reading(self.path):
+        with reading(self.path), np.errstate(all="ignore"):
             total = self._ecal[:n].sum(axis=(1, 2, 3), dtype=np.float64)
-            energy = self._incident(0, n).energy / GEV
-        ratio = float(np.nanmedian(total / energy))
+            ratios = total / (self._incident(0, n).energy / GEV)
+        ratios = ratios[np.isfinite(ratios)]
+        if not len(ratios):
+            return GEV  # none of them is possible: whoever reads them will say so
+        ratio = float(np.median(ratios))
         unit = GEV if ratio < 0.2 else _ANGLE_UNIT
         what, other = ("GeV", "lcd-angle") if unit == GEV else ("50 x GeV", "lcd")
         note = (
