@@ -12,7 +12,7 @@ import typer
 from caloforge.cli.terminal import JsonOption, emit, say, table
 
 if TYPE_CHECKING:
-    from caloforge.detector import Detector
+    from caloforge.detector import Detector, Slab
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="List, show and draw detectors.")
 
@@ -31,7 +31,7 @@ def list_presets(json: JsonOption = False) -> None:
     table(
         "Detectors",
         ("name", "cells", "layers", "what it is"),
-        [(f"[bold]{d.name}[/bold]", d.n_cells, d.n_layers, d.about) for d in detectors],
+        [(f"[bold]{d.name}[/bold]", f"{d.n_cells:,}", d.n_layers, d.about) for d in detectors],
     )
     say("[dim]caloforge detector show NAME[/dim] says more; your own detector is one YAML file.")
     emit({"detectors": [_brief(detector) for detector in detectors]})
@@ -65,20 +65,19 @@ def _show_stack(detector: Detector) -> None:
     from caloforge.detector.summary import stack_runs
 
     if not detector.slabs:
-        say("\nReadout only: no material stack, so it cannot be simulated; depths are nominal.\n")
+        say("\nReadout only: no material stack, so it cannot be simulated; depths are not known.\n")
         return
     rows = [
-        (
-            f"{run.start:g} to {run.end:g}",
-            f"{run.repeat} x",
-            " + ".join(
-                f"{'[green]' if s.active else ''}{s.thickness:g} {s.material}{'[/green]' if s.active else ''}"
-                for s in run.slabs
-            ),
-        )
+        (f"{run.start:g} to {run.end:g}", f"{run.repeat} x", " + ".join(map(_slab, run.slabs)))
         for run in stack_runs(detector)
     ]
-    table(f"Stack: {_size(detector)}", ("depth mm", "repeat", "slabs mm ([green]active[/green])"), rows)
+    columns = ("depth mm", "repeat", "slabs with their thickness in mm ([green]active[/green])")
+    table(f"Stack: {_size(detector)}", columns, rows)
+
+
+def _slab(slab: Slab) -> str:
+    text = f"{slab.material} {slab.thickness:g}"
+    return f"[green]{text}[/green]" if slab.active else text
 
 
 def _size(detector: Detector) -> str:
@@ -108,19 +107,18 @@ def _show_materials(detector: Detector) -> None:
 
 
 def _show_layers(detector: Detector) -> None:
+    from caloforge.detector import CartesianGrid
     from caloforge.detector.summary import cell_size, layer_groups
 
     rows = []
     for group in layer_groups(detector):
         first, last = group[0], group[-1]
         name = first.name if len(group) == 1 else f"{first.name} to {last.name}"
-        kind = "x, y" if detector.readout.frame == "detector" else "alpha, r"
-        kind = "x, y" if hasattr(first.grid, "window") else kind if kind == "alpha, r" else "alpha, r"
         depth = "unknown" if detector.depth_is_nominal else f"{first.start:g} to {last.end:g}"
-        cells = f"{first.shape[0]} x {first.shape[1]}"
-        rows.append(
-            (name, depth, len(group), f"{cells} ({kind})", cell_size(first.grid), first.n_cells * len(group))
-        )
+        axes = "x, y" if isinstance(first.grid, CartesianGrid) else "alpha, r"
+        cells = f"{first.shape[0]} x {first.shape[1]} ({axes})"
+        total = f"{first.n_cells * len(group):,}"
+        rows.append((name, depth, len(group), cells, cell_size(first.grid), total))
     columns = ("layers", "depth mm", "number", "cells per layer", "cell size", "cells")
     table(f"Readout: {detector.n_layers} layers, {detector.n_cells:,} cells", columns, rows)
 

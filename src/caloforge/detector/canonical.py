@@ -129,7 +129,7 @@ def _binning(detector: Detector) -> Iterator[str]:
     fields = [f"particle: {_text(binning.particle)}", f"pid: {binning.pid}"]
     if binning.eta is not None:
         fields.append(f"eta: {_list(map(_number, binning.eta))}")
-    if binning.layer_ids is not None:
+    if binning.layer_ids not in (None, detector.layers[-1].id + 1):
         fields.append(f"layer_ids: {binning.layer_ids}")
     yield f"binning: {{{', '.join(fields)}}}"
 

@@ -24,7 +24,7 @@ def check_shape(detector: Detector) -> None:
     if barrel != (detector.inner_radius is not None):
         raise wrong(
             "a barrel needs its inner radius" if barrel else "only a barrel has an inner radius",
-            at=("inner_radius",),
+            at=("shape",) if barrel else ("inner_radius",),
             got=f"shape: {detector.shape}, inner_radius: {detector.inner_radius}",
             expected="shape: barrel with inner_radius: 800 mm, or shape: planar without it",
         )

@@ -97,6 +97,10 @@ class _Builder:
         seen = set()
         for key_node, value_node in node.value:
             key, line = str(key_node.value), key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise DetectorError(
+                    "a key must be a single word", where=f"{self.where}, line {line}", got="a list or mapping"
+                )
             if key in seen:
                 raise DetectorError(
                     f"the key {key!r} is given twice",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 __all__ = ["detector_error"]
 
+import re
 from typing import Any
 
 from pydantic import ValidationError
 
 from caloforge.detector.document import Document, Path
-from caloforge.errors import DetectorError
+from caloforge.errors import DetectorError, nearest
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -23,6 +24,13 @@ _EXPECTED = {
     "model_attributes_type": "a mapping (key: value)",
     "union_tag_not_found": "`kind: cartesian` or `kind: polar`",
     "finite_number": "a finite number",
+}
+_LIMITS = {
+    "ge": "{:g} or more",
+    "gt": "more than {:g}",
+    "le": "at most {:,g}",
+    "min_length": "{} or more of them",
+    "max_length": "{} of them",
 }
 _EXAMPLES = {
     "name": "name: my-detector",
@@ -70,21 +78,34 @@ class _Fault:
 
 
 def _translate(detail: Any) -> tuple[str, dict[str, Any]]:
-    kind, context, key = (
-        detail["type"],
-        detail.get("ctx", {}),
-        str(detail["loc"][-1] if detail["loc"] else ""),
-    )
+    """Say in our words what pydantic found: problem, and got, expected and near."""
+    kind, limits, key = detail["type"], detail.get("ctx", {}), str((detail["loc"] or ("",))[-1])
     if kind == "missing":
         return f"the key {key!r} is missing", {"expected": _EXAMPLES.get(key)}
-    got = repr(detail["input"])
-    got = got if len(got) < 80 else got[:76] + " ..."
+    got = _short(detail["input"])
     if kind in _EXPECTED:
         return f"{got} is not {_EXPECTED[kind]}", {"got": got, "expected": _EXPECTED[kind]}
-    if kind in ("literal_error", "union_tag_invalid"):
-        choices = context.get("expected") or context.get("expected_tags")
-        return f"{got} is not possible here", {"got": context.get("tag", got), "expected": choices}
+    if kind == "literal_error":
+        return _no_choice(detail["input"], limits["expected"])
+    if kind == "union_tag_invalid":
+        return _no_choice(limits["tag"], limits["expected_tags"])
+    for limit, words in _LIMITS.items():
+        if limit in limits:
+            problem = "a list of the wrong length" if "length" in limit else f"{got} is out of range"
+            return problem, {"got": got, "expected": words.format(limits[limit])}
     return detail["msg"][0].lower() + detail["msg"][1:], {"got": got, "expected": _EXAMPLES.get(key)}
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) < 80 else text[:76] + " ..."
+
+
+def _no_choice(value: Any, choices: str) -> tuple[str, dict[str, Any]]:
+    valid = re.findall(r"'([^']*)'", choices)
+    near = nearest(value, valid) if isinstance(value, str) else None
+    problem = f"{_short(value)} is not possible here"
+    return problem, {"got": _short(value), "expected": " or ".join(valid), "near": near}
 
 
 def _path_in(data: Any, loc: Path) -> Path:

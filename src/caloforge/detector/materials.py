@@ -98,8 +98,8 @@ def unknown_material(
     name: str, valid: tuple[str, ...], at: tuple[str | int, ...] = ()
 ) -> PydanticCustomError:
     """Return the error for a material nobody knows, with the closest name."""
-    # `Pb` is close to nothing in the list and yet clear.
-    near = f"G4_{name}" if f"G4_{name}" in valid else nearest(name, sorted(valid))
+    # `Pb` is close to nothing in the list and yet clear; `Argon` is close to `Rn` only in letters.
+    near = f"G4_{name}" if f"G4_{name}" in valid else nearest(name, sorted(v for v in valid if len(v) > 2))
     return wrong(
         f"unknown material {name!r}",
         at=at,

@@ -56,26 +56,26 @@ def _unknown_key(key: str, part: type[Part]) -> PydanticCustomError:
     )
 
 
-def _quantity(read: Callable[[str], float], digits: int) -> Callable[[Any], float]:
+def _quantity(read: Callable[[str], float], unit: str, digits: int) -> Callable[[Any], float]:
     def validate(value: Any) -> float:
         try:
             # 0.3 cm and 3 mm are the same detector: their floats must be equal too.
             return round(read(value), digits)
         except QuantityError as error:
             details = error.details
+            bare = isinstance(value, int | float) and not isinstance(value, bool)
             raise wrong(
-                error.problem,
-                got=details["got"],
+                "nothing is given" if value is None else error.problem,
+                got="nothing" if value is None else details["got"],
                 expected=details["expected"],
-                near=_text(details["did you mean"]),
-                cure=_text(details["cure"]),
+                near=None if details["did you mean"] is None else str(details["did you mean"]),
+                cure=f"write {value} {unit}, if that is the unit" if bare else None,
             ) from None
 
     return validate
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+_LENGTH = _quantity(length, "mm", 9)
 
 
 def _positive(value: float) -> float:
@@ -96,20 +96,20 @@ def _name(value: Any) -> str:
     return value
 
 
-Length = Annotated[
-    float, BeforeValidator(_quantity(length, 9)), WithJsonSchema({"type": "string", "examples": ["2 mm"]})
-]
+Length = Annotated[float, BeforeValidator(_LENGTH), WithJsonSchema({"type": "string", "examples": ["2 mm"]})]
 Thickness = Annotated[
     float,
-    BeforeValidator(lambda value: _positive(_quantity(length, 9)(value))),
+    BeforeValidator(lambda value: _positive(_LENGTH(value))),
     WithJsonSchema({"type": "string", "examples": ["2 mm"]}),
 ]
 Energy = Annotated[
-    float, BeforeValidator(_quantity(energy, 12)), WithJsonSchema({"type": "string", "examples": ["15 keV"]})
+    float,
+    BeforeValidator(_quantity(energy, "keV", 12)),
+    WithJsonSchema({"type": "string", "examples": ["15 keV"]}),
 ]
 Density = Annotated[
     float,
-    BeforeValidator(_quantity(density, 12)),
+    BeforeValidator(_quantity(density, "g/cm3", 12)),
     WithJsonSchema({"type": "string", "examples": ["1.39 g/cm3"]}),
 ]
 Name = Annotated[str, BeforeValidator(_name)]

@@ -58,6 +58,7 @@ def _does_not_divide(axis: int, window: float, cell: float) -> Exception:
         at=("cell", axis),
         got=f"{window / cell:.6g} cells in {'xy'[axis]}",
         expected=f"a window of {fits}",
+        cure="change window or cell, or give the number of cells with `cells:`",
     )
 
 

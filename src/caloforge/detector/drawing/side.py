@@ -28,7 +28,7 @@ def draw_side(ax: Any, detector: Detector) -> None:
     ax.set_ylim(-half * 1.02, half * 1.02)
     ax.set_aspect("equal", adjustable="box", anchor="W")
     _axes(ax, "depth z [mm]", _up(detector))
-    ax.set_title("Side view, to scale", fontsize=10, color=INK, loc="left", pad=36)
+    ax.set_title("Side view, to scale", fontsize=10, color=INK, loc="left", pad=42)
     ax.text(
         1.03,
         0,
@@ -70,7 +70,8 @@ def _slabs(ax: Any, detector: Detector, half: float) -> None:
     colours = material_colours(detector)
     boxes = [_box(slab.start, slab.end, half) for slab in detector.slabs]
     fills = [colours[slab.material] for slab in detector.slabs]
-    ax.add_collection(PolyCollection(boxes, facecolors=fills, edgecolors="none", zorder=1))
+    # Snapping to pixels would make equal thin slabs look unequal.
+    ax.add_collection(PolyCollection(boxes, facecolors=fills, edgecolors="none", zorder=1, snap=False))
 
 
 def _box(start: float, end: float, half: float) -> list[tuple[float, float]]:
@@ -87,7 +88,7 @@ def _cells(ax: Any, layers: Sequence[Layer]) -> None:
         frames += [[(z, up[0]), (z, up[-1])] for z in (layer.start, layer.end)]
         frames += [[(layer.start, y), (layer.end, y)] for y in (up[0], up[-1])]
     thin = 0.35 if len(lines) < 1500 else 0.2
-    ax.add_collection(LineCollection(lines, colors=INK, linewidths=thin, alpha=0.45, zorder=2))
+    ax.add_collection(LineCollection(lines, colors=INK, linewidths=thin, alpha=0.45, zorder=2, snap=False))
     ax.add_collection(
         LineCollection(frames, colors=INK, linewidths=1.2 if len(layers) < 10 else 0.5, zorder=3)
     )
