@@ -1,0 +1,101 @@
+"""`caloforge simulate`: real Geant4 showers of a detector."""
+
+from __future__ import annotations
+
+__all__ = ["simulate"]
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, say
+
+
+def simulate(
+    detector: Annotated[str, typer.Argument(help="A preset's name, or a detector file.")],
+    particle: Annotated[str, typer.Option(help="Name (e-, e+, gamma, pi0, mu-, pi+) or PDG id.")],
+    energy: Annotated[
+        str, typer.Option(help="Kinetic energy: 25GeV, 1:100GeV (uniform), log:1:1000GeV or 10,20,50GeV.")
+    ],
+    count: Annotated[int, typer.Option(min=1, help="Number of showers.")],
+    out: Annotated[Path, typer.Option(help="The shower file to make.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed; the same one gives the same showers.")] = 1,
+    theta: Annotated[str, typer.Option(help="Angle to the z axis, fixed or a range (0:30deg).")] = "0deg",
+    phi: Annotated[str, typer.Option(help="Azimuth of the direction, fixed or a range.")] = "0deg",
+    impact_x: Annotated[str, typer.Option(help="Impact point on the front face, fixed or a range.")] = "0mm",
+    impact_y: Annotated[str, typer.Option(help="The same in y.")] = "0mm",
+    physics: Annotated[
+        str,
+        typer.Option(help="standard, option1 to option4, FTFP_BERT (hadrons), FTFP_BERT+option4, ..."),
+    ] = "standard",
+    cut: Annotated[str, typer.Option(help="Geant4's production cut.")] = "0.7mm",
+    jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Finish what an interrupted command left behind.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Make showers with Geant4. Stopped at any moment, it keeps them; `--resume` goes on.
+
+    Example: [bold]caloforge simulate calogan --particle e+ --energy 1:100GeV --count 200
+    --jobs 2 --out positrons.h5[/bold]
+    """
+    from caloforge.detector import load_detector
+    from caloforge.quantities import Interval, Spectrum, length
+    from caloforge.truth import simulate as produce
+
+    try:
+        with progress_bar("Simulating") as progress:
+            path = produce(
+                load_detector(detector),
+                particle=particle,
+                energy=Spectrum.parse(energy, "--energy"),
+                count=count,
+                out=out,
+                seed=seed,
+                theta=Interval.parse(theta, "angle", "--theta"),
+                phi=Interval.parse(phi, "angle", "--phi"),
+                impact_x=Interval.parse(impact_x, "length", "--impact-x"),
+                impact_y=Interval.parse(impact_y, "length", "--impact-y"),
+                physics=physics,
+                cut=length(cut, "--cut"),
+                jobs=jobs,
+                resume=resume,
+                command=_command(),
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        _say_how_to_go_on(out)
+        raise
+    _report(path)
+
+
+def _command() -> str:
+    import shlex
+    import sys
+
+    return shlex.join(["caloforge", *sys.argv[1:]])
+
+
+def _report(path: Path) -> None:
+    from caloforge.showers import ShowerFile
+
+    with ShowerFile(path) as file:
+        made, count = file.provenance, len(file)
+    megabytes = path.stat().st_size / 1e6
+    time = f"{made['ms_per_shower']:.3g} ms of CPU each, {made['ms_per_gev']:.3g} ms per GeV"
+    say(f"[bold]{path}[/bold]: {count} showers, {megabytes:.3g} MB; {time}")
+    emit({"path": path, "showers": count, "bytes": path.stat().st_size, "provenance": made})
+
+
+def _say_how_to_go_on(out: Path) -> None:
+    import sys
+
+    from caloforge.showers import ShowerFile
+
+    part = out.with_name(out.name + ".part")
+    if part.exists():
+        with ShowerFile(part) as file:
+            kept = f"{len(file)} showers are kept in {part}; the same command with --resume makes the rest"
+        sys.stderr.write(f"\n{kept}\n")

@@ -1,0 +1,204 @@
+"""Where straight steps cross the borders of cells, exactly: planes, circles and rays.
+
+A step runs from `start` to `end`; a crossing is the part t of its length, 0 < t < 1, at which a border lies.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Bins", "CartesianBins", "Cuts", "Pieces", "PolarBins", "bins_of", "crossings", "cut"]
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.detector import CartesianGrid, Grid
+
+Real = NDArray[np.float64]
+Whole = NDArray[np.int64]
+
+
+class Cuts(NamedTuple):
+    """Crossings: which line, and at which part of its length; shape `(m,)` each, in any order."""
+
+    line: Whole
+    t: Real
+
+
+class Pieces(NamedTuple):
+    """Lines cut into pieces: which line, the share of its energy, from where to where."""
+
+    line: Whole
+    share: Real
+    start: Real
+    end: Real
+
+    @property
+    def middle(self) -> Real:
+        """A point that lies in the same cell as the whole piece."""
+        return (self.start + self.end) / 2
+
+
+def crossings(first: Real, last: Real, low: Whole, high: Whole, edges: Real) -> Cuts:
+    """Cuts of lines by planes: `low` and `high` count the edges at or below each end's coordinate."""
+    line, step = _counted(np.abs(high - low))
+    edge = edges[np.minimum(low, high)[line] + step]
+    return Cuts(line, (edge - first[line]) / (last - first)[line])
+
+
+def _counted(count: Whole) -> tuple[Whole, Whole]:
+    """Each line as often as `count` says, and the times 0, 1, ... that it has come before."""
+    line = np.repeat(np.arange(len(count)), count)
+    return line, np.arange(len(line)) - np.repeat(np.cumsum(count) - count, count)
+
+
+def cut(start: Real, end: Real, cuts: Cuts) -> Pieces:
+    """Cut lines at all their crossings.
+
+    Args:
+        start: Shape `(n, k)`.
+        end: Shape `(n, k)`.
+        cuts: Crossings of these lines; a line without any stays one piece.
+
+    Returns:
+        Pieces, ordered by line and along it; the shares of a line add up to 1.
+    """
+    each = np.arange(len(start))
+    line = np.concatenate([each, cuts.line, each])
+    t = np.concatenate([np.zeros(len(each)), np.clip(cuts.t, 0.0, 1.0), np.ones(len(each))])
+    order = np.lexsort((t, line))
+    line, t = line[order], t[order]
+    keep = (line[1:] == line[:-1]) & (t[1:] > t[:-1])
+    line, begin, stop = line[:-1][keep], t[:-1][keep], t[1:][keep]
+    first, along = start[line], (end - start)[line]
+    return Pieces(line, stop - begin, first + begin[:, None] * along, first + stop[:, None] * along)
+
+
+@dataclass(frozen=True)
+class CartesianBins:
+    """Cells of a cartesian grid, and as many like them outside: numbers are not limited to the window."""
+
+    grid: CartesianGrid
+
+    def place(self, points: Real) -> tuple[Whole, Whole]:
+        """Cell numbers in x and y of points, shape `(n, 2 or more)`; negative or too large outside."""
+        (nx, ny), (dx, dy) = self.grid.cells, self.grid.cell
+        ix = np.floor(points[:, 0] / dx + nx / 2).astype(np.int64)
+        iy = np.floor(points[:, 1] / dy + ny / 2).astype(np.int64)
+        return ix, iy
+
+    def cell(self, place: tuple[Whole, Whole]) -> Whole:
+        """Flat index in the grid, -1 outside."""
+        (ix, iy), (nx, ny) = place, self.grid.cells
+        inside = (ix >= 0) & (ix < nx) & (iy >= 0) & (iy < ny)
+        return np.where(inside, ix * ny + iy, -1)
+
+    def crossed(self, start: Real, end: Real) -> tuple[tuple[Whole, Whole], Whole]:
+        """The cell of each line's start, and which lines leave it."""
+        first, last = self.place(start), self.place(end)
+        return first, np.flatnonzero((first[0] != last[0]) | (first[1] != last[1]))
+
+    def cuts(self, start: Real, end: Real) -> Cuts:
+        """All crossings of cell borders."""
+        first, last = self.place(start), self.place(end)
+        parts = []
+        for axis in range(2):
+            n, width = self.grid.cells[axis], self.grid.cell[axis]
+            low, high = first[axis], last[axis]
+            base = min(low.min(initial=0), high.min(initial=0))
+            top = max(low.max(initial=0), high.max(initial=0))
+            edges = (np.arange(base + 1, top + 1) - n / 2) * width
+            parts.append(crossings(start[:, axis], end[:, axis], low - base, high - base, edges))
+        return _joined(parts)
+
+
+@dataclass(frozen=True)
+class PolarBins:
+    """Cells of a polar grid; a ring of its own for what is outside and for what is inside a hole."""
+
+    r_edges: Real
+    alpha: int
+
+    def place(self, points: Real) -> tuple[Whole, Whole]:
+        """Sector, and number of circles at or inside the radius, of points of shape `(n, 2 or more)`."""
+        turn = np.arctan2(points[:, 1], points[:, 0]) / (2 * math.pi) + 0.5
+        sector = np.floor(turn * self.alpha).astype(np.int64) % self.alpha
+        return sector, self._ring(np.hypot(points[:, 0], points[:, 1]))
+
+    def cell(self, place: tuple[Whole, Whole]) -> Whole:
+        """Flat index in the grid, -1 outside."""
+        sector, ring = place
+        n_r = len(self.r_edges) - 1
+        return np.where((ring > 0) & (ring <= n_r), sector * n_r + ring - 1, -1)
+
+    def crossed(self, start: Real, end: Real) -> tuple[tuple[Whole, Whole], Whole]:
+        """The cell of each line's start, and which lines leave it, be it to come back."""
+        first, last = self.place(start), self.place(end)
+        near = self._ring(_Chord(start, end).radius_nearest)
+        leaves = (first[0] != last[0]) | (first[1] != last[1]) | (near != first[1])
+        return first, np.flatnonzero(leaves)
+
+    def cuts(self, start: Real, end: Real) -> Cuts:
+        """All crossings of circles and rays."""
+        return _joined([*self._circles(start, end), self._rays(start, end)])
+
+    def _ring(self, radius: Real) -> Whole:
+        return np.searchsorted(self.r_edges, radius, side="right").astype(np.int64)
+
+    def _circles(self, start: Real, end: Real) -> list[Cuts]:
+        """Crossings on the way towards the axis, and on the way away from it."""
+        chord = _Chord(start, end)
+        near = self._ring(chord.radius_nearest)
+        parts = []
+        for points, sign in ((start, -1.0), (end, 1.0)):
+            far = self._ring(np.hypot(points[:, 0], points[:, 1]))
+            line, step = _counted(np.maximum(far - near, 0))
+            radius = self.r_edges[near[line] + step]
+            half = np.sqrt(np.maximum(radius**2 - chord.distance[line] ** 2, 0.0)) / chord.length[line]
+            parts.append(Cuts(line, chord.nearest[line] + sign * half))
+        return parts
+
+    def _rays(self, start: Real, end: Real) -> Cuts:
+        width = 2 * math.pi / self.alpha
+        first = np.arctan2(start[:, 1], start[:, 0])
+        # A line that misses the axis sweeps less than half a turn.
+        sweep = np.mod(np.arctan2(end[:, 1], end[:, 0]) - first + math.pi, 2 * math.pi) - math.pi
+        low = np.floor((first + math.pi) / width).astype(np.int64)
+        high = np.floor((first + sweep + math.pi) / width).astype(np.int64)
+        line, step = _counted(np.abs(high - low))
+        angle = (np.minimum(low, high)[line] + 1 + step) * width - math.pi
+        along, (ux, uy) = (end - start)[line], (np.cos(angle), np.sin(angle))
+        across = ux * along[:, 1] - uy * along[:, 0]
+        beside = ux * start[line, 1] - uy * start[line, 0]
+        return Cuts(line, np.divide(-beside, across, out=np.zeros_like(across), where=across != 0))
+
+
+class _Chord:
+    """Each line's closest approach to the axis."""
+
+    def __init__(self, start: Real, end: Real) -> None:
+        along = (end - start)[:, :2]
+        square = (along**2).sum(1)
+        self.length = np.sqrt(square)
+        towards = -(start[:, :2] * along).sum(1)
+        self.nearest = np.divide(towards, square, out=np.zeros_like(square), where=square > 0)
+        closest = start[:, :2] + self.nearest[:, None] * along
+        self.distance = np.hypot(closest[:, 0], closest[:, 1])
+        within = start[:, :2] + np.clip(self.nearest, 0.0, 1.0)[:, None] * along
+        self.radius_nearest = np.hypot(within[:, 0], within[:, 1])
+
+
+Bins = CartesianBins | PolarBins
+
+
+def bins_of(grid: Grid) -> Bins:
+    """Return the bins of a readout grid."""
+    if isinstance(grid, CartesianGrid):
+        return CartesianBins(grid)
+    return PolarBins(np.asarray(grid.r_edges), grid.alpha)
+
+
+def _joined(parts: list[Cuts]) -> Cuts:
+    return Cuts(np.concatenate([part.line for part in parts]), np.concatenate([part.t for part in parts]))

@@ -1,0 +1,100 @@
+"""One Geant4 in one process: particles in, showers out."""
+
+from __future__ import annotations
+
+__all__ = ["Engine"]
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.errors import Geant4Error
+from caloforge.showers import Showers
+from caloforge.truth.geometry import CM, geometry
+from caloforge.truth.gun import portions, primaries, random_indices
+from caloforge.truth.readout import Readout
+from caloforge.truth.steps import collect
+
+if TYPE_CHECKING:
+    from caloforge.detector import Detector
+    from caloforge.showers import Incident
+    from caloforge.truth.physics import Physics
+
+# Deposits of more energy than this do not fit the caches any more, and recording them becomes slower.
+_ENERGY_PER_RUN = 10_000.0
+_SHOWERS_PER_RUN = 64
+
+
+class Engine:
+    """Geant4 with a detector in it.
+
+    Geant4 keeps state that survives a change of physics: use one engine per process, or several with equal
+    physics.
+
+    Args:
+        detector: What is hit.
+        physics: Models and production cut.
+        seed: Seed of Geant4's random numbers.
+        deposits: Record deposits; without them only the transport is left, to be timed.
+
+    Raises:
+        Geant4Error: Geant4 does not accept the detector.
+    """
+
+    def __init__(self, detector: Detector, physics: Physics, seed: int, deposits: bool = True) -> None:
+        import calzone
+
+        self.detector = detector
+        self._readout = Readout(detector)
+        try:
+            self._simulation: Any = calzone.Simulation(geometry(detector))
+        except (ValueError, calzone.Geant4Exception) as error:
+            raise Geant4Error(
+                "Geant4 does not accept this detector", where=detector.name, got=error
+            ) from error
+        self._simulation.physics.em_model = physics.electromagnetic
+        self._simulation.physics.had_model = physics.hadronic
+        self._simulation.physics.default_cut = physics.cut / CM
+        self._simulation.random.seed = seed
+        self._simulation.sample_deposits = "detailed" if deposits else None
+        self._simulation.sample_particles = False
+
+    def shoot(self, incident: Incident, first: int) -> tuple[Showers, NDArray[np.float64]]:
+        """Make the showers of particles, which are numbered from `first`.
+
+        Returns:
+            The showers, and the milliseconds of CPU that each took; showers that were made together share
+            their time by energy.
+
+        Raises:
+            Geant4Error: Geant4 failed.
+        """
+        parts, times = [], []
+        for start, stop in portions(incident.energy, _ENERGY_PER_RUN, _SHOWERS_PER_RUN):
+            begin = time.process_time()
+            parts.append(self._run(incident[start:stop], first + start))
+            energy = incident.energy[start:stop].astype(np.float64)
+            times.append((time.process_time() - begin) * 1e3 * energy / energy.sum())
+        return Showers.concat(parts), np.concatenate(times)
+
+    def transport(self, incident: Incident, first: int) -> Any:
+        """Let Geant4 run and return what calzone recorded.
+
+        Raises:
+            Geant4Error: Geant4 failed.
+        """
+        import calzone
+
+        try:
+            return self._simulation.run(
+                primaries(self.detector, incident),
+                random_indices=random_indices(first, first + len(incident)),
+            )
+        except (ValueError, OSError, calzone.Geant4Exception) as error:
+            raise Geant4Error("Geant4 failed", where=self.detector.name, got=error) from error
+
+    def _run(self, incident: Incident, first: int) -> Showers:
+        deposits = self.transport(incident, first)
+        return self._readout.showers(collect(deposits, len(self.detector.slabs)), incident)

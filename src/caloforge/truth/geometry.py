@@ -1,0 +1,109 @@
+"""A detector as Geant4 sees it: boxes one behind the other, or tubes one around the other.
+
+Geant4's axes are the detector's own for a planar stack. For a barrel the detector's (x, y, z), which are
+the way around, the way along the axis and the depth at the place where the particle enters, are Geant4's
+(y, z, x), and the barrel's axis is Geant4's z. calzone measures in cm.
+"""
+
+from __future__ import annotations
+
+__all__ = ["CM", "check_stack", "geometry", "slab_path", "to_world"]
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.errors import DetectorError
+
+if TYPE_CHECKING:
+    from caloforge.detector import Detector, Mixture, Slab
+
+CM = 10.0
+"""Millimetres in a centimetre."""
+
+_ROOM = 10.0  # mm of vacuum around the stack: a particle that leaves it is not followed further
+
+
+def check_stack(detector: Detector) -> None:
+    """Refuse a detector of which only the readout is known.
+
+    Raises:
+        DetectorError: The detector has no material stack.
+    """
+    if not detector.slabs:
+        raise DetectorError(
+            f"{detector.name!r} has a readout but no material to shower in",
+            where="stack",
+            cure="add a `stack:` to its file, or choose a detector that has one, such as calogan",
+        )
+
+
+def geometry(detector: Detector) -> dict[str, Any]:
+    """Return calzone's description of the detector, its deposits recorded where they count.
+
+    Raises:
+        DetectorError: The detector has no material stack.
+    """
+    check_stack(detector)
+    names = {name: _unique(name, mixture) for name, mixture in detector.materials.items()}
+    world = _planar_world(detector) if detector.shape == "planar" else _barrel_world(detector)
+    for number, slab in enumerate(detector.slabs):
+        volume = {"material": names.get(slab.material, slab.material), **_solid(detector, slab)}
+        if slab.active or detector.readout.deposits == "all":
+            volume["role"] = "record_deposits"
+        world[f"Slab{number}"] = volume
+    mixtures = {names[name]: _mixture(mixture) for name, mixture in detector.materials.items()}
+    return {"World": world, "materials": {"mixtures": mixtures}}
+
+
+def slab_path(number: int) -> str:
+    """Return calzone's name of a slab."""
+    return f"World.Slab{number}"
+
+
+def to_world(detector: Detector, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn vectors from the detector's axes to Geant4's, shape `(n, 3)`, and points from mm to mm.
+
+    The origin of the detector is where its z axis meets the front face.
+    """
+    return vectors if detector.shape == "planar" else np.roll(vectors, 1, axis=1)
+
+
+def _unique(name: str, mixture: Mixture) -> str:
+    """A name of its own for each mixture: Geant4 cannot redefine a material once it has one."""
+    return f"{name}_{hashlib.sha256(mixture.model_dump_json().encode()).hexdigest()[:12]}"
+
+
+def _mixture(mixture: Mixture) -> dict[str, Any]:
+    total = sum(mixture.nist.values())
+    return {
+        "density": mixture.density,
+        "composition": {name: part / total for name, part in mixture.nist.items()},
+    }
+
+
+def _planar_world(detector: Detector) -> dict[str, Any]:
+    width, height = detector.size or (0.0, 0.0)
+    box = [width + 2 * _ROOM, height + 2 * _ROOM, 2 * (detector.depth + _ROOM)]
+    return {"material": "G4_Galactic", "box": [side / CM for side in box]}
+
+
+def _barrel_world(detector: Detector) -> dict[str, Any]:
+    (half_length,) = detector.size or (0.0,)
+    across = 2 * ((detector.inner_radius or 0.0) + detector.depth + _ROOM)
+    box = [across, across, 2 * (half_length + _ROOM)]
+    return {"material": "G4_Galactic", "box": [side / CM for side in box]}
+
+
+def _solid(detector: Detector, slab: Slab) -> dict[str, Any]:
+    thickness = slab.thickness / CM
+    if detector.shape == "planar":
+        width, height = detector.size or (0.0, 0.0)
+        centre = (slab.start + slab.thickness / 2) / CM
+        return {"box": [width / CM, height / CM, thickness], "position": [0.0, 0.0, centre]}
+    (half_length,) = detector.size or (0.0,)
+    outer = ((detector.inner_radius or 0.0) + slab.end) / CM
+    tube = {"length": 2 * half_length / CM, "radius": outer, "thickness": thickness}
+    return {"cylinder": tube}

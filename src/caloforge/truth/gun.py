@@ -1,0 +1,140 @@
+"""The particle gun: which particle flies from where and where to, decided by seed and shower number alone."""
+
+from __future__ import annotations
+
+__all__ = ["Gun", "directions", "portions", "primaries", "random_indices"]
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.errors import Geant4Error
+from caloforge.quantities import Interval, Spectrum
+from caloforge.showers import Incident
+from caloforge.truth.geometry import CM, to_world
+
+if TYPE_CHECKING:
+    from caloforge.detector import Detector
+
+# A shower uses millions of random numbers; its stream must end before the next one's begins.
+_STREAM_BITS = 36
+_STANDOFF = 1e-3  # mm before the front face, so that the first slab is entered and not started in
+
+
+@dataclass(frozen=True)
+class Gun:
+    """What is shot, and from where.
+
+    Args:
+        pdg: PDG id of the particle.
+        energy: Spectrum of its kinetic energy.
+        theta: Angle to +z, rad.
+        phi: Azimuth of the direction, rad.
+        x: Impact point on the front face, mm.
+        y: Impact point on the front face, mm.
+    """
+
+    pdg: int
+    energy: Spectrum
+    theta: Interval
+    phi: Interval
+    x: Interval
+    y: Interval
+
+    def check(self, detector: Detector) -> None:
+        """Refuse particles that would miss the front face.
+
+        Raises:
+            Geant4Error: An angle of 90 degrees or more, or an impact point beside the detector.
+        """
+        if self.theta.low < 0 or self.theta.high >= math.pi / 2:
+            raise Geant4Error(
+                "the particle would not enter the front face",
+                where="--theta",
+                got=f"{math.degrees(self.theta.low):g}:{math.degrees(self.theta.high):g}deg",
+                expected="angles to the z axis from 0deg to less than 90deg",
+            )
+        for name, interval, half in zip("xy", (self.x, self.y), _half_face(detector), strict=True):
+            if max(-interval.low, interval.high) > half:
+                raise Geant4Error(
+                    "the particle would miss the detector",
+                    where=f"--impact-{name}",
+                    got=f"{interval.low:g}:{interval.high:g}mm",
+                    expected=f"{-half:g}:{half:g}mm, the front face of {detector.name!r}",
+                )
+
+    def incident(self, seed: int, start: int, stop: int) -> Incident:
+        """Draw the particles of the showers numbered `start` to `stop - 1`.
+
+        Each shower has a counter-based generator of its own, keyed by seed and number, so that a shower
+        does not depend on which others are made with it.
+        """
+        rows = [self._draw(seed, number) for number in range(start, stop)]
+        columns = np.array(rows, np.float64).reshape(-1, 5).T
+        energy, theta, phi, x, y = columns
+        return Incident.of(energy, pdg=self.pdg, theta=theta, phi=phi, x=x, y=y)
+
+    def _draw(self, seed: int, number: int) -> list[float]:
+        rng = np.random.Generator(np.random.Philox(key=[seed, number]))
+        ranges = (self.energy, self.theta, self.phi, self.x, self.y)
+        return [float(what.sample(rng, 1)[0]) for what in ranges]
+
+
+def portions(energy: NDArray[np.float32], most_energy: float, most_showers: int) -> list[tuple[int, int]]:
+    """Cut showers into portions of limited energy (MeV) and number; one shower may exceed the energy.
+
+    Returns:
+        Start and stop of each portion, in order.
+    """
+    found, start, total = [], 0, 0.0
+    for i, value in enumerate(energy.tolist()):
+        if i > start and (total + value > most_energy or i - start >= most_showers):
+            found.append((start, i))
+            start, total = i, 0.0
+        total += value
+    return [*found, (start, len(energy))]
+
+
+def directions(incident: Incident) -> NDArray[np.float64]:
+    """Unit vectors along the particles in the detector's axes, shape `(n, 3)`."""
+    theta, phi = incident.theta.astype(np.float64), incident.phi.astype(np.float64)
+    return np.column_stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)])
+
+
+def primaries(detector: Detector, incident: Incident) -> Any:
+    """Return calzone's array of the particles, just before the front face."""
+    import calzone
+
+    along = directions(incident)
+    entry = np.column_stack([_impact_x(detector, incident), incident.y, np.zeros(len(incident))])
+    if detector.shape == "barrel":
+        entry[:, 2] = detector.inner_radius
+    return calzone.particles(
+        len(incident),
+        pid=incident.pdg,
+        energy=incident.energy.astype(np.float64),
+        position=to_world(detector, entry - _STANDOFF * along) / CM,
+        direction=to_world(detector, along),
+    )
+
+
+def random_indices(start: int, stop: int) -> NDArray[np.uint64]:
+    """Return where in Geant4's random stream each shower begins, shape `(n, 2)`: high and low 64 bits."""
+    indices = [number << _STREAM_BITS for number in range(start, stop)]
+    low = (1 << 64) - 1
+    return np.array([[index >> 64, index & low] for index in indices], np.uint64).reshape(-1, 2)
+
+
+def _impact_x(detector: Detector, incident: Incident) -> NDArray[np.float64]:
+    # A barrel looks the same all around: shooting at one azimuth is enough.
+    return incident.x.astype(np.float64) * (detector.shape == "planar")
+
+
+def _half_face(detector: Detector) -> tuple[float, float]:
+    size = detector.size or (0.0, 0.0)
+    if detector.shape == "planar":
+        return size[0] / 2, size[-1] / 2
+    return math.pi * (detector.inner_radius or 0.0), size[0]

@@ -1,0 +1,206 @@
+"""Producing showers with Geant4: any number, in constant memory, nothing lost when stopped."""
+
+from __future__ import annotations
+
+__all__ = ["simulate"]
+
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.detector import Detector
+from caloforge.errors import Geant4Error, ShowersError
+from caloforge.machine import processor
+from caloforge.progress import Progress
+from caloforge.quantities import Interval, Spectrum
+from caloforge.showers import Showers, ShowerWriter
+from caloforge.truth.environment import available, versions
+from caloforge.truth.geometry import check_stack
+from caloforge.truth.gun import Gun, portions
+from caloforge.truth.particles import particle_name, pdg_id
+from caloforge.truth.physics import Physics
+from caloforge.truth.pool import Batch, Plan, produce
+
+_ENERGY_PER_BATCH = 50_000.0  # MeV; about half a second of Geant4, or one shower
+_SHOWERS_PER_BATCH = 256
+_NONE = Interval(0.0, 0.0)
+
+
+def simulate(
+    detector: Detector,
+    *,
+    particle: str,
+    energy: Spectrum,
+    count: int,
+    out: str | Path,
+    seed: int = 1,
+    theta: Interval | None = None,
+    phi: Interval | None = None,
+    impact_x: Interval | None = None,
+    impact_y: Interval | None = None,
+    physics: str = "standard",
+    cut: float = 0.7,
+    jobs: int = 1,
+    resume: bool = False,
+    command: str | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Make showers with Geant4 and write them to a shower file.
+
+    The showers depend on the seed and their number only: not on `jobs`, and not on interruptions. While
+    they are made they are in `OUT.part`, whole and readable whenever the process is killed.
+
+    Args:
+        detector: What is hit; it needs a material stack.
+        particle: Name or PDG id.
+        energy: Spectrum of kinetic energies.
+        count: Number of showers.
+        out: The file to make.
+        seed: Seed of everything random, 0 or more.
+        theta: Angle to the z axis, rad; 0 if absent.
+        phi: Azimuth of the direction, rad; 0 if absent.
+        impact_x: Impact point on the front face, mm; 0 if absent.
+        impact_y: Impact point on the front face, mm; 0 if absent.
+        physics: `standard`, `option1` to `option4`, `FTFP_BERT`, `FTFP_BERT+option4`, ...
+        cut: Production cut, mm.
+        jobs: Worker processes.
+        resume: Finish what an interrupted call with the same options left.
+        command: The command line, for the file's provenance.
+        progress: Called after every batch.
+
+    Returns:
+        The path of the finished file.
+
+    Raises:
+        Geant4Error: Geant4 cannot run here, failed, or was asked for what it cannot do.
+        ShowersError: The file exists, or another production left an unfinished one there.
+
+    Example:
+        >>> simulate(load_detector("calogan"), particle="e+", energy=Spectrum.parse("1:100GeV"),
+        ...          count=200, seed=1, jobs=2, out="positrons.h5")
+    """
+    check_stack(detector)
+    _check_numbers(count, seed, jobs)
+    gun = Gun(pdg_id(particle), energy, theta or _NONE, phi or _NONE, impact_x or _NONE, impact_y or _NONE)
+    gun.check(detector)
+    models = Physics.parse(physics, cut)
+    models.check(gun.pdg)
+    available()
+    options = _options(gun, models, count, seed)
+    provenance = {**options, "command": command, "versions": versions(), "processor": processor()}
+    provenance["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    with ShowerWriter(out, detector, provenance, resume=resume) as writer:
+        _check_resumed(writer, options)
+        plan = Plan(detector.to_yaml(), models, seed)
+        _fill(writer, plan, _batches(gun, seed, writer.done, count), (count, jobs), progress)
+    return Path(out)
+
+
+def _fill(
+    writer: ShowerWriter,
+    plan: Plan,
+    batches: Iterator[Batch],
+    numbers: tuple[int, int],
+    progress: Progress | None,
+) -> None:
+    count, jobs = numbers
+    cost = _Cost()
+    begin, before = time.monotonic(), writer.done
+    if progress:
+        progress(before, count, "starting Geant4")
+    for batch, cells, overflow, milliseconds in produce(plan, batches, jobs):
+        writer.append(Showers(writer.detector, batch.incident, cells, overflow))
+        cost.add(batch.incident.energy, milliseconds)
+        if progress:
+            rate = (writer.done - before) / (time.monotonic() - begin)
+            progress(writer.done, count, f"{rate:.1f} showers/s")
+    writer.provenance.update(cost.figures())
+
+
+class _Cost:
+    """CPU time of the showers that were made, in all and per GeV."""
+
+    def __init__(self) -> None:
+        self.showers, self.milliseconds, self.gev = 0, 0.0, 0.0
+
+    def add(self, energy: NDArray[np.float32], milliseconds: NDArray[np.float64]) -> None:
+        self.showers += len(energy)
+        self.milliseconds += float(milliseconds.sum())
+        self.gev += float(energy.sum(dtype=np.float64)) / 1e3
+
+    def figures(self) -> dict[str, float]:
+        if not self.showers:
+            return {}  # a resumed production that lacked nothing keeps its own figures
+        return {
+            "ms_per_shower": self.milliseconds / self.showers,
+            "ms_per_gev": self.milliseconds / self.gev,
+        }
+
+
+def _batches(gun: Gun, seed: int, start: int, count: int) -> Iterator[Batch]:
+    """Particles in batches of limited energy and number, drawn when they are needed."""
+    for block in range(start, count, _SHOWERS_PER_BATCH):
+        incident = gun.incident(seed, block, min(count, block + _SHOWERS_PER_BATCH))
+        for first, last in portions(incident.energy, _ENERGY_PER_BATCH, _SHOWERS_PER_BATCH):
+            yield Batch(block + first, incident[first:last])
+
+
+def _options(gun: Gun, physics: Physics, count: int, seed: int) -> dict[str, Any]:
+    """What decides the showers of a file, besides its detector."""
+    return {
+        "particle": particle_name(gun.pdg),
+        "pdg": gun.pdg,
+        "energy": gun.energy.text,
+        "energy_mev": [gun.energy.minimum, gun.energy.maximum],
+        "count": count,
+        "seed": seed,
+        "theta_rad": [gun.theta.low, gun.theta.high],
+        "phi_rad": [gun.phi.low, gun.phi.high],
+        "impact_x_mm": [gun.x.low, gun.x.high],
+        "impact_y_mm": [gun.y.low, gun.y.high],
+        "physics": physics.electromagnetic,
+        "hadronic_physics": physics.hadronic,
+        "cut_mm": physics.cut,
+    }
+
+
+def _check_resumed(writer: ShowerWriter, options: dict[str, Any]) -> None:
+    """Refuse to mix showers of two productions in one file."""
+    if writer.earlier is None:
+        return
+    for key, value in options.items():
+        earlier = writer.earlier.get(key)
+        if earlier != value:
+            raise ShowersError(
+                f"this production was started with another {key.split('_')[0]}",
+                where=writer.path,
+                got=f"{key} = {value}",
+                expected=f"{key} = {earlier}",
+                cure="resume with the options it was started with, or write to another file",
+            )
+    for package, version in versions().items():
+        earlier = writer.earlier.get("versions", {}).get(package)
+        if package != "caloforge" and earlier != version:
+            raise ShowersError(
+                f"this production was started with another version of {package}",
+                where=writer.path,
+                got=version,
+                expected=earlier,
+                cure="install that version, or write to another file",
+            )
+
+
+def _check_numbers(count: int, seed: int, jobs: int) -> None:
+    for name, value, least in (("count", count, 1), ("seed", seed, 0), ("jobs", jobs, 1)):
+        if value < least:
+            raise Geant4Error(
+                f"a production needs another {name}",
+                where=f"--{name}",
+                got=value,
+                expected=f"{least} or more",
+            )
