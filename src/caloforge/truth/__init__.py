@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-__all__ = ["available", "simulate"]
+__all__ = ["Geant4Time", "available", "simulate", "time_geant4"]
 
 from caloforge.truth.environment import available
 from caloforge.truth.production import simulate
+from caloforge.truth.timing import Geant4Time, time_geant4

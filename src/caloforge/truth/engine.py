@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import Geant4Error
-from caloforge.showers import Showers
+from caloforge.showers import Incident, Showers
 from caloforge.truth.geometry import CM, geometry
 from caloforge.truth.gun import portions, primaries, random_indices
 from caloforge.truth.readout import Readout
@@ -19,7 +19,6 @@ from caloforge.truth.steps import collect
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
-    from caloforge.showers import Incident
     from caloforge.truth.physics import Physics
 
 # Deposits of more energy than this do not fit the caches any more, and recording them becomes slower.
@@ -60,6 +59,8 @@ class Engine:
         self._simulation.random.seed = seed
         self._simulation.sample_deposits = "detailed" if deposits else None
         self._simulation.sample_particles = False
+        # The first run builds tables for all particles and materials: no shower's time should hold that.
+        self.transport(Incident.of([1.0], pdg=22), 0)
 
     def shoot(self, incident: Incident, first: int) -> tuple[Showers, NDArray[np.float64]]:
         """Make the showers of particles, which are numbered from `first`.

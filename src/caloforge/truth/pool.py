@@ -6,7 +6,7 @@ ends the process if a data file is missing. A pool lives as long as one producti
 
 from __future__ import annotations
 
-__all__ = ["Batch", "Plan", "produce"]
+__all__ = ["Batch", "Made", "Plan", "produce"]
 
 import ctypes
 import os
@@ -15,6 +15,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -57,16 +58,16 @@ class Batch(NamedTuple):
     incident: Incident
 
 
-class _Made(NamedTuple):
+class Made(NamedTuple):
+    """What became of a batch: cells and overflow of its showers in MeV, and CPU milliseconds of each."""
+
     cells: NDArray[np.float32]
-    overflow: NDArray[np.float32]
+    overflow: NDArray[np.float32] | None
     milliseconds: NDArray[np.float64]
 
 
-def produce(
-    plan: Plan, batches: Iterable[Batch], jobs: int
-) -> Iterator[tuple[Batch, NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]]:
-    """Make batches in `jobs` processes; yields them in order with cells, overflow and CPU ms per shower.
+def produce(plan: Plan, batches: Iterable[Batch], jobs: int) -> Iterator[tuple[Batch, Made]]:
+    """Make batches in `jobs` processes; yields each with its result, in order.
 
     The workers end with the generator, with this process however it ends, and with an error.
 
@@ -88,7 +89,7 @@ def produce(
             if not waiting:
                 break
             batch, future = waiting.popleft()
-            yield batch, *future.result()
+            yield batch, future.result()
     except BrokenProcessPool as error:
         raise Geant4Error(
             "Geant4 ended its process",
@@ -99,19 +100,16 @@ def produce(
         pool.shutdown(wait=True, kill_workers=True)
 
 
-_engine: Engine | None = None
+_plan: Plan | None = None
 
 
 def _start(plan: Plan, parent: int) -> None:
     """Prepare this worker process."""
-    from caloforge.detector import Detector
-    from caloforge.truth.engine import Engine
-
     # Ctrl-C goes to all processes of a terminal; what happens then is for the parent to decide.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent)
-    global _engine
-    _engine = Engine(Detector.from_yaml(plan.detector), plan.physics, plan.seed)
+    global _plan
+    _plan = plan
 
 
 def _die_with(parent: int) -> None:
@@ -123,11 +121,17 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _work(batch: Batch) -> _Made:
-    if _engine is None:
-        raise RuntimeError("the worker was not started")
-    showers, milliseconds = _engine.shoot(batch.incident, batch.first)
-    overflow = showers.overflow
-    if overflow is None:
-        raise RuntimeError("the readout keeps the overflow")
-    return _Made(showers.cells, overflow, milliseconds)
+def _work(batch: Batch) -> Made:
+    showers, milliseconds = _engine().shoot(batch.incident, batch.first)
+    return Made(showers.cells, showers.overflow, milliseconds)
+
+
+@cache
+def _engine() -> Engine:
+    """This worker's Geant4, started by its first batch: its errors can reach the parent then."""
+    from caloforge.detector import Detector
+    from caloforge.truth.engine import Engine
+
+    if _plan is None:
+        raise RuntimeError("this process is not a worker")
+    return Engine(Detector.from_yaml(_plan.detector), _plan.physics, _plan.seed)

@@ -113,9 +113,9 @@ def _fill(
     begin, before = time.monotonic(), writer.done
     if progress:
         progress(before, count, "starting Geant4")
-    for batch, cells, overflow, milliseconds in produce(plan, batches, jobs):
-        writer.append(Showers(writer.detector, batch.incident, cells, overflow))
-        cost.add(batch.incident.energy, milliseconds)
+    for batch, made in produce(plan, batches, jobs):
+        writer.append(Showers(writer.detector, batch.incident, made.cells, made.overflow))
+        cost.add(batch.incident.energy, made.milliseconds)
         if progress:
             rate = (writer.done - before) / (time.monotonic() - begin)
             progress(writer.done, count, f"{rate:.1f} showers/s")

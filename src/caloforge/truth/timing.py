@@ -1,0 +1,102 @@
+"""What a Geant4 shower costs on this machine."""
+
+from __future__ import annotations
+
+__all__ = ["Geant4Time", "time_geant4"]
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.detector import Detector
+from caloforge.progress import Progress
+from caloforge.quantities import Interval, Spectrum
+from caloforge.truth.environment import available
+from caloforge.truth.geometry import check_stack
+from caloforge.truth.gun import Gun
+from caloforge.truth.particles import pdg_id
+from caloforge.truth.physics import Physics
+from caloforge.truth.pool import Batch, Plan, produce
+
+
+@dataclass(frozen=True, eq=False)
+class Geant4Time:
+    """CPU time of single showers on one core, transport and readout, without start-up.
+
+    Attributes:
+        energy: Incident energies, MeV, shape `(n,)`.
+        milliseconds: CPU time of each shower, ms, shape `(n,)`.
+    """
+
+    energy: NDArray[np.float64]
+    milliseconds: NDArray[np.float64]
+
+    @property
+    def mean(self) -> float:
+        """Milliseconds per shower on average: what a production pays."""
+        return float(self.milliseconds.mean())
+
+    @property
+    def median(self) -> float:
+        """Median of the milliseconds."""
+        return float(np.median(self.milliseconds))
+
+    @property
+    def spread(self) -> float:
+        """Half the width of the central 68 % of the milliseconds; mostly the spread of the energies."""
+        low, high = np.quantile(self.milliseconds, (0.16, 0.84))
+        return float(high - low) / 2
+
+    @property
+    def per_gev(self) -> float:
+        """Milliseconds per GeV of incident energy."""
+        return float(self.milliseconds.sum() / self.energy.sum() * 1e3)
+
+
+def time_geant4(
+    detector: Detector,
+    particle: str,
+    energy: Spectrum,
+    *,
+    count: int = 20,
+    seed: int = 1,
+    theta: Interval | None = None,
+    phi: Interval | None = None,
+    physics: str = "standard",
+    cut: float = 0.7,
+    progress: Progress | None = None,
+) -> Geant4Time:
+    """Shoot some particles with Geant4 and take their time, one by one, on one core.
+
+    Args:
+        detector: What is hit; it needs a material stack.
+        particle: Name or PDG id.
+        energy: Spectrum of kinetic energies.
+        count: Number of showers.
+        seed: Seed of everything random.
+        theta: Angle to the z axis, rad; 0 if absent.
+        phi: Azimuth of the direction, rad; 0 if absent.
+        physics: As in `simulate`.
+        cut: Production cut, mm.
+        progress: Called after every shower.
+
+    Raises:
+        Geant4Error: Geant4 cannot run here, failed, or was asked for what it cannot do.
+        MissingExtraError: calzone is not installed.
+    """
+    check_stack(detector)
+    fixed = Interval(0.0, 0.0)
+    gun = Gun(pdg_id(particle), energy, theta or fixed, phi or fixed, fixed, fixed)
+    gun.check(detector)
+    models = Physics.parse(physics, cut)
+    models.check(gun.pdg)
+    available()
+    incident = gun.incident(seed, 0, count)
+    times: list[float] = []
+    batches = [Batch(number, incident[number : number + 1]) for number in range(count)]
+    for _, made in produce(Plan(detector.to_yaml(), models, seed), batches, jobs=1):
+        times.append(float(made.milliseconds[0]))
+        if progress:
+            progress(len(times), count, "timing Geant4")
+    return Geant4Time(incident.energy.astype(np.float64), np.array(times))
