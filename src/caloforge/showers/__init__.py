@@ -12,14 +12,18 @@ __all__ = [
     "Showers",
     "StreamingReader",
     "convert",
+    "inspect",
     "open_showers",
+    "picture",
 ]
 
 from caloforge.showers.container import Showers
 from caloforge.showers.convert import Converted, convert
 from caloforge.showers.formats import FORMATS, open_showers
 from caloforge.showers.incident import Incident
+from caloforge.showers.picture import picture
 from caloforge.showers.reader import StreamingReader
 from caloforge.showers.source import ShowerSource
 from caloforge.showers.store import ShowerFile
+from caloforge.showers.survey import inspect
 from caloforge.showers.writer import ShowerWriter

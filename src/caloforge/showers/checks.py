@@ -42,8 +42,7 @@ class BadEnergies:
         self.nan += int(nan.sum())
         self.infinite += int(infinite.sum())
         self.negative += int((negative & ~infinite).sum())
-        good: NDArray[np.bool_] = ~(nan | infinite | negative).any(axis=1)
-        return good
+        return np.asarray(~np.any(nan | infinite | negative, axis=1))
 
     def __bool__(self) -> bool:
         return self.showers > 0

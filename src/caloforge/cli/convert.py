@@ -1,0 +1,61 @@
+"""`caloforge convert`: showers from one file format to another."""
+
+from __future__ import annotations
+
+__all__ = ["convert"]
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, say
+
+
+def convert(
+    src: Annotated[
+        Path, typer.Argument(metavar="IN", help="The file to read; its content tells the format.")
+    ],
+    dst: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write, which must not exist.")],
+    from_: Annotated[str | None, typer.Option("--from", help="Format of IN, if not told from it.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="Format of OUT: caloforge, calogan, lcd, lcd-angle or calochallenge. "
+            "Otherwise its name tells, as in F.calogan.h5; F.h5 is caloforge's."
+        ),
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="Preset or YAML file, where IN cannot say what was hit.")
+    ] = None,
+    particle: Annotated[str | None, typer.Option(help="As e+ or gamma, where IN cannot say.")] = None,
+    drop_bad: Annotated[
+        bool, typer.Option("--drop-bad", help="Leave out showers with NaN, infinite or negative energies.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Convert showers between caloforge's file and the published formats.
+
+    Example: [bold]caloforge convert positrons.h5 showers.h5 --particle e+[/bold]
+    """
+    from caloforge.detector import load_detector
+    from caloforge.showers import convert as run
+
+    with progress_bar("Converting") as progress:
+        done = run(
+            src,
+            dst,
+            from_=from_,
+            to=to,
+            detector=load_detector(detector) if detector else None,
+            particle=particle,
+            drop_bad=drop_bad,
+            progress=progress,
+        )
+    formats = f"{done.source_format} -> {done.format}"
+    say(f"[bold]{done.path}[/bold]: {done.showers:,} showers of {done.detector}, {formats}")
+    if done.dropped:
+        say(f"[yellow]{done.dropped:,} showers left out[/yellow]: {done.bad}")
+    for note in done.notes:
+        say(f"[dim]note: {note}[/dim]")
+    emit(done.__dict__)
