@@ -14,7 +14,7 @@ from caloforge.errors import DetectorError
 
 _MAX_NODES = 200_000
 _MAX_NESTING = 30
-_MAX_CHARACTERS = 10_000_000
+_MAX_CHARACTERS = 4_000_000
 
 Path = tuple[str | int, ...]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["detector_error"]
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -50,7 +51,8 @@ _EXAMPLES = {
 
 def detector_error(error: ValidationError, document: Document, where: str) -> DetectorError:
     """Return the first fault in the order of the file, and mention the others."""
-    faults = [_Fault(detail, document) for detail in error.errors()]
+    details_found = error.errors()
+    faults = [_Fault(detail, document) for detail in details_found if not _follows(detail, details_found)]
     first, *others = sorted(faults, key=lambda fault: fault.line)
     details = {key: first.context.get(key) for key in ("got", "expected", "near", "cure")}
     if others:
@@ -58,6 +60,14 @@ def detector_error(error: ValidationError, document: Document, where: str) -> De
         first.problem += f" (and {len(others)} more: {rest})"
     place = f"{where}, line {first.line}" + (f", key {first.key}" if first.key else "")
     return DetectorError(first.problem, where=place, **details)
+
+
+def _follows(detail: Any, others: Sequence[Any]) -> bool:
+    """Whether a list counts as too short only because one of its items is wrong."""
+    loc = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in others
+    )
 
 
 class _Fault:
@@ -112,10 +122,11 @@ def _path_in(data: Any, loc: Path) -> Path:
     """Drop from pydantic's path the names of union members, which the file does not have."""
     path: list[str | int] = []
     for i, step in enumerate(loc):
+        if isinstance(data, dict) and data.get("kind") == step:
+            continue
         known = step in data if isinstance(data, dict) else isinstance(data, list) and isinstance(step, int)
         if known:
             data = data[step]
-            path.append(step)
-        elif i == len(loc) - 1:
+        if known or i == len(loc) - 1:
             path.append(step)
     return tuple(path)

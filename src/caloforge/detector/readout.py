@@ -67,12 +67,9 @@ def _r_edges(value: Any) -> tuple[float, ...]:
     if not isinstance(value, str):
         raise wrong("r_edges is not a text of radii", got=repr(value), expected=expected)
     *inner, last = [part.strip() for part in value.split(",")]
-    unit = last.lstrip("+-.0123456789eE").strip()
+    unit = last.lstrip("+-.0123456789eE ")
     try:
-        edges = tuple(
-            round(length(part if unit and part.endswith(unit) else f"{part} {unit}"), 9)
-            for part in (*inner, last)
-        )
+        edges = tuple(round(length(part), 9) for part in (*(f"{part} {unit}" for part in inner), last))
     except QuantityError as error:
         raise wrong(error.problem, got=value, expected=expected) from None
     if len(edges) < 2 or edges[0] < 0 or any(b <= a for a, b in pairwise(edges)):
