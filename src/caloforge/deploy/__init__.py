@@ -1,0 +1,14 @@
+"""A trained generator as it is shipped: the bundle, its engine, generating, exporting, timing.
+
+Importing this, opening a bundle and running it never imports torch.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Bench", "Bundle", "Engine", "bench", "export", "generate"]
+
+from caloforge.deploy.bench import Bench, bench
+from caloforge.deploy.bundle import Bundle
+from caloforge.deploy.engine import Engine
+from caloforge.deploy.export import export
+from caloforge.deploy.generate import generate

@@ -1,0 +1,211 @@
+"""What a shower costs: the bundle at several batch sizes, and Geant4 for the same incident energies."""
+
+from __future__ import annotations
+
+__all__ = ["Bench", "Geant4Cost", "bench"]
+
+import gc
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge import machine
+from caloforge.deploy.bundle import Bundle
+from caloforge.deploy.engine import Engine
+from caloforge.deploy.sampling import make_showers
+from caloforge.deploy.validity import Span
+from caloforge.errors import CaloforgeError, ShowersError
+from caloforge.progress import Progress
+from caloforge.quantities import Interval, Spectrum
+from caloforge.showers import Incident, open_showers
+
+_WARM_UP_SECONDS, _WARM_UP_CALLS = 0.3, 3
+_SECONDS, _MOST_SECONDS, _FEWEST_CALLS = 2.0, 20.0, 10
+_GEANT4_SHOWERS = 40
+_SEED = 1
+
+
+@dataclass(frozen=True)
+class Geant4Cost:
+    """Geant4's time per shower.
+
+    Attributes:
+        ms_per_shower: CPU milliseconds on one core, averaged over the showers.
+        low: 10 % of showers take less than this; None where only the average was recorded.
+        high: 10 % of showers take more than this; None likewise.
+        how: "measured now" or "recorded in FILE".
+        machine: The processor that it was measured on, if known.
+    """
+
+    ms_per_shower: float
+    low: float | None
+    high: float | None
+    how: str
+    machine: str | None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A bundle's speed table.
+
+    Attributes:
+        rows: One dict per batch size: `batch, calls, ms_per_shower` (median over the calls), `low, high`
+            (quantiles 10 and 90 % of the same), `showers_per_s`, and `speed_up` over Geant4: its CPU time
+            per shower over this one's wall time x threads, so that cores are compared with cores.
+        name: Of the generator.
+        energies: What the incident energies were, in words.
+        threads: Of ONNX Runtime.
+        machine: Processor and usable cores.
+        load_s: Time to open the bundle (checksums included) and to load its graph.
+        geant4: Its cost for the same energies, or None.
+        versions: Of everything that matters.
+    """
+
+    rows: list[dict[str, Any]]
+    name: str
+    energies: str
+    threads: int
+    machine: str
+    load_s: float
+    geant4: Geant4Cost | None
+    versions: dict[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain values, for JSON."""
+        return asdict(self)
+
+
+def bench(
+    bundle: str | Path | Bundle,
+    *,
+    batches: Sequence[int] = (1, 10, 128, 1024),
+    threads: int = 1,
+    geant4: bool = False,
+    reference: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Bench:
+    """Measure a bundle's time per shower, noise and threshold included.
+
+    Args:
+        bundle: The bundle or its folder.
+        batches: Showers per call.
+        threads: Of ONNX Runtime; 1 compares one core with Geant4's one core.
+        geant4: Shoot the same particles with Geant4 now; needs the extra `geant4` and its data.
+        reference: A shower file: its incident particles are used, and unless `geant4` is given, the time
+            that `caloforge simulate` recorded in it stands for Geant4's.
+        progress: Told after every batch size.
+
+    Raises:
+        BundleError: A damaged bundle.
+        RangeError: `reference` has particles outside the trained range.
+        CaloforgeError: Batches or threads below 1.
+        Geant4Error, MissingExtraError: Geant4 was asked for and cannot run here.
+    """
+    if min(batches, default=0) < 1 or threads < 1:
+        raise CaloforgeError(
+            "batches and threads are 1 or more", got=f"batches {list(batches)}, threads {threads}"
+        )
+    start = time.perf_counter()
+    engine = Engine(bundle if isinstance(bundle, Bundle) else Bundle.open(bundle), threads)
+    load_s = time.perf_counter() - start
+    incident, energies = _particles(engine, reference)
+    rows = []
+    for done, batch in enumerate(batches):
+        rows.append(_row(engine, incident, batch))
+        if progress:
+            progress(done + 1, len(batches) + geant4, f"batch {batch}")
+    cost = _geant4_cost(engine, incident, geant4, reference)
+    if cost:
+        rows = [row | {"speed_up": cost.ms_per_shower / (row["ms_per_shower"] * threads)} for row in rows]
+    versions = machine.versions("onnxruntime", "numpy", "calzone")
+    return Bench(rows, engine.name, energies, threads, machine.processor(), load_s, cost, versions)
+
+
+def _particles(engine: Engine, reference: str | Path | None) -> tuple[Incident, str]:
+    """The particles of the reference, or of the whole trained range, each equally often."""
+    if reference is not None:
+        with open_showers(reference) as file:
+            incident = file.incident()
+        engine.valid.admit(incident)
+        span = Span(min=float(incident.energy.min()), max=float(incident.energy.max()), unit="MeV")
+        return incident, f"those of {Path(reference).name} ({span})"
+    rng = np.random.default_rng(_SEED)
+    columns = {name: rng.uniform(span.min, span.max, 4096) for name, span in engine.valid.spans()}
+    return Incident.of(pdg=engine.valid.particles[0], **columns), f"uniform, {engine.valid.energy}"
+
+
+def _row(engine: Engine, incident: Incident, batch: int) -> dict[str, Any]:
+    rows = np.arange(batch) % len(incident)
+    rng = np.random.default_rng(_SEED)
+    # A new set of particles for every call would measure numpy's indexing at batch 1.
+    asked = incident[rows]
+    seconds = _timed(lambda: make_showers(engine, asked, rng))
+    low, median, high = (1e3 * np.quantile(seconds, (0.1, 0.5, 0.9)) / batch).tolist()
+    return {
+        "batch": batch,
+        "calls": len(seconds),
+        "ms_per_shower": median,
+        "low": low,
+        "high": high,
+        "showers_per_s": 1e3 / median,
+    }
+
+
+def _timed(call: Callable[[], Any]) -> NDArray[np.float64]:
+    """Seconds of single calls, after calls that do not count."""
+    _repeat(call, _WARM_UP_SECONDS, _WARM_UP_CALLS)
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _repeat(call, _SECONDS, _FEWEST_CALLS)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _repeat(call: Callable[[], Any], at_least: float, calls: int) -> NDArray[np.float64]:
+    taken: list[float] = []
+    while sum(taken) < at_least or (len(taken) < calls and sum(taken) < _MOST_SECONDS):
+        start = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - start)
+    return np.array(taken)
+
+
+def _geant4_cost(
+    engine: Engine, incident: Incident, measure: bool, reference: str | Path | None
+) -> Geant4Cost | None:
+    if measure:
+        return _measured(engine, incident)
+    return _recorded(Path(reference)) if reference is not None else None
+
+
+def _measured(engine: Engine, incident: Incident) -> Geant4Cost:
+    from caloforge.truth import time_geant4
+
+    spectrum = Spectrum("listed", tuple(incident.energy.astype(float).tolist()), "the energies of the bench")
+    theta = Interval(float(incident.theta.min()), float(incident.theta.max()))
+    taken = time_geant4(
+        engine.detector, str(incident.pdg[0]), spectrum, count=_GEANT4_SHOWERS, seed=_SEED, theta=theta
+    )
+    # The cost grows with the energy, and few showers are drawn: their mean energy is not that of all.
+    mean = taken.per_gev * float(incident.energy.mean(dtype=np.float64)) / 1e3
+    low, high = np.quantile(taken.milliseconds, (0.1, 0.9)).tolist()
+    how = f"measured now with {_GEANT4_SHOWERS} showers of the same energies"
+    return Geant4Cost(mean, low, high, how, machine.processor())
+
+
+def _recorded(reference: Path) -> Geant4Cost | None:
+    with open_showers(reference) as file:
+        provenance = file.provenance
+    ms = provenance.get("ms_per_shower")
+    if ms is None or "physics" not in provenance:
+        return None
+    if not (isinstance(ms, int | float) and 0 < ms < float("inf")):
+        raise ShowersError("the recorded time per shower is not a time", where=reference, got=ms)
+    return Geant4Cost(float(ms), None, None, f"recorded in {reference.name}", provenance.get("processor"))

@@ -1,0 +1,209 @@
+"""A bundle on disk: opened only if every part is what its manifest says. It is untrusted input."""
+
+from __future__ import annotations
+
+__all__ = ["DETECTOR_FILE", "GRAPH_FILE", "MANIFEST_FILE", "RECIPE_FILE", "Bundle", "file_entry", "is_bundle"]
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from caloforge.deploy.manifest import SCHEMA, FileEntry, Manifest
+from caloforge.detector import Detector
+from caloforge.errors import BundleError, DetectorError
+
+MANIFEST_FILE = "manifest.json"
+GRAPH_FILE = "generator.onnx"
+DETECTOR_FILE = "detector.yaml"
+RECIPE_FILE = "recipe.yaml"
+_REQUIRED = (GRAPH_FILE, DETECTOR_FILE, RECIPE_FILE)
+# Detectors with many layers make manifests of tens of kilobytes; nothing honest comes near this.
+_MANIFEST_LIMIT = 16 * 2**20
+_AGAIN = "get the bundle again from where it came, or export it again"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A generator that is ready to ship.
+
+    Attributes:
+        path: Its folder.
+        manifest: What it says about itself.
+        detector: What its showers are read out with.
+
+    Example:
+        >>> bundle = Bundle.open("calogan.bundle")
+        >>> bundle.manifest.valid.energy.max
+        100000.0
+    """
+
+    path: Path
+    manifest: Manifest
+    detector: Detector
+
+    @classmethod
+    def open(cls, path: str | Path) -> Bundle:
+        """Read a bundle and check its schema, files, checksums and detector.
+
+        Raises:
+            BundleError: It is none, or damaged, or made by a newer caloforge.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise BundleError(
+                "there is no such bundle",
+                where=folder,
+                expected="a folder that `caloforge export` has written",
+            )
+        manifest = _read_manifest(folder / MANIFEST_FILE)
+        for name, entry in manifest.files.items():
+            _check_file(folder, name, entry)
+        return cls(folder, manifest, _read_detector(folder / DETECTOR_FILE, manifest))
+
+    @property
+    def graph(self) -> Path:
+        """The ONNX file."""
+        return self.path / self.manifest.graph.file
+
+
+def is_bundle(path: str | Path) -> bool:
+    """Say whether a folder claims to be a bundle; `Bundle.open` finds out whether it is a good one."""
+    return (Path(path) / MANIFEST_FILE).exists()
+
+
+def file_entry(path: Path) -> FileEntry:
+    """Measure a file for the manifest."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256") if hasattr(hashlib, "file_digest") else _digest(file)
+    return FileEntry(bytes=path.stat().st_size, sha256=digest.hexdigest())
+
+
+def _digest(file: Any) -> Any:
+    """`hashlib.file_digest` of Python 3.11, for 3.10."""
+    digest = hashlib.sha256()
+    while block := file.read(2**20):
+        digest.update(block)
+    return digest
+
+
+def _read_manifest(path: Path) -> Manifest:
+    content = _load_json(path)
+    version = content.get("schema_version")
+    if content.get("bundle") != "caloforge" or not isinstance(version, int):
+        raise BundleError(
+            "this is not the manifest of a caloforge bundle",
+            where=path,
+            got=f"bundle: {content.get('bundle')!r}, schema_version: {version!r}",
+            expected=f"bundle: 'caloforge', schema_version: {SCHEMA}",
+        )
+    if version != SCHEMA:
+        newer = version > SCHEMA
+        raise BundleError(
+            f"the bundle was written by {'a newer' if newer else 'an older'} caloforge",
+            where=path,
+            got=f"schema version {version}",
+            expected=f"schema version {SCHEMA}",
+            cure="pip install --upgrade caloforge" if newer else "export it again",
+        )
+    manifest = _validate(path, content)
+    _check_listed(path, manifest)
+    return manifest
+
+
+def _load_json(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _MANIFEST_LIMIT:
+            raise BundleError(
+                "the manifest is too large to be one", where=path, got=f"{path.stat().st_size} bytes"
+            )
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(
+            "the folder has no manifest",
+            where=path,
+            expected="a bundle, written by `caloforge export RUN --out BUNDLE`",
+        ) from None
+    except OSError as error:
+        raise BundleError("the manifest cannot be read", where=path, got=error.strerror) from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError("the manifest is not JSON", where=path, got=str(error), cure=_AGAIN) from error
+    if not isinstance(content, dict):
+        raise BundleError(
+            "the manifest is not a JSON object", where=path, got=type(content).__name__, cure=_AGAIN
+        )
+    return content
+
+
+def _validate(path: Path, content: dict[str, Any]) -> Manifest:
+    try:
+        return Manifest.model_validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors()[:3]]
+        raise BundleError("the manifest is damaged", where=path, got="; ".join(lines), cure=_AGAIN) from error
+
+
+def _check_listed(path: Path, manifest: Manifest) -> None:
+    missing = [name for name in (*_REQUIRED, manifest.graph.file) if name not in manifest.files]
+    if missing:
+        raise BundleError(
+            "the manifest leaves out files",
+            where=path,
+            got=", ".join(manifest.files),
+            expected=", ".join(missing),
+        )
+
+
+def _check_file(folder: Path, name: str, entry: FileEntry) -> None:
+    path = folder / name
+    if not path.exists():
+        raise BundleError("a file of the bundle is missing", where=path, cure=_AGAIN)
+    if path.resolve().parent != folder.resolve():
+        raise BundleError("a file of the bundle is a link that leaves it", where=path, got=path.resolve())
+    # Anything but a regular file (a pipe, a device) could keep the reader waiting for ever.
+    if not path.is_file():
+        raise BundleError("a part of the bundle is not a regular file", where=path)
+    size = path.stat().st_size
+    if size != entry.bytes:
+        raise BundleError(
+            "a file of the bundle has the wrong size",
+            where=path,
+            got=f"{size} bytes",
+            expected=f"{entry.bytes} bytes",
+            cure=_AGAIN,
+        )
+    found = file_entry(path).sha256
+    if found != entry.sha256:
+        raise BundleError(
+            "a file of the bundle was changed: its checksum is wrong",
+            where=path,
+            got=f"sha256 {found}",
+            expected=f"sha256 {entry.sha256}",
+            cure=_AGAIN,
+        )
+
+
+def _read_detector(path: Path, manifest: Manifest) -> Detector:
+    try:
+        detector = Detector.from_yaml(path.read_text(encoding="utf-8"), where=str(path))
+    except (DetectorError, UnicodeDecodeError) as error:
+        raise BundleError("the bundle's detector cannot be read", where=path, got=error) from error
+    if detector.digest != manifest.detector.digest:
+        raise BundleError(
+            "the bundle's detector is not the one of its manifest",
+            where=path,
+            got=detector.digest,
+            expected=manifest.detector.digest,
+        )
+    (cells,) = manifest.output.shape
+    if detector.n_cells != cells:
+        raise BundleError(
+            "the bundle's graph is not for its detector",
+            where=path,
+            got=f"{cells} cells in the output",
+            expected=f"{detector.n_cells} cells of {detector.name}",
+        )
+    return detector

@@ -1,0 +1,102 @@
+"""From a torch generator to an ONNX file with dynamic batch, folded where that makes it faster."""
+
+from __future__ import annotations
+
+__all__ = ["OPSET", "write_graph"]
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caloforge import machine
+from caloforge.deploy.fold import fold_linear, parameter_count
+from caloforge.deploy.manifest import Graph
+from caloforge.errors import BundleError
+
+if TYPE_CHECKING:
+    from caloforge.models.base import Generator
+
+OPSET = 20
+_LARGEST = 2**31 - 2**20  # protobuf's limit for one file
+
+
+def write_graph(generator: Generator, path: Path) -> Graph:
+    """Write a generator as ONNX: inputs `noise` and `incident`, output `cells`, any batch.
+
+    Args:
+        generator: The trained generator, on the processor; it is set to evaluation.
+        path: The file to make.
+
+    Returns:
+        What the manifest says about the graph.
+
+    Raises:
+        BundleError: The generator has an operation that ONNX lacks, or is too large for one file.
+    """
+    import onnx
+
+    model = _traced(generator)
+    trained = parameter_count(model)
+    fold_linear(model)
+    if model.ByteSize() > _LARGEST:
+        raise BundleError("the generator is too large for one ONNX file", got=f"{model.ByteSize()} bytes")
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString())
+    return Graph(
+        file=path.name,
+        precision="fp32",
+        opset=OPSET,
+        bytes=path.stat().st_size,
+        parameters=parameter_count(model),
+        trained_parameters=trained,
+        made_with=machine.versions("torch", "onnx", "onnxscript"),
+    )
+
+
+def _traced(generator: Generator) -> Any:
+    import torch
+
+    # Two showers: a batch of one would be taken for a constant.
+    noise = generator.sample_noise(2)
+    incident = torch.ones((2, len(generator.conditions)))
+    batch = torch.export.Dim("batch", min=1)
+    try:
+        with _known_noise():
+            program = torch.onnx.export(
+                generator.eval(),
+                (noise, incident),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=["noise", "incident"],
+                output_names=["cells"],
+                dynamic_shapes=({0: batch}, {0: batch}),
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise BundleError(
+            "the generator cannot be written as ONNX", got=str(error).splitlines()[0]
+        ) from error
+    if program is None:
+        raise BundleError("the generator cannot be written as ONNX")
+    return program.model_proto
+
+
+@contextmanager
+def _known_noise() -> Iterator[None]:
+    """Silence what the exporter says about itself, by its text; anything else comes through."""
+    log = logging.getLogger("torch.onnx._internal.exporter._registration")
+    log.addFilter(_absent_torchvision)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*", FutureWarning)
+            warnings.filterwarnings("ignore", r"# The axis name: batch will not be used", UserWarning)
+            yield
+    finally:
+        log.removeFilter(_absent_torchvision)
+
+
+def _absent_torchvision(record: logging.LogRecord) -> bool:
+    return "torchvision is not installed" not in record.getMessage()

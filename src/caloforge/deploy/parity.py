@@ -1,0 +1,82 @@
+"""Does the exported graph make the model's showers? Measured on the very files that are shipped."""
+
+from __future__ import annotations
+
+__all__ = ["measure_parity"]
+
+import numpy as np
+
+from caloforge.deploy.bundle import Bundle
+from caloforge.deploy.engine import Engine
+from caloforge.deploy.manifest import Parity
+from caloforge.deploy.sampling import Sampler
+from caloforge.errors import BundleError
+from caloforge.models.noise import draw_noise
+
+_BATCHES = (1, 2, 7, 64)
+_REPEATS = 3
+# Rounding alone gives 1e-6; a wrong graph is wrong by far more than this.
+_TOLERANCE = 1e-4
+
+
+def measure_parity(reference: Sampler, bundle: Bundle, seed: int = 20) -> Parity:
+    """Compare a bundle with what it was exported from, on the same noise and incident particles.
+
+    Batches of several sizes are spread over the trained range, its ends included.
+
+    Args:
+        reference: The trained model.
+        bundle: The exported one.
+        seed: Of noise and particles.
+
+    Returns:
+        The greatest difference of any cell, in MeV and relative to the hottest cell of all.
+
+    Raises:
+        BundleError: The difference is more than rounding.
+    """
+    engine = Engine(bundle)
+    rng = np.random.default_rng(seed)
+    worst = hottest = 0.0
+    for batch in _BATCHES * _REPEATS:
+        noise = draw_noise(rng, batch, reference.noise_shape)
+        incident = _incident(reference, rng, batch)
+        expected, got = reference.run(noise, incident), engine.run(noise, incident)
+        if got.shape != expected.shape or not (np.isfinite(got).all() and np.isfinite(expected).all()):
+            raise _differs(bundle, f"shapes {got.shape} and {expected.shape}, or cells that are not finite")
+        worst = max(worst, float(np.abs(got - expected).max()))
+        hottest = max(hottest, float(expected.max()))
+    # A generator whose showers are all empty has nothing to be relative to.
+    relative = worst / hottest if hottest else worst
+    if relative > _TOLERANCE:
+        raise _differs(
+            bundle, f"{worst:.3g} MeV in a cell, {relative:.2g} of the hottest one ({hottest:.3g} MeV)"
+        )
+    return Parity(
+        batches=_BATCHES,
+        showers=_REPEATS * sum(_BATCHES),
+        max_abs_mev=worst,
+        max_relative=relative,
+        tolerance=_TOLERANCE,
+    )
+
+
+def _incident(sampler: Sampler, rng: np.random.Generator, n: int) -> np.ndarray:
+    spans = dict(sampler.valid.spans())
+    columns = []
+    for name in sampler.conditions:
+        low, high = spans[name].min, spans[name].max
+        values = rng.uniform(low, high, n)
+        values[0], values[-1] = low, high
+        columns.append(values)
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _differs(bundle: Bundle, got: str) -> BundleError:
+    return BundleError(
+        "the exported graph does not make the model's showers; no bundle was written",
+        where=bundle.manifest.name,
+        got=got,
+        expected=f"at most {_TOLERANCE:g} of the hottest cell",
+        cure="this is a fault of caloforge or of the exporter: please report it with the recipe",
+    )

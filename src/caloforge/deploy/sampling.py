@@ -1,0 +1,93 @@
+"""From incident particles to showers: noise, generator, threshold. The same for a run and for a bundle."""
+
+from __future__ import annotations
+
+__all__ = ["Sampler", "chunk_size", "make_showers"]
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.errors import ShowersError
+from caloforge.models.noise import draw_noise
+from caloforge.showers import Incident, Showers
+
+if TYPE_CHECKING:
+    from caloforge.deploy.validity import Validity
+    from caloforge.detector import Detector
+
+# Cells of one call; beyond a few hundred showers a call is no faster, only larger.
+_CELLS_PER_CALL = 1 << 22
+_SHOWERS_PER_CALL = 512
+
+
+class Sampler(Protocol):
+    """What makes showers out of noise: a bundle's engine, or a run's generator.
+
+    Attributes:
+        name: Of the generator.
+        detector: What its showers are read out with.
+        conditions: Columns of `incident` that `run` takes.
+        noise_shape: Noise of one shower.
+        valid: What it was trained for.
+        origin: What it is, for the provenance of its showers.
+    """
+
+    name: str
+    detector: Detector
+    conditions: tuple[str, ...]
+    noise_shape: tuple[int, ...]
+    valid: Validity
+    origin: dict[str, Any]
+
+    def run(self, noise: NDArray[np.float32], incident: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map noise `(n, *noise_shape)` and incident `(n, len(conditions))` to cells `(n, n_cells)`, MeV."""
+
+
+def chunk_size(n_cells: int) -> int:
+    """How many showers to make in one call."""
+    return max(1, min(_SHOWERS_PER_CALL, _CELLS_PER_CALL // n_cells))
+
+
+def make_showers(sampler: Sampler, incident: Incident, rng: np.random.Generator) -> Showers:
+    """Make one shower per incident particle, with the detector's threshold applied.
+
+    Noise is drawn shower by shower, so that cutting a sample into parts does not change it.
+
+    Args:
+        sampler: What makes them.
+        incident: `n` particles; not checked against the trained range.
+        rng: Source of the noise, advanced by the call.
+
+    Returns:
+        `n` showers, in the order of `incident`.
+
+    Raises:
+        ShowersError: The generator gave NaN, infinite or negative energies.
+    """
+    detector = sampler.detector
+    columns = incident.matrix(sampler.conditions)
+    cells = np.empty((len(incident), detector.n_cells), np.float32)
+    step = chunk_size(detector.n_cells)
+    for start in range(0, len(incident), step):
+        part = columns[start : start + step]
+        noise = draw_noise(rng, len(part), sampler.noise_shape)
+        cells[start : start + step] = sampler.run(noise, part)
+    _check(cells, sampler.name)
+    if detector.readout.threshold:
+        cells[cells < detector.readout.threshold] = 0.0
+    return Showers(detector, incident, cells)
+
+
+def _check(cells: NDArray[np.float32], name: str) -> None:
+    # One pass each: NaN fails both comparisons.
+    if cells.size and not (cells.min() >= 0 and cells.max() < np.inf):
+        bad = int((~(np.isfinite(cells) & (cells >= 0))).any(axis=1).sum())
+        raise ShowersError(
+            "the generator gives impossible energies",
+            where=name,
+            got=f"NaN, infinite or negative cells in {bad} of {len(cells)} showers",
+            expected="finite energies of 0 or more in every cell",
+            cure="train it again; look at its metrics for the step at which it went wrong",
+        )

@@ -1,0 +1,69 @@
+"""The generator of a run as a source of showers. The one part of this room that needs torch."""
+
+from __future__ import annotations
+
+__all__ = ["RunSampler"]
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.deploy.validity import Span, Validity
+from caloforge.showers.incident import COLUMNS
+
+if TYPE_CHECKING:
+    from caloforge.training import Run
+
+
+class RunSampler:
+    """Makes showers with the weights of a run, on the processor.
+
+    Args:
+        path: Folder of the run.
+        threads: Threads of torch; by default as torch was told to.
+
+    Attributes:
+        opened: The run.
+        generator: Its generator with the trained weights.
+
+    Raises:
+        RunError: Not a run, or nothing trained in it yet.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        import torch
+
+        from caloforge.training import Run
+
+        if threads:
+            torch.set_num_threads(threads)
+        self.opened = Run.open(path)
+        self.generator = self.opened.generator()
+        self.name = self.opened.recipe.name
+        self.detector = self.opened.detector
+        self.conditions = tuple(self.generator.conditions)
+        self.noise_shape = tuple(self.generator.noise_shape)
+        self.valid = validity_of(self.opened)
+        self.origin: dict[str, Any] = {"kind": "run", "name": self.name}
+
+    def run(self, noise: NDArray[np.float32], incident: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map noise `(n, *noise_shape)` and incident `(n, len(conditions))` to cells `(n, n_cells)`, MeV."""
+        import torch
+
+        with torch.inference_mode():
+            cells = self.generator(torch.from_numpy(noise), torch.from_numpy(incident))
+        result: NDArray[np.float32] = cells.numpy()
+        return result
+
+
+def validity_of(run: Run) -> Validity:
+    """What a run was trained for, as a bundle states it."""
+    seen = dict(run.incident_range)
+    particles = tuple(int(pdg) for pdg in seen.pop("particles"))
+    spans = {
+        name: Span(min=float(low), max=float(high), unit=COLUMNS[name][1])
+        for name, (low, high) in seen.items()
+    }
+    return Validity(particles=particles, **spans)

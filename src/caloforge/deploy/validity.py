@@ -1,0 +1,143 @@
+"""What a generator was trained for, and showers that were asked for outside it."""
+
+from __future__ import annotations
+
+__all__ = ["Outside", "Span", "Validity"]
+
+import warnings
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from caloforge.errors import RangeError
+from caloforge.showers import Incident
+
+Outside = Literal["refuse", "warn"]
+"""What to do when showers are asked for outside the trained range."""
+
+# The least and greatest value of a sample lie a little inside the range that it was drawn from.
+_EDGE = 0.01
+
+
+class Span(BaseModel):
+    """A closed interval of one incident column, in its unit (MeV, rad or mm)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    min: float
+    max: float
+    unit: Literal["MeV", "rad", "mm"]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Span:
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
+
+    def limits(self) -> tuple[float, float]:
+        """The interval widened by 1 % of its width, but never by more than a tenth of a positive lower end.
+
+        A sample's extremes are inside the range that it was drawn from: without the slack, asking for the
+        very range that was simulated would be refused.
+        """
+        slack = _EDGE * (self.max - self.min)
+        rounding = 1e-6 * max(abs(self.min), abs(self.max), 1e-3)
+        below = min(slack, 0.1 * self.min) if self.min > 0 else slack
+        return self.min - below - rounding, self.max + slack + rounding
+
+    def __str__(self) -> str:
+        if self.unit == "MeV":
+            return f"{self.min / 1e3:.4g} to {self.max / 1e3:.4g} GeV"
+        return f"{self.min:.4g} to {self.max:.4g} {self.unit}"
+
+
+class Validity(BaseModel):
+    """The incident particles that a generator has seen in training.
+
+    Attributes:
+        particles: PDG ids; 0 stands for "the training data did not say".
+        energy: Kinetic energy in MeV.
+        theta: Angle to +z in rad.
+        phi: Azimuth in rad.
+        x: Impact point on the front face in mm.
+        y: Impact point on the front face in mm.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    particles: tuple[int, ...]
+    energy: Span
+    theta: Span
+    phi: Span
+    x: Span
+    y: Span
+
+    def spans(self) -> Iterator[tuple[str, Span]]:
+        """Name and interval of each column."""
+        return ((name, getattr(self, name)) for name in ("energy", "theta", "phi", "x", "y"))
+
+    def complaints(self, incident: Incident) -> list[str]:
+        """Say in one sentence per column what lies outside; an empty list if nothing does."""
+        found = [self._particles(incident)] if len(incident) else []
+        found += [_span(name, span, getattr(incident, name)) for name, span in self.spans()]
+        return [sentence for sentence in found if sentence]
+
+    def _particles(self, incident: Incident) -> str:
+        strange = sorted(set(np.unique(incident.pdg).tolist()) - set(self.particles))
+        if not strange or 0 in self.particles:
+            return ""
+        return f"particle {_names(strange)}, trained on {_names(self.particles)}"
+
+    def admit(self, incident: Incident, outside: Outside = "refuse") -> list[str]:
+        """Let incident particles pass, or not.
+
+        Args:
+            incident: What showers are asked for.
+            outside: "refuse" raises when something lies outside; "warn" gives a warning and goes on.
+
+        Returns:
+            One sentence for each column that lies outside.
+
+        Raises:
+            RangeError: Something lies outside and `outside` is "refuse".
+        """
+        complaints = self.complaints(incident)
+        if complaints and outside == "refuse":
+            raise RangeError(
+                "the generator was not trained for these showers",
+                got="; ".join(complaints),
+                expected=str(self),
+                cure="stay inside, or go on at your own risk with --outside warn (Python: outside='warn')",
+            )
+        if complaints:
+            warnings.warn(f"outside the trained range: {'; '.join(complaints)}", RuntimeWarning, stacklevel=3)
+        return complaints
+
+    def __str__(self) -> str:
+        spans = [f"{name} {span}" for name, span in self.spans()]
+        return ", ".join([_names(self.particles), *spans])
+
+
+def _span(name: str, span: Span, values: np.ndarray) -> str:
+    low, high = span.limits()
+    # Written so that NaN lies outside, too.
+    bad = ~((values >= low) & (values <= high))
+    if not bad.any():
+        return ""
+    seen = Span(min=float(np.nanmin(values)), max=float(np.nanmax(values)), unit=span.unit)
+    return f"{name} {seen} ({int(bad.sum())} of {len(values)} showers outside), trained on {span}"
+
+
+def _names(pdg: tuple[int, ...] | list[int]) -> str:
+    from particle import Particle
+    from particle.particle import ParticleNotFound
+
+    names = []
+    for number in pdg:
+        try:
+            names.append(Particle.from_pdgid(number).name if number else "unknown")
+        except ParticleNotFound:
+            names.append(f"PDG {number}")
+    return ", ".join(names) or "none"
