@@ -116,7 +116,7 @@ def test_volumes_are_the_product_of_sizes(detector):
     expected = detector.sizes.prod(axis=1)
     r = np.hypot(*detector.positions[:, :2].T)
     polar = np.array([isinstance(layer.grid, PolarGrid) for layer in detector.layers])[detector.layer_of_cell]
-    assert detector.volumes == pytest.approx(np.where(polar, expected * r, expected), rel=1e-9)
+    np.testing.assert_allclose(detector.volumes, np.where(polar, expected * r, expected), rtol=1e-9)
 
 
 def test_cached_arrays_cannot_be_changed(detector):
@@ -227,6 +227,10 @@ def test_two_groups_and_a_gap_between_layers():
 def test_readout_only_detectors_say_that_their_depth_is_nominal():
     assert load_detector("calochallenge-1-pions").depth_is_nominal
     assert not load_detector("calochallenge-2").depth_is_nominal
+
+
+def test_a_detector_introduces_itself_briefly():
+    assert repr(load_detector("calogan")) == "Detector('calogan', 3 layers, 504 cells, 160 slabs)"
 
 
 def test_the_json_schema_for_editors_writes_quantities_as_text():

@@ -48,12 +48,15 @@ def show(detector: _Name, json: JsonOption = False) -> None:
 
     Example: [bold]caloforge detector show calogan[/bold]
     """
+    from rich.markup import escape
+
     from caloforge.detector import load_detector
     from caloforge.detector.summary import describe, readout_rule
 
     found = load_detector(detector)
-    say(f"[bold]{found.name}[/bold]  {found.about}")
-    say(f"[dim]{found.source}[/dim]") if found.source else None
+    say(f"[bold]{found.name}[/bold]  {escape(found.about)}")
+    if found.source:
+        say(f"[dim]{escape(found.source)}[/dim]")
     _show_stack(found)
     _show_materials(found)
     _show_layers(found)

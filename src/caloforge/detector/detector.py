@@ -117,6 +117,13 @@ class Detector(Part):
     def __hash__(self) -> int:
         return hash(self.digest)
 
+    def __repr__(self) -> str:
+        return (
+            f"Detector({self.name!r}, {self.n_layers} layers, {self.n_cells} cells, {len(self.slabs)} slabs)"
+        )
+
+    __str__ = __repr__
+
     @cached_property
     def slabs(self) -> tuple[Slab, ...]:
         """All slabs in depth order."""

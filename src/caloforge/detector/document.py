@@ -48,15 +48,36 @@ def parse(text: str, where: str) -> Document:
             expected=f"at most {_MAX_CHARACTERS:,}",
         )
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_ShallowLoader)
         if node is None:
             raise DetectorError("the detector file is empty", where=where, cure="see docs/detectors.md")
         builder = _Builder(where)
         return Document(builder.build(node, ()), builder.lines)
     except yaml.YAMLError as error:
         raise _syntax_error(error, where) from None
-    except RecursionError:
-        raise DetectorError("the file is nested too deeply", where=where) from None
+    except _TooDeepError as error:
+        place = f"{where}, line {error.line}"
+        raise DetectorError("the file is nested too deeply to be a detector", where=place) from None
+
+
+class _TooDeepError(Exception):
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
+class _ShallowLoader(yaml.SafeLoader):
+    """The safe loader that stops at once where brackets are nested as in no detector."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > _MAX_NESTING:
+            raise _TooDeepError(self.get_mark().line + 1)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 def _syntax_error(error: yaml.YAMLError, where: str) -> DetectorError:

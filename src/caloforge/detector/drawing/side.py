@@ -23,8 +23,9 @@ def draw_side(ax: Any, detector: Detector) -> None:
     reach = max(layer.grid.reach[1] for layer in detector.layers)
     _cells(ax, detector.layers)
     _brackets(ax, detector, half)
-    _particle(ax, detector.depth)
-    ax.set_xlim(-0.22 * detector.depth, 1.03 * detector.depth)
+    margin = 0.24 * max(detector.depth, half)
+    _particle(ax, margin)
+    ax.set_xlim(-margin, 1.03 * detector.depth)
     ax.set_ylim(-half * 1.02, half * 1.02)
     ax.set_aspect("equal", adjustable="box", anchor="W")
     _axes(ax, "depth z [mm]", _up(detector))
@@ -120,10 +121,10 @@ def _label(group: Sequence[Layer]) -> str:
     return f"{len(group)} layers\nof {group[0].thickness:g} mm"
 
 
-def _particle(ax: Any, depth: float) -> None:
+def _particle(ax: Any, margin: float) -> None:
     arrow = {"arrowstyle": "-|>", "color": FIRST, "lw": 2, "shrinkA": 0, "shrinkB": 0}
-    ax.annotate("", (0, 0), (-0.2 * depth, 0), arrowprops=arrow, zorder=5)
-    ax.text(-0.11 * depth, 0.015 * depth, "particle", color=FIRST, fontsize=8, ha="center", va="bottom")
+    ax.annotate("", (0, 0), (-0.9 * margin, 0), arrowprops=arrow, zorder=5)
+    ax.text(-0.52 * margin, 0.07 * margin, "particle", color=FIRST, fontsize=8, ha="center", va="bottom")
 
 
 def draw_legend(ax: Any, detector: Detector) -> None:
