@@ -88,10 +88,9 @@ class Showers:
 
     def save(self, path: str | Path) -> Path:
         """Write to a new shower file; see `ShowerWriter` for what is refused."""
-        from caloforge.showers.writer import ShowerWriter
+        from caloforge.showers.writer import write_all
 
-        with ShowerWriter(path, self.detector, self.provenance) as writer:
-            writer.append(self)
+        write_all(Path(path), self.detector, [self])
         return Path(path)
 
     @classmethod

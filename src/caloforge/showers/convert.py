@@ -136,7 +136,7 @@ class _Conversion:
         for name, column in part.incident.items():
             if name not in self._target.keeps and np.any(column):
                 self._lost.add(name)
-        if part.overflow is not None and self._target.name not in ("caloforge", "calogan"):
+        if part.overflow is not None and "overflow" not in self._target.keeps:
             self._lost.add("overflow")
 
     def lost(self) -> tuple[str, ...]:

@@ -54,11 +54,12 @@ def dataset(file: h5py.File, key: str, shape: tuple[int | None, ...]) -> h5py.Da
         ShowersError: Absent, not numeric or of another shape.
     """
     where = f"{file.filename}, key {key!r}"
+    keys: list[str] = []
     with reading(where):
         found = file.get(key)
+        if not isinstance(found, h5py.Dataset):
+            file.visit(keys.append)
     if not isinstance(found, h5py.Dataset):
-        keys: list[str] = []
-        file.visit(keys.append)
         raise ShowersError(
             "the file lacks a dataset",
             where=where,

@@ -58,7 +58,11 @@ class Journal:
             _lock(self._file, path)
         self.head: dict[str, Any] = {}
         self._places: list[_Place] = []
-        self._end = self._scan()
+        try:
+            self._end = self._scan()
+        except BaseException:
+            self._file.close()
+            raise
         if append:
             self._file.truncate(self._end)
 
@@ -69,6 +73,8 @@ class Journal:
         # Under its own name only when the head is whole: a journal without a head could not be resumed.
         new = path.with_name(path.name + ".new")
         new.write_bytes(_MAGIC + _RECORD.pack(len(text), zlib.crc32(text), 0, 0) + text)
+        if path.exists():
+            raise ShowersError("another process is writing these showers", where=path)
         new.replace(path)
         return cls(path, append=True)
 

@@ -127,7 +127,6 @@ def _draw_faces(
         draw_face(ax, layer, cells[layer.cells], norm, large=shape[0] == 1)
         for ax, layer in zip(axes, layers, strict=False)
     ]
-    axes[0].set_ylabel(axes[0].get_ylabel() and "y [mm]", fontsize=8)
     for ax in axes[len(layers) :]:
         ax.set_axis_off()
     bar = area.colorbar(drawn[0], ax=list(axes), shrink=0.9, aspect=30, pad=0.01, extend="min")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["SCHEMA", "ShowerFile", "write_store"]
 
+import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -48,7 +49,7 @@ def write_store(
     with h5py.File(path, "w", libver=("v108", "v110")) as file:
         file.attrs["schema"] = SCHEMA
         file.attrs["detector"] = detector.to_yaml()
-        file.attrs["detector_digest"] = detector.digest
+        file.attrs["detector_digest"] = _sha256(detector.to_yaml())
         file.attrs["provenance"] = json.dumps(provenance, default=str)
         file.attrs["units"] = json.dumps({"energy": "MeV", "length": "mm", "angle": "rad"})
         shower = hit = 0
@@ -64,8 +65,9 @@ def _make_datasets(file: h5py.File, detector: Detector, totals: tuple[int, int],
     n, hits = totals
 
     def make(key: str, shape: tuple[int, ...], kind: Any, unit: str, **how: Any) -> None:
-        chunk = (min(_CHUNK, max(1, shape[0])), *shape[1:])
-        made = file.create_dataset(key, shape, kind, chunks=chunk, fletcher32=True, **how)
+        if shape[0]:  # HDF5 has no chunks for nothing: showers may leave no energy at all
+            how |= {"chunks": (min(_CHUNK, shape[0]), *shape[1:]), "fletcher32": True}
+        made = file.create_dataset(key, shape, kind, **(how if shape[0] else {}))
         made.attrs["unit"] = unit
 
     gzip = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
@@ -116,9 +118,13 @@ class ShowerFile(ShowerSource):
         self.path = Path(path)
         part = self.path.is_file() and is_journal(self.path)
         self._rows: _Stored | _Producing = _Producing(self.path) if part else _Stored(self.path)
-        self.detector = Detector.from_yaml(self._rows.detector, where=str(self.path))
-        self.provenance = self._rows.provenance
-        self.overflow = self._rows.prepare(self.detector.n_cells, self.detector.n_layers)
+        try:
+            self.detector = Detector.from_yaml(self._rows.detector, where=str(self.path))
+            self.provenance = self._rows.provenance
+            self.overflow = self._rows.prepare(self.detector.n_cells, self.detector.n_layers)
+        except BaseException:
+            self._rows.close()
+            raise
 
     def __len__(self) -> int:
         return self._rows.n
@@ -162,6 +168,12 @@ class _Stored:
         if schema != SCHEMA:
             raise _not_ours(path, schema)
         self.detector = str(attribute(self._file, "detector"))
+        if _sha256(self.detector) != attribute(self._file, "detector_digest"):
+            raise ShowersError(
+                "damaged shower file: its detector does not match its checksum",
+                where=path,
+                cure="make or copy the file again",
+            )
         try:
             self.provenance: dict[str, Any] = json.loads(str(attribute(self._file, "provenance")))
         except json.JSONDecodeError as error:
@@ -204,6 +216,10 @@ class _Stored:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 class _Producing:

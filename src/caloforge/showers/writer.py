@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["ShowerWriter"]
+__all__ = ["ShowerWriter", "write_all"]
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -176,6 +176,19 @@ class ShowerWriter:
         journal = Journal(self._part, append=True)
         self._journal, self.done, self.earlier = journal, len(journal), journal.head["provenance"]
         self._overflow = bool(journal.head["overflow"])
+
+
+def write_all(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
+    """Write showers that exist elsewhere already: if that fails, nothing is left behind."""
+    writer = ShowerWriter(path, detector, {})
+    try:
+        for part in parts:
+            writer.provenance.update(part.provenance)
+            writer.append(part)
+        writer.close()
+    except BaseException:
+        writer.discard()
+        raise
 
 
 def _batches(journal: Journal) -> Iterator[Sparse]:

@@ -39,7 +39,7 @@ class Format:
         name: What `--from` and `--to` call it.
         about: One line on who writes it and in which units.
         suffix: A file name that ends like this is written in this format.
-        keeps: Incident columns that the format has a place for.
+        keeps: Incident columns that the format has a place for, and `overflow` if it has one.
         recognises: Whether an open HDF5 file is of this format.
         open: Makes the reader, from path, detector or None, and PDG id or None.
         write: Writes all showers to a path that does not exist.

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 __all__ = ["FORMAT", "open_native"]
 
-from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caloforge.errors import ShowersError
-from caloforge.showers.container import Showers, same_detector
+from caloforge.showers.container import same_detector
 from caloforge.showers.formats.base import Format
 from caloforge.showers.incident import COLUMNS
 from caloforge.showers.store import ShowerFile
-from caloforge.showers.writer import ShowerWriter
+from caloforge.showers.writer import write_all
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -31,28 +31,19 @@ def open_native(path: Path, detector: Detector | None, pdg: int | None) -> Showe
         )
     file = ShowerFile(path)
     if detector is not None:
-        same_detector(detector, file.detector, path)
+        with ExitStack() as stack:
+            stack.push(file)
+            same_detector(detector, file.detector, path)
+            stack.pop_all()
     return file
-
-
-def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
-    writer = ShowerWriter(path, detector, {})
-    try:
-        for part in parts:
-            writer.provenance.update(part.provenance)
-            writer.append(part)
-        writer.close()
-    except BaseException:
-        writer.discard()  # what was read is still where it came from
-        raise
 
 
 FORMAT = Format(
     name="caloforge",
     about="caloforge: incident columns and sparse cells in MeV, with the detector",
     suffix=".h5",
-    keeps=frozenset(COLUMNS),
+    keeps=frozenset({*COLUMNS, "overflow"}),
     recognises=lambda file: "schema" in file.attrs,
     open=open_native,
-    write=_write,
+    write=write_all,
 )
