@@ -78,22 +78,33 @@ def cut(start: Real, end: Real, cuts: Cuts) -> Pieces:
 
 @dataclass(frozen=True)
 class CartesianBins:
-    """Cells of a cartesian grid, and as many like them outside: numbers are not limited to the window."""
+    """Cells of a cartesian grid, and as many like them outside: numbers are not limited to the window.
 
-    grid: CartesianGrid
+    Args:
+        cells: Number of cells in x and y.
+        cell: Width of a cell in x and y.
+    """
+
+    cells: tuple[int, int]
+    cell: tuple[float, float]
 
     def place(self, points: Real) -> tuple[Whole, Whole]:
         """Cell numbers in x and y of points, shape `(n, 2 or more)`; negative or too large outside."""
-        (nx, ny), (dx, dy) = self.grid.cells, self.grid.cell
-        ix = np.floor(points[:, 0] / dx + nx / 2).astype(np.int64)
-        iy = np.floor(points[:, 1] / dy + ny / 2).astype(np.int64)
-        return ix, iy
+        return self._number(points, 0), self._number(points, 1)
 
-    def cell(self, place: tuple[Whole, Whole]) -> Whole:
-        """Flat index in the grid, -1 outside."""
-        (ix, iy), (nx, ny) = place, self.grid.cells
-        inside = (ix >= 0) & (ix < nx) & (iy >= 0) & (iy < ny)
-        return np.where(inside, ix * ny + iy, -1)
+    def _number(self, points: Real, axis: int) -> Whole:
+        # In place, since this is what reading out costs most: every deposit comes by here twice.
+        number = points[:, axis] * (1 / self.cell[axis])
+        number += self.cells[axis] / 2
+        return np.floor(number, out=number).astype(np.int64)
+
+    def flat(self, place: tuple[Whole, Whole]) -> tuple[Whole, Whole]:
+        """Flat index in the grid, and which of them mean nothing because they lie outside."""
+        (ix, iy), (nx, ny) = place, self.cells
+        outside = (ix < 0) | (ix >= nx) | (iy < 0) | (iy >= ny)
+        index = ix * ny
+        index += iy
+        return index, np.flatnonzero(outside)
 
     def crossed(self, start: Real, end: Real) -> tuple[tuple[Whole, Whole], Whole]:
         """The cell of each line's start, and which lines leave it."""
@@ -102,21 +113,23 @@ class CartesianBins:
 
     def cuts(self, start: Real, end: Real) -> Cuts:
         """All crossings of cell borders."""
-        first, last = self.place(start), self.place(end)
         parts = []
         for axis in range(2):
-            n, width = self.grid.cells[axis], self.grid.cell[axis]
-            low, high = first[axis], last[axis]
-            base = min(low.min(initial=0), high.min(initial=0))
-            top = max(low.max(initial=0), high.max(initial=0))
-            edges = (np.arange(base + 1, top + 1) - n / 2) * width
+            low, high = self._number(start, axis), self._number(end, axis)
+            base, top = min(low.min(), high.min()), max(low.max(), high.max())
+            edges = (np.arange(base + 1, top + 1) - self.cells[axis] / 2) * self.cell[axis]
             parts.append(crossings(start[:, axis], end[:, axis], low - base, high - base, edges))
         return _joined(parts)
 
 
 @dataclass(frozen=True)
 class PolarBins:
-    """Cells of a polar grid; a ring of its own for what is outside and for what is inside a hole."""
+    """Cells of a polar grid; ring 0 is a hole in the middle, if there is one, and the last is outside.
+
+    Args:
+        r_edges: Radii of the circles, increasing.
+        alpha: Number of sectors.
+    """
 
     r_edges: Real
     alpha: int
@@ -127,11 +140,11 @@ class PolarBins:
         sector = np.floor(turn * self.alpha).astype(np.int64) % self.alpha
         return sector, self._ring(np.hypot(points[:, 0], points[:, 1]))
 
-    def cell(self, place: tuple[Whole, Whole]) -> Whole:
-        """Flat index in the grid, -1 outside."""
+    def flat(self, place: tuple[Whole, Whole]) -> tuple[Whole, Whole]:
+        """Flat index in the grid, and which of them mean nothing because they lie outside."""
         sector, ring = place
         n_r = len(self.r_edges) - 1
-        return np.where((ring > 0) & (ring <= n_r), sector * n_r + ring - 1, -1)
+        return sector * n_r + ring - 1, np.flatnonzero((ring < 1) | (ring > n_r))
 
     def crossed(self, start: Real, end: Real) -> tuple[tuple[Whole, Whole], Whole]:
         """The cell of each line's start, and which lines leave it, be it to come back."""
@@ -193,11 +206,11 @@ class _Chord:
 Bins = CartesianBins | PolarBins
 
 
-def bins_of(grid: Grid) -> Bins:
-    """Return the bins of a readout grid."""
+def bins_of(grid: Grid, unit: float) -> Bins:
+    """Return the bins of a readout grid for points that are measured in `unit` (mm)."""
     if isinstance(grid, CartesianGrid):
-        return CartesianBins(grid)
-    return PolarBins(np.asarray(grid.r_edges), grid.alpha)
+        return CartesianBins(grid.cells, (grid.cell[0] / unit, grid.cell[1] / unit))
+    return PolarBins(np.asarray(grid.r_edges) / unit, grid.alpha)
 
 
 def _joined(parts: list[Cuts]) -> Cuts:

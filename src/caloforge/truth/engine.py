@@ -98,4 +98,5 @@ class Engine:
 
     def _run(self, incident: Incident, first: int) -> Showers:
         deposits = self.transport(incident, first)
-        return self._readout.showers(collect(deposits, len(self.detector.slabs)), incident)
+        steps = collect(deposits, len(self.detector.slabs), len(incident))
+        return self._readout.showers(steps, incident)

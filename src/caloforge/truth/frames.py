@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from caloforge.truth.geometry import CM
 from caloforge.truth.gun import directions
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def readout_points(
         steps: Deposits; `steps.shower` counts rows of `incident`.
 
     Returns:
-        Two arrays of shape `(n, 3)`, mm.
+        Two arrays of shape `(n, 3)`, cm, as Geant4's deposits are.
     """
     if detector.readout.frame == "particle":
         turn, entry = _rotations(incident), _entries(detector, incident)
@@ -69,20 +70,20 @@ def _rotations(incident: Incident) -> NDArray[np.float64]:
 
 
 def _entries(detector: Detector, incident: Incident) -> NDArray[np.float64]:
-    x, y = incident.x.astype(np.float64), incident.y.astype(np.float64)
+    x, y = incident.x.astype(np.float64) / CM, incident.y.astype(np.float64) / CM
     if detector.shape == "planar":
         return np.column_stack([x, y, np.zeros(len(x))])
-    return np.column_stack([np.zeros(len(x)), y, np.full(len(x), detector.inner_radius)])
+    return np.column_stack([np.zeros(len(x)), y, np.full(len(x), (detector.inner_radius or 0.0) / CM)])
 
 
 def _unrolled(
     detector: Detector, incident: Incident, steps: Steps
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    radius = detector.inner_radius or 0.0
+    radius = (detector.inner_radius or 0.0) / CM
     azimuth = np.arctan2(steps.start[:, 1], steps.start[:, 0])
     # The shortest way from start to end, also where it passes the back of the barrel.
     sweep = _wrapped(np.arctan2(steps.end[:, 1], steps.end[:, 0]) - azimuth)
-    first = _wrapped(azimuth + incident.x.astype(np.float64)[steps.shower] / radius)
+    first = _wrapped(azimuth + incident.x.astype(np.float64)[steps.shower] / (CM * radius))
     points = []
     for place, angle in ((steps.start, first), (steps.end, first + sweep)):
         depth = np.hypot(place[:, 0], place[:, 1]) - radius

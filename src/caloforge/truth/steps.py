@@ -11,25 +11,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.truth.geometry import CM, slab_path
+from caloforge.truth.geometry import slab_path
 
-_REAL = 8  # calzone's records are made of eight-byte words
+_WORD = 8  # bytes; calzone's records are made of such words
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Deposits of some showers, in an order that depends on the shower alone.
+    """Deposits of some showers, slab by slab, in an order that depends on each shower alone.
 
     Attributes:
         shower: Number of the shower in its batch, shape `(n,)`.
-        slab: Number of the slab, shape `(n,)`.
+        per_slab: Number of deposits in each slab, shape `(n_slabs,)`.
         energy: MeV, shape `(n,)`.
-        start: Where the energy begins to be lost, mm, Geant4's axes, shape `(n, 3)`.
+        start: Where the energy begins to be lost, cm, Geant4's axes, shape `(n, 3)`.
         end: Where that ends; equal to `start` for a deposit in one point.
     """
 
     shower: NDArray[np.int64]
-    slab: NDArray[np.int64]
+    per_slab: NDArray[np.int64]
     energy: NDArray[np.float64]
     start: NDArray[np.float64]
     end: NDArray[np.float64]
@@ -38,49 +38,43 @@ class Steps:
         return len(self.energy)
 
 
-def collect(deposits: Mapping[str, Any], n_slabs: int) -> Steps:
+def collect(deposits: Mapping[str, Any], n_slabs: int, n_showers: int) -> list[Steps]:
     """Join calzone's deposits of all slabs.
 
     Args:
         deposits: What `Simulation.run` returned with detailed deposits.
         n_slabs: Slabs of the detector.
+        n_showers: Showers of the batch.
+
+    Returns:
+        The deposits along lines, then those in points.
     """
     # Slab by slab and not in the order of the dict, which is that of the batch's first hits: the order of
     # summation, and so the last bit of a cell, must not depend on what else is in the batch.
-    found = [(slab, deposits[path]) for slab in range(n_slabs) if (path := slab_path(slab)) in deposits]
-    lines = [(slab, here.line) for slab, here in found]
-    points = [(slab, here.point) for slab, here in found]
-    line, point = _words(lines, "value", "end"), _words(points, "value", "position")
-    return Steps(
-        np.concatenate([_events(lines), _events(points)]),
-        np.concatenate([_slabs(lines), _slabs(points)]),
-        np.concatenate([line[:, 0], point[:, 0]]),
-        np.concatenate([line[:, 1:4], point[:, 1:4]]) * CM,
-        np.concatenate([line[:, 4:7], point[:, 1:4]]) * CM,
-    )
+    paths = [slab_path(slab) for slab in range(n_slabs)]
+    found = [deposits.get(path) for path in paths]
+    lines = [None if here is None else here.line for here in found]
+    points = [None if here is None else here.point for here in found]
+    return [*_steps(lines, "end", n_showers), *_steps(points, "position", n_showers)]
 
 
-def _words(records: Sequence[tuple[int, Any]], first: str, last: str) -> NDArray[np.float64]:
-    """The neighbouring fields from `first` to `last`, as columns of one array.
+def _steps(records: Sequence[Any], last: str, n_showers: int) -> list[Steps]:
+    """Join the records of all slabs, whose fields run from `value` over places to `last`.
 
-    Copying them as a block is several times faster than field by field: the records are 120 bytes long and
-    do not fit the caches.
+    The fields are copied as one block: field by field would be several times slower, since records are
+    long and do not fit the caches.
     """
-    if not records:
-        return np.empty((0, 7))
-    kind = records[0][1].dtype
-    begin = kind.fields[first][1] // _REAL
-    stop = (kind.fields[last][1] + kind[last].itemsize) // _REAL
-    words = kind.itemsize // _REAL
-    return np.concatenate([a.view(np.float64).reshape(-1, words)[:, begin:stop] for _, a in records])
-
-
-def _events(records: Sequence[tuple[int, Any]]) -> NDArray[np.int64]:
-    if not records:
-        return np.empty(0, np.int64)
-    return np.concatenate([array["event"].view(np.int64) for _, array in records])
-
-
-def _slabs(records: Sequence[tuple[int, Any]]) -> NDArray[np.int64]:
-    counts = [len(array) for _, array in records]
-    return np.repeat(np.array([slab for slab, _ in records], np.int64), counts)
+    present = [array for array in records if array is not None]
+    if not present:
+        return []
+    kind = present[0].dtype
+    first, words = kind.fields["value"][1] // _WORD, kind.itemsize // _WORD
+    stop = (kind.fields[last][1] + kind[last].itemsize) // _WORD
+    block = np.concatenate([array.view(np.float64).reshape(-1, words)[:, first:stop] for array in present])
+    shower = (
+        np.concatenate([array["event"].view(np.int64) for array in present])
+        if n_showers > 1
+        else np.broadcast_to(np.int64(0), len(block))
+    )
+    per_slab = np.array([0 if array is None else len(array) for array in records])
+    return [Steps(shower, per_slab, block[:, 0], block[:, 1:4], block[:, -3:])]

@@ -1,0 +1,78 @@
+"""What reading out and storing adds to Geant4's own time, per shower and CPU.
+
+    python benchmarks/simulate.py calogan --particle e+ --energy 1:100GeV --count 60
+
+The same showers are made in turns by three engines: transport alone, transport that records deposits, and
+the whole production. Turns are short and their order changes, so that a busy machine disturbs all alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from caloforge.detector import Detector, load_detector
+from caloforge.machine import peak_memory_mb, processor
+from caloforge.quantities import Interval, Spectrum
+from caloforge.showers import Incident, ShowerWriter
+from caloforge.truth.engine import Engine
+from caloforge.truth.gun import Gun, portions
+from caloforge.truth.particles import pdg_id
+from caloforge.truth.physics import Physics
+
+KINDS = ("transport alone", "with recording", "whole production")
+
+
+def main() -> None:
+    """Measure and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("detector")
+    parser.add_argument("--particle", default="e+")
+    parser.add_argument("--energy", default="1:100GeV")
+    parser.add_argument("--count", type=int, default=60)
+    options = parser.parse_args()
+    detector = load_detector(options.detector)
+    fixed = Interval(0.0, 0.0)
+    gun = Gun(pdg_id(options.particle), Spectrum.parse(options.energy), fixed, fixed, fixed, fixed)
+    with tempfile.TemporaryDirectory() as folder:
+        with ShowerWriter(Path(folder) / "showers.h5", detector, {}) as writer:
+            times = measure(detector, gun.incident(1, 0, options.count), writer)
+    print(f"{detector.name}, {options.particle} {options.energy}, {options.count} showers; {processor()}")
+    print(f"{'':<18}{'ms/shower':>10}{'over transport':>16}{'over recording':>16}")
+    alone, recording, _ = (times[kind] for kind in KINDS)
+    for kind in KINDS:
+        sums = times[kind].sum() / options.count, ratio(times[kind], alone), ratio(times[kind], recording)
+        print(f"{kind:<18}{sums[0]:>10.2f}{sums[1]:>15.1%} {sums[2]:>15.1%}")
+    print(f"peak memory {peak_memory_mb():.0f} MB")
+
+
+def ratio(times: np.ndarray, reference: np.ndarray) -> float:
+    """Typical extra time of the same turns; the median forgives turns that something disturbed."""
+    return float(np.median(times / reference)) - 1
+
+
+def measure(detector: Detector, incident: Incident, writer: ShowerWriter) -> dict[str, np.ndarray]:
+    """CPU milliseconds of each turn by kind."""
+    physics = Physics.parse("standard", 0.7)
+    bare, full = Engine(detector, physics, 1, deposits=False), Engine(detector, physics, 1)
+    kinds: dict[str, Callable[[Incident, int], object]] = {
+        KINDS[0]: bare.transport,
+        KINDS[1]: full.transport,
+        KINDS[2]: lambda some, first: writer.append(full.shoot(some, first)[0]),
+    }
+    times: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    for turn, (start, stop) in enumerate(portions(incident.energy, 10_000.0, 64)):
+        for kind in np.roll(KINDS, turn):
+            begin = time.process_time()
+            kinds[str(kind)](incident[start:stop], start)
+            times[str(kind)].append((time.process_time() - begin) * 1e3)
+    return {kind: np.array(values) for kind, values in times.items()}
+
+
+if __name__ == "__main__":
+    main()
