@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -201,6 +202,27 @@ def test_runs_unfold_to_what_was_folded(first, repeat, last):
 def test_runs_find_the_shortest_period():
     assert list(runs("ABABABABC")) == [(4, "AB"), (1, "C")]
     assert list(runs("AAAA")) == [(4, "A")]
+    assert list(runs("ABAC")) == [(1, "A"), (1, "B"), (1, "A"), (1, "C")]
+
+
+@pytest.mark.slow
+def test_the_largest_stack_goes_round_in_seconds():
+    """The slowest case of folding: many slabs that hardly repeat."""
+    rng = np.random.default_rng(0)
+    slabs = [f"{{material: G4_Al, thickness: {t} um}}" for t in rng.integers(1, 40, 10_000)]
+    text = f"""
+        name: big
+        size: [1 m, 1 m]
+        stack: [{{slabs: [{", ".join(slabs)}]}}]
+        readout:
+          deposits: all
+          layers: [{{thickness: 1 um, grid: {{kind: polar, alpha: 1, r_edges: "0, 1 mm"}}}}]
+    """
+    detector = Detector.from_yaml(text)
+    start = time.process_time()
+    canonical = detector.to_yaml()
+    assert time.process_time() - start < 30
+    assert Detector.from_yaml(canonical).slabs == detector.slabs
 
 
 def test_two_groups_and_a_gap_between_layers():

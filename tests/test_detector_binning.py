@@ -150,3 +150,8 @@ def test_only_polar_detectors_with_a_particle_can_be_written(tmp_path):
     text = load_detector("calogan").to_yaml() + "binning: {particle: electron, pid: 11}\n"
     with pytest.raises(DetectorError, match="polar grids only"):
         write_binning_xml(Detector.from_yaml(text), tmp_path / "x.xml")
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(DetectorError, match="cannot be written"):
+        write_binning_xml(load_detector("calochallenge-2"), tmp_path / "no" / "x.xml")

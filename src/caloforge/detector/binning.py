@@ -129,7 +129,8 @@ def write_binning_xml(detector: Detector, path: str | Path) -> None:
     """Write the CaloChallenge binning file of a detector with polar grids.
 
     Raises:
-        DetectorError: if a layer is not polar, or the detector does not say which particle it is for.
+        DetectorError: if a layer is not polar, the detector does not say which particle it is for, or the
+            file cannot be written.
     """
     if detector.binning is None:
         raise DetectorError(
@@ -147,7 +148,10 @@ def write_binning_xml(detector: Detector, path: str | Path) -> None:
     for number in range(binning.layer_ids or detector.layers[-1].id + 1):
         ElementTree.SubElement(element, "Layer", {"id": str(number)} | _rings(grids.get(number)))
     ElementTree.indent(root, "   ")
-    Path(path).write_text(ElementTree.tostring(root, encoding="unicode") + "\n", encoding="utf-8")
+    try:
+        Path(path).write_text(ElementTree.tostring(root, encoding="unicode") + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DetectorError(f"the file cannot be written: {error.strerror}", where=str(path)) from None
 
 
 def _polar(grid: object, layer: str) -> PolarGrid:

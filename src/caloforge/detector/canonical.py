@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from caloforge.detector.readout import Layer
 
 _T = TypeVar("_T")
-_LONGEST_PERIOD = 64
+_LONGEST_PERIOD = 1000
 
 
 def canonical_yaml(detector: Detector) -> str:
@@ -28,10 +28,14 @@ def runs(items: Sequence[_T]) -> Iterator[tuple[int, Sequence[_T]]]:
     """Fold a sequence into (repeats, period), e.g. ABABABC into (3, AB), (1, C); longest run first."""
     start = 0
     while start < len(items):
+        longest = min(_LONGEST_PERIOD, (len(items) - start) // 2)
+        # A period can only end where the first item comes again; checking that first keeps this fast.
+        periods = [p for p in range(1, longest + 1) if items[start + p] == items[start]]
+        found = [(_repeats(items, start, p), p) for p in periods]
         repeats, period = max(
-            ((_repeats(items, start, p), p) for p in range(1, min(_LONGEST_PERIOD, len(items) - start) + 1)),
-            key=lambda run: (run[0] * run[1] if run[0] > 1 else 1, -run[1]),
+            found, key=lambda run: ((run[0] > 1) * run[0] * run[1], -run[1]), default=(1, 1)
         )
+        period = period if repeats > 1 else 1
         yield repeats, items[start : start + period]
         start += repeats * period
 

@@ -12,9 +12,9 @@ import yaml
 
 from caloforge.errors import DetectorError
 
-_MAX_NODES = 200_000
+_MAX_NODES = 100_000
 _MAX_NESTING = 30
-_MAX_CHARACTERS = 4_000_000
+_MAX_CHARACTERS = 1_000_000
 
 Path = tuple[str | int, ...]
 

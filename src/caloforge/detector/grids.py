@@ -66,9 +66,7 @@ class CartesianGrid:
         fx = (np.asarray(x, np.float64) + self.window[0] / 2) / dx
         fy = (np.asarray(y, np.float64) + self.window[1] / 2) / dy
         inside = (fx >= 0) & (fx < nx) & (fy >= 0) & (fy < ny)
-        ix = np.where(inside, fx, 0).astype(np.int64)
-        iy = np.where(inside, fy, 0).astype(np.int64)
-        return np.where(inside, ix * ny + iy, -1)
+        return np.where(inside, _whole(fx) * ny + _whole(fy), -1)
 
     def centres(self) -> NDArray[np.float64]:
         """Return the centre of each cell, shape `(n_cells, 2)`, x and y in mm."""
@@ -139,12 +137,12 @@ class PolarGrid:
             Indices, -1 outside the rings. A cell owns its lower borders.
         """
         x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        # What is no number is sorted behind the last ring.
         ring = np.searchsorted(np.asarray(self.r_edges), np.hypot(x, y), side="right") - 1
-        turn = (np.arctan2(y, x) + math.pi) / (2 * math.pi) * self.alpha
-        inside = (ring >= 0) & (ring < self.n_r) & np.isfinite(turn)
+        sector = _whole((np.arctan2(y, x) + math.pi) * (self.alpha / (2 * math.pi)))
         # alpha = +pi is the same direction as -pi, so it belongs to the first sector.
-        sector = np.where(inside, turn, 0).astype(np.int64) % self.alpha
-        return np.where(inside, sector * self.n_r + ring, -1)
+        sector = np.where(sector == self.alpha, 0, sector)
+        return np.where((ring >= 0) & (ring < self.n_r), sector * self.n_r + ring, -1)
 
     def centres(self) -> NDArray[np.float64]:
         """Return the middle of each cell in r and alpha, shape `(n_cells, 2)`, as x and y in mm."""
@@ -172,6 +170,12 @@ class PolarGrid:
 
 
 Grid = CartesianGrid | PolarGrid
+
+
+def _whole(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    # NaN has no whole part; the caller throws those away.
+    with np.errstate(invalid="ignore"):
+        return values.astype(np.int64)
 
 
 def _edges(width: float, cells: int) -> NDArray[np.float64]:

@@ -33,7 +33,7 @@ def wrong(
 class Part(BaseModel):
     """A frozen piece of a detector file that refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

@@ -16,7 +16,7 @@ from caloforge.detector.parts import Count, Energy, Length, Name, Part, Thicknes
 from caloforge.errors import QuantityError
 from caloforge.quantities import length
 
-MAX_LAYERS = 10_000
+MAX_LAYERS = 2_000
 MAX_CELLS = 10_000_000
 NOMINAL_THICKNESS = 1.0
 

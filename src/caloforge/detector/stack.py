@@ -11,7 +11,7 @@ from pydantic import Field
 
 from caloforge.detector.parts import Count, Part, Thickness
 
-MAX_SLABS = 100_000
+MAX_SLABS = 10_000
 
 
 class SlabSpec(Part):
