@@ -1,0 +1,42 @@
+"""What pydantic found wrong with a recipe, in this package's words."""
+
+from __future__ import annotations
+
+__all__ = ["recipe_error"]
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from caloforge.errors import RecipeError, nearest
+
+
+def recipe_error(error: ValidationError, root: type[BaseModel], where: str) -> RecipeError:
+    """Return one error for all that is wrong in a recipe; the first fault leads, the others follow."""
+    faults = error.errors(include_url=False)
+    first = faults[0]
+    key = ".".join(map(str, first["loc"]))
+    place = f"{where}, key {key}" + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
+    if first["type"] == "extra_forbidden":
+        known = _keys(root, first["loc"][:-1])
+        return RecipeError(
+            f"{key} is not a setting",
+            where=place,
+            expected=", ".join(known),
+            near=nearest(str(first["loc"][-1]), known),
+        )
+    if first["type"] == "missing":
+        return RecipeError(f"{key} is missing", where=place, cure=f"add {key}: ... to the recipe")
+    message = first["msg"].replace("Input should be ", "")
+    return RecipeError(f"{key} has an impossible value", where=place, got=first["input"], expected=message)
+
+
+def _keys(root: type[BaseModel], path: Sequence[Any]) -> list[str]:
+    """Names of the settings below a path."""
+    for key in path:
+        inner = root.model_fields[str(key)].annotation if str(key) in root.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        root = inner
+    return list(root.model_fields)

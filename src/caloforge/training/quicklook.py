@@ -1,0 +1,91 @@
+"""A quick look at the physics of a generator in training: moments beside Geant4's, and one score."""
+
+from __future__ import annotations
+
+__all__ = ["QuickLook"]
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import wasserstein_distance
+
+from caloforge.models.noise import draw_noise
+from caloforge.observables import evaluate, observables_for
+from caloforge.showers import Showers
+
+if TYPE_CHECKING:
+    from caloforge.models.base import Generator
+
+_WORST = 10.0  # distance, in widths, from which on everything is equally bad
+_AT_ONCE = 256
+_HEADLINES = ("response", "hits", "fraction", "depth")
+
+
+@dataclass(frozen=True)
+class QuickLook:
+    """Compares generated showers with Geant4's of the same incident particles.
+
+    Args:
+        geant4: Showers that do not train.
+        seed: Seed of the noise, the same at every look.
+    """
+
+    geant4: Showers
+    seed: int
+
+    def __call__(self, generator: Generator) -> dict[str, Any]:
+        """Return `score`, and mean and spread of some observables.
+
+        The score is the mean over all observables of the detector of the Wasserstein distance in units of
+        Geant4's standard deviation; smaller is better, and it has no meaning beyond comparing epochs.
+        """
+        wanted = observables_for(self.geant4.detector)
+        truth = evaluate(wanted, self.geant4)
+        made = evaluate(wanted, self._generate(generator))
+        distances = [_distance(truth[:, i], made[:, i]) for i in range(len(wanted))]
+        shown = [i for i, observable in enumerate(wanted) if observable.quantity in _HEADLINES]
+        names = [wanted[i].name for i in shown]
+        return {
+            "score": float(np.mean(distances)),
+            "generated": {name: _moments(made[:, i]) for name, i in zip(names, shown, strict=True)},
+            "geant4": {name: _moments(truth[:, i]) for name, i in zip(names, shown, strict=True)},
+        }
+
+    def _generate(self, generator: Generator) -> Showers:
+        incident = self.geant4.incident
+        given = incident.matrix(generator.conditions)
+        noise = draw_noise(np.random.default_rng(self.seed), len(given), generator.noise_shape)
+        device = next(generator.parameters()).device
+        was_training = generator.training
+        generator.eval()
+        with torch.no_grad():
+            parts = [
+                generator(
+                    torch.from_numpy(noise[start : start + _AT_ONCE]).to(device),
+                    torch.from_numpy(given[start : start + _AT_ONCE]).to(device),
+                )
+                for start in range(0, len(given), _AT_ONCE)
+            ]
+        generator.train(was_training)
+        return Showers(self.geant4.detector, incident, torch.cat(parts).cpu().numpy())
+
+
+def _distance(truth: NDArray[np.float32], made: NDArray[np.float32]) -> float:
+    truth, made = truth[np.isfinite(truth)], made[np.isfinite(made)]
+    width = float(truth.std()) if len(truth) else 0.0
+    if not width:
+        return 0.0  # Geant4 has no distribution to compare with
+    if not len(made):
+        return _WORST
+    return min(float(wasserstein_distance(truth, made)) / width, _WORST)
+
+
+def _moments(values: NDArray[np.float32]) -> dict[str, float]:
+    """Mean and standard deviation; None in JSON where nothing is defined."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return {"mean": float("nan"), "spread": float("nan")}
+    return {"mean": float(values.mean()), "spread": float(values.std())}

@@ -1,0 +1,89 @@
+"""Recipes: the published values, overrides, and errors that name key, nearest key and cure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from caloforge.errors import RecipeError
+from caloforge.training import load_recipe, recipe_names
+from caloforge.training.recipe import Recipe
+
+
+def test_calogan_is_as_published() -> None:
+    recipe = load_recipe("calogan")
+    assert recipe.published
+    assert recipe.model.model_dump() == {"kind": "calogan", "latent": 1024, "attention": True}
+    objective = recipe.objective
+    assert (objective.generator_rate, objective.critic_rate, objective.beta1) == (2e-4, 2e-5, 0.5)
+    assert (objective.energy_weight, objective.generator_steps) == (0.05, 2)
+    assert (recipe.schedule.batch, recipe.schedule.epochs) == (256, 50)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_preset_survives_its_own_yaml(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe(name)
+    file = tmp_path / "recipe.yaml"
+    file.write_text(recipe.to_yaml())
+    assert load_recipe(file) == recipe
+    assert recipe.name == name
+
+
+def test_overrides_reach_every_depth() -> None:
+    recipe = load_recipe(
+        "calogan", ["objective.critic_rate=1e-3", "schedule.minutes=2", "detector=mine.yaml"]
+    )
+    assert recipe.objective.critic_rate == 1e-3
+    assert recipe.schedule.minutes == 2
+    assert recipe.detector == "mine.yaml"
+    assert recipe.objective.generator_rate == load_recipe("calogan").objective.generator_rate
+
+
+@pytest.mark.parametrize(
+    ("override", "problem", "details"),
+    [
+        ("schedule.epoch=3", "schedule.epoch is not a setting", {"did you mean": "epochs"}),
+        ("scedule.epochs=3", "scedule is not a setting", {"did you mean": "schedule"}),
+        ("schedule.batch=many", "schedule.batch has an impossible value", {"got": "many"}),
+        ("objective.critic_rate=-1", "objective.critic_rate has an impossible value", {"got": -1}),
+        ("objective.critic_rate=nan", "objective.critic_rate has an impossible value", {}),
+        ("model.kind=calogen", "model.kind has an impossible value", {"got": "calogen"}),
+        ("schedule.epochs", "this is not a setting", {"expected": "section.key=value"}),
+        ("name.first=x", "name has no keys below it", {"got": "name.first=x"}),
+    ],
+)
+def test_bad_overrides_are_explained(override: str, problem: str, details: dict[str, object]) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("calogan", [override])
+    assert caught.value.problem == problem
+    for key, value in details.items():
+        assert caught.value.details[key] == value
+
+
+def test_unknown_recipe_names_the_nearest() -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("calogn")
+    assert caught.value.details["did you mean"] in recipe_names()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("- 1\n", "a recipe is a mapping"),
+        ("{", "not valid YAML"),
+        ("name: x\n", "detector is missing"),
+        ("", "a recipe is a mapping"),
+    ],
+)
+def test_bad_files_are_explained(tmp_path: Path, text: str, problem: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(RecipeError, match=problem):
+        load_recipe(file)
+
+
+def test_recipes_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_recipe("calogan").name = "other"  # type: ignore[misc]
+    assert isinstance(load_recipe("calogan"), Recipe)
