@@ -167,10 +167,10 @@ def grown(**script: str) -> float:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """A file whose cells are 375 MB in memory."""
+    """A file whose cells are 250 MB in memory."""
     from caloforge.showers import ShowerWriter
 
-    path, n, detector = tmp_path_factory.mktemp("large") / "a.h5", 6_000, load_detector("clic")
+    path, n, detector = tmp_path_factory.mktemp("large") / "a.h5", 4_000, load_detector("clic")
     rng = np.random.default_rng(0)
     cells = rng.exponential(1, (500, detector.n_cells)) * (rng.random((500, detector.n_cells)) < 0.04)
     part = Showers(detector, Incident.of(rng.uniform(1e4, 1e5, 500)), cells.astype(np.float32))
@@ -192,10 +192,10 @@ def test_converting_takes_constant_memory(large: tuple[Path, int], tmp_path: Pat
     before = "from caloforge.detector import load_detector; load_detector('clic')"
     there = f"convert({str(path)!r}, {str(tmp_path / 'a.lcd.h5')!r})"
     back = f"assert convert({str(tmp_path / 'a.lcd.h5')!r}, {str(tmp_path / 'b.h5')!r}).showers == {n}"
-    assert grown(what="convert", before=before, work=f"{there}\n{back}") < 200
+    assert grown(what="convert", before=before, work=f"{there}\n{back}") < 120
 
 
 def test_inspecting_takes_constant_memory(large: tuple[Path, int]) -> None:
     path, n = large
     work = f"assert inspect({str(path)!r})['showers'] == {n}"
-    assert grown(what="inspect", before="", work=work) < 250
+    assert grown(what="inspect", before="", work=work) < 100

@@ -86,5 +86,5 @@ class ShowerSource(ABC):
 
 
 def chunk_rows(n_cells: int) -> int:
-    """How many showers make about 16 MB of cells."""
-    return max(1, min(4096, (1 << 22) // n_cells))
+    """How many showers make about 8 MB of cells."""
+    return max(1, min(4096, (1 << 21) // n_cells))

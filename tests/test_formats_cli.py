@@ -1,0 +1,132 @@
+"""`caloforge convert` and `caloforge inspect`, and the pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from caloforge.cli.convert import convert
+from caloforge.cli.inspect import inspect
+from caloforge.detector import Detector, load_detector
+from caloforge.errors import ShowersError
+from caloforge.showers import Incident, Showers, picture
+from caloforge.showers import inspect as look
+
+app = typer.Typer()
+app.command()(convert)
+app.command()(inspect)
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+
+
+def make(detector: Detector, n: int = 12) -> Showers:
+    """Showers that fall off from the middle."""
+    rng = np.random.default_rng(1)
+    x, y, z = detector.positions.T
+    shape = np.exp(-np.hypot(x, y) / 30) * (z / detector.depth) ** 2 * np.exp(-6 * z / detector.depth)
+    energy = rng.uniform(5e3, 5e4, n)
+    cells = (
+        energy[:, None]
+        * shape
+        / shape.sum()
+        * rng.exponential(1, (n, len(x)))
+        * (rng.random((n, len(x))) < 0.4)
+    )
+    return Showers(
+        detector, Incident.of(energy, 22), cells.astype(np.float32), None, {"command": "made up", "seed": 1}
+    )
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(load_detector("calogan")).save(tmp_path_factory.mktemp("cli") / "a.h5")
+
+
+def test_inspect_tells_a_person(file: Path) -> None:
+    out = run("inspect", file).output
+    for words in (
+        "12 showers of gamma in calogan",
+        "3 layers, 504 cells",
+        "GeV",
+        "layer_1",
+        "made up",
+        "checksum",
+    ):
+        assert words in out, words
+
+
+def test_inspect_tells_a_program(file: Path) -> None:
+    found = json.loads(run("inspect", file, "--json").stdout)
+    showers = Showers.load(file)
+    assert found["showers"] == 12
+    assert found["particles"] == {"gamma": 12}
+    response = showers.cells.sum(axis=1, dtype=float) / showers.incident.energy
+    assert found["response"][0]["mean"] == pytest.approx(response.mean(), rel=1e-6)
+    assert found["response"][0]["spread"] == pytest.approx(response.std() / response.mean(), rel=1e-4)
+    assert sum(row["showers"] for row in found["response"][1:]) == 12
+    assert found["layers"][1]["mean"] == pytest.approx(showers.layers()[1].sum(axis=(1, 2)).mean(), rel=1e-5)
+    assert found["occupancy"] == pytest.approx((showers.cells > 0).mean())
+    assert found["hits_per_shower"] == pytest.approx((showers.cells > 0).sum(axis=1).mean())
+    assert found["incident"]["energy"] == [showers.incident.energy.min(), showers.incident.energy.max()]
+    assert found["provenance"]["seed"] == 1
+
+
+def test_the_checksum_sees_every_change(file: Path, tmp_path: Path) -> None:
+    showers = Showers.load(file)
+    showers.cells[7, 200] += 0.001
+    assert look(showers.save(tmp_path / "b.h5"))["checksum"] != look(file)["checksum"]
+    again = Showers.load(file)
+    assert look(again.save(tmp_path / "c.h5"))["checksum"] == look(file)["checksum"]
+    assert look(again[::-1].save(tmp_path / "d.h5"))["checksum"] != look(file)["checksum"]
+
+
+def test_convert_says_what_it_did(file: Path, tmp_path: Path) -> None:
+    out = run("convert", file, tmp_path / "b.calogan.h5").output
+    assert "12 showers of calogan, caloforge -> calogan" in out
+    assert "no place for: pdg" in out
+    done = json.loads(
+        run("convert", tmp_path / "b.calogan.h5", tmp_path / "c.h5", "--particle", "gamma", "--json").stdout
+    )
+    assert (done["showers"], done["dropped"], done["format"]) == (12, 0, "caloforge")
+    assert np.array_equal(Showers.load(tmp_path / "c.h5").cells, Showers.load(file).cells)
+
+
+def test_help_has_an_example() -> None:
+    for verb in ("convert", "inspect"):
+        assert f"caloforge {verb}" in run(verb, "--help").output
+
+
+@pytest.mark.parametrize("name", ["calogan", "clic", "calochallenge-1-photons", "calochallenge-2"])
+def test_pictures_of_every_kind_of_detector(name: str, tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    path = make(load_detector(name), 5).save(tmp_path / "a.h5")
+    assert run("inspect", path, "--picture", tmp_path / "a.png").exit_code == 0
+    image = imread(tmp_path / "a.png")
+    height, width, _ = image.shape
+    assert width >= 900
+    assert height >= 700
+    assert (image[..., :3].mean(axis=2) < 0.9).mean() > 0.02  # something is drawn
+
+
+def test_a_picture_of_one_empty_shower(tmp_path: Path) -> None:
+    detector = load_detector("calogan")
+    path = Showers(detector, Incident.of([1e3]), np.zeros((1, 504), np.float32)).save(tmp_path / "a.h5")
+    assert picture(path, tmp_path / "a.svg").stat().st_size > 1000
+    assert run("inspect", path).exit_code == 0
+
+
+def test_a_picture_that_cannot_be(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ShowersError, match="cannot write"):
+        picture(file, tmp_path / "a.nothing")
+    with pytest.raises(ShowersError, match="cannot write"):
+        picture(file, tmp_path / "nowhere" / "a.png")
+    with pytest.raises(ShowersError, match="no such shower"):
+        picture(file, tmp_path / "a.png", shower=12)
