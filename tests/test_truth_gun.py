@@ -1,0 +1,195 @@
+"""The particle gun, particle names and physics lists: what is shot, and what is refused."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from caloforge.detector import load_detector
+from caloforge.errors import DetectorError, Geant4Error
+from caloforge.quantities import Interval, Spectrum
+from caloforge.truth.geometry import geometry
+from caloforge.truth.gun import Gun, directions, portions, random_indices
+from caloforge.truth.particles import interacts_strongly, particle_name, pdg_id
+from caloforge.truth.physics import Physics
+
+FIXED = Interval(0.0, 0.0)
+
+
+def gun(energy="1:100GeV", theta=FIXED, phi=FIXED, x=FIXED, y=FIXED):
+    return Gun(-11, Spectrum.parse(energy), theta, phi, x, y)
+
+
+@pytest.mark.parametrize(
+    ("name", "pdg"),
+    [
+        ("e+", -11),
+        ("e-", 11),
+        ("gamma", 22),
+        ("pi0", 111),
+        ("pi+", 211),
+        ("mu-", 13),
+        ("K+", 321),
+        ("p", 2212),
+        ("p+", 2212),
+        ("n", 2112),
+        ("22", 22),
+        (-11, -11),
+    ],
+)
+def test_particles_go_by_name_or_pdg_id(name, pdg):
+    assert pdg_id(name) == pdg
+
+
+@pytest.mark.parametrize(("name", "near"), [("gama", "gamma"), ("pi_0", "pi0"), ("K_+", "K+")])
+def test_an_unknown_particle_is_refused_with_the_nearest_name(name, near):
+    with pytest.raises(Geant4Error, match="unknown particle") as error:
+        pdg_id(name)
+    assert error.value.details["did you mean"] == near
+
+
+@pytest.mark.parametrize("name", ["", "123456789", "0", "electron?"])
+def test_what_is_no_particle_is_refused(name):
+    with pytest.raises(Geant4Error, match="unknown particle"):
+        pdg_id(name)
+
+
+def test_particle_names_come_back():
+    assert [particle_name(pdg) for pdg in (-11, 22, 111, 424242)] == ["e+", "gamma", "pi0", "424242"]
+
+
+@pytest.mark.parametrize(
+    ("name", "strongly"),
+    [
+        ("e-", False),
+        ("gamma", False),
+        ("mu+", False),
+        ("pi0", False),
+        ("pi+", True),
+        ("p", True),
+        ("n", True),
+    ],
+)
+def test_hadrons_are_known(name, strongly):
+    assert interacts_strongly(pdg_id(name)) is strongly
+
+
+def test_physics_names_an_electromagnetic_and_a_hadronic_model():
+    assert Physics.parse("standard", 0.7) == Physics("standard", None, 0.7)
+    assert Physics.parse("FTFP_BERT", 0.1) == Physics("standard", "FTFP_BERT", 0.1)
+    assert Physics.parse("option4+QGSP_BIC", 0.7) == Physics("option4", "QGSP_BIC", 0.7)
+
+
+@pytest.mark.parametrize("text", ["", "option5", "standard+option1", "FTFP_BERT+QGSP_BERT", "emstandard"])
+def test_wrong_physics_is_refused(text):
+    with pytest.raises(Geant4Error):
+        Physics.parse(text, 0.7)
+
+
+def test_a_cut_must_be_positive():
+    with pytest.raises(Geant4Error, match="cut"):
+        Physics.parse("standard", 0.0)
+
+
+def test_hadrons_need_hadronic_physics():
+    with pytest.raises(Geant4Error, match="interacts strongly") as error:
+        Physics.parse("option4", 0.7).check(211)
+    assert "--physics FTFP_BERT" in error.value.details["cure"]
+    Physics.parse("FTFP_BERT", 0.7).check(211)
+    Physics.parse("standard", 0.7).check(111)
+
+
+def test_a_shower_is_drawn_from_seed_and_number_alone():
+    shot = gun(theta=Interval(0, 0.5), phi=Interval(-3, 3), x=Interval(-9, 9), y=Interval(-5, 5))
+    together = shot.incident(7, 0, 40)
+    apart = [shot.incident(7, number, number + 1) for number in (39, 3, 17)]
+    for one, number in zip(apart, (39, 3, 17), strict=True):
+        for name, column in one.items():
+            assert column.tobytes() == getattr(together, name)[number : number + 1].tobytes()
+
+
+def test_other_seeds_and_numbers_give_other_showers():
+    energies = np.concatenate([gun().incident(seed, 0, 300).energy for seed in (1, 2, 3)])
+    assert len(np.unique(energies)) == 900
+    # Uniform from 1 to 100 GeV: mean 50.5 GeV, its error 0.95 GeV.
+    assert abs(energies.mean() - 50_500) < 4 * 950
+
+
+def test_ranges_are_filled():
+    shot = gun(theta=Interval(0.1, 0.2), x=Interval(-3, -1))
+    incident = shot.incident(1, 0, 200)
+    assert incident.theta.min() >= np.float32(0.1)
+    assert incident.theta.max() <= np.float32(0.2)
+    assert incident.theta.std() > 0.02
+    assert incident.x.min() >= -3
+    assert incident.x.max() <= -1
+    assert not incident.y.any()
+
+
+def test_directions_follow_theta_and_phi():
+    incident = gun(theta=Interval(0.3, 0.3), phi=Interval(1.1, 1.1)).incident(1, 0, 1)
+    expected = [math.sin(0.3) * math.cos(1.1), math.sin(0.3) * math.sin(1.1), math.cos(0.3)]
+    np.testing.assert_allclose(directions(incident)[0], expected, rtol=1e-6)
+
+
+def test_random_streams_do_not_overlap_and_use_both_words():
+    far = 1 << 30
+    indices = [(int(high) << 64) + int(low) for high, low in random_indices(far, far + 3)]
+    assert np.diff(indices).tolist() == [1 << 36, 1 << 36]
+    assert indices[0] == far << 36
+    assert random_indices(far, far + 1)[0, 0] == far >> 28
+
+
+def test_portions_hold_limited_energy_and_number():
+    energy = np.array([5, 5, 1, 20, 1, 1, 1, 1], np.float32)
+    assert portions(energy, 10, 3) == [(0, 2), (2, 3), (3, 4), (4, 7), (7, 8)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        ({"theta": Interval(0, math.pi / 2)}, "--theta"),
+        ({"theta": Interval(-0.1, 0.2)}, "--theta"),
+        ({"x": Interval(-501, 0)}, "--impact-x"),
+        ({"y": Interval(0, 501)}, "--impact-y"),
+    ],
+)
+def test_a_particle_that_would_miss_is_refused(wrong, where):
+    with pytest.raises(Geant4Error) as error:
+        gun(**wrong).check(load_detector("calogan"))
+    assert error.value.details["where"] == where
+
+
+def test_a_readout_without_material_cannot_be_simulated():
+    with pytest.raises(DetectorError, match="no material") as error:
+        geometry(load_detector("calochallenge-1-photons"))
+    assert "stack" in error.value.details["cure"]
+
+
+def test_volumes_follow_the_stack():
+    world = geometry(load_detector("clic"))["World"]
+    slabs = [volume for name, volume in world.items() if name.startswith("Slab")]
+    assert len(slabs) == 25 * 7
+    assert sum("role" in slab for slab in slabs) == 25
+    assert slabs[3] == {
+        "material": "G4_Si",
+        "box": [70.0, 70.0, 0.05],
+        "position": [0.0, 0.0, pytest.approx(0.3)],
+        "role": "record_deposits",
+    }
+
+
+def test_tubes_follow_the_stack():
+    world = geometry(load_detector("calochallenge-2"))["World"]
+    tube = world["Slab1"]["cylinder"]
+    assert tube == {"length": 200.0, "radius": pytest.approx(80.17), "thickness": pytest.approx(0.03)}
+
+
+def test_equal_names_of_unlike_mixtures_stay_apart():
+    first = load_detector("calogan")
+    other = type(first).from_yaml(first.to_yaml().replace("1.39 g/cm3", "1.4 g/cm3"))
+    assert other.digest != first.digest
+    names = [set(geometry(detector)["materials"]["mixtures"]) for detector in (first, other)]
+    assert not names[0] & names[1]
