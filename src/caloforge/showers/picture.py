@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
 from caloforge.showers.container import Showers
-from caloforge.showers.faces import draw_face
+from caloforge.showers.faces import draw_faces, draw_mosaic
 from caloforge.showers.formats import open_showers
 from caloforge.showers.source import ShowerSource
 from caloforge.showers.survey import Survey, particle_name, survey
@@ -121,15 +121,14 @@ def _draw_faces(
     area: Any, layers: Sequence[Layer], cells: NDArray[Any], shape: tuple[int, int], title: str
 ) -> None:
     area.suptitle(title, fontsize=11, color=_INK, x=0.01, ha="left")
-    axes = area.subplots(*shape, squeeze=False).ravel()
-    norm = _norm(cells)
-    drawn = [
-        draw_face(ax, layer, cells[layer.cells], norm, large=shape[0] == 1)
-        for ax, layer in zip(axes, layers, strict=False)
-    ]
-    for ax in axes[len(layers) :]:
-        ax.set_axis_off()
-    bar = area.colorbar(drawn[0], ax=list(axes), shrink=0.9, aspect=30, pad=0.01, extend="min")
+    rows, columns = shape
+    if rows == 1:
+        axes = list(area.subplots(1, columns, squeeze=False)[0])
+        drawn = draw_faces(axes, layers, cells, _norm(cells))
+    else:
+        axes = [area.subplots()]
+        drawn = draw_mosaic(axes[0], layers, cells, _norm(cells), columns)
+    bar = area.colorbar(drawn, ax=axes, shrink=0.9, aspect=30, pad=0.01, extend="min")
     bar.set_label("energy per cell [MeV]", fontsize=9)
     bar.ax.tick_params(labelsize=8)
 
