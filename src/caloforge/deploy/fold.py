@@ -66,13 +66,13 @@ def fold_linear(model: Any) -> int:
 
 def parameter_count(model: Any) -> int:
     """Number of floating-point constants in a graph."""
-    from onnx import TensorProto
-
-    return _size([c for c in model.graph.initializer if c.data_type == TensorProto.FLOAT])
+    return _size(model.graph.initializer)
 
 
 def _size(constants: Iterable[Any]) -> int:
-    return sum(int(np.prod(constant.dims)) for constant in constants)
+    from onnx import TensorProto
+
+    return sum(int(np.prod(c.dims)) for c in constants if c.data_type == TensorProto.FLOAT)
 
 
 def _chain_from(model: Any, name: str) -> _Chain | None:

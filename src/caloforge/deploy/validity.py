@@ -48,9 +48,9 @@ class Span(BaseModel):
         return self.min - below - rounding, self.max + slack + rounding
 
     def __str__(self) -> str:
-        if self.unit == "MeV":
-            return f"{self.min / 1e3:.4g} to {self.max / 1e3:.4g} GeV"
-        return f"{self.min:.4g} to {self.max:.4g} {self.unit}"
+        scale, unit = (1e3, "GeV") if self.unit == "MeV" else (1.0, self.unit)
+        ends = dict.fromkeys(f"{end / scale:.4g}" for end in (self.min, self.max))
+        return f"{' to '.join(ends)} {unit}"
 
 
 class Validity(BaseModel):
@@ -126,8 +126,11 @@ def _span(name: str, span: Span, values: np.ndarray) -> str:
     bad = ~((values >= low) & (values <= high))
     if not bad.any():
         return ""
-    seen = Span(min=float(np.nanmin(values)), max=float(np.nanmax(values)), unit=span.unit)
-    return f"{name} {seen} ({int(bad.sum())} of {len(values)} showers outside), trained on {span}"
+    counted = f"({int(bad.sum())} of {len(values)} showers outside), trained on {span}"
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return f"{name} not finite {counted}"
+    return f"{name} {Span(min=float(finite.min()), max=float(finite.max()), unit=span.unit)} {counted}"
 
 
 def _names(pdg: tuple[int, ...] | list[int]) -> str:

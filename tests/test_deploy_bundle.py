@@ -1,0 +1,149 @@
+"""A bundle is untrusted input: whatever is wrong with it gives one clear error."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from caloforge.deploy import Bundle
+from caloforge.deploy.bundle import file_entry
+from caloforge.errors import BundleError
+from deploy_toys import DETECTOR, make_bundle, make_graph, read_manifest, write_manifest
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_bundle(tmp_path / "bundle")
+
+
+def test_a_good_bundle_opens(folder: Path) -> None:
+    bundle = Bundle.open(folder)
+    assert bundle.detector == DETECTOR
+    assert bundle.manifest.valid.energy.max == 1e5
+    assert bundle.graph == folder / "generator.onnx"
+
+
+def _edit(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        manifest = read_manifest(folder)
+        change(manifest)
+        write_manifest(folder, manifest)
+
+    return damage
+
+
+def _text(text: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / "manifest.json").write_text(text) and None
+
+
+def _flip_a_byte(folder: Path) -> None:
+    content = bytearray((folder / "generator.onnx").read_bytes())
+    content[-1] ^= 1
+    (folder / "generator.onnx").write_bytes(content)
+
+
+def _link_out(folder: Path) -> None:
+    outside = folder.parent / "recipe.yaml"
+    (folder / "recipe.yaml").rename(outside)
+    (folder / "recipe.yaml").symlink_to(outside)
+
+
+def _pipe(folder: Path) -> None:
+    (folder / "recipe.yaml").unlink()
+    os.mkfifo(folder / "recipe.yaml")
+
+
+def _other_detector(folder: Path) -> None:
+    text = DETECTOR.to_yaml().replace("5 MeV", "6 MeV").replace("5.0 MeV", "6.0 MeV")
+    assert text != DETECTOR.to_yaml()
+    _rewrite(folder, "detector.yaml", text)
+
+
+def _broken_detector(folder: Path) -> None:
+    _rewrite(folder, "detector.yaml", "name: [")
+
+
+def _rewrite(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(text)
+    _edit(lambda m: m["files"].update({name: file_entry(folder / name).model_dump()}))(folder)
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "no manifest": (lambda f: (f / "manifest.json").unlink(), "no manifest"),
+    "manifest is a folder": (
+        lambda f: ((f / "manifest.json").unlink(), (f / "manifest.json").mkdir()),
+        "cannot be read",
+    ),
+    "manifest empty": (_text(""), "not JSON"),
+    "manifest cut": (lambda f: _text((f / "manifest.json").read_text()[:200])(f), "not JSON"),
+    "manifest binary": (lambda f: (f / "manifest.json").write_bytes(bytes(range(256))), "not JSON"),
+    "manifest nested": (_text("[" * 200_000), "not JSON"),
+    "manifest huge": (_text(" " * (17 * 2**20)), "too large"),
+    "manifest a list": (_text("[1, 2]"), "not a JSON object"),
+    "manifest of something else": (_text('{"name": "x"}'), "not the manifest of a caloforge bundle"),
+    "newer": (_edit(lambda m: m.update(schema_version=99)), "newer caloforge"),
+    "older": (_edit(lambda m: m.update(schema_version=0)), "older caloforge"),
+    "version a text": (_edit(lambda m: m.update(schema_version="1")), "not the manifest"),
+    "unknown key": (_edit(lambda m: m.update(colour="red")), "colour"),
+    "key gone": (_edit(lambda m: m.pop("valid")), "valid"),
+    "wrong type": (_edit(lambda m: m["valid"]["energy"].update(min="low")), "valid.energy.min"),
+    "range upside down": (_edit(lambda m: m["valid"]["energy"].update(min=1e9)), "above max"),
+    "NaN range": (_edit(lambda m: m["valid"]["energy"].update(min=float("nan"))), "valid.energy.min"),
+    "bad checksum text": (
+        _edit(lambda m: m["files"]["recipe.yaml"].update(sha256="../../etc/passwd")),
+        "sha256",
+    ),
+    "unknown precision": (_edit(lambda m: m["graph"].update(precision="fp1")), "graph.precision"),
+    "path out of the folder": (_edit(lambda m: m["files"].update({"../x": _entry()})), "plain name"),
+    "absolute path": (_edit(lambda m: m["files"].update({"/etc/passwd": _entry()})), "plain name"),
+    "dots": (_edit(lambda m: m["files"].update({"..": _entry()})), "plain name"),
+    "graph elsewhere": (_edit(lambda m: m["graph"].update(file="../g.onnx")), "leaves out files"),
+    "graph not listed": (_edit(lambda m: m["files"].pop("generator.onnx")), "leaves out files"),
+    "graph missing": (lambda f: (f / "generator.onnx").unlink(), "is missing"),
+    "detector missing": (lambda f: (f / "detector.yaml").unlink(), "is missing"),
+    "graph cut": (lambda f: os.truncate(f / "generator.onnx", 100), "wrong size"),
+    "graph changed": (_flip_a_byte, "checksum is wrong"),
+    "link that leaves": (_link_out, "link that leaves"),
+    "a pipe": (_pipe, "not a regular file"),
+    "other detector": (_other_detector, "not the one of its manifest"),
+    "broken detector": (_broken_detector, "detector cannot be read"),
+    "other number of cells": (_edit(lambda m: m["output"].update(shape=[21])), "not for its detector"),
+}
+
+
+def _entry() -> dict[str, Any]:
+    return {"bytes": 1, "sha256": "0" * 64}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damage_is_named(folder: Path, name: str) -> None:
+    damage, words = DAMAGE[name]
+    damage(folder)
+    with pytest.raises(BundleError) as caught:
+        Bundle.open(folder)
+    assert words in str(caught.value)
+    assert str(folder) in str(caught.value), "the error must say where"
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no such bundle"):
+        Bundle.open(tmp_path / "nothing")
+
+
+def test_manifest_says_units_and_ranges(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["output"]["units"] == ["MeV"]
+    assert Bundle.open(folder).manifest.inputs[1].columns == ("energy",)
+
+
+def test_graph_of_another_shape_is_refused(tmp_path: Path) -> None:
+    from caloforge.deploy import Engine
+
+    folder = make_bundle(tmp_path / "bundle", make_graph(output="energies"))
+    with pytest.raises(BundleError, match="not what its manifest says"):
+        Engine(folder)

@@ -1,0 +1,109 @@
+"""From a run to a bundle that makes the same showers, checked for real with torch and ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from caloforge.deploy import Bundle, Engine, export, generate
+from caloforge.errors import BundleError, RunError
+from caloforge.showers import Showers
+from deploy_toys import DETECTOR, LATENT, make_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("run") / "run")
+
+
+@pytest.fixture(scope="module")
+def bundle(run: Path) -> Bundle:
+    told: list[int] = []
+    made = export(run, run.parent / "bundle", progress=lambda done, _total, _note: told.append(done))
+    assert told == [0, 1, 2, 3, 4]
+    return made
+
+
+def test_parity(bundle: Bundle) -> None:
+    parity = bundle.manifest.parity
+    assert 1 in parity.batches
+    assert parity.showers > 100
+    assert 0 < parity.max_relative < 1e-5, "float32 rounding, and not nothing: the graph was folded"
+
+
+def test_manifest(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    noise, incident = manifest.inputs
+    assert noise.shape == (LATENT,)
+    assert (incident.columns, incident.units) == (("energy",), ("MeV",))
+    assert manifest.output.shape == (DETECTOR.n_cells,)
+    assert manifest.valid.particles == (-11,)
+    assert (manifest.valid.energy.min, manifest.valid.energy.max) == (1e3, 1e5)
+    assert manifest.threshold_mev == 5.0
+    assert [(layer.first_cell, layer.shape) for layer in manifest.detector.layers] == [
+        (0, (4, 4)),
+        (16, (2, 2)),
+    ]
+    assert manifest.provenance["training_steps"] == 7
+    assert manifest.provenance["data"]["files"] == ["showers.h5"], "no paths of the machine that trained"
+    assert manifest.graph.parameters < manifest.graph.trained_parameters
+
+
+def test_batch_is_dynamic_and_names_are_as_promised(bundle: Bundle) -> None:
+    model = onnx.load(bundle.graph)
+    assert [port.name for port in model.graph.input] == ["noise", "incident"]
+    assert [port.name for port in model.graph.output] == ["cells"]
+    assert model.opset_import[0].version == bundle.manifest.graph.opset == 20
+    for port in (*model.graph.input, *model.graph.output):
+        assert port.type.tensor_type.shape.dim[0].dim_param
+
+
+def test_run_and_bundle_give_the_same_showers(run: Path, bundle: Bundle, tmp_path: Path) -> None:
+    files = [tmp_path / "run.h5", tmp_path / "bundle.h5"]
+    for source, file in zip((run, bundle.path), files, strict=True):
+        generate(source, energy="1:100GeV", count=600, seed=11, out=file, threads=1)
+    a, b = map(Showers.load, files)
+    assert np.array_equal(a.incident.energy, b.incident.energy)
+    # A cell at the threshold may fall on either side of it by rounding.
+    near = np.abs(np.maximum(a.cells, b.cells) - 5) < 1e-2
+    assert near.mean() < 1e-3
+    np.testing.assert_allclose(np.where(near, 0, a.cells), np.where(near, 0, b.cells), rtol=1e-3, atol=1e-2)
+    assert a.cells.max() > 20
+
+
+def test_bundle_stays_when_the_run_is_gone(bundle: Bundle) -> None:
+    names = {path.name for path in bundle.path.iterdir()}
+    assert names == {"manifest.json", "generator.onnx", "detector.yaml", "recipe.yaml"}
+    assert Engine(bundle.path).run(np.zeros((1, LATENT)), np.full((1, 1), 1e4)).shape == (1, DETECTOR.n_cells)
+
+
+def test_a_graph_that_differs_is_not_shipped(
+    run: Path, tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from caloforge.deploy import onnx_graph
+
+    model = onnx.load(bundle.graph)
+    weight = max(model.graph.initializer, key=lambda c: np.prod(c.dims))
+    values = numpy_helper.to_array(weight) * np.float32(1.01)
+    weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    monkeypatch.setattr(onnx_graph, "_traced", lambda _generator: model)
+    with pytest.raises(BundleError, match="does not make the model's showers"):
+        export(run, tmp_path / "bundle")
+    assert not list(tmp_path.iterdir()), "nothing is left behind"
+
+
+def test_precision_and_target_are_checked_first(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no such precision") as caught:
+        export(run, tmp_path / "b", precision=["fp23"])
+    assert caught.value.details["expected"] == "fp32"
+    (tmp_path / "b").mkdir()
+    with pytest.raises(BundleError, match="exists already"):
+        export(run, tmp_path / "b")
+    with pytest.raises(BundleError, match="no such folder"):
+        export(run, tmp_path / "c" / "d")
+    with pytest.raises(RunError):
+        export(tmp_path / "none", tmp_path / "e")
