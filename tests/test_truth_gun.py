@@ -10,7 +10,7 @@ import pytest
 from caloforge.detector import load_detector
 from caloforge.errors import DetectorError, Geant4Error
 from caloforge.quantities import Interval, Spectrum
-from caloforge.truth.geometry import geometry
+from caloforge.truth.geometry import geometry, slab_paths
 from caloforge.truth.gun import Gun, directions, portions, random_indices
 from caloforge.truth.particles import interacts_strongly, particle_name, pdg_id
 from caloforge.truth.physics import Physics
@@ -183,8 +183,24 @@ def test_volumes_follow_the_stack():
 
 def test_tubes_follow_the_stack():
     world = geometry(load_detector("calochallenge-2"))["World"]
-    tube = world["Slab1"]["cylinder"]
+    tube = world["Shell0"]["Slab1"]["cylinder"]
     assert tube == {"length": 200.0, "radius": pytest.approx(80.17), "thickness": pytest.approx(0.03)}
+    shell = world["Shell14"]
+    assert sum(name.startswith("Slab") for name in shell) == 12
+    assert shell["cylinder"]["radius"] == shell["Slab179"]["cylinder"]["radius"] == pytest.approx(95.3)
+    assert shell["cylinder"]["thickness"] == pytest.approx(1.02)
+
+
+@pytest.mark.geant4
+@pytest.mark.parametrize("name", ["calogan", "clic", "clic-angle", "calochallenge-2"])
+def test_geant4_finds_every_slab_and_no_overlap(name):
+    import calzone
+
+    detector = load_detector(name)
+    built = calzone.Geometry(geometry(detector))
+    built.check()
+    for path, slab in zip(slab_paths(detector), detector.slabs, strict=True):
+        assert built.find(path).material.startswith(slab.material)
 
 
 def test_equal_names_of_unlike_mixtures_stay_apart():

@@ -266,7 +266,7 @@ def test_sharing_agrees_with_very_many_small_steps(grid):
 
 
 def test_a_chord_has_the_length_that_geometry_says():
-    # At distance 6 from the axis, circles of 10 and 20: 2 sqrt(100 - 36) = 16 within, 2 sqrt(400 - 36) in all.
+    # 6 beside the axis, circles of 10 and 20: 2 sqrt(100 - 36) = 16 within, 2 sqrt(400 - 36) in all.
     bins = bins_of(PolarGrid((0.0, 10.0, 20.0), 1), 1.0)
     start, end = np.array([[-50.0, 6.0, 0.0]]), np.array([[50.0, 6.0, 0.0]])
     pieces = cut(start, end, bins.cuts(start, end))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from caloforge.errors import Geant4Error
 from caloforge.showers import Incident, Showers
-from caloforge.truth.geometry import CM, geometry
+from caloforge.truth.geometry import CM, geometry, slab_paths
 from caloforge.truth.gun import portions, primaries, random_indices
 from caloforge.truth.readout import Readout
 from caloforge.truth.steps import collect
@@ -47,6 +47,7 @@ class Engine:
 
         self.detector = detector
         self._readout = Readout(detector)
+        self._paths = slab_paths(detector)
         try:
             self._simulation: Any = calzone.Simulation(geometry(detector))
         except (ValueError, calzone.Geant4Exception) as error:
@@ -98,5 +99,5 @@ class Engine:
 
     def _run(self, incident: Incident, first: int) -> Showers:
         deposits = self.transport(incident, first)
-        steps = collect(deposits, len(self.detector.slabs), len(incident))
+        steps = collect(deposits, self._paths, len(incident))
         return self._readout.showers(steps, incident)

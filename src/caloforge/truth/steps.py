@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.truth.geometry import slab_path
-
 _WORD = 8  # bytes; calzone's records are made of such words
 
 
@@ -38,12 +36,12 @@ class Steps:
         return len(self.energy)
 
 
-def collect(deposits: Mapping[str, Any], n_slabs: int, n_showers: int) -> list[Steps]:
+def collect(deposits: Mapping[str, Any], paths: Sequence[str], n_showers: int) -> list[Steps]:
     """Join calzone's deposits of all slabs.
 
     Args:
         deposits: What `Simulation.run` returned with detailed deposits.
-        n_slabs: Slabs of the detector.
+        paths: calzone's names of the slabs, in depth order.
         n_showers: Showers of the batch.
 
     Returns:
@@ -51,7 +49,6 @@ def collect(deposits: Mapping[str, Any], n_slabs: int, n_showers: int) -> list[S
     """
     # Slab by slab and not in the order of the dict, which is that of the batch's first hits: the order of
     # summation, and so the last bit of a cell, must not depend on what else is in the batch.
-    paths = [slab_path(slab) for slab in range(n_slabs)]
     found = [deposits.get(path) for path in paths]
     lines = [None if here is None else here.line for here in found]
     points = [None if here is None else here.point for here in found]

@@ -1,0 +1,241 @@
+"""Producing showers: the same whatever the number of workers, and whatever interrupts them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from caloforge.detector import load_detector
+from caloforge.errors import Geant4Error, MissingExtraError, ShowersError
+from caloforge.quantities import Interval, Spectrum
+from caloforge.showers import ShowerFile, Showers
+from caloforge.truth import available, environment, production, simulate, time_geant4
+
+OPTIONS = {"particle": "e+", "energy": Spectrum.parse("200:800MeV"), "count": 24, "seed": 5}
+# Three batches of half a second each: time enough to be killed in the middle.
+LONG = ["calogan", "--particle", "e-", "--energy", "1GeV", "--count", "150", "--seed", "3"]
+CALOFORGE = [sys.executable, "-c", "from caloforge.cli.main import main; main()", "simulate"]
+
+
+def contents(path):
+    showers = Showers.load(path)
+    columns = [column.tobytes() for column in showers.incident.values()]
+    return [*columns, showers.cells.tobytes(), showers.overflow.tobytes()]
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    monkeypatch.setattr(production, "_ENERGY_PER_BATCH", 2000.0)
+
+
+@pytest.mark.geant4
+def test_the_number_of_workers_and_the_batches_do_not_matter(tmp_path, small_batches, monkeypatch):
+    detector = load_detector("calogan")
+    reports = []
+    many = simulate(
+        detector, **OPTIONS, jobs=2, out=tmp_path / "2.h5", progress=lambda *now: reports.append(now)
+    )
+    monkeypatch.undo()
+    one = simulate(detector, **OPTIONS, jobs=1, out=tmp_path / "1.h5")
+    assert contents(one) == contents(many)
+    assert reports[0] == (0, 24, "starting Geant4")
+    assert reports[-1][:2] == (24, 24)
+    assert len(reports) > 4
+
+
+@pytest.mark.geant4
+def test_a_file_says_how_it_was_made(tmp_path):
+    path = simulate(load_detector("clic"), **OPTIONS | {"count": 2}, out=tmp_path / "a.h5", command="do it")
+    with ShowerFile(path) as file:
+        made = file.provenance
+    assert made["versions"]["geant4"] == "11.4.0"
+    assert made["command"] == "do it"
+    expected = {"particle": "e+", "seed": 5, "count": 2, "physics": "standard", "cut_mm": 0.7}
+    assert expected.items() <= made.items()
+    # 10 ms per GeV on a fast core; a machine may be much slower, not a thousand times.
+    assert 1 < made["ms_per_gev"] < 10_000
+    assert made["ms_per_shower"] < made["ms_per_gev"]
+    assert made["processor"]
+
+
+@pytest.mark.geant4
+def test_a_finished_production_is_not_made_again(tmp_path):
+    detector, few = load_detector("calogan"), OPTIONS | {"count": 3}
+    path = simulate(detector, **few, out=tmp_path / "a.h5")
+    before = path.read_bytes()
+    with pytest.raises(ShowersError, match="exists already"):
+        simulate(detector, **few, out=path)
+    assert simulate(detector, **few, out=path, resume=True) == path
+    assert path.read_bytes() == before
+
+
+@pytest.mark.geant4
+def test_resuming_with_other_options_is_refused(tmp_path):
+    detector, path = load_detector("calogan"), tmp_path / "a.h5"
+    with pytest.raises(InterruptedError):
+        simulate(detector, **OPTIONS, out=path, progress=stop_after_first)
+    for key, other in {
+        "seed": 6,
+        "energy": Spectrum.parse("200:900MeV"),
+        "particle": "e-",
+        "count": 25,
+        "physics": "option4",
+        "cut": 0.1,
+        "theta": Interval(0.0, 0.1),
+        "impact_x": Interval(0.0, 0.1),
+    }.items():
+        with pytest.raises(ShowersError, match=f"another {key.split('_')[0]}"):
+            simulate(detector, **OPTIONS | {key: other}, out=path, resume=True)
+
+
+def stop_after_first(done, total, note):
+    if done:
+        raise InterruptedError
+
+
+@pytest.mark.geant4
+def test_an_unfinished_production_is_not_overwritten(tmp_path, small_batches):
+    detector, path = load_detector("calogan"), tmp_path / "a.h5"
+    with pytest.raises(InterruptedError):
+        simulate(detector, **OPTIONS, out=path, progress=stop_after_first)
+    with pytest.raises(ShowersError, match="unfinished"):
+        simulate(detector, **OPTIONS, out=path)
+    with ShowerFile(tmp_path / "a.h5.part") as file:
+        assert 0 < len(file) < 24
+    assert contents(simulate(detector, **OPTIONS, out=path, resume=True)) == contents(
+        simulate(detector, **OPTIONS, out=tmp_path / "b.h5")
+    )
+
+
+@pytest.mark.geant4
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers end after their batch")
+def test_killed_it_keeps_its_showers_and_resumes_to_the_same_file(tmp_path):
+    process, workers = interrupted(tmp_path, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert all_gone(workers)
+    with ShowerFile(tmp_path / "a.h5.part") as file:
+        assert 0 < len(file) < 150
+    for arguments in (["--out", "a.h5", "--resume"], ["--out", "b.h5", "--jobs", "2"]):
+        subprocess.run([*CALOFORGE, *LONG, *arguments], cwd=tmp_path, check=True, capture_output=True)
+    assert contents(tmp_path / "a.h5") == contents(tmp_path / "b.h5")
+
+
+@pytest.mark.geant4
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals to groups")
+def test_ctrl_c_says_how_to_go_on(tmp_path):
+    process, workers = interrupted(tmp_path, signal.SIGINT)
+    _, printed = process.communicate()
+    assert process.returncode == 130
+    assert "--resume" in printed
+    assert "are kept in a.h5.part" in printed
+    assert "Traceback" not in printed
+    assert "Warning" not in printed
+    assert all_gone(workers)
+
+
+def interrupted(folder: Path, how: int) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+    """A production with two workers, interrupted as soon as it has showers; and what it had started."""
+    process = subprocess.Popen(
+        [*CALOFORGE, *LONG, "--jobs", "2", "--out", "a.h5"],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not (folder / "a.h5.part").exists() and process.poll() is None:
+        time.sleep(0.02)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
+    # Ctrl-C reaches the workers, too; a kill does not.
+    (os.killpg if how == signal.SIGINT else os.kill)(process.pid, how)
+    process.wait(30)
+    return process, workers
+
+
+def all_gone(processes: list[psutil.Process]) -> bool:
+    gone, _ = psutil.wait_procs(processes, timeout=10)
+    return len(gone) == len(processes)
+
+
+@pytest.mark.geant4
+def test_a_shower_is_made_by_any_gun_from_any_side(tmp_path):
+    wide = {"theta": Interval(0.1, 0.5), "phi": Interval(-3, 3), "impact_x": Interval(-20, 20)}
+    for name in ("clic-angle", "calochallenge-2"):
+        path = simulate(load_detector(name), **OPTIONS | {"count": 4}, **wide, out=tmp_path / f"{name}.h5")
+        showers = Showers.load(path)
+        assert (showers.cells.sum(1) > 0).all()
+        assert showers.incident.theta.min() >= np.float32(0.1)
+
+
+@pytest.mark.geant4
+def test_the_time_of_geant4_is_that_of_single_showers():
+    time_ = time_geant4(load_detector("calogan"), "e+", Spectrum.parse("100,1000MeV"), count=12)
+    fast, slow = (time_.milliseconds[np.isclose(time_.energy, e)] for e in (100, 1000))
+    assert len(fast) + len(slow) == 12
+    assert 4 < np.median(slow) / np.median(fast) < 25
+    assert time_.median <= time_.milliseconds.max()
+    assert time_.spread > 0
+    assert time_.per_gev == pytest.approx(time_.milliseconds.sum() / time_.energy.sum() * 1e3)
+
+
+@pytest.mark.geant4
+def test_a_lifeless_geant4_is_an_error_and_no_hang(tmp_path, monkeypatch, capfd):
+    # Geant4 ends its process when a data set is there and a file in it is not.
+    for data in Path(os.environ["GEANT4_DATA_DIR"]).glob("*/"):
+        (tmp_path / data.name).mkdir()
+        (tmp_path / data.name / "nothing").touch()
+    monkeypatch.setenv("GEANT4_DATA_DIR", str(tmp_path))
+    with pytest.raises(Geant4Error, match="ended its process"):
+        simulate(load_detector("calogan"), **OPTIONS, out=tmp_path / "a.h5")
+    assert "G4Exception" in capfd.readouterr().err
+
+
+@pytest.mark.geant4
+def test_missing_data_sets_are_named(tmp_path, monkeypatch):
+    data = Path(os.environ["GEANT4_DATA_DIR"])
+    for name in ("G4EMLOW8.8", "G4PARTICLEXS4.2"):
+        shutil.copytree(data / name, tmp_path / name)
+    monkeypatch.setenv("GEANT4_DATA_DIR", str(tmp_path))
+    with pytest.raises(Geant4Error, match="Geant4 failed") as error:
+        simulate(load_detector("calogan"), **OPTIONS, out=tmp_path / "a.h5")
+    assert "missing folder" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("folder", "problem"),
+    [("nowhere", "does not exist"), ("", "G4EMLOW is missing"), (None, "are missing")],
+)
+def test_without_data_the_cure_is_named(tmp_path, monkeypatch, folder, problem):
+    pytest.importorskip("calzone")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    if folder is None:
+        monkeypatch.delenv("GEANT4_DATA_DIR", raising=False)
+    else:
+        monkeypatch.setenv("GEANT4_DATA_DIR", str(tmp_path / folder))
+    with pytest.raises(Geant4Error, match=problem) as error:
+        simulate(load_detector("calogan"), **OPTIONS, out=tmp_path / "a.h5")
+    assert "GEANT4_DATA_DIR" in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_calzone_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr(environment, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="calzone") as error:
+        available()
+    assert "caloforge[geant4]" in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", [{"count": 0}, {"seed": -1}, {"jobs": 0}])
+def test_impossible_numbers_are_refused(tmp_path, wrong):
+    with pytest.raises(Geant4Error, match=next(iter(wrong))):
+        simulate(load_detector("calogan"), **OPTIONS | wrong, out=tmp_path / "a.h5")
