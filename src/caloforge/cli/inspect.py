@@ -136,6 +136,8 @@ def _print_provenance(found: dict[str, Any]) -> None:
     for note in found["notes"]:
         say(f"[dim]note: {note}[/dim]")
     for key, value in found["provenance"].items():
+        if key == "converted":
+            value = "; ".join(f"from {step['from']} ({step['format']})" for step in value)
         say(f"[dim]{key + ':':<16}[/dim]{_plain(value)}")
     say(f"[dim]{'checksum:':<16}[/dim]{found['checksum']}  [dim]of the content, the same in any format[/dim]")
     if "picture" in found:

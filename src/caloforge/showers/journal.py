@@ -14,6 +14,8 @@ import os
 import struct
 import sys
 import zlib
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -25,16 +27,19 @@ from caloforge.showers.incident import COLUMNS, Incident
 from caloforge.showers.sparse import Sparse, index_type
 
 _MAGIC = b"CFJOUR1\n"
-_RECORD = struct.Struct("<QIII")  # payload bytes, its CRC-32, showers, hits
+_HEADER = struct.Struct("<QIII")  # payload bytes, its CRC-32, showers, hits
 
 
-class _Place(NamedTuple):
-    first: int  # number of the record's first shower
-    position: int  # of the payload in the file
+class _Record(NamedTuple):
+    payload: int  # position in the file
     size: int
     crc: int
     showers: int
     hits: int
+
+    @property
+    def end(self) -> int:
+        return self.payload + self.size
 
 
 class Journal:
@@ -46,6 +51,7 @@ class Journal:
 
     Attributes:
         head: What was given to `create`.
+        hits: Cells with energy in all showers together.
 
     Raises:
         ShowersError: Not a journal, damaged, or another process writes to it.
@@ -57,7 +63,10 @@ class Journal:
         if append:
             _lock(self._file, path)
         self.head: dict[str, Any] = {}
-        self._places: list[_Place] = []
+        self.hits = 0
+        self._n = 0
+        # Two numbers per record, so that a production of single showers stays small in memory, too.
+        self._first, self._start = array("q"), array("q")
         try:
             self._end = self._scan()
         except BaseException:
@@ -69,28 +78,22 @@ class Journal:
     @classmethod
     def create(cls, path: Path, head: dict[str, Any]) -> Journal:
         """Start a journal; `head` must hold `n_cells` and `n_layers`, and may hold anything JSON can."""
-        text = json.dumps(head).encode()
+        text = json.dumps(head, default=str).encode()
         # Under its own name only when the head is whole: a journal without a head could not be resumed.
         new = path.with_name(path.name + ".new")
-        new.write_bytes(_MAGIC + _RECORD.pack(len(text), zlib.crc32(text), 0, 0) + text)
+        new.write_bytes(_MAGIC + _HEADER.pack(len(text), zlib.crc32(text), 0, 0) + text)
         if path.exists():
             raise ShowersError("another process is writing these showers", where=path)
         new.replace(path)
         return cls(path, append=True)
 
     def __len__(self) -> int:
-        last = self._places[-1] if self._places else None
-        return last.first + last.showers if last else 0
-
-    @property
-    def hits(self) -> int:
-        """Cells with energy in all showers together."""
-        return sum(place.hits for place in self._places)
+        return self._n
 
     def append(self, rows: Sparse) -> None:
         """Write one record; when this returns, the showers outlive the process."""
         payload = b"".join(_pack(rows))
-        header = _RECORD.pack(len(payload), zlib.crc32(payload), len(rows), len(rows.index))
+        header = _HEADER.pack(len(payload), zlib.crc32(payload), len(rows), len(rows.index))
         try:
             self._file.seek(self._end)
             _write_all(self._file, header + payload)
@@ -101,24 +104,20 @@ class Journal:
                 where=self.path,
                 cure="free some space and resume; what was written before is safe",
             ) from error
-        place = _Place(
-            len(self), self._end + len(header), len(payload), zlib.crc32(payload), len(rows), len(rows.index)
-        )
-        self._places.append(place)
-        self._end = place.position + place.size
+        self._note(self._end, len(rows), len(rows.index))
+        self._end += len(header) + len(payload)
 
     def rows(self, start: int, stop: int) -> Sparse:
         """The showers from `start` to `stop`, which must lie inside."""
-        found = [p for p in self._places if p.first < stop and p.first + p.showers > start]
-        parts = [self._read(place) for place in found]
-        if len(parts) == 1 and len(parts[0]) == stop - start:
-            return parts[0]
-        first = found[0].first
-        return Sparse.concat(parts)[start - first : stop - first]
+        low, high = bisect_right(self._first, start) - 1, bisect_left(self._first, stop)
+        parts = [self._read(number) for number in range(low, high)]
+        first = self._first[low]
+        whole = parts[0] if len(parts) == 1 else Sparse.concat(parts)
+        return whole[start - first : stop - first]
 
     def records(self) -> Iterator[Sparse]:
         """Every record in the order of writing."""
-        return (self._read(place) for place in self._places)
+        return (self._read(number) for number in range(len(self._start)))
 
     def close(self) -> None:
         """Give the file and its lock back."""
@@ -129,50 +128,61 @@ class Journal:
         size = os.fstat(self._file.fileno()).st_size
         if self._file.read(len(_MAGIC)) != _MAGIC:
             raise ShowersError("not a caloforge journal", where=self.path)
-        end, first = len(_MAGIC), 0
-        while (place := self._next(end, size, first)) is not None:
-            if end == len(_MAGIC):
-                self.head = json.loads(self._bytes(place))
+        end = len(_MAGIC)
+        while (record := self._record(end, size)) is not None:
+            if not self.head:
+                self.head = json.loads(self._payload(record, "the head"))
             else:
-                self._places.append(place)
-            end, first = place.position + place.size, first + place.showers
-        if self._places and zlib.crc32(self._raw(self._places[-1])) != self._places[-1].crc:
-            # After a power cut the last record may be as long as promised and yet hold nothing.
-            end = self._places.pop().position - _RECORD.size
+                # After a power cut the last record may be as long as promised and yet hold nothing.
+                if record.end == size and zlib.crc32(self._raw(record)) != record.crc:
+                    return end
+                self._note(end, record.showers, record.hits)
+            end = record.end
         if not self.head:
             raise ShowersError("damaged journal: its head is torn", where=self.path, cure="delete it")
         return end
 
-    def _next(self, end: int, size: int, first: int) -> _Place | None:
-        self._file.seek(end)
-        header = self._file.read(_RECORD.size)
-        if len(header) < _RECORD.size:
-            return None
-        length, crc, showers, hits = _RECORD.unpack(header)
-        position = end + _RECORD.size
-        whole = position + length <= size and length > 0
-        return _Place(first, position, length, crc, showers, hits) if whole else None
+    def _note(self, start: int, showers: int, hits: int) -> None:
+        self._first.append(self._n)
+        self._start.append(start)
+        self._n += showers
+        self.hits += hits
 
-    def _raw(self, place: _Place) -> bytes:
-        self._file.seek(place.position)
-        parts, left = [], place.size
+    def _record(self, start: int, size: int) -> _Record | None:
+        """The record that starts here, or None where it is torn or the file ends."""
+        self._file.seek(start)
+        header = self._file.read(_HEADER.size)
+        if len(header) < _HEADER.size:
+            return None
+        length, crc, showers, hits = _HEADER.unpack(header)
+        record = _Record(start + _HEADER.size, length, crc, showers, hits)
+        return record if length > 0 and record.end <= size else None
+
+    def _raw(self, record: _Record) -> bytes:
+        self._file.seek(record.payload)
+        parts, left = [], record.size
         while left and (part := self._file.read(left)):
             parts.append(part)
             left -= len(part)
         return b"".join(parts)
 
-    def _bytes(self, place: _Place) -> bytes:
-        payload = self._raw(place)
-        if zlib.crc32(payload) != place.crc:
+    def _payload(self, record: _Record, what: str) -> bytes:
+        payload = self._raw(record)
+        if zlib.crc32(payload) != record.crc:
             raise ShowersError(
                 "damaged journal: a record does not match its checksum",
-                where=f"{self.path}, showers {place.first} to {place.first + place.showers - 1}",
+                where=f"{self.path}, {what}",
                 cure="make the showers again",
             )
         return payload
 
-    def _read(self, place: _Place) -> Sparse:
-        return _unpack(self._bytes(place), place, self.head["n_cells"], self.head["n_layers"])
+    def _read(self, number: int) -> Sparse:
+        record = self._record(self._start[number], self._end)
+        if record is None:
+            raise ShowersError("the journal was cut while it was read", where=self.path)
+        first = self._first[number]
+        payload = self._payload(record, f"showers {first} to {first + record.showers - 1}")
+        return _unpack(payload, record, self.head["n_cells"], self.head["n_layers"])
 
 
 def is_journal(path: Path) -> bool:
@@ -191,7 +201,7 @@ def _pack(rows: Sparse) -> Iterator[bytes]:
         yield rows.overflow.astype("<f4", copy=False).tobytes()
 
 
-def _unpack(payload: bytes, place: _Place, n_cells: int, n_layers: int) -> Sparse:
+def _unpack(payload: bytes, record: _Record, n_cells: int, n_layers: int) -> Sparse:
     position = 0
 
     def take(kind: Any, count: int) -> Any:
@@ -200,12 +210,12 @@ def _unpack(payload: bytes, place: _Place, n_cells: int, n_layers: int) -> Spars
         position += values.nbytes
         return values
 
-    incident = Incident(**{name: take(kind, place.showers) for name, (kind, _) in COLUMNS.items()})
-    offset = np.concatenate([[0], np.cumsum(take("<u4", place.showers), dtype=np.int64)])
-    index = take(np.dtype(index_type(n_cells)).newbyteorder("<"), place.hits)
-    energy = take("<f4", place.hits)
+    incident = Incident(**{name: take(kind, record.showers) for name, (kind, _) in COLUMNS.items()})
+    offset = np.concatenate([[0], np.cumsum(take("<u4", record.showers), dtype=np.int64)])
+    index = take(np.dtype(index_type(n_cells)).newbyteorder("<"), record.hits)
+    energy = take("<f4", record.hits)
     left = (len(payload) - position) // 4
-    overflow = take("<f4", left).reshape(place.showers, n_layers) if left else None
+    overflow = take("<f4", left).reshape(record.showers, n_layers) if left else None
     return Sparse(incident, offset, index, energy, overflow, n_cells)
 
 

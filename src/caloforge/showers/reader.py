@@ -6,6 +6,7 @@ __all__ = ["StreamingReader"]
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -83,10 +84,14 @@ class StreamingReader:
                 got=f"{len(names)} files, fractions {select}, batches of {batch}",
                 expected="a file, fractions from 0 to 1 that rise, and a batch of 1 or more",
             )
-        self._sources = [open_showers(name, detector) for name in names]
+        self._sources: list[ShowerSource] = []
+        self._opened = ExitStack()
+        with ExitStack() as stack:
+            for name in names:
+                self._sources.append(stack.enter_context(open_showers(name, detector)))
+                same_detector(self._sources[0].detector, self._sources[-1].detector, name)
+            self._opened = stack.pop_all()
         self.detector = self._sources[0].detector
-        for source in self._sources[1:]:
-            same_detector(self.detector, source.detector, source.path)
         self._batch, self._seed, self._shuffle = batch, seed, shuffle
         self._spans = [(s, *_span(len(s), select)) for s in self._sources]
         rows = min(_BLOCK, chunk_rows(self.detector.n_cells))
@@ -97,6 +102,7 @@ class StreamingReader:
         ]
         self.steps = len(self) // batch if shuffle else math.ceil(len(self) / batch)
         if not self.steps:
+            self.close()
             raise ShowersError(
                 "there are fewer showers than one batch",
                 where=", ".join(map(str, names)),
@@ -127,6 +133,8 @@ class StreamingReader:
         first = int(np.searchsorted(ends, skip, side="right"))
         skip -= int(ends[first - 1]) if first else 0
         left = self.steps - step
+        if left <= 0:
+            return
         waiting: list[Sparse] = []
         for number in range(first, len(groups)):
             rows = self._mixed(groups[number], epoch, number)
@@ -140,8 +148,7 @@ class StreamingReader:
 
     def close(self) -> None:
         """Close the files."""
-        for source in self._sources:
-            source.close()
+        self._opened.close()
 
     def __enter__(self) -> Self:
         return self

