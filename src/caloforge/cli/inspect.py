@@ -95,7 +95,7 @@ def _range(name: str, low: float, high: float) -> str:
 
 def _print_response(rows: list[dict[str, Any]]) -> None:
     lines = [
-        (_energy(*row["energy"]), f"{row['showers']:,}", f"{row['mean']:.4g}", _percent(row["spread"], 2))
+        (_energy(*row["energy"]), f"{row['showers']:,}", f"{row['mean']:#.4g}", _percent(row["spread"], 2))
         for row in rows
     ]
     say("\n[bold]Response[/bold]: energy in the cells over incident energy")

@@ -120,7 +120,7 @@ class ForeignFile(ShowerSource):
 
     def _unknown_particle(self) -> int:
         if self.pdg is None:
-            self.notes = (*self.notes, "the file does not say which particle; --particle e+ would")
+            self.notes = (*self.notes, "the file does not say which particle (`convert --particle e+` does)")
         return self.pdg or 0
 
 
