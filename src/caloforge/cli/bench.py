@@ -13,6 +13,7 @@ from caloforge.cli.terminal import JsonOption, emit, progress_bar, say, table
 
 if TYPE_CHECKING:
     from caloforge.deploy import Bench
+    from caloforge.deploy.bench import Geant4Cost
 
 
 def bench(
@@ -62,10 +63,8 @@ def show(result: Bench) -> None:
     """Print a speed table; the demo prints the same."""
     rows = [_engine_row(row, result.threads) for row in result.rows]
     if result.geant4:
-        g4 = result.geant4
-        spread = "" if g4.low is None else f"{_ms(g4.low)} – {_ms(g4.high or 0)}"
-        rows.append(("Geant4", "1", "1", _ms(g4.ms_per_shower), spread, f"{1e3 / g4.ms_per_shower:.3g}", ""))
-    columns = ("", "batch", "threads", "ms per shower", "10 – 90 %", "showers/s", "times Geant4")
+        rows.append(_geant4_row(result.geant4))
+    columns = ("", "batch", "threads", "ms per shower", "10-90 %", "CPU ms", "showers/s", "x Geant4")
     table(f"Time per shower: {result.name}", columns, rows)
     say(f"[dim]{result.machine}; onnxruntime {result.versions['onnxruntime']}[/dim]")
     say(f"[dim]Energies: {result.energies}. Medians over calls; drawing the noise is included.[/dim]")
@@ -73,18 +72,34 @@ def show(result: Bench) -> None:
 
 
 def _engine_row(row: dict[str, float], threads: int) -> tuple[str, ...]:
+    times = (
+        _ms(row["ms_per_shower"]),
+        f"{_ms(row['low'])} - {_ms(row['high'])}",
+        _ms(row["cpu_ms_per_shower"]),
+    )
     speed_up = f"{row['speed_up']:,.0f}" if "speed_up" in row else ""
-    spread = f"{_ms(row['low'])} – {_ms(row['high'])}"
-    cells = f"{row['batch']:.0f}", str(threads), _ms(row["ms_per_shower"]), spread
-    return ("caloforge", *cells, f"{row['showers_per_s']:,.0f}", speed_up)
+    return (
+        "caloforge",
+        f"{row['batch']:.0f}",
+        str(threads),
+        *times,
+        f"{row['showers_per_s']:,.0f}",
+        speed_up,
+    )
+
+
+def _geant4_row(cost: Geant4Cost) -> tuple[str, ...]:
+    spread = "" if cost.low is None or cost.high is None else f"{_ms(cost.low)} - {_ms(cost.high)}"
+    ms = _ms(cost.ms_per_shower)
+    return ("Geant4", "1", "1", ms, spread, ms, f"{1e3 / cost.ms_per_shower:.3g}", "1")
 
 
 def _ms(value: float) -> str:
-    return f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _about_geant4(result: Bench) -> str:
     if result.geant4 is None:
         return "Geant4 beside it: --geant4 measures it now, --reference F.h5 takes what `simulate` recorded."
     where = f" on {result.geant4.machine}" if result.geant4.machine else ""
-    return f"Geant4: mean CPU time of one core, {result.geant4.how}{where}; both per core in the last column."
+    return f"Geant4: mean CPU time, {result.geant4.how}{where}. The last column compares CPU times."

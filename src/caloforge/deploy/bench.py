@@ -54,9 +54,10 @@ class Bench:
     """A bundle's speed table.
 
     Attributes:
-        rows: One dict per batch size: `batch, calls, ms_per_shower` (median over the calls), `low, high`
-            (quantiles 10 and 90 % of the same), `showers_per_s`, and `speed_up` over Geant4: its CPU time
-            per shower over this one's wall time x threads, so that cores are compared with cores.
+        rows: One dict per batch size: `batch, calls, ms_per_shower` (wall time, median over the calls),
+            `low, high` (quantiles 10 and 90 % of the same), `cpu_ms_per_shower` (mean, all threads
+            together), `showers_per_s`, and, where Geant4's cost is known, `speed_up`: its CPU time per
+            shower over this one's, whatever the number of threads.
         name: Of the generator.
         energies: What the incident energies were, in words.
         threads: Of ONNX Runtime.
@@ -110,6 +111,8 @@ def bench(
         raise CaloforgeError(
             "batches and threads are 1 or more", got=f"batches {list(batches)}, threads {threads}"
         )
+    if geant4:
+        _check_geant4()
     start = time.perf_counter()
     engine = Engine(bundle if isinstance(bundle, Bundle) else Bundle.open(bundle), threads)
     load_s = time.perf_counter() - start
@@ -121,9 +124,16 @@ def bench(
             progress(done + 1, len(batches) + geant4, f"batch {batch}")
     cost = _geant4_cost(engine, incident, geant4, reference)
     if cost:
-        rows = [row | {"speed_up": cost.ms_per_shower / (row["ms_per_shower"] * threads)} for row in rows]
+        rows = [row | {"speed_up": cost.ms_per_shower / row["cpu_ms_per_shower"]} for row in rows]
     versions = machine.versions("onnxruntime", "numpy", "calzone")
     return Bench(rows, engine.name, energies, threads, machine.processor(), load_s, cost, versions)
+
+
+def _check_geant4() -> None:
+    """Say at once, not after a minute of timing, if Geant4 cannot run."""
+    from caloforge.truth import available
+
+    available()
 
 
 def _particles(engine: Engine, reference: str | Path | None) -> tuple[Incident, str]:
@@ -140,29 +150,31 @@ def _particles(engine: Engine, reference: str | Path | None) -> tuple[Incident, 
 
 
 def _row(engine: Engine, incident: Incident, batch: int) -> dict[str, Any]:
-    rows = np.arange(batch) % len(incident)
     rng = np.random.default_rng(_SEED)
     # A new set of particles for every call would measure numpy's indexing at batch 1.
-    asked = incident[rows]
-    seconds = _timed(lambda: make_showers(engine, asked, rng))
-    low, median, high = (1e3 * np.quantile(seconds, (0.1, 0.5, 0.9)) / batch).tolist()
+    asked = incident[np.arange(batch) % len(incident)]
+    wall, cpu = _timed(lambda: make_showers(engine, asked, rng))
+    low, median, high = (1e3 * np.quantile(wall, (0.1, 0.5, 0.9)) / batch).tolist()
     return {
         "batch": batch,
-        "calls": len(seconds),
+        "calls": len(wall),
         "ms_per_shower": median,
         "low": low,
         "high": high,
+        "cpu_ms_per_shower": 1e3 * cpu / len(wall) / batch,
         "showers_per_s": 1e3 / median,
     }
 
 
-def _timed(call: Callable[[], Any]) -> NDArray[np.float64]:
-    """Seconds of single calls, after calls that do not count."""
+def _timed(call: Callable[[], Any]) -> tuple[NDArray[np.float64], float]:
+    """Wall seconds of each call and CPU seconds of all, after calls that do not count."""
     _repeat(call, _WARM_UP_SECONDS, _WARM_UP_CALLS)
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return _repeat(call, _SECONDS, _FEWEST_CALLS)
+        cpu = time.process_time()
+        wall = _repeat(call, _SECONDS, _FEWEST_CALLS)
+        return wall, time.process_time() - cpu
     finally:
         if collecting:
             gc.enable()

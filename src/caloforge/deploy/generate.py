@@ -14,7 +14,7 @@ import numpy as np
 
 from caloforge import machine
 from caloforge.deploy.bundle import Bundle, is_bundle
-from caloforge.deploy.engine import Engine, usable_cores
+from caloforge.deploy.engine import Engine
 from caloforge.deploy.sampling import Sampler, chunk_size, make_showers
 from caloforge.deploy.validity import Outside, Validity
 from caloforge.errors import BundleError, CaloforgeError, RangeError
@@ -78,7 +78,7 @@ def generate(
         "energy": str(like) if like is not None else _text(energy),
         "generator": sampler.origin,
         "outside": complaints,
-        "threads": threads or usable_cores(),
+        "threads": sampler.threads,
         "processor": machine.processor(),
         "versions": machine.versions("numpy", "onnxruntime", "torch"),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),

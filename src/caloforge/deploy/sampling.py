@@ -31,6 +31,7 @@ class Sampler(Protocol):
         conditions: Columns of `incident` that `run` takes.
         noise_shape: Noise of one shower.
         valid: What it was trained for.
+        threads: Threads in use.
         origin: What it is, for the provenance of its showers.
     """
 
@@ -39,6 +40,7 @@ class Sampler(Protocol):
     conditions: tuple[str, ...]
     noise_shape: tuple[int, ...]
     valid: Validity
+    threads: int
     origin: dict[str, Any]
 
     def run(self, noise: NDArray[np.float32], incident: NDArray[np.float32]) -> NDArray[np.float32]:

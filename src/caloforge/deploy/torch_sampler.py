@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caloforge.deploy.bundle import file_entry
 from caloforge.deploy.validity import Span, Validity
 from caloforge.showers.incident import COLUMNS
 
@@ -26,6 +27,7 @@ class RunSampler:
 
     Attributes:
         opened: The run.
+        threads: Threads in use.
         generator: Its generator with the trained weights.
 
     Raises:
@@ -46,7 +48,12 @@ class RunSampler:
         self.conditions = tuple(self.generator.conditions)
         self.noise_shape = tuple(self.generator.noise_shape)
         self.valid = validity_of(self.opened)
-        self.origin: dict[str, Any] = {"kind": "run", "name": self.name}
+        self.threads = torch.get_num_threads()
+        self.origin: dict[str, Any] = {
+            "kind": "run",
+            "name": self.name,
+            "weights_sha256": file_entry(self.opened.weights).sha256,
+        }
 
     def run(self, noise: NDArray[np.float32], incident: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map noise `(n, *noise_shape)` and incident `(n, len(conditions))` to cells `(n, n_cells)`, MeV."""

@@ -1,0 +1,88 @@
+"""The verbs `generate` and `bench` (and `export`'s refusals) as they are typed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from caloforge.cli.bench import bench
+from caloforge.cli.export import export, show
+from caloforge.cli.generate import generate
+from caloforge.deploy import Bundle
+from caloforge.errors import BundleError, CaloforgeError, QuantityError, RangeError
+from caloforge.showers import Showers
+from deploy_toys import make_bundle
+
+APP = typer.Typer()
+for verb in (bench, export, generate):
+    APP.command()(verb)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    timing = sys.modules["caloforge.deploy.bench"]
+    monkeypatch.setattr(timing, "_WARM_UP_SECONDS", 0.0)
+    monkeypatch.setattr(timing, "_SECONDS", 0.02)
+    return str(make_bundle(tmp_path / "bundle"))
+
+
+def _type(*words: object) -> Result:
+    return CliRunner().invoke(APP, [str(word) for word in words])
+
+
+def _error(*words: object) -> BaseException | None:
+    return _type(*words).exception
+
+
+def test_generate(bundle: str, tmp_path: Path) -> None:
+    out = tmp_path / "a.h5"
+    result = _type("generate", bundle, "--energy", "1:100GeV", "--count", 30, "--seed", 3, "--out", out)
+    assert "30 showers of toy" in result.output
+    assert len(Showers.load(out)) == 30
+
+
+def test_generate_json(bundle: str, tmp_path: Path) -> None:
+    words = ("--energy", "200GeV", "--count", 3, "--outside", "warn", "--json", "--out", tmp_path / "a.h5")
+    content = json.loads(_type("generate", bundle, *words).output)
+    assert content["showers"] == 3
+    assert "200 GeV" in content["outside"][0]
+
+
+def test_generate_refuses(bundle: str, tmp_path: Path) -> None:
+    words = ("--count", 3, "--out", tmp_path / "a.h5")
+    assert isinstance(_error("generate", bundle, "--energy", "200GeV", *words), RangeError)
+    assert isinstance(_error("generate", bundle, "--energy", "200", *words), QuantityError)
+    assert isinstance(_error("generate", bundle, *words), CaloforgeError)
+
+
+def test_bench(bundle: str) -> None:
+    output = _type("bench", bundle, "--batch", "1,4").output
+    assert "Time per shower: toy" in output
+    assert "--geant4 measures it now" in output
+    content = json.loads(_type("bench", bundle, "--batch", "2", "--json").output)
+    assert [row["batch"] for row in content["rows"]] == [2]
+
+
+def test_bench_wants_numbers(bundle: str) -> None:
+    error = _error("bench", bundle, "--batch", "1,many")
+    assert isinstance(error, CaloforgeError)
+    assert "1,many" in str(error)
+
+
+def test_export_refuses(bundle: str, tmp_path: Path) -> None:
+    error = _error("export", tmp_path, "--out", tmp_path / "b", "--precision", "fp31")
+    assert isinstance(error, BundleError)
+    assert isinstance(_error("export", tmp_path, "--out", bundle), BundleError)
+
+
+def test_export_says_range_and_parity(bundle: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _type("bench", bundle, "--batch", "1")  # leaves --json off
+    show(Bundle.open(bundle))
+    output = capsys.readouterr().out
+    assert "1 to 100 GeV" in output
+    assert "parity" in output
