@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.detector import Detector
-from caloforge.observables.longitudinal import shower_depth, shower_depth_width
+from caloforge.observables.longitudinal import lateral_depth, shower_depth, shower_depth_width
 from caloforge.observables.observable import Observable
 from caloforge.observables.registry import observables_for
 from caloforge.observables.shapes import BRIGHTEST, Shapes
@@ -16,6 +16,8 @@ from caloforge.showers import Showers
 
 _LATERAL = ("centroid_x", "centroid_y", "centroid_r", "width_x", "width_y", "width_r")
 _CELLS = ("energy_ratio", "sparsity")
+_KEV = 1e-3
+"""Added before a logarithm, MeV; what the published recipe adds."""
 
 
 def high_level_features(showers: Showers | Shapes) -> NDArray[np.float32]:
@@ -25,6 +27,8 @@ def high_level_features(showers: Showers | Shapes) -> NDArray[np.float32]:
     $\log_{10}(E_l+1\,\mathrm{keV})$, $\log_{10}(l_d+1\,\mathrm{keV})$. Then layer fractions, shower depth and its
     width, the five brightest cells of each layer over the layer's energy, their ratio, sparsity, and the
     centroids and widths that the layer's grid resolves (CaloFlow has one width per layer, here all are in).
+    One more column than published: the logarithm of the response. A network finds it by itself in 200,000
+    showers, but with thousands it overlooks a response that is wrong by 2 %.
     What is not defined, as the width of a layer without energy, is 0 as in the published sets.
 
     Args:
@@ -43,7 +47,7 @@ def high_level_names(detector: Detector) -> list[str]:
     """Return the names of the columns of `high_level_features`."""
     layers = range(len(detector.layers))
     return [
-        *("log_incident_energy", "log_total_energy", "log_lateral_depth"),
+        *("log_incident_energy", "log_response", "log_total_energy", "log_lateral_depth"),
         *(f"log_layer_energy_{i}" for i in layers),
         *("shower_depth", "shower_depth_width"),
         *(f"layer_fraction_{i}" for i in layers),
@@ -54,11 +58,11 @@ def high_level_names(detector: Detector) -> list[str]:
 
 def _energies(shapes: Shapes) -> list[NDArray[np.float64]]:
     layers, total = shapes.layer_energy, shapes.energy
-    depth = layers @ np.arange(layers.shape[1])
     fractions = layers / np.where(total > 0, total, np.nan)[:, None]
     return [
         np.log10(shapes.incident_energy),
-        *(np.log10(energy + 1e-3) for energy in (total, depth, *layers.T)),
+        np.log10((total + _KEV) / shapes.incident_energy),
+        *(np.log10(energy + _KEV) for energy in (total, lateral_depth(shapes), *layers.T)),
         shower_depth(shapes),
         shower_depth_width(shapes),
         *fractions.T,
