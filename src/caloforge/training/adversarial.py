@@ -75,7 +75,9 @@ class AdversarialObjective:
             incident: `(n, k)` MeV, rad, mm.
 
         Returns:
-            Losses and what was generated, as numbers that stay on the device.
+            Numbers that stay on the device: cross entropies `critic_real`, `critic_fake` and `generator`; of
+            the last generated batch `energy` (mean distance from the incident energy, GeV), `response`
+            (all energy in the cells over all incident energy) and `spread` (of the energy in the cells, GeV).
         """
         n = len(cells)
         report = {"critic_real": self._critic_step(cells, incident, real=True)}
@@ -93,9 +95,9 @@ class AdversarialObjective:
         return loss.detach()
 
     def _unlearned(self, n: int) -> tuple[Tensor, Tensor]:
-        """Generated showers without gradients; as in the original, norms use running statistics here."""
+        """Generated showers without gradients."""
         incident = self._incident(n)
-        self.generator.eval()
+        self.generator.train(not self.settings.running_norms)
         with torch.no_grad(), self.hardware.autocast():
             cells = self.generator(self._noise(n), incident)
         self.generator.train()
@@ -110,12 +112,11 @@ class AdversarialObjective:
             wanted = incident[:, 0] / GEV
             energy = (visible - wanted).abs().mean()
             self._update("generator", fooled + self.settings.energy_weight * energy)
-        response = (visible / wanted).detach()
         return {
             "generator": fooled.detach(),
             "energy": energy.detach(),
-            "response": response.mean(),
-            "response_spread": response.std(),
+            "response": (visible.sum() / wanted.sum()).detach(),
+            "spread": visible.std().detach(),
         }
 
     def _update(self, name: str, loss: Tensor) -> None:

@@ -40,8 +40,8 @@ class TrainingData:
         selection: Showers on which epochs are compared, or None.
 
     Raises:
-        RecipeError: The showers are of another detector, of several particles, or too few.
-        ShowersError: A file cannot be read.
+        RecipeError: The parts overlap, or the showers are of several particles.
+        ShowersError: A file cannot be read, is of another detector, or holds less than a batch.
     """
 
     def __init__(
@@ -62,7 +62,6 @@ class TrainingData:
         self._reader = StreamingReader(
             self.paths, self._batch, seed=self._seed, select=(0.0, data.train), detector=detector
         )
-        _same_detector(detector, self._reader.detector, self.paths)
         self.steps = self._reader.steps
         self.incident = self._reader.incident()
         _one_particle(self.incident)
@@ -133,17 +132,6 @@ class TrainingData:
 
     def _tensor(self, array: np.ndarray[Any, np.dtype[np.float32]]) -> Tensor:
         return torch.from_numpy(array).to(self._device)
-
-
-def _same_detector(wanted: Detector, got: Detector, paths: Sequence[Path]) -> None:
-    if got.digest != wanted.digest:
-        raise RecipeError(
-            "the showers come from another detector than the recipe's",
-            where=", ".join(map(str, paths)),
-            got=f"{got.name} with {got.n_cells} cells ({got.digest[:12]})",
-            expected=f"{wanted.name} with {wanted.n_cells} cells ({wanted.digest[:12]})",
-            cure="choose the detector with --set detector=NAME-or-FILE, or other showers",
-        )
 
 
 def _one_particle(incident: Incident) -> None:

@@ -149,7 +149,7 @@ class Training:
             f"epoch {self.at.epoch + 1}/{self.schedule.epochs}, "
             f"critic {losses['critic_real']:.2f} {losses['critic_fake']:.2f}, "
             f"generator {losses['generator']:.2f}, "
-            f"response {losses['response']:.2f} ± {losses['response_spread']:.2f}, {speed:.0f} showers/s"
+            f"response {losses['response']:.2f}, off by {losses['energy']:.1f} GeV, {speed:.0f} showers/s"
         )
 
     def _look(self) -> None:

@@ -40,7 +40,7 @@ class Watch:
         broken = [name for name, value in losses.items() if not math.isfinite(value)]
         if broken:
             _stop("the training diverged: losses are no longer numbers", ", ".join(broken), total, "rate")
-        empty = losses["response"] <= 0 or losses["response_spread"] <= 0
+        empty = losses["response"] <= 0 or losses["spread"] <= 0
         self._dead = self._dead + steps if empty else 0
         if self._dead >= _DEAD_STEPS:
             what = "empty" if losses["response"] <= 0 else "all alike"
