@@ -57,6 +57,8 @@ def test_recorded_geant4_time(bundle: Path, tmp_path: Path) -> None:
     (row,) = result.rows
     assert row["speed_up"] == pytest.approx(80.0 / row["cpu_ms_per_shower"]), "CPU against CPU"
     assert "2 to 90 GeV" in result.energies
+    *_, last = result.table()
+    assert (last["what"], last["ms per shower"], last["showers/s"]) == ("Geant4", "80", "12.5")
 
 
 def test_time_of_a_generator_is_not_geant4s(bundle: Path, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from caloforge.cli.terminal import JsonOption, emit, progress_bar, say, table
 
 if TYPE_CHECKING:
     from caloforge.deploy import Bench
-    from caloforge.deploy.bench import Geant4Cost
 
 
 def bench(
@@ -61,41 +60,11 @@ def _batches(text: str) -> list[int]:
 
 def show(result: Bench) -> None:
     """Print a speed table; the demo prints the same."""
-    rows = [_engine_row(row, result.threads) for row in result.rows]
-    if result.geant4:
-        rows.append(_geant4_row(result.geant4))
-    columns = ("", "batch", "threads", "ms per shower", "10-90 %", "CPU ms", "showers/s", "x Geant4")
-    table(f"Time per shower: {result.name}", columns, rows)
+    rows = result.table()
+    table(f"Time per shower: {result.name}", tuple(rows[0]), [tuple(row.values()) for row in rows])
     say(f"[dim]{result.machine}; onnxruntime {result.versions['onnxruntime']}[/dim]")
     say(f"[dim]Energies: {result.energies}. Medians over calls; drawing the noise is included.[/dim]")
     say(f"[dim]{_about_geant4(result)}[/dim]")
-
-
-def _engine_row(row: dict[str, float], threads: int) -> tuple[str, ...]:
-    times = (
-        _ms(row["ms_per_shower"]),
-        f"{_ms(row['low'])} - {_ms(row['high'])}",
-        _ms(row["cpu_ms_per_shower"]),
-    )
-    speed_up = f"{row['speed_up']:,.0f}" if "speed_up" in row else ""
-    return (
-        "caloforge",
-        f"{row['batch']:.0f}",
-        str(threads),
-        *times,
-        f"{row['showers_per_s']:,.0f}",
-        speed_up,
-    )
-
-
-def _geant4_row(cost: Geant4Cost) -> tuple[str, ...]:
-    spread = "" if cost.low is None or cost.high is None else f"{_ms(cost.low)} - {_ms(cost.high)}"
-    ms = _ms(cost.ms_per_shower)
-    return ("Geant4", "1", "1", ms, spread, ms, f"{1e3 / cost.ms_per_shower:.3g}", "1")
-
-
-def _ms(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _about_geant4(result: Bench) -> str:

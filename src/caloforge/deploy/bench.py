@@ -80,6 +80,38 @@ class Bench:
         """Everything as plain values, for JSON."""
         return asdict(self)
 
+    def table(self) -> list[dict[str, str]]:
+        """The rows as people read them, Geant4's last; the keys are the headings."""
+        rows = [
+            _readable("caloforge", row, self.threads, f"{row['speed_up']:,.0f}" if "speed_up" in row else "")
+            for row in self.rows
+        ]
+        return [*rows, _geant4_row(self.geant4)] if self.geant4 else rows
+
+
+def _readable(who: str, row: dict[str, Any], threads: int, speed_up: str) -> dict[str, str]:
+    spread = "" if row["low"] is None else f"{_three_digits(row['low'])} - {_three_digits(row['high'])}"
+    return {
+        "what": who,
+        "batch": str(row["batch"]),
+        "threads": str(threads),
+        "ms per shower": _three_digits(row["ms_per_shower"]),
+        "10-90 %": spread,
+        "CPU ms": _three_digits(row["cpu_ms_per_shower"]),
+        "showers/s": _three_digits(row["showers_per_s"]),
+        "times Geant4": speed_up,
+    }
+
+
+def _geant4_row(cost: Geant4Cost) -> dict[str, str]:
+    ms = cost.ms_per_shower
+    row = {"batch": 1, "ms_per_shower": ms, "low": cost.low, "high": cost.high}
+    return _readable("Geant4", row | {"cpu_ms_per_shower": ms, "showers_per_s": 1e3 / ms}, 1, "1")
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
 
 def bench(
     bundle: str | Path | Bundle,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Cells of one call; beyond a few hundred showers a call is no faster, only larger.
 _CELLS_PER_CALL = 1 << 22
-_SHOWERS_PER_CALL = 512
+_SHOWERS_PER_CALL = 256
 
 
 class Sampler(Protocol):
