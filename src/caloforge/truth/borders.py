@@ -149,8 +149,10 @@ class PolarBins:
     def crossed(self, start: Real, end: Real) -> tuple[tuple[Whole, Whole], Whole]:
         """The cell of each line's start, and which lines leave it, be it to come back."""
         first, last = self.place(start), self.place(end)
-        near = self._ring(_Chord(start, end).radius_nearest)
-        leaves = (first[0] != last[0]) | (first[1] != last[1]) | (near != first[1])
+        leaves = (first[0] != last[0]) | (first[1] != last[1])
+        turns = np.flatnonzero(_come_nearer_between(start, end))
+        near = self._ring(_Chord(start[turns], end[turns]).radius_nearest)
+        leaves[turns] |= near != first[1][turns]
         return first, np.flatnonzero(leaves)
 
     def cuts(self, start: Real, end: Real) -> Cuts:
@@ -186,6 +188,12 @@ class PolarBins:
         across = ux * along[:, 1] - uy * along[:, 0]
         beside = ux * start[line, 1] - uy * start[line, 0]
         return Cuts(line, np.divide(-beside, across, out=np.zeros_like(across), where=across != 0))
+
+
+def _come_nearer_between(start: Real, end: Real) -> NDArray[np.bool_]:
+    """Which lines are nearest to the axis somewhere between their ends."""
+    x, y = end[:, 0] - start[:, 0], end[:, 1] - start[:, 1]
+    return (start[:, 0] * x + start[:, 1] * y < 0) & (end[:, 0] * x + end[:, 1] * y > 0)
 
 
 class _Chord:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.truth.geometry import CM
+from caloforge.truth.geometry import CM, world_columns
 from caloforge.truth.gun import directions
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ def readout_points(
         Two arrays of shape `(n, 3)`, cm, as Geant4's deposits are.
     """
     if detector.readout.frame == "particle":
-        turn, entry = _rotations(incident), _entries(detector, incident)
-        return _into(detector, steps.start, steps.shower, turn, entry), _into(
-            detector, steps.end, steps.shower, turn, entry
-        )
+        # One shower's numbers are the same for all its steps, and most batches have one shower.
+        shower = steps.shower if len(incident) > 1 else 0
+        turn, entry = _rotations(incident)[:, :, shower], _entries(detector, incident)[:, shower]
+        return _into(detector, steps.start, turn, entry), _into(detector, steps.end, turn, entry)
     if detector.shape == "planar":
         return steps.start, steps.end
     return _unrolled(detector, incident, steps)
@@ -52,28 +52,28 @@ def readout_points(
 def _into(
     detector: Detector,
     points: NDArray[np.float64],
-    shower: NDArray[np.int64],
     turn: NDArray[np.float64],
     entry: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    local = points if detector.shape == "planar" else np.roll(points, -1, axis=1)
-    turned: NDArray[np.float64] = np.einsum("nj,nji->ni", local - entry[shower], turn[shower])
-    return turned
+    """Points in the particle's frame; `turn` has shape `(3, 3, n or none)`, `entry` `(3, n or none)`."""
+    x, y, z = (points[:, column] - entry[i] for i, column in enumerate(world_columns(detector)))
+    # Written out: a matrix product may round differently for one shower than for many.
+    return np.column_stack([x * turn[0, i] + y * turn[1, i] + z * turn[2, i] for i in range(3)])
 
 
 def _rotations(incident: Incident) -> NDArray[np.float64]:
-    """Matrices whose columns are the readout's axes in the detector's, shape `(n, 3, 3)`."""
+    """Matrices whose columns are the readout's axes in the detector's, shape `(3, 3, n)`."""
     sx, sy, c = directions(incident).T
     xx, xy, yy = 1 - sx * sx / (1 + c), -sx * sy / (1 + c), 1 - sy * sy / (1 + c)
-    rows = [[xx, xy, sx], [xy, yy, sy], [-sx, -sy, c]]
-    return np.moveaxis(np.array(rows), -1, 0)
+    return np.array([[xx, xy, sx], [xy, yy, sy], [-sx, -sy, c]])
 
 
 def _entries(detector: Detector, incident: Incident) -> NDArray[np.float64]:
+    """Where the particles enter, shape `(3, n)`; a barrel's depth begins at its axis here."""
     x, y = incident.x.astype(np.float64) / CM, incident.y.astype(np.float64) / CM
     if detector.shape == "planar":
-        return np.column_stack([x, y, np.zeros(len(x))])
-    return np.column_stack([np.zeros(len(x)), y, np.full(len(x), (detector.inner_radius or 0.0) / CM)])
+        return np.stack([x, y, np.zeros(len(x))])
+    return np.stack([np.zeros(len(x)), y, np.full(len(x), (detector.inner_radius or 0.0) / CM)])
 
 
 def _unrolled(

@@ -7,7 +7,7 @@ the way around, the way along the axis and the depth at the place where the part
 
 from __future__ import annotations
 
-__all__ = ["CM", "check_stack", "geometry", "slab_paths", "to_world"]
+__all__ = ["CM", "check_stack", "geometry", "slab_paths", "to_world", "world_columns"]
 
 import hashlib
 from typing import TYPE_CHECKING, Any
@@ -70,12 +70,16 @@ def slab_paths(detector: Detector) -> list[str]:
     ]
 
 
-def to_world(detector: Detector, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn vectors from the detector's axes to Geant4's, shape `(n, 3)`, and points from mm to mm.
+def world_columns(detector: Detector) -> tuple[int, int, int]:
+    """Which of Geant4's coordinates are the detector's x, y and z."""
+    return (0, 1, 2) if detector.shape == "planar" else (1, 2, 0)
 
-    The origin of the detector is where its z axis meets the front face.
-    """
-    return vectors if detector.shape == "planar" else np.roll(vectors, 1, axis=1)
+
+def to_world(detector: Detector, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn vectors from the detector's axes to Geant4's, shape `(n, 3)`."""
+    turned = np.empty_like(vectors)
+    turned[:, world_columns(detector)] = vectors
+    return turned
 
 
 def _unique(name: str, mixture: Mixture) -> str:
