@@ -8,8 +8,10 @@ from __future__ import annotations
 
 __all__ = ["BatchNorm", "LocallyConnected", "SharedConv", "resize", "zero_pad"]
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,41 +26,58 @@ def zero_pad(x: Tensor, before: int, after: int) -> Tensor:
     return F.pad(x, (0, 0, 0, 0, before, after, before, after))
 
 
-def shifts(x: Tensor, kernel: Pair, stride: Pair = (1, 1)) -> list[Tensor]:
-    """Return, for each place in a kernel, what all positions see there: views `(rows, columns, ...)`."""
-    rows, columns = ((size - k) // s + 1 for size, k, s in zip(x.shape[:2], kernel, stride, strict=True))
-    last_row, last_column = (rows - 1) * stride[0] + 1, (columns - 1) * stride[1] + 1
-    offsets = [(i, j) for i in range(kernel[0]) for j in range(kernel[1])]
-    return [x[i : i + last_row : stride[0], j : j + last_column : stride[1]] for i, j in offsets]
-
-
 def windows(x: Tensor, kernel: Pair, stride: Pair = (1, 1)) -> Tensor:
-    """Return what each position sees, `(positions, batch, kernel rows * columns * channels)`."""
-    return torch.cat(shifts(x, kernel, stride), dim=-1).flatten(0, 1)
+    """Return what each position sees, `(rows, columns, batch, kernel rows * columns * channels)`."""
+    rows, columns = _positions(x.shape, kernel, stride)
+    seen = [_row(_column(x, j, columns, stride), i, rows, stride) for i, j in np.ndindex(*kernel)]
+    return torch.cat(seen, dim=-1)
+
+
+def _positions(shape: Sequence[int], kernel: Pair, stride: Pair) -> Pair:
+    return (shape[0] - kernel[0]) // stride[0] + 1, (shape[1] - kernel[1]) // stride[1] + 1
+
+
+def _row(x: Tensor, i: int, rows: int, stride: Pair) -> Tensor:
+    """View of what all positions see in row `i` of their kernel."""
+    return x[i : i + (rows - 1) * stride[0] + 1 : stride[0]]
+
+
+def _column(x: Tensor, j: int, columns: int, stride: Pair) -> Tensor:
+    return x[:, j : j + (columns - 1) * stride[1] + 1 : stride[1]]
 
 
 class _Local(torch.autograd.Function):
-    """The products of a locally connected layer, with a backward pass that goes through memory fewer times.
+    """The products of a locally connected layer, going through memory as few times as possible.
 
-    Autograd would make a whole zero image for each place in the kernel and add them all up.
+    Only the columns of the windows are copied side by side; their rows are slices of that copy. Autograd
+    would moreover make a whole zero image for each place in the kernel and add them all up.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, kernel: Pair, stride: Pair) -> Tensor:
-        seen = windows(x, kernel, stride)
+        rows, columns = ctx.positions = _positions(x.shape, kernel, stride)
+        seen = torch.cat([_column(x, j, columns, stride) for j in range(kernel[1])], dim=-1)
         ctx.save_for_backward(seen, weight)
         ctx.shape, ctx.kernel, ctx.stride = x.shape, kernel, stride
-        return torch.bmm(seen, weight)
+        parts = weight.chunk(kernel[0], dim=1)
+        y = torch.bmm(_row(seen, 0, rows, stride).flatten(0, 1), parts[0])
+        for i in range(1, kernel[0]):
+            y.baddbmm_(_row(seen, i, rows, stride).flatten(0, 1), parts[i])
+        return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         seen, weight = ctx.saved_tensors
-        grad_weight = torch.bmm(seen.transpose(1, 2), grad) if ctx.needs_input_grad[1] else None
-        grad_x = None
+        rows, columns = ctx.positions
+        grad_x, grad_weight = None, None
+        if ctx.needs_input_grad[1]:
+            kernel_rows = [_row(seen, i, rows, ctx.stride).flatten(0, 1) for i in range(ctx.kernel[0])]
+            grad_weight = torch.cat([torch.bmm(row.transpose(1, 2), grad) for row in kernel_rows], dim=1)
         if ctx.needs_input_grad[0]:
             grad_x = grad.new_zeros(ctx.shape)
-            parts = weight.transpose(1, 2).split(ctx.shape[-1], dim=2)
-            for place, part in zip(shifts(grad_x, ctx.kernel, ctx.stride), parts, strict=True):
+            places = weight.transpose(1, 2).split(ctx.shape[-1], dim=2)
+            for (i, j), part in zip(np.ndindex(*ctx.kernel), places, strict=True):
+                place = _row(_column(grad_x, j, columns, ctx.stride), i, rows, ctx.stride)
                 place += torch.bmm(grad, part).view(place.shape)
         return grad_x, grad_weight, None, None
 
@@ -87,9 +106,8 @@ class LocallyConnected(nn.Module):
         self, shape: Pair, channels: Pair, kernel: Pair, stride: Pair = (1, 1), bias: bool = True
     ) -> None:
         super().__init__()
-        rows, columns = ((size - k) // s + 1 for size, k, s in zip(shape, kernel, stride, strict=True))
-        self.shape, self.kernel, self.stride = (rows, columns), kernel, stride
-        positions, seen = rows * columns, kernel[0] * kernel[1] * channels[0]
+        self.shape, self.kernel, self.stride = _positions(shape, kernel, stride), kernel, stride
+        positions, seen = self.shape[0] * self.shape[1], kernel[0] * kernel[1] * channels[0]
         self.fans = positions * seen, positions * channels[1]
         self.weight = nn.Parameter(glorot_uniform_(torch.empty(positions, seen, channels[1]), *self.fans))
         self.bias = nn.Parameter(torch.zeros(positions, 1, channels[1])) if bias else None
@@ -100,7 +118,7 @@ class LocallyConnected(nn.Module):
         if torch.is_grad_enabled():
             y: Tensor = _Local.apply(x, weight, self.kernel, self.stride)  # type: ignore[no-untyped-call]
         else:
-            y = torch.bmm(windows(x, self.kernel, self.stride), weight)
+            y = torch.bmm(windows(x, self.kernel, self.stride).flatten(0, 1), weight)
         y = y if self.bias is None else y + _autocast(self.bias)
         return y.view(*self.shape, *y.shape[1:])
 
