@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from caloforge.models.base import Generator
 
 OPSET = 20
+# torchvision is not wanted; what the optimiser leaves to ONNX Runtime, that folds when it loads the graph.
+_NOISE = {
+    "torch.onnx._internal.exporter._registration": "torchvision is not installed",
+    "onnxscript.optimizer._constant_folding": "Skipping constant folding for op",
+}
 _LARGEST = 2**31 - 2**20  # protobuf's limit for one file
 
 
@@ -87,16 +92,18 @@ def _traced(generator: Generator) -> Any:
 @contextmanager
 def _known_noise() -> Iterator[None]:
     """Silence what the exporter says about itself, by its text; anything else comes through."""
-    log = logging.getLogger("torch.onnx._internal.exporter._registration")
-    log.addFilter(_absent_torchvision)
+    logs = [logging.getLogger(name) for name in _NOISE]
+    for log in logs:
+        log.addFilter(_is_news)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*", FutureWarning)
             warnings.filterwarnings("ignore", r"# The axis name: batch will not be used", UserWarning)
             yield
     finally:
-        log.removeFilter(_absent_torchvision)
+        for log in logs:
+            log.removeFilter(_is_news)
 
 
-def _absent_torchvision(record: logging.LogRecord) -> bool:
-    return "torchvision is not installed" not in record.getMessage()
+def _is_news(record: logging.LogRecord) -> bool:
+    return _NOISE.get(record.name, "") not in record.getMessage()
