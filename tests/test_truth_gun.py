@@ -11,7 +11,7 @@ from caloforge.detector import load_detector
 from caloforge.errors import DetectorError, Geant4Error
 from caloforge.quantities import Interval, Spectrum
 from caloforge.truth.geometry import geometry, slab_paths
-from caloforge.truth.gun import Gun, directions, portions, random_indices
+from caloforge.truth.gun import Gun, directions, portions, random_indices, random_seed
 from caloforge.truth.particles import interacts_strongly, particle_name, pdg_id
 from caloforge.truth.physics import Physics
 
@@ -140,6 +140,23 @@ def test_random_streams_do_not_overlap_and_use_both_words():
     assert np.diff(indices).tolist() == [1 << 36, 1 << 36]
     assert indices[0] == far << 36
     assert random_indices(far, far + 1)[0, 0] == far >> 28
+
+
+@pytest.mark.geant4
+def test_neighbouring_seeds_give_unlike_random_numbers():
+    import calzone
+
+    engine = calzone.Simulation().random
+    first = []
+    for seed in range(64):
+        engine.seed = random_seed(seed)
+        first.append(engine.uniform01(16))
+    numbers = np.array(first)
+    assert len(np.unique(numbers)) == numbers.size
+    # Uniform, and no seed's numbers follow another's: |r| of 16 pairs would exceed 0.9 once in 1e6.
+    assert abs(numbers.mean() - 0.5) < 4 / np.sqrt(12 * numbers.size)
+    correlations = np.corrcoef(numbers) - np.eye(64)
+    assert np.abs(correlations).max() < 0.95
 
 
 def test_portions_hold_limited_energy_and_number():

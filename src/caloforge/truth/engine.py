@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from caloforge.errors import Geant4Error
 from caloforge.showers import Incident, Showers
 from caloforge.truth.geometry import CM, geometry, slab_paths
-from caloforge.truth.gun import portions, primaries, random_indices
+from caloforge.truth.gun import portions, primaries, random_indices, random_seed
 from caloforge.truth.readout import Readout
 from caloforge.truth.steps import collect
 
@@ -57,7 +57,7 @@ class Engine:
         self._simulation.physics.em_model = physics.electromagnetic
         self._simulation.physics.had_model = physics.hadronic
         self._simulation.physics.default_cut = physics.cut / CM
-        self._simulation.random.seed = seed
+        self._simulation.random.seed = random_seed(seed)
         self._simulation.sample_deposits = "detailed" if deposits else None
         self._simulation.sample_particles = False
         # The first run builds tables for all particles and materials: no shower's time should hold that.

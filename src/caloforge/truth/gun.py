@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Gun", "directions", "portions", "primaries", "random_indices"]
+__all__ = ["Gun", "directions", "portions", "primaries", "random_indices", "random_seed"]
 
 import math
 from dataclasses import dataclass
@@ -126,6 +126,16 @@ def random_indices(start: int, stop: int) -> NDArray[np.uint64]:
     indices = [number << _STREAM_BITS for number in range(start, stop)]
     low = (1 << 64) - 1
     return np.array([[index >> 64, index & low] for index in indices], np.uint64).reshape(-1, 2)
+
+
+def random_seed(seed: int) -> int:
+    """Return 128 bits for Geant4's random engine that have nothing in common for neighbouring seeds.
+
+    The engine (PCG, multiplicative) takes a seed as its state and sets the lowest bit: 2 and 3 would be one
+    stream, and 1 and 3 two streams of which one is three times the other.
+    """
+    high, low = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+    return (int(high) << 64) + int(low)
 
 
 def _impact_x(detector: Detector, incident: Incident) -> NDArray[np.float64]:
