@@ -275,6 +275,38 @@ def test_more_epochs_go_on_where_it_ended(finished: Run, detector: Path, data: P
     assert_same(finished.path, run.path)
 
 
+def test_the_running_average_is_kept_and_resumes(
+    detector: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("caloforge.training.loop._REPORT_STEPS", 1)
+    settings = ("objective.average=0.9", "schedule.keep=last", "schedule.checkpoint_seconds=1e-9")
+    whole = train(recipe(detector, *settings), data, tmp_path / "whole")
+    kept, state = load_file(whole.weights), load_file(whole.checkpoint)
+    for name, value in kept.items():
+        assert torch.equal(value, state[name.replace("generator", "average", 1)])
+    assert not torch.equal(
+        kept["generator.streams.0.dense.weight"], state["generator.streams.0.dense.weight"]
+    )
+    with pytest.raises(_Stop):
+        train(recipe(detector, *settings), data, tmp_path / "run", progress=stop_after(6))  # type: ignore[arg-type]
+    assert_same(whole.path, train(recipe(detector, *settings), data, tmp_path / "run", resume=True).path)
+
+
+def test_the_average_is_an_exponential_one() -> None:
+    torch.manual_seed(0)
+    tiny, settings = Detector.from_yaml(TINY), CaloganSettings(latent=4)
+    bounds, hardware = (torch.tensor([1e3]), torch.tensor([1e5])), Hardware(torch.device("cpu"), "fp32")
+    models = build_generator(settings, tiny), build_critic(settings, tiny)
+    adversarial = AdversarialSettings(average=0.75, generator_steps=1)
+    objective = AdversarialObjective(*models, adversarial, *bounds, hardware)
+    name = "streams.0.dense.weight"
+    expected = objective.generator.state_dict()[name].clone()
+    for _ in range(3):
+        objective.step(*_batch())
+        expected = 0.75 * expected + 0.25 * objective.generator.state_dict()[name]
+    torch.testing.assert_close(objective.result.state_dict()[name], expected)
+
+
 def test_streamed_data_resume_too(
     detector: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ __all__ = ["AdversarialObjective"]
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import torch
@@ -43,6 +44,7 @@ class AdversarialObjective:
     Attributes:
         modules: What has weights, by name.
         optimisers: What updates them, by the same names.
+        result: The generator that is wanted in the end: the one that learns, or its running average.
     """
 
     def __init__(
@@ -64,6 +66,9 @@ class AdversarialObjective:
             )
             for name, module in self.modules.items()
         }
+        self.result = self.generator
+        if settings.average:
+            self.result = self.modules["average"] = deepcopy(self.generator).requires_grad_(False)
         self.settings, self.hardware = settings, hardware
         self.low, self.high = low.to(hardware.device), high.to(hardware.device)
 
@@ -112,12 +117,24 @@ class AdversarialObjective:
             wanted = incident[:, 0] / GEV
             energy = (visible - wanted).abs().mean()
             self._update("generator", fooled + self.settings.energy_weight * energy)
+        self._average()
         return {
             "generator": fooled.detach(),
             "energy": energy.detach(),
             "response": (visible.sum() / wanted.sum()).detach(),
             "spread": visible.std().detach(),
         }
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the average a little towards the generator, the statistics of its norms too."""
+        if self.result is self.generator:
+            return
+        for mean, value in zip(
+            self.result.state_dict().values(), self.generator.state_dict().values(), strict=True
+        ):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - self.settings.average)
 
     def _update(self, name: str, loss: Tensor) -> None:
         self.optimisers[name].zero_grad(set_to_none=True)

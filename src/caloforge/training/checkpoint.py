@@ -73,8 +73,9 @@ def _tensors(objective: AdversarialObjective) -> Iterator[tuple[str, Tensor]]:
     for name, module in objective.modules.items():
         for key, value in module.state_dict().items():
             yield f"{name}.{key}", value
+    for name, optimiser in objective.optimisers.items():
         # Optimisers number their parameters in the order of the module.
-        for index, moments in objective.optimisers[name].state_dict()["state"].items():
+        for index, moments in optimiser.state_dict()["state"].items():
             for key, value in moments.items():
                 yield f"optimiser.{name}.{index}.{key}", value
 
@@ -82,11 +83,11 @@ def _tensors(objective: AdversarialObjective) -> Iterator[tuple[str, Tensor]]:
 def _restore(objective: AdversarialObjective, tensors: dict[str, Tensor]) -> None:
     for name, module in objective.modules.items():
         module.load_state_dict(_below(tensors, name))
+    for name, optimiser in objective.optimisers.items():
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in _below(tensors, f"optimiser.{name}").items():
             index, what = key.split(".")
             moments.setdefault(int(index), {})[what] = value
-        optimiser = objective.optimisers[name]
         groups = optimiser.state_dict()["param_groups"]
         optimiser.load_state_dict({"state": moments, "param_groups": groups})
     torch.set_rng_state(tensors["random.cpu"])

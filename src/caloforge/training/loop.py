@@ -154,7 +154,7 @@ class Training:
 
     def _look(self) -> None:
         """Compare with Geant4, and keep the weights if the recipe says so."""
-        found = self.look(self.objective.generator) if self.look else {}
+        found = self.look(self.objective.result) if self.look else {}
         score = found.get("score")
         better = score is None or self.at.best is None or score < self.at.best
         if self.look:
@@ -164,7 +164,7 @@ class Training:
             self._check_finite()
             self.at.best = score
             save_generator(
-                self.objective.generator, asdict(self.at), self.folder.path / "weights.safetensors"
+                self.objective.result, asdict(self.at), self.folder.path / "weights.safetensors"
             )
 
     def _finish(self) -> None:
