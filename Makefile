@@ -6,6 +6,7 @@ READY := .venv/.ready
 .PHONY: demo test lint slow clean
 
 demo: $(READY)
+	rm -rf demo
 	$(BIN)/caloforge demo --out demo
 
 test: $(READY)
