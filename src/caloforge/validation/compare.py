@@ -49,6 +49,12 @@ class Scalar:
     unit: str
     measure: Measure
 
+    @property
+    def off(self) -> bool:
+        """Whether value and floor are four standard errors apart."""
+        m = self.measure
+        return abs(m.value - m.floor) > 4 * float(np.hypot(m.error, m.floor_error))
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -220,6 +226,6 @@ def _scalars(reference: Sample, floor: Sample, candidate: Sample) -> list[Scalar
         return Measure(*(float(number) for pair in numbers for number in pair))
 
     return [
-        Scalar("response", "Response, candidate relative to Geant4", "%", relative("response")),
-        Scalar("resolution", "Resolution, candidate relative to Geant4", "%", relative("resolution")),
+        Scalar("response", "Mean response, difference to Geant4", "%", relative("response")),
+        Scalar("resolution", "Resolution, difference to Geant4", "%", relative("resolution")),
     ]

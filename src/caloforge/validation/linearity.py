@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Linearity", "energy_edges", "linearity"]
+__all__ = ["Linearity", "energy_edges", "linearity", "narrowest"]
 
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 _FEWEST, _MOST, _PER_BIN = 3, 12, 40
+_LEAST, _DRAWS = 10, 50
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,9 @@ class Linearity:
         showers: Number of showers.
         response: Mean of `E_tot / E_inc`.
         response_error: Its standard error.
-        resolution: Standard deviation over mean.
-        resolution_error: Its standard error, from the fourth moment.
+        resolution: Standard deviation over mean in the narrowest interval that holds 90 % of the showers,
+            as in ILD's practice.
+        resolution_error: Its standard error, from 50 bootstraps.
     """
 
     energy: Array
@@ -71,16 +73,44 @@ def linearity(energy: NDArray[np.floating], response: NDArray[np.floating], edge
     return Linearity(np.array(middle), np.array([len(values) for values in bins]), *rows.T)
 
 
+def narrowest(values: NDArray[np.floating], share: float = 0.9) -> tuple[Array, Array]:
+    """Return mean and standard deviation of the smallest interval that holds 90 % of the values.
+
+    A few showers that leak do not move it, which they do with the standard deviation of all.
+
+    Args:
+        values: Shape `(..., n)`.
+        share: How much the interval holds.
+
+    Returns:
+        Two arrays of shape `(...)`.
+    """
+    ranked = np.sort(np.asarray(values, np.float64), axis=-1)
+    inside = max(int(np.ceil(share * ranked.shape[-1])), 2)
+    start = (ranked[..., inside - 1 :] - ranked[..., : ranked.shape[-1] - inside + 1]).argmin(axis=-1)
+    kept = np.take_along_axis(ranked, start[..., None] + np.arange(inside), axis=-1)
+    return kept.mean(axis=-1), kept.std(axis=-1)
+
+
 def _moments(values: Array) -> tuple[float, float, float, float]:
-    n = len(values)
-    if n < 5 or values.mean() == 0:
+    if len(values) < _LEAST or values.mean() == 0:
         return np.nan, np.nan, np.nan, np.nan
-    mean, sigma = values.mean(), values.std(ddof=1)
-    if sigma == 0:
-        return float(mean), 0.0, 0.0, 0.0
-    excess = np.mean((values - mean) ** 4) / sigma**4 - 1
-    relative = np.sqrt(excess / (4 * n) + (sigma / mean) ** 2 / n)
-    return float(mean), float(sigma / np.sqrt(n)), float(sigma / mean), float(sigma / mean * relative)
+    rng = np.random.default_rng(len(values))
+    mean, sigma = narrowest(values)
+    drawn = np.concatenate([_resolution(values[rows]) for rows in _draws(rng, len(values))])
+    error = float(values.std(ddof=1) / np.sqrt(len(values)))
+    return float(values.mean()), error, float(sigma / mean), float(drawn.std())
+
+
+def _draws(rng: np.random.Generator, n: int) -> list[NDArray[np.int64]]:
+    step = max(1, 1_000_000 // n)
+    return [rng.integers(0, n, (min(step, _DRAWS - i), n)) for i in range(0, _DRAWS, step)]
+
+
+def _resolution(values: Array) -> Array:
+    mean, sigma = narrowest(values)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(sigma / mean)
 
 
 def _around(values: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["count_figures", "page"]
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,7 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from caloforge import __version__
 from caloforge.detector import Detector
@@ -75,7 +76,7 @@ def page(
     """
     folder = files("caloforge.validation") / "template"
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=number, signed=_signed, sigmas=_sigmas, cell=_cell, plain=plain)
+    environment.filters.update(number=_number, signed=_signed, sigmas=_sigmas, cell=_cell, rich=_rich)
     template = environment.from_string((folder / "report.html").read_text(encoding="utf-8"))
     ranked = sorted(comparison.distances, key=lambda d: -d.excess)
     return template.render(
@@ -97,25 +98,26 @@ def page(
     )
 
 
-def _general(comparison: Comparison, steps: Steps) -> list[Figure]:
+def _general(comparison: Comparison, steps: Steps) -> list[Any]:
     steps.advance("drawing response and resolution", 3)
     response, resolution = linearity_figures(comparison.edges, *comparison.linearities)
     energies = [sample.incident.energy for sample in comparison.samples]
     bins = binning(energies[0])
     svg = incident_figure(bins.edges, bins.log, (energies[0], energies[1], energies[2]))
-    return [
-        Figure(response, "Response", "Mean of the energy in all cells over the incident energy."),
-        Figure(resolution, "Resolution", "Standard deviation of the response over its mean."),
-        Figure(
-            svg, "Incident energy", "If these differ, everything below that grows with energy differs too."
-        ),
-    ]
+    captions = (
+        (response, "Response", "Mean of the energy in all cells over the incident energy."),
+        (resolution, "Resolution", "Spread over mean of the response in its narrowest 90 %."),
+        (svg, "Incident energy", "If these differ, everything that grows with energy differs too."),
+    )
+    return [_shown(Figure(*parts)) for parts in captions]
 
 
 def _images(comparison: Comparison, steps: Steps) -> list[Any]:
     steps.advance("drawing average images", 2)
     reference, _, candidate = comparison.samples
-    triptychs = average_images(comparison.detector, reference.mean_cells, candidate.mean_cells)
+    triptychs = average_images(
+        comparison.detector, reference.mean_cells, candidate.mean_cells, reference.mean_cells_error
+    )
     return [
         {"title": t.title, "panels": [("Geant4", Markup(t.geant4)), ("Candidate", Markup(t.candidate)), ("Ratio", Markup(t.ratio))]}
         for t in triptychs
@@ -181,15 +183,15 @@ def _histogram(distance: Distance) -> Figure:
 
 
 def _outside(distance: Distance) -> str:
-    """Say what the figure cannot show: values outside its frame, and showers without a value."""
+    """Say what the figure cannot show, if it is a percent: values outside its frame, showers without a value."""
     if distance.histogram is None:
         return ""
     parts = []
     counts = (distance.histogram.reference, distance.histogram.candidate)
     shares = [(c[-3] + c[-2], c[-1], max(int(c.sum()), 1)) for c in counts]
     for i, text in enumerate(("outside the frame", "not defined")):
-        if any(share[i] for share in shares):
-            geant4, other = (100 * share[i] / share[2] for share in shares)
+        geant4, other = (100 * share[i] / share[2] for share in shares)
+        if max(geant4, other) >= 1:
             parts.append(f"{text}: {geant4:.2g} % of Geant4, {other:.2g} % of the candidate")
     return "; ".join(parts)
 
@@ -224,8 +226,18 @@ def number(value: float, error: float | None = None, sign: str = "") -> str:
     return f"{value:{sign}.{digits}f} ± {error:.{digits}f}"
 
 
+def _number(value: float, error: float | None = None) -> str:
+    return number(value, error).replace("-", "−")
+
+
 def _signed(value: float, error: float) -> str:
-    return number(value, error, "+")
+    return number(value, error, "+").replace("-", "−")
+
+
+def _rich(label: str) -> Markup:
+    """Return a label with its indices as HTML."""
+    text = str(escape(plain(label)))
+    return Markup(re.sub(r"([A-Zσ])_(\w+)", r"\1<sub>\2</sub>", text))
 
 
 def _sigmas(value: float) -> str:

@@ -58,6 +58,11 @@ class Sample:
         return np.asarray(self.images.sum(axis=0) / len(self))
 
     @property
+    def mean_cells_error(self) -> NDArray[np.float64]:
+        """Standard error of `mean_cells`, from the scatter of the blocks, shape `(n_cells,)`, MeV."""
+        return np.asarray(self.block_means.std(axis=0, ddof=1) / np.sqrt(len(self.counts)))
+
+    @property
     def block_means(self) -> NDArray[np.float64]:
         """Mean energy of each cell in each block, shape `(blocks, n_cells)`, MeV."""
         return np.asarray(self.images / self.counts[:, None])

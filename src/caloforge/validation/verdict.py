@@ -40,6 +40,8 @@ _TITLES: dict[Level, str] = {
     "far": "Easily told from Geant4",
 }
 
+_ONLY_FAULTS = "Showers like Geant4's, but a faulty sample"
+
 
 def judge(
     distances: Sequence[Distance], classifiers: Sequence[Classifier], findings: Sequence[Finding], size: int
@@ -58,7 +60,8 @@ def judge(
     parts = [_on_classifiers(classifiers, size), _on_distances(off, len(distances))]
     if faults:
         parts.append("Faults: " + ", ".join(f.title.lower() for f in faults) + ".")
-    return Verdict(level, _TITLES[level], " ".join(parts))
+    title = _TITLES[level] if off or not faults else _ONLY_FAULTS
+    return Verdict(level, title, " ".join(parts))
 
 
 def _level(off: Sequence[Distance], classifiers: Sequence[Classifier], faults: Sequence[Finding]) -> Level:
@@ -79,8 +82,8 @@ def _on_classifiers(classifiers: Sequence[Classifier], size: int) -> str:
     best = max(classifiers, key=lambda c: c.excess)
     auc = best.auc
     return (
-        f"Given {size} showers of each kind, the best classifier ({best.label.lower()}) tells them apart with AUC "
-        f"{auc.value:.3f} ± {auc.error:.3f}; between two samples of Geant4 it reaches {auc.floor:.3f} ± {auc.floor_error:.3f}."
+        f"Given {size} showers of each kind, the best classifier ({best.label.lower()}) reaches AUC "
+        f"{auc.value:.3f} ± {auc.error:.3f}; between two samples of Geant4, {auc.floor:.3f} ± {auc.floor_error:.3f}."
     )
 
 
@@ -109,7 +112,8 @@ _SYMBOLS = {
     r"\langle ": "⟨",
     r"\langle": "⟨",
     r"\rangle": "⟩",
-    "_{s_d}": "(s_d)",
+    "_{s_d}": "_s",
+    "s_d": "s",
     "E_{tot}": "E_tot",
     "E_{inc}": "E_inc",
 }

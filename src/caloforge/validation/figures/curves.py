@@ -89,8 +89,14 @@ def linearity_figures(
         *(Curve(s.response, s.response_error) for s in samples),
     )
     resolution = ratio_figure(
-        Frame("resolution", edges / scale, y=r"Resolution $\sigma/\mu$", positions=middles, **common),
-        *(Curve(s.resolution, s.resolution_error) for s in samples),
+        Frame(
+            "resolution",
+            edges / scale,
+            y=r"Resolution $\sigma_{90}/\mu_{90}$ [%]",
+            positions=middles,
+            **common,
+        ),
+        *(Curve(100 * s.resolution, 100 * s.resolution_error) for s in samples),
     )
     return response, resolution
 

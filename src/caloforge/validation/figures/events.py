@@ -50,19 +50,20 @@ def shower_pairs(reference: Showers, candidate: Showers) -> list[Pair]:
 def _figure(name: str, showers: Showers, i: int, norm: Normalize) -> str:
     faces = _views(showers.detector, np.asarray(showers.cells[i], np.float64))
     # One row of panels that stays legible on a telephone
-    left, right, gap = 0.11, 0.86, 0.045
+    alone = any(face.labels[1] != faces[0][1].labels[1] for _, face in faces)
+    left, right, gap = 0.09, 0.865, 0.1 if alone else 0.025
     width = (right - left + gap) / len(faces) - gap
-    with canvas(name, 5.2, 0.62 + 3.9 * width) as drawing:
-        bottom, height = 0.40 / (0.62 + 3.9 * width), 3.9 * width / (0.62 + 3.9 * width)
+    with canvas(name, 5.2, 0.68 + 5.2 * width) as drawing:
+        bottom, height = 0.40 / (0.68 + 5.2 * width), 5.2 * width / (0.68 + 5.2 * width)
         for k, (title, face) in enumerate(faces):
             axes = drawing.figure.add_axes((left + k * (width + gap), bottom, width, height * 0.96))
             drawn = draw_face(axes, face, norm, mpl.colormaps[ENERGY_COLOURS])
             axes.set_title(title, fontsize=9.5, pad=3)
-            axes.tick_params(labelsize=8, labelleft=k == 0 or not face.square, length=3)
+            axes.tick_params(labelsize=8, labelleft=k == 0 or alone, length=3)
             axes.set_xlabel(face.labels[0], fontsize=9, labelpad=1)
-            if k == 0 or not face.square:
+            if k == 0 or alone:
                 axes.set_ylabel(face.labels[1], fontsize=9, labelpad=0)
-        colour_bar(drawing.figure, drawn, (0.885, bottom, 0.022, height * 0.9), "MeV")
+        colour_bar(drawing.figure, drawn, (0.885, bottom, 0.02, height * 0.92), "MeV")
     return drawing.svg
 
 

@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 MOST_LAYERS = 6
 ENERGY_COLOURS, RATIO_COLOURS = "viridis", "RdBu_r"
 _DECADES = 5
+_KNOWN = 0.3
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,25 @@ class Triptych:
     ratio: str
 
 
-def average_images(detector: Detector, reference: Array, candidate: Array) -> list[Triptych]:
+def average_images(
+    detector: Detector, reference: Array, candidate: Array, reference_error: Array
+) -> list[Triptych]:
     """Draw mean energies per cell; all layers, or six of many.
 
     Args:
         detector: What was hit.
         reference: Mean energy of each cell, shape `(n_cells,)`, MeV.
         candidate: The same of the candidate.
+        reference_error: Standard error of the reference; the ratio leaves out what is not known well.
     """
-    return [_triptych(detector, layer, reference, candidate) for layer in layers_to_show(detector, reference)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(reference_error < _KNOWN * reference, candidate / reference, np.nan)
+    # zero means "empty" to a map, but here it means that the candidate never hits the cell
+    ratio[ratio == 0] = 1e-9
+    return [
+        _triptych(detector, layer, reference, candidate, ratio)
+        for layer in layers_to_show(detector, reference)
+    ]
 
 
 def layers_to_show(detector: Detector, mean: Array) -> list[int]:
@@ -54,16 +65,14 @@ def layers_to_show(detector: Detector, mean: Array) -> list[int]:
     return sorted({*spread.tolist(), int(np.argmax(energy))})
 
 
-def _triptych(detector: Detector, layer: int, reference: Array, candidate: Array) -> Triptych:
+def _triptych(detector: Detector, layer: int, reference: Array, candidate: Array, ratio: Array) -> Triptych:
     norm = energy_norm(reference[detector.layers[layer].cells])
     title, name = detector.layers[layer].name.replace("_", " "), f"image-{layer}"
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(reference + candidate > 0, candidate / reference, np.nan)
     colours = mpl.colormaps[ENERGY_COLOURS]
     maps = (layer_face(detector, layer, cells) for cells in (reference, candidate))
     geant4, other = (_figure(f"{name}-{i}", m, norm, colours, "MeV") for i, m in enumerate(maps))
     limits = LogNorm(0.5, 2.0, clip=True)
-    face = layer_face(detector, layer, np.where(ratio == 0, 1e-9, ratio))
+    face = layer_face(detector, layer, ratio)
     return Triptych(
         title, geant4, other, _figure(f"{name}-ratio", face, limits, mpl.colormaps[RATIO_COLOURS], "ratio")
     )
@@ -81,12 +90,12 @@ def energy_norm(cells: Array) -> Normalize:
 
 def _figure(name: str, face: Face, norm: Normalize, colours: Colormap, unit: str) -> str:
     with canvas(name, 3.6, 3.1) as drawing:
-        axes = drawing.figure.add_axes((0.165, 0.155, 0.64, 0.80))
+        axes = drawing.figure.add_axes((0.165, 0.165, 0.64, 0.743))
         drawn = draw_face(axes, face, norm, colours)
         axes.set_xlabel(face.labels[0])
         axes.set_ylabel(face.labels[1])
         axes.set_anchor("W")
-        colour_bar(drawing.figure, drawn, (0.835, 0.155, 0.035, 0.80), unit)
+        colour_bar(drawing.figure, drawn, (0.835, 0.165, 0.035, 0.743), unit)
     return drawing.svg
 
 
@@ -104,4 +113,5 @@ def colour_bar(
     elif isinstance(drawn.norm, LogNorm):
         bar.ax.yaxis.set_major_locator(LogLocator(numticks=7))
         bar.ax.yaxis.set_minor_formatter(NullFormatter())
-    bar.ax.set_title(unit, fontsize=9, pad=4, loc="left")
+    if unit != "ratio":
+        bar.ax.set_title(unit, fontsize=9, pad=4, loc="left")

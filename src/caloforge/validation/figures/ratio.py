@@ -139,7 +139,7 @@ def _vertical(axes: Axes, frame: Frame, curves: list[Curve]) -> None:
         axes.set_ylim(0, known.max() * 1.32)
     else:
         room = max(float(np.ptp(known)), 1e-3 * abs(float(known.max())))
-        axes.set_ylim(known.min() - 0.25 * room, known.max() + 0.45 * room)
+        axes.set_ylim(known.min() - 0.25 * room, known.max() + 0.6 * room)
 
 
 def _spans(positive: Array) -> bool:
@@ -196,7 +196,9 @@ def _reach(frame: Frame, band: Array, ratio: Array) -> float:
         return 0.95
     need = 1.3 * float(np.quantile(apart[sure], 0.9 if frame.steps else 1.0))
     need = max(need, 2.5 * float(np.median(band[sure])))
-    steps = [0.02, 0.05, 0.1, 0.2, 0.5, 0.95] if not frame.steps else [0.1, 0.2, 0.5, 0.95]
+    steps = (
+        [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.95] if not frame.steps else [0.1, 0.2, 0.5, 0.95]
+    )
     return next((step for step in steps if step >= need), 0.95)
 
 

@@ -102,7 +102,9 @@ def canvas(name: str, width: float, height: float) -> Iterator[Drawing]:
 
 def _themed(svg: str, width: float, height: float) -> str:
     body = svg[svg.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
+    # names of matplotlib's objects, equal in every figure; what is referred to has a salted name
+    body = re.sub(r' id="[A-Za-z.0-9]+_\d+"', "", body)
     head = (
         f'<svg class="plot" viewBox="0 0 {width * 72:g} {height * 72:g}" style="max-width: {width * 100:g}px"'
     )
