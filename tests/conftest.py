@@ -1,4 +1,4 @@
-"""What every test shares: the slow switch, Geant4's presence, and published files where the checkout has them."""
+"""What every test shares: the slow switch, Geant4's presence, and published files where there are any."""
 
 from __future__ import annotations
 
