@@ -23,13 +23,13 @@ _KEV = 1e-3
 def high_level_features(showers: Showers | Shapes) -> NDArray[np.float32]:
     r"""Return the features of arXiv 2106.05285, App. B, for any detector.
 
-    Energies enter as logarithms: $\log_{10}E_{inc}$, $\log_{10}(E_{tot}+1\,\mathrm{keV})$,
-    $\log_{10}(E_l+1\,\mathrm{keV})$, $\log_{10}(l_d+1\,\mathrm{keV})$. Then layer fractions, shower depth and its
-    width, the five brightest cells of each layer over the layer's energy, their ratio, sparsity, and the
-    centroids and widths that the layer's grid resolves (CaloFlow has one width per layer, here all are in).
-    One more column than published: the logarithm of the response. A network finds it by itself in 200,000
+    Energies enter as logarithms of $E_{inc}$ and, with 1 keV added, of $E_{tot}$, $E_l$ and $l_d$. Then layer
+    fractions, shower depth and its width, the five brightest cells of each layer over the layer's energy,
+    their ratio, sparsity, and the centroids and widths that the layer's grid resolves (CaloFlow has one width
+    per layer, here all are in). What is not defined, as the width of a layer without energy, is 0 as published.
+
+    One column more than published: the logarithm of the response. A network finds it by itself in 200,000
     showers, but with thousands it overlooks a response that is wrong by 2 %.
-    What is not defined, as the width of a layer without energy, is 0 as in the published sets.
 
     Args:
         showers: `n` showers.

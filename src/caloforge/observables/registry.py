@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from caloforge.detector import Detector, Layer
 from caloforge.observables import cells, energy, lateral, longitudinal
 from caloforge.observables.observable import Observable
-from caloforge.observables.shapes import Shapes, has_axis
+from caloforge.observables.shapes import AXES, Shapes, has_axis
 
 Array = NDArray[np.float64]
 THEMES = ("energy", "longitudinal", "lateral", "cells")
@@ -132,21 +132,22 @@ def _width(axis: str, shapes: Shapes, layer: int) -> Array:
     return lateral.width(shapes, axis, layer)
 
 
+def _each_axis(name: str, label: str, compute: Callable[[str, Shapes, int], Array]) -> tuple[_Each, ...]:
+    return tuple(
+        _Each(f"{name}_{a}", label.replace("AXIS", a), "mm", "lateral", partial(compute, a), _along(a))
+        for a in AXES
+    )
+
+
 _EACH = (
     _Each("layer_energy", "Energy", "MeV", "energy", energy.layer_energy, _in_layers),
     _Each("layer_fraction", "Energy fraction", "", "energy", energy.layer_fraction, _in_layers),
-    *(
-        _Each(f"centroid_{a}", rf"Centroid $\langle {a}\rangle$", "mm", "lateral", partial(_centroid, a), _along(a))
-        for a in ("x", "y", "r")
-    ),
-    *(
-        _Each(f"width_{a}", rf"Width $\sigma_{a}$", "mm", "lateral", partial(_width, a), _along(a))
-        for a in ("x", "y", "r")
-    ),
+    *_each_axis("centroid", r"Centroid $\langle AXIS\rangle$", _centroid),
+    *_each_axis("width", r"Width $\sigma_AXIS$", _width),
     _Each("brightest", "Brightest cell / layer energy", "", "cells", cells.brightest, _many_cells),
     _Each("energy_ratio", "$(E_1-E_2)/(E_1+E_2)$", "", "cells", cells.energy_ratio, _many_cells),
     _Each("sparsity", "Sparsity", "", "cells", cells.sparsity, _many_cells),
-)  # fmt: skip
+)
 
 
 def _whole(detector: Detector) -> Iterator[Observable]:

@@ -1,4 +1,4 @@
-"""How far a generator can be trusted: observables, classifiers and the report, always beside Geant4's own floor."""
+"""How far a generator can be trusted: distances, classifiers and the report, beside Geant4's own floor."""
 
 from __future__ import annotations
 

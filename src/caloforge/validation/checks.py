@@ -1,4 +1,4 @@
-"""What must be known before any number means anything: detectors, particles, energies, empty and copied showers."""
+"""What comes before any number: detectors, particles, energies, empty, repeated and copied showers."""
 
 from __future__ import annotations
 
@@ -89,14 +89,14 @@ def check_energies(reference: Source, other: Source, halves: bool) -> Iterator[F
     if p < _UNLIKELY:
         text = (
             f"{other.name} spans {_range(b)}, {reference.name} {_range(a)}; the largest distance of the "
-            f"cumulative spectra is {distance:.3f} (chance gives that with p = {p:.1g}). Every quantity that grows with the "
-            "energy differs for this reason alone: generate with --like and the reference file."
+            f"cumulative spectra is {distance:.3f} (chance gives that with p = {p:.1g}). Every quantity that "
+            "grows with the energy differs for this reason alone: generate with --like and the reference."
         )
         yield Finding("warning", "The incident energies differ", text)
     elif not halves and len(a) == len(b) and np.array_equal(a, b):
         text = (
-            f"{other.name} has the incident energies of {reference.name} shower by shower, which two independent "
-            "Geant4 samples have not. Energy-like distances may therefore lie below the floor."
+            f"{other.name} has the incident energies of {reference.name} shower by shower, which two "
+            "independent Geant4 samples have not. Energy-like distances may therefore lie below the floor."
         )
         yield Finding("note", "Same incident energies as the reference", text)
 

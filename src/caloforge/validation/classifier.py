@@ -16,7 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import roc_auc_score
 from sklearn.neural_network import MLPClassifier
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from caloforge.validation.distances import Measure
 
@@ -101,14 +101,15 @@ _FAMILIES = (
     _Family(
         "mlp",
         "Neural network",
-        "3 hidden layers of 128 ReLU, Adam at 0.002, batches of 256, inputs as Gaussian ranks; the epoch with "
-        "the best accuracy on 20 % of the showers is tested on another 20 %",
+        "3 hidden layers of 128 ReLU, Adam at 0.002, batches of 256, inputs as Gaussian ranks; the epoch "
+        "with the best accuracy on 20 % of the showers is tested on another 20 %",
         _mlp,
     ),
     _Family(
         "trees",
         "Boosted trees",
-        "60 gradient-boosted trees of up to 15 leaves on histograms, learning rate 0.15, tested on 20 % of the showers",
+        "60 gradient-boosted trees of up to 15 leaves on histograms, learning rate 0.15, tested on 20 % of the "
+        "showers",
         _trees,
     ),
 )
@@ -121,8 +122,8 @@ def classify(
 
     Each is trained five times, so that each shower is tested once by a classifier that has not seen it. The
     published recipe (arXiv 2106.05285, App. B: 3 x 512, 100,000 showers of each kind) needs a hundred times
-    the showers and hours on a laptop; with thousands of showers a narrower network is as good. Boosted trees are
-    beside it because they find more with few showers.
+    the showers and hours on a laptop; with thousands of showers a narrower network is as good. Boosted trees
+    are beside it because they find more with few showers.
 
     Args:
         reference: Features of Geant4's showers, shape `(n, k)`.
@@ -153,8 +154,8 @@ def classify(
 def gaussian_ranks(features: Features) -> Features:
     """Replace each feature by the quantile of a normal distribution that its rank has.
 
-    Heavy tails (a shower that leaks) would squeeze all else into one point; ranks do not have them. The labels
-    take no part, so nothing of the answer leaks into the inputs.
+    Heavy tails (a shower that leaks) would squeeze all else into one point; ranks do not have them. The
+    labels take no part, so nothing of the answer leaks into the inputs.
 
     Args:
         features: Shape `(n, k)`.
@@ -199,7 +200,7 @@ def _result(
 
 
 def _error(scores: NDArray[np.float64], showers: int) -> float:
-    """Return the error of the mean AUC: scatter of the folds, but no less than Hanley and McNeil's formula."""
+    """Return the error of the mean AUC: scatter of the folds, at least Hanley and McNeil's formula."""
     auc = float(np.clip(scores.mean(), 0.5, 1.0))
     first, second = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     variance = (auc * (1 - auc) + (showers - 1) * (first + second - 2 * auc**2)) / showers**2

@@ -203,7 +203,7 @@ def _pairs(reference: Source, candidate: Source, seed: int) -> tuple[NDArray[np.
 
 
 def _shuffled(samples: tuple[Sample, ...], seed: int) -> list[NDArray[np.float32]]:
-    """Return features in random order, as files may be sorted by energy and classifiers see the first rows."""
+    """Return features in random order: files may be sorted, and classifiers see the first rows."""
     rng = np.random.default_rng([seed, 6])
     return [sample.features[rng.permutation(len(sample))] for sample in samples]
 

@@ -1,4 +1,4 @@
-"""Distances between two one-dimensional distributions: separation power, Wasserstein-1, Kolmogorov-Smirnov."""
+"""Distances of one-dimensional distributions: separation power, Wasserstein-1, Kolmogorov-Smirnov."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Ranked:
 
     def histogram(self, member: NDArray[np.integer | np.bool_]) -> NDArray[np.int64]:
         """Return counts below, in each bin, above, and undefined: shape `(bins + 3,)`."""
-        return self._bins(self._cumulative(member[None]))[0]
+        return np.asarray(self._bins(self._cumulative(member[None]))[0])
 
     def _cumulative(self, weights: NDArray[np.integer | np.bool_]) -> NDArray[np.int64]:
         total = np.cumsum(weights[:, self.order], axis=1, dtype=np.int64)

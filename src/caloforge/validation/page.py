@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 from caloforge import __version__
 from caloforge.detector import Detector
 from caloforge.observables import observables_for
+from caloforge.validation.binning import binning
 from caloforge.validation.compare import Comparison, Steps
 from caloforge.validation.distances import Distance
 from caloforge.validation.figures.curves import (
@@ -29,7 +30,6 @@ from caloforge.validation.figures.curves import (
 from caloforge.validation.figures.events import shower_pairs
 from caloforge.validation.figures.images import MOST_LAYERS, average_images
 from caloforge.validation.figures.layers import layers_figure
-from caloforge.validation.binning import binning
 from caloforge.validation.profiles import profiles_for
 from caloforge.validation.verdict import plain
 
@@ -40,6 +40,8 @@ _THEMES = {
     "cells": "Cells",
     "profiles": "Mean profiles",
 }
+
+_PANELS = ("Geant4", "Candidate", "Ratio")
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def _general(comparison: Comparison, steps: Steps) -> list[Any]:
     response, resolution = linearity_figures(comparison.edges, *comparison.linearities)
     energies = [sample.incident.energy for sample in comparison.samples]
     bins = binning(energies[0])
-    svg = incident_figure(bins.edges, bins.log, (energies[0], energies[1], energies[2]))
+    svg = incident_figure(bins.edges, bins.log, energies)
     captions = (
         (response, "Response", "Mean of the energy in all cells over the incident energy."),
         (resolution, "Resolution", "Spread over mean of the response in its narrowest 90 %."),
@@ -119,9 +121,14 @@ def _images(comparison: Comparison, steps: Steps) -> list[Any]:
         comparison.detector, reference.mean_cells, candidate.mean_cells, reference.mean_cells_error
     )
     return [
-        {"title": t.title, "panels": [("Geant4", Markup(t.geant4)), ("Candidate", Markup(t.candidate)), ("Ratio", Markup(t.ratio))]}
+        {
+            "title": t.title,
+            "panels": [
+                (n, Markup(svg)) for n, svg in zip(_PANELS, (t.geant4, t.candidate, t.ratio), strict=True)
+            ],
+        }
         for t in triptychs
-    ]  # fmt: skip
+    ]
 
 
 def _pairs(comparison: Comparison, steps: Steps) -> list[Any]:
@@ -183,7 +190,7 @@ def _histogram(distance: Distance) -> Figure:
 
 
 def _outside(distance: Distance) -> str:
-    """Say what the figure cannot show, if it is a percent: values outside its frame, showers without a value."""
+    """Say what the figure cannot show, from one percent on: values outside, showers without a value."""
     if distance.histogram is None:
         return ""
     parts = []

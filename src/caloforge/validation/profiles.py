@@ -6,6 +6,7 @@ __all__ = ["Profile", "profiles_for"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ class Profile:
         axis: What the horizontal axis says, with unit.
         edges: Edges of the bins on that axis, shape `(bins + 1,)`.
         cells: The cells that take part.
-        bins: Bin of each of them.
+        bins: Bin of each of them, -1 for cells outside all bins.
         density: Whether the figure shows energy per mm, because the bins have different widths.
     """
 
@@ -40,7 +41,8 @@ class Profile:
     def project(self, cells: Array) -> Array:
         """Add up energies `(k, n_cells)` to `(k, bins)`, MeV."""
         out = np.zeros((len(self.edges) - 1, len(cells)))
-        np.add.at(out, self.bins, cells[:, self.cells].T)
+        inside = self.bins >= 0
+        np.add.at(out, self.bins[inside], cells[:, self.cells].T[inside])
         return out.T
 
     @property
@@ -67,16 +69,16 @@ def _along_depth(detector: Detector) -> Iterator[Profile]:
     bins = detector.layer_of_cell
     every = slice(0, detector.n_cells)
     if detector.depth_is_nominal or _gaps(detector):
-        edges = np.arange(detector.n_layers + 1) - 0.5
+        edges = np.arange(detector.n_layers + 1, dtype=np.float64) - 0.5
         yield Profile("profile_z", "Longitudinal profile", "Layer", edges, every, bins, density=False)
         return
-    borders = np.array([detector.layers[0].start, *(layer.end for layer in detector.layers)])
+    borders = np.array([detector.layers[0].start, *(layer.end for layer in detector.layers)], np.float64)
     yield Profile("profile_z", "Longitudinal profile", "Depth $z$ [mm]", borders, every, bins, density=True)
 
 
 def _gaps(detector: Detector) -> bool:
     layers = detector.layers
-    return any(a.end != b.start for a, b in zip(layers, layers[1:], strict=False))
+    return any(a.end != b.start for a, b in pairwise(layers))
 
 
 def _across(detector: Detector) -> Iterator[Profile]:
@@ -123,4 +125,4 @@ def _rings(grid: CartesianGrid) -> tuple[Array, NDArray[np.int64]]:
     bins = (radius / grid.cell[0]).astype(np.int64)
     # only whole rings: the corners of the window see part of a ring
     count = max(min(grid.cells) // 2, 1)
-    return np.arange(count + 1) * grid.cell[0], np.minimum(bins, count - 1)
+    return np.arange(count + 1, dtype=np.float64) * grid.cell[0], np.where(bins < count, bins, -1)

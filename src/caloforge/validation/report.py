@@ -57,7 +57,7 @@ def to_json(
     """Return every number of a comparison as what JSON has; NaN and infinities become None."""
     plan, linearities = comparison.plan, comparison.linearities
     roles = ("reference", "floor", "candidate")
-    return _plain(
+    numbers: dict[str, Any] = _plain(
         {
             "schema": SCHEMA,
             "caloforge": __version__,
@@ -82,6 +82,7 @@ def to_json(
             "provenance": dict(zip(("reference", "candidate"), comparison.provenance, strict=True)),
         }
     )
+    return numbers
 
 
 def _profile(comparison: Comparison, i: int) -> dict[str, Any]:

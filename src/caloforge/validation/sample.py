@@ -17,7 +17,7 @@ from caloforge.validation.source import Source
 from caloforge.validation.split import Rows
 
 SPECTRUM_EDGES = np.logspace(-6, 6, 241)
-"""Bins of the cell spectrum in MeV: twenty per decade from 1 eV to 1 TeV, fixed so that one pass is enough."""
+"""Bins of the cell spectrum in MeV: twenty per decade from 1 eV to 1 TeV, fixed so that one pass suffices."""
 
 
 @dataclass
@@ -159,7 +159,7 @@ def collect(
 
 def _sum_by_block(cells: NDArray[np.float32], block: NDArray[np.int64], blocks: int) -> NDArray[np.float64]:
     member = (block == np.arange(blocks)[:, None]).astype(np.float32)
-    return (member @ cells).astype(np.float64)
+    return np.asarray(member @ cells, np.float64)
 
 
 def _spectrum_by_block(

@@ -95,6 +95,6 @@ def _enough(size: int, reference: int, candidate: int, floor: int | None) -> Non
     raise ValidationError(
         "too few showers to compare",
         got=counts if floor is None else f"{counts}, floor {floor}",
-        expected="2 or more in each sample, and 4 in a reference that is also the floor; thousands to learn something",
+        expected="2 or more in each sample, 4 in a reference that is also the floor, thousands to learn from",
         cure="produce more showers",
     )

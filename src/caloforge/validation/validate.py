@@ -33,9 +33,9 @@ def validate(
 ) -> Report:
     """Compare showers with Geant4's and write `report.html` and `report.json`.
 
-    Every number stands beside its floor: the same number between two independent samples of Geant4 of the same
-    size. Without a floor file the reference is cut in two halves, and each comparison uses as many showers
-    as a half has.
+    Every number stands beside its floor: the same number between two independent samples of Geant4 of the
+    same size. Without a floor file the reference is cut in two halves, and each comparison uses as many
+    showers as a half has.
 
     Args:
         reference: Geant4's showers, a file or in memory.
@@ -51,7 +51,7 @@ def validate(
         Paths and numbers.
 
     Raises:
-        ValidationError: Samples that cannot be compared: different cells, no common energies, too few showers.
+        ValidationError: Samples that cannot be compared: other cells, no common energies, too few showers.
         ShowersError: A file that cannot be read.
 
     Example:

@@ -83,7 +83,8 @@ def _on_classifiers(classifiers: Sequence[Classifier], size: int) -> str:
     auc = best.auc
     return (
         f"Given {size} showers of each kind, the best classifier ({best.label.lower()}) reaches AUC "
-        f"{auc.value:.3f} ± {auc.error:.3f}; between two samples of Geant4, {auc.floor:.3f} ± {auc.floor_error:.3f}."
+        f"{auc.value:.3f} ± {auc.error:.3f}; between two samples of Geant4, "
+        f"{auc.floor:.3f} ± {auc.floor_error:.3f}."
     )
 
 
@@ -91,7 +92,11 @@ def _on_distances(off: Sequence[Distance], total: int) -> str:
     if not off:
         return f"None of {total} distributions and profiles lies beyond its floor."
     worst = max(off, key=lambda d: d.excess)
-    return f"{len(off)} of {total} distributions and profiles lie beyond their floor, the farthest being “{plain(worst.label)}”."
+    beyond = "lies beyond its" if len(off) == 1 else "lie beyond their"
+    return (
+        f"{len(off)} of {total} distributions and profiles {beyond} floor, "
+        f"the farthest being “{plain(worst.label)}”."
+    )
 
 
 def plain(label: str) -> str:

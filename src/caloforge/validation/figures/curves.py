@@ -4,12 +4,15 @@ from __future__ import annotations
 
 __all__ = ["histogram_figure", "incident_figure", "linearity_figures", "profile_figure"]
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.validation.distances import Distance, Histogram
+from caloforge.validation.distances import Distance
 from caloforge.validation.figures.ratio import Curve, Frame, ratio_figure
 from caloforge.validation.figures.style import unit_scale
+from caloforge.validation.items import Histogram
 from caloforge.validation.linearity import Linearity
 from caloforge.validation.profiles import Profile
 from caloforge.validation.sample import Sample
@@ -75,33 +78,24 @@ def linearity_figures(
     """Draw response and resolution against incident energy; returns two SVGs."""
     unit, scale = unit_scale("MeV", float(edges[-1]))
     log = bool(edges[-1] > 30 * edges[0] and np.diff(edges)[-1] > 3 * np.diff(edges)[0])
-    common = {"x": "Incident energy $E_{inc}$", "x_unit": unit, "x_log": log, "steps": False}
-    middles = reference.energy / scale
     samples = (reference, floor, candidate)
+
+    def frame(name: str, y: str) -> Frame:
+        x, positions = "Incident energy $E_{inc}$", reference.energy / scale
+        return Frame(name, edges / scale, x, unit, y, x_log=log, positions=positions, steps=False)
+
     response = ratio_figure(
-        Frame(
-            "linearity",
-            edges / scale,
-            y=r"Response $\langle E_{tot}/E_{inc}\rangle$",
-            positions=middles,
-            **common,
-        ),
+        frame("linearity", r"Response $\langle E_{tot}/E_{inc}\rangle$"),
         *(Curve(s.response, s.response_error) for s in samples),
     )
     resolution = ratio_figure(
-        Frame(
-            "resolution",
-            edges / scale,
-            y=r"Resolution $\sigma_{90}/\mu_{90}$ [%]",
-            positions=middles,
-            **common,
-        ),
+        frame("resolution", r"Resolution $\sigma_{90}/\mu_{90}$ [%]"),
         *(Curve(100 * s.resolution, 100 * s.resolution_error) for s in samples),
     )
     return response, resolution
 
 
-def incident_figure(edges: Array, log: bool, energies: tuple[Array, Array, Array]) -> str:
+def incident_figure(edges: Array, log: bool, energies: Sequence[NDArray[np.floating]]) -> str:
     """Draw the spectra of incident energy of reference, floor and candidate (MeV); returns SVG."""
     unit, scale = unit_scale("MeV", float(edges[-1]))
     frame = Frame("incident", edges / scale, "Incident energy $E_{inc}$", unit, "Showers per bin", x_log=log)

@@ -104,7 +104,7 @@ def colour_bar(
 ) -> None:
     """Draw the colour scale of a map; a ratio's is labelled from a half to two."""
     bar = figure.colorbar(drawn, cax=figure.add_axes(place))
-    bar.outline.set_linewidth(0.6)  # type: ignore[operator]
+    bar.outline.set_linewidth(0.6)
     bar.ax.tick_params(which="both", length=2.5, width=0.6, pad=2, labelsize=9)
     bar.ax.yaxis.set_minor_locator(NullLocator())
     if unit == "ratio":

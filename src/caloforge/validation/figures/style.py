@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 INK, GEANT4, CANDIDATE, FLOOR, RULE = "#010101", "#010102", "#010103", "#010104", "#010105"
-"""Placeholders that `_themed` turns into the page's CSS variables, so that one figure serves light and dark."""
+"""Placeholders that `_themed` turns into the page's CSS variables, so one figure serves light and dark."""
 
 _VARIABLES = {
     INK: "currentColor",
@@ -94,7 +94,7 @@ def canvas(name: str, width: float, height: float) -> Iterator[Drawing]:
         drawing = Drawing(Figure(figsize=(width, height)))
         yield drawing
         buffer = BytesIO()
-        FigureCanvasSVG(drawing.figure).print_svg(
+        FigureCanvasSVG(drawing.figure).print_svg(  # type: ignore[no-untyped-call]
             buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
         )
         drawing.svg = _themed(buffer.getvalue().decode(), width, height)
