@@ -87,7 +87,6 @@ def test_resuming_with_other_options_is_refused(tmp_path):
         "seed": 6,
         "energy": Spectrum.parse("200:900MeV"),
         "particle": "e-",
-        "count": 25,
         "physics": "option4",
         "cut": 0.1,
         "theta": Interval(0.0, 0.1),
@@ -95,6 +94,19 @@ def test_resuming_with_other_options_is_refused(tmp_path):
     }.items():
         with pytest.raises(ShowersError, match=f"another {key.split('_')[0]}"):
             simulate(detector, **OPTIONS | {key: other}, out=path, resume=True)
+
+
+@pytest.mark.geant4
+def test_resuming_with_another_count_gives_the_same_showers(tmp_path, small_batches):
+    detector, path = load_detector("calogan"), tmp_path / "a.h5"
+    with pytest.raises(InterruptedError):
+        simulate(detector, **OPTIONS, out=path, progress=stop_after_first)
+    with pytest.raises(ShowersError, match="has made more"):
+        simulate(detector, **OPTIONS | {"count": 1}, out=path, resume=True)
+    fewer = OPTIONS | {"count": 20}
+    assert contents(simulate(detector, **fewer, out=path, resume=True)) == contents(
+        simulate(detector, **fewer, out=tmp_path / "b.h5")
+    )
 
 
 def stop_after_first(done, total, note):

@@ -69,7 +69,7 @@ def simulate(
         physics: `standard`, `option1` to `option4`, `FTFP_BERT`, `FTFP_BERT+option4`, ...
         cut: Production cut, mm.
         jobs: Worker processes.
-        resume: Finish what an interrupted call with the same options left.
+        resume: Finish what an interrupted call with the same options left; `count` may be another.
         command: The command line, for the file's provenance.
         progress: Called after every batch.
 
@@ -170,12 +170,22 @@ def _options(gun: Gun, physics: Physics, count: int, seed: int) -> dict[str, Any
 
 
 def _check_resumed(writer: ShowerWriter, options: dict[str, Any]) -> None:
-    """Refuse to mix showers of two productions in one file."""
+    """Refuse to mix showers of two productions in one file, and to throw any away.
+
+    A production may be resumed with another count: shower `i` of a seed does not depend on it.
+    """
     if writer.earlier is None:
         return
+    if writer.done > options["count"]:
+        raise ShowersError(
+            "this production has made more showers than that",
+            where=writer.path,
+            got=f"--count {options['count']}",
+            expected=f"{writer.done} or more",
+        )
     for key, value in options.items():
         earlier = writer.earlier.get(key)
-        if earlier != value:
+        if key != "count" and earlier != value:
             raise ShowersError(
                 f"this production was started with another {key.split('_')[0]}",
                 where=writer.path,
