@@ -41,12 +41,12 @@ def main() -> None:
     recipe = load_recipe(options.recipe, options.settings)
     batch = options.batch or recipe.schedule.batch
     print(f"{processor()}; {options.threads} threads; recipe {recipe.name}, batch {batch}")
-    print(f"{'':28}{'wall ms':>10}{'best':>8}{'CPU ms':>10}{'best':>8}")
+    print(f"{'':28}{'wall ms':>9}{'best':>9}{'CPU ms':>9}{'best':>9}")
     for precision in ("fp32", "bf16"):
         for name, part in _parts(recipe, precision, batch).items():
             wall, cpu = _time(part, options.repeat)
-            numbers = f"{statistics.median(wall):10.0f}{min(wall):8.0f}{statistics.median(cpu):10.0f}{min(cpu):8.0f}"
-            print(f"{precision + ' ' + name:28}{numbers}", flush=True)
+            numbers = [statistics.median(wall), min(wall), statistics.median(cpu), min(cpu)]
+            print(f"{precision + ' ' + name:28}" + "".join(f"{n:9.0f}" for n in numbers), flush=True)
 
 
 def _parts(recipe: object, precision: str, batch: int) -> dict[str, Callable[[], object]]:

@@ -113,11 +113,12 @@ def test_locally_connected_has_the_gradients_of_its_formula(stride: tuple[int, i
         torch.testing.assert_close(one, other)
 
 
-def test_shared_convolution_pads_after_the_image() -> None:
+@pytest.mark.parametrize("channels", [1, 3])
+def test_shared_convolution_pads_after_the_image(channels: int) -> None:
     torch.manual_seed(3)
-    layer = SharedConv((3, 4), (2, 2))
+    layer = SharedConv((channels, 4), (2, 2))
     torch.nn.init.normal_(layer.bias)
-    x = torch.randn(2, 4, 5, 3)
+    x = torch.randn(2, 4, 5, channels)
     values = _double(layer)
     y = layer(x).detach().numpy()
     for shower in range(2):

@@ -139,6 +139,7 @@ class SharedConv(nn.Module):
 
     def __init__(self, channels: Pair, kernel: Pair) -> None:
         super().__init__()
+        self.kernel = kernel
         before = [(size - 1) // 2 for size in kernel]
         after = [size // 2 for size in kernel]
         self.padding = (before[1], after[1], before[0], after[0])
@@ -150,6 +151,10 @@ class SharedConv(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map `(batch, rows, columns, channels in)` to `(rows, columns, batch, channels out)`."""
+        if images.shape[-1] == 1:
+            # With one channel there is little to copy, and the product has the right order at once.
+            x = F.pad(images.squeeze(-1), self.padding).permute(1, 2, 0).unsqueeze(-1)
+            return F.linear(windows(x, self.kernel), self.weight.flatten(1), self.bias)
         x = F.pad(images.permute(0, 3, 1, 2), self.padding)
         # Copied into its new order once; what follows would otherwise stride through memory, forth and back.
         return F.conv2d(x, self.weight, self.bias).permute(2, 3, 0, 1).contiguous()
