@@ -26,7 +26,7 @@ def high_level_features(showers: Showers | Shapes) -> NDArray[np.float32]:
     Energies enter as logarithms of $E_{inc}$ and, with 1 keV added, of $E_{tot}$, $E_l$ and $l_d$. Then layer
     fractions, shower depth and its width, the five brightest cells of each layer over the layer's energy,
     their ratio, sparsity, and the centroids and widths that the layer's grid resolves (CaloFlow has one width
-    per layer, here all are in). What is not defined, as the width of a layer without energy, is 0 as published.
+    per layer, here all are in). What is not defined, as the width of an empty layer, is 0 as published.
 
     One column more than published: the logarithm of the response. A network finds it by itself in 200,000
     showers, but with thousands it overlooks a response that is wrong by 2 %.

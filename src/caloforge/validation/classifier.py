@@ -108,8 +108,8 @@ _FAMILIES = (
     _Family(
         "trees",
         "Boosted trees",
-        "60 gradient-boosted trees of up to 15 leaves on histograms, learning rate 0.15, tested on 20 % of the "
-        "showers",
+        "60 gradient-boosted trees of up to 15 leaves on histograms, learning rate 0.15, tested on 20 % "
+        "of the showers",
         _trees,
     ),
 )

@@ -12,7 +12,8 @@ from typing import Any
 
 from caloforge.detector import Detector
 from caloforge.errors import ValidationError
-from caloforge.showers import Incident, ShowerFile, Showers
+from caloforge.showers import Incident, Showers, ShowerSource, open_showers
+from caloforge.showers.checks import BadEnergies
 
 _CELLS_AT_ONCE = 8_000_000
 """Cells held in memory at a time, 32 MB; what bounds the memory of a report."""
@@ -33,46 +34,54 @@ class Source:
     detector: Detector
     incident: Incident
     provenance: dict[str, Any]
-    _showers: Showers | ShowerFile
+    _showers: Showers | ShowerSource
 
     def __len__(self) -> int:
         return len(self.incident)
 
     def chunks(self) -> Iterator[Showers]:
-        """Yield the showers in order, about 32 MB at a time."""
+        """Yield the showers in order, about 32 MB at a time.
+
+        Raises:
+            ShowersError: NaN, infinite or negative energies.
+        """
         size = max(1, min(len(self), _CELLS_AT_ONCE // self.detector.n_cells))
-        if isinstance(self._showers, ShowerFile):
+        if isinstance(self._showers, ShowerSource):
             yield from self._showers.chunks(size)
             return
         for start in range(0, len(self), size):
-            yield self._showers[start : start + size]
+            yield _checked(self._showers[start : start + size], self.name)
 
 
 @contextmanager
 def open_source(showers: Showers | str | Path) -> Iterator[Source]:
-    """Open a shower file, or wrap showers in memory.
+    """Open a shower file of any known format, or wrap showers in memory.
 
     Raises:
+        ShowersError: A file that cannot be read.
         ValidationError: There is not a single shower.
     """
     if isinstance(showers, Showers):
-        source = Source(
-            "showers in memory", showers.detector, showers.incident, dict(showers.provenance), showers
-        )
-        yield _not_empty(source)
+        yield _source("showers in memory", showers, showers.incident)
         return
-    with ShowerFile(showers) as file:
-        incident = file.incident()
-        yield _not_empty(Source(str(showers), file.detector, incident, dict(file.provenance), file))
+    with open_showers(showers) as file:
+        yield _source(str(showers), file, file.incident())
 
 
-def _not_empty(source: Source) -> Source:
-    if len(source) == 0:
+def _source(name: str, showers: Showers | ShowerSource, incident: Incident) -> Source:
+    if len(incident) == 0:
         raise ValidationError(
             "there are no showers to compare",
-            where=source.name,
+            where=name,
             got="0 showers",
             expected="at least 2",
             cure="produce some with `caloforge simulate` or `caloforge generate`",
         )
-    return source
+    return Source(name, showers.detector, incident, dict(showers.provenance), showers)
+
+
+def _checked(showers: Showers, name: str) -> Showers:
+    bad = BadEnergies()
+    bad.good(showers.incident, showers.cells, None)
+    bad.refuse(name)
+    return showers
