@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from caloforge.errors import RecipeError
-from caloforge.showers import Incident, Showers, StreamingReader
+from caloforge.showers import Incident, ShowerFile, Showers, StreamingReader
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 
 _IN_MEMORY = 512 * 2**20  # bytes of cells up to which the training part is kept on the device
 _SELECT = 2000  # showers that compare epochs; more would not change the choice
+
+# Keys of `simulate`'s provenance that hold the range which a column was drawn from.
+_DRAWN_FROM = {
+    "energy": "energy_mev",
+    "theta": "theta_rad",
+    "phi": "phi_rad",
+    "x": "impact_x_mm",
+    "y": "impact_y_mm",
+}
 
 
 class TrainingData:
@@ -90,10 +99,7 @@ class TrainingData:
     def facts(self) -> dict[str, Any]:
         """What a run remembers of its data: files, numbers, particles and ranges, and a fingerprint."""
         columns = {"energy": "MeV", "theta": "rad", "phi": "rad", "x": "mm", "y": "mm"}
-        ranges = {
-            name: [float(getattr(self.incident, name).min()), float(getattr(self.incident, name).max())]
-            for name in columns
-        }
+        ranges = {name: self._range(name) for name in columns}
         return {
             "files": [str(path) for path in self.paths],
             "showers": len(self.incident),
@@ -103,6 +109,15 @@ class TrainingData:
             **ranges,
             "fingerprint": _fingerprint(self.incident),
         }
+
+    def _range(self, column: str) -> list[float]:
+        """Lowest and highest value, or the range drawn from where a file says so: extremes lie inside it."""
+        values = getattr(self.incident, column)
+        ends = [float(values.min()), float(values.max())]
+        for path in self.paths:
+            with ShowerFile(path) as file:
+                ends += file.provenance.get(_DRAWN_FROM[column], [])
+        return [min(ends), max(ends)]
 
     def response(self) -> float:
         """Mean of the energy in all cells over the incident energy, of up to 4096 showers that train."""
