@@ -79,7 +79,7 @@ def _level(off: Sequence[Distance], classifiers: Sequence[Classifier], faults: S
 def _on_classifiers(classifiers: Sequence[Classifier], size: int) -> str:
     if not classifiers:
         return f"{size} showers of each kind are too few to train a classifier."
-    best = max(classifiers, key=lambda c: c.excess)
+    best = max(classifiers, key=lambda c: c.auc.value)
     auc = best.auc
     return (
         f"Given {size} showers of each kind, the best classifier ({best.label.lower()}) reaches AUC "
