@@ -244,6 +244,15 @@ def test_without_a_selection_part_the_last_is_kept(detector: Path, data: Path, t
     assert all(entry["kind"] == "step" for entry in run.metrics())
 
 
+def test_a_published_format_trains_as_it_is(detector: Path, data: Path, tmp_path: Path) -> None:
+    from caloforge.showers import convert
+
+    published = tmp_path / "showers.calogan.h5"
+    convert(data, published, to="calogan")
+    run = train(recipe(detector), published, tmp_path / "run")
+    assert run.data["showers"] == 70
+
+
 # --- stopping and going on ---
 
 

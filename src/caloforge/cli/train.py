@@ -36,16 +36,20 @@ def train(
     from caloforge.training import train as run_training
 
     chosen = load_recipe(recipe, settings or [])
-    with progress_bar(f"Training {chosen.name}") as progress:
-        run = run_training(
-            chosen,
-            data,
-            out,
-            resume=resume,
-            minutes=minutes,
-            tensorboard=tensorboard,
-            progress=progress,
-        )
+    try:
+        with progress_bar(f"Training {chosen.name}") as progress:
+            run = run_training(
+                chosen,
+                data,
+                out,
+                resume=resume,
+                minutes=minutes,
+                tensorboard=tensorboard,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        say(f"Saved; go on with the same command and [bold]--resume[/bold] ({out})")
+        raise
     summary = run.summary()
     _show(summary)
     say(f"Run: {run.path}  Next: [bold]caloforge export {run.path} --out BUNDLE[/bold]")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from caloforge.errors import RecipeError
-from caloforge.showers import Incident, ShowerFile, Showers, StreamingReader
+from caloforge.showers import Incident, Showers, StreamingReader, open_showers
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -115,7 +115,7 @@ class TrainingData:
         values = getattr(self.incident, column)
         ends = [float(values.min()), float(values.max())]
         for path in self.paths:
-            with ShowerFile(path) as file:
+            with open_showers(path, self._reader.detector) as file:
                 ends += file.provenance.get(_DRAWN_FROM[column], [])
         return [min(ends), max(ends)]
 

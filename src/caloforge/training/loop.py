@@ -163,9 +163,7 @@ class Training:
         if better or self.schedule.keep == "last":
             self._check_finite()
             self.at.best = score
-            save_generator(
-                self.objective.result, asdict(self.at), self.folder.path / "weights.safetensors"
-            )
+            save_generator(self.objective.result, asdict(self.at), self.folder.path / "weights.safetensors")
 
     def _finish(self) -> None:
         """See that the run holds weights, also when the time was over before the first look."""

@@ -67,6 +67,10 @@ def train(
     from caloforge.training.loop import Training
 
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    if _is_run(Path(out)) and not resume:
+        raise RunError(
+            "there is a run already", where=out, cure="go on with it by --resume, or choose another --out"
+        )
     paths = [Path(data)] if isinstance(data, str | Path) else [Path(path) for path in data]
     budget = (minutes or chosen.schedule.minutes or float("inf")) * 60
     hardware = Hardware.choose(chosen.schedule)
@@ -77,13 +81,17 @@ def train(
         batches = TrainingData(paths, chosen, detector, generator.conditions, hardware.device)
         _contained(batches.response())
         environment = _environment(str(hardware.device), hardware.precision)
-        run = _prepare(Path(out), chosen, detector, batches.facts(), environment, resume)
+        run = _prepare(Path(out), chosen, detector, batches.facts(), environment)
         objective = AdversarialObjective(generator, critic, chosen.objective, *batches.bounds(), hardware)
         try:
             Training(objective, batches, chosen, run, budget, tensorboard, progress).run()
         finally:
             batches.close()
     return run
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "recipe.yaml").exists()
 
 
 def _contained(response: float) -> None:
@@ -103,16 +111,9 @@ def _prepare(
     detector: Detector,
     data: dict[str, Any],
     environment: dict[str, Any],
-    resume: bool,
 ) -> Run:
     """Make the run's folder, or see that the one there is the same training."""
-    if (out / "recipe.yaml").exists():
-        if not resume:
-            raise RunError(
-                "there is a run already",
-                where=out,
-                cure="go on with it by --resume, or choose another --out",
-            )
+    if _is_run(out):
         _same_training(Run.open(out), recipe, detector, data)
     out.mkdir(parents=True, exist_ok=True)
     atomic_text(out / "detector.yaml", detector.to_yaml())
