@@ -3,8 +3,8 @@
     python benchmarks/simulate.py calogan --particle e+ --energy 1:100GeV --count 10 --repeat 8
 
 The same showers are made in turns by three engines: transport alone, transport that records deposits, and
-the whole production. Turns are short and their order changes; every turn is taken several times and its
-shortest time counts, so that a busy machine disturbs little.
+the whole production. A turn is one shower, the order of turns changes, and of every turn the shortest of
+several times counts, so that a busy machine disturbs little.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from caloforge.machine import peak_memory_mb, processor
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import Incident, ShowerWriter
 from caloforge.truth.engine import Engine
-from caloforge.truth.gun import Gun, portions
+from caloforge.truth.gun import Gun
 from caloforge.truth.particles import pdg_id
 from caloforge.truth.physics import Physics
 
@@ -72,12 +72,11 @@ def measure(
         KINDS[1]: full.transport,
         KINDS[2]: lambda some, first: writer.append(full.shoot(some, first)[0]),
     }
-    turns = portions(incident.energy, 10_000.0, 64)
-    times = {kind: np.full(len(turns), np.inf) for kind in KINDS}
-    for turn, (start, stop) in [*enumerate(turns)] * repeat:
+    times = {kind: np.full(len(incident), np.inf) for kind in KINDS}
+    for turn in [*range(len(incident))] * repeat:
         for kind in np.roll(KINDS, turn):
             begin = time.process_time()
-            kinds[kind](incident[start:stop], start)
+            kinds[kind](incident[turn : turn + 1], turn)
             times[kind][turn] = min(times[kind][turn], (time.process_time() - begin) * 1e3)
     return times
 

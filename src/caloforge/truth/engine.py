@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from caloforge.detector import Detector
     from caloforge.truth.physics import Physics
 
-# Deposits of more energy than this do not fit the caches any more, and recording them becomes slower.
-_ENERGY_PER_RUN = 10_000.0
+# MeV per run of Geant4, by what is recorded. Deposits of much more do not fit the caches, and recording them
+# becomes slower; much less, and reading out costs more for the calls than for the deposits.
+_ENERGY_PER_RUN = {"all": 10_000.0, "active": 50_000.0}
 _SHOWERS_PER_RUN = 64
 
 
@@ -74,7 +75,8 @@ class Engine:
             Geant4Error: Geant4 failed.
         """
         parts, times = [], []
-        for start, stop in portions(incident.energy, _ENERGY_PER_RUN, _SHOWERS_PER_RUN):
+        limit = _ENERGY_PER_RUN[self.detector.readout.deposits]
+        for start, stop in portions(incident.energy, limit, _SHOWERS_PER_RUN):
             begin = time.process_time()
             parts.append(self._run(incident[start:stop], first + start))
             energy = incident.energy[start:stop].astype(np.float64)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _NOWHERE = -1
 _SEVERAL = -2
+_PART = 1 << 14  # deposits at a time: their columns fit the second-level cache, which makes it twice as fast
 _TOLERANCE = 1e-6  # mm; borders of slabs and layers that are meant to be one
 
 
@@ -74,9 +75,8 @@ class Readout:
             steps: Deposits; their `shower` counts rows of `incident`.
             incident: The particles.
         """
-        lines = [line for some in steps for line in self._by_layer(some, incident)]
-        hits = [hit for some in lines for hit in self._by_cell(some)]
-        if self.detector.readout.centre == "barycentre" and isinstance(self._bins[0], CartesianBins):
+        hits = sorted(self._hits(steps, incident), key=lambda hit: hit.rank)
+        if hits and self.detector.readout.centre == "barycentre" and isinstance(self._bins[0], CartesianBins):
             impact = np.column_stack([incident.x, incident.y]).astype(np.float64) / CM
             hits = centred(hits, impact, self._bins[0])
         n_cells = self.detector.n_cells
@@ -84,6 +84,12 @@ class Readout:
         cells, beside = energies[:, :n_cells], energies[:, n_cells:]
         cells[cells < (self.detector.readout.threshold or 0.0)] = 0.0
         return Showers(self.detector, incident, cells.astype(np.float32), beside.astype(np.float32))
+
+    def _hits(self, steps: Sequence[Steps], incident: Incident) -> Iterator[Hits]:
+        for rank, kind in enumerate(steps):
+            for part in kind.parts(_PART):
+                for cuts, lines in enumerate(self._by_layer(part, incident)):
+                    yield from self._by_cell(lines, 4 * rank + 2 * cuts)
 
     def _summed(self, hits: list[Hits], n: int) -> Real:
         """Energy in each cell, then beside each layer, shape `(n, n_cells + n_layers)`."""
@@ -146,16 +152,16 @@ class Readout:
         energy = some.energy[pieces.line] * pieces.share
         return _Lines(some.shower[pieces.line], layer, energy, pieces.start, pieces.end)
 
-    def _by_cell(self, lines: _Lines) -> Iterator[Hits]:
-        """Hits of lines that lie in one layer each."""
+    def _by_cell(self, lines: _Lines, rank: int) -> Iterator[Hits]:
+        """Hits of lines that lie in one layer each: whole ones, then pieces of the others."""
         if lines.layer.min(initial=0) < 0:
             lines = lines[np.flatnonzero(lines.layer >= 0)]
         for rows, bins in self._runs(lines):
             some = lines[rows]
             place, leaves = bins.crossed(some.start, some.end)
-            yield Hits(some.shower, some.layer, some.energy, place, bins)
+            yield Hits(some.shower, some.layer, some.energy, place, bins, rank)
             if len(leaves):
-                yield self._cut_by_cells(some, leaves, bins)
+                yield self._cut_by_cells(some, leaves, bins, rank + 1)
 
     def _runs(self, lines: _Lines) -> Iterator[tuple[slice | Whole, Bins]]:
         """Lines with the same grid, as slices where they lie together: selecting costs more than summing."""
@@ -172,9 +178,9 @@ class Readout:
         for number, bins in enumerate(self._bins):
             yield np.flatnonzero(grid == number), bins
 
-    def _cut_by_cells(self, lines: _Lines, rows: Whole, bins: Bins) -> Hits:
+    def _cut_by_cells(self, lines: _Lines, rows: Whole, bins: Bins, rank: int) -> Hits:
         some = lines[rows]
         pieces = cut(some.start, some.end, bins.cuts(some.start, some.end))
         lines.energy[rows] = 0.0
         line, energy = pieces.line, some.energy[pieces.line] * pieces.share
-        return Hits(some.shower[line], some.layer[line], energy, bins.place(pieces.middle), bins)
+        return Hits(some.shower[line], some.layer[line], energy, bins.place(pieces.middle), bins, rank)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Steps", "collect"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,14 @@ class Steps:
 
     def __len__(self) -> int:
         return len(self.energy)
+
+    def parts(self, size: int) -> Iterator[Steps]:
+        """Cut into parts of `size` deposits, in order."""
+        ends = np.concatenate([[0], np.cumsum(self.per_slab)])
+        for first in range(0, len(self), size):
+            rows = slice(first, first + size)
+            per_slab = np.diff(np.clip(ends, first, first + size))
+            yield Steps(self.shower[rows], per_slab, self.energy[rows], self.start[rows], self.end[rows])
 
 
 def collect(deposits: Mapping[str, Any], paths: Sequence[str], n_showers: int) -> list[Steps]:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from caloforge.truth.borders import Bins, CartesianBins, Real, Whole
 
@@ -23,6 +22,7 @@ class Hits:
         energy: MeV, shape `(n,)`.
         place: Numbers of the cell in x and y, or its sector and ring.
         bins: What numbers the cells.
+        rank: Energies are summed in the order of ranks, so that sums do not depend on how the work is cut.
     """
 
     shower: Whole
@@ -30,6 +30,7 @@ class Hits:
     energy: Real
     place: tuple[Whole, Whole]
     bins: Bins
+    rank: int
 
 
 def centred(hits: Sequence[Hits], impact: Real, bins: CartesianBins) -> list[Hits]:
@@ -45,16 +46,13 @@ def centred(hits: Sequence[Hits], impact: Real, bins: CartesianBins) -> list[Hit
     """
     near = bins.place(impact)
     moves = [place - n // 2 for place, n in zip(near, bins.cells, strict=True)]
-    inside = [_in_wide_window(hit, moves, bins) for hit in hits]
-    total = np.zeros(len(impact))
-    for hit, energy in zip(hits, inside, strict=True):
-        total += _per_shower(hit, energy, len(impact))
+    shower = np.concatenate([hit.shower for hit in hits])
+    energy = np.concatenate([_in_wide_window(hit, moves, bins) for hit in hits])
+    total = np.bincount(shower, energy, minlength=len(impact))
     for axis, n in enumerate(bins.cells):
-        moment = np.zeros(len(impact))
-        for hit, energy in zip(hits, inside, strict=True):
-            offset = hit.place[axis] - moves[axis][hit.shower] - (n - 1) / 2
-            moment += _per_shower(hit, energy * offset, len(impact))
-        mean = np.divide(moment, total, out=np.zeros_like(moment), where=total > 0)
+        offset = np.concatenate([hit.place[axis] for hit in hits]) - moves[axis][shower] - (n - 1) / 2
+        moment = np.bincount(shower, energy * offset, minlength=len(impact))
+        mean = np.divide(moment, total, out=np.zeros(len(impact)), where=total > 0)
         moves[axis] = moves[axis] + np.rint(mean).astype(np.int64)
     return [replace(hit, place=_moved(hit, moves)) for hit in hits]
 
@@ -70,7 +68,3 @@ def _in_wide_window(hit: Hits, moves: Sequence[Whole], bins: CartesianBins) -> R
         margin = (n + 1) // 2
         inside &= (place >= -margin) & (place < n + margin)
     return np.where(inside, hit.energy, 0.0)
-
-
-def _per_shower(hit: Hits, weights: Real, n: int) -> NDArray[np.float64]:
-    return np.zeros(n) + np.bincount(hit.shower, weights, minlength=n)
