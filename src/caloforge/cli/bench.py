@@ -28,9 +28,9 @@ def bench(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure what a shower costs, at several batch sizes, and with Geant4.
+    """Measure milliseconds per shower, beside Geant4's.
 
-    Example: [bold]caloforge bench calogan.bundle --reference showers.h5[/bold]
+    Example: caloforge bench calogan.bundle --reference showers.h5
     """
     from caloforge.deploy import bench as measure
 

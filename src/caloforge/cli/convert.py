@@ -34,9 +34,9 @@ def convert(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Convert showers between caloforge's file and the published formats.
+    """Convert shower files from and to the published formats.
 
-    Example: [bold]caloforge convert positrons.h5 showers.h5 --particle e+[/bold]
+    Example: caloforge convert positrons.h5 showers.h5 --particle e+
     """
     from caloforge.detector import load_detector
     from caloforge.showers import convert as run

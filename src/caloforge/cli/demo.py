@@ -26,9 +26,9 @@ def demo(
     minutes: Annotated[float, typer.Option(help="Time for the training.", min=0.05)] = 4.0,
     json: JsonOption = False,
 ) -> None:
-    """Do the whole job once: Geant4 showers, a trained CaloGAN, a bundle, a speed table, a physics report.
+    """Do the whole chain once, on the Geant4 showers that ship.
 
-    Example: [bold]caloforge demo --out demo[/bold]
+    Example: caloforge demo --out demo
     """
     from caloforge.cli.bench import show
     from caloforge.deploy import bench, export, generate

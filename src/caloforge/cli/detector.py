@@ -23,7 +23,7 @@ _Name = Annotated[str, typer.Argument(metavar="DETECTOR", help="A preset's name,
 def list_presets(json: JsonOption = False) -> None:
     """List the detectors that come with caloforge.
 
-    Example: [bold]caloforge detector list[/bold]
+    Example: caloforge detector list
     """
     from caloforge.detector import load_detector, preset_names
 
@@ -46,7 +46,7 @@ def _brief(detector: Detector) -> dict[str, object]:
 def show(detector: _Name, json: JsonOption = False) -> None:
     """Say what a detector is made of and how it is read out.
 
-    Example: [bold]caloforge detector show calogan[/bold]
+    Example: caloforge detector show calogan
     """
     from rich.markup import escape
 
@@ -137,7 +137,7 @@ def plot(
 ) -> None:
     """Draw a detector to scale: from the side, and the cells of its layers.
 
-    Example: [bold]caloforge detector plot calogan --out calogan.png[/bold]
+    Example: caloforge detector plot calogan --out calogan.png
     """
     from caloforge.detector import load_detector
     from caloforge.detector.drawing import draw

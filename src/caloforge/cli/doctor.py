@@ -8,9 +8,9 @@ from caloforge.cli.terminal import JsonOption, emit, say, table
 
 
 def doctor(json: JsonOption = False) -> None:
-    """Say what this machine can do and what is missing, with the cure.
+    """Say what this machine lacks, with the cure.
 
-    Example: [bold]caloforge doctor[/bold]
+    Example: caloforge doctor
     """
     from caloforge.machine import examine
 

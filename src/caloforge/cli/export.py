@@ -21,11 +21,11 @@ def export(
     precision: Annotated[str, typer.Option(help="Of the weights; fp32 is the only one so far.")] = "fp32",
     json: JsonOption = False,
 ) -> None:
-    """Turn a run into a bundle: ONNX graph, detector, range of validity, units, checksums.
+    """Turn a run into a bundle that a simulation loads.
 
     The bundle's showers are compared with the run's; a bundle that differs is not written.
 
-    Example: [bold]caloforge export runs/calogan --out calogan.bundle[/bold]
+    Example: caloforge export runs/calogan --out calogan.bundle
     """
     from caloforge.deploy import export as write
 

@@ -35,7 +35,7 @@ def generate(
 
     The same seed gives the same showers from a run and from the bundle exported from it.
 
-    Example: [bold]caloforge generate calogan.bundle --energy 1:100GeV --count 1000 --out showers.h5[/bold]
+    Example: caloforge generate calogan.bundle --energy 1:100GeV --count 1000 --out showers.h5
     """
     import shlex
     import sys

@@ -27,9 +27,9 @@ def inspect(
     from_: Annotated[str | None, typer.Option("--from", help="Format of FILE, if not told from it.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Say what is in a shower file: counts, ranges, response, layers, sparsity, provenance, a picture.
+    """Say what is in a shower file, and draw it.
 
-    Example: [bold]caloforge inspect showers.h5 --picture showers.png[/bold]
+    Example: caloforge inspect showers.h5 --picture showers.png
     """
     from caloforge.detector import load_detector
     from caloforge.showers.formats import open_showers

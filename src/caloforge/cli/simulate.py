@@ -38,8 +38,8 @@ def simulate(
 ) -> None:
     """Make showers with Geant4. Stopped at any moment, it keeps them; `--resume` goes on.
 
-    Example: [bold]caloforge simulate calogan --particle e+ --energy 1:100GeV --count 200
-    --jobs 2 --out positrons.h5[/bold]
+    Example: caloforge simulate calogan --particle e+ --energy 1:100GeV --count 200
+    --jobs 2 --out positrons.h5
     """
     from caloforge.detector import load_detector
     from caloforge.quantities import Interval, Spectrum, length

@@ -30,7 +30,7 @@ def train(
 
     Stopped or killed at any moment, it goes on with --resume as if nothing had happened.
 
-    Example: [bold]caloforge train calogan --data showers.h5 --out runs/calogan --minutes 30[/bold]
+    Example: caloforge train calogan --data showers.h5 --out runs/calogan --minutes 30
     """
     from caloforge.training import load_recipe
     from caloforge.training import train as run_training

@@ -26,9 +26,9 @@ def validate(
     seed: Annotated[int, typer.Option(help="Seed of splits, resampling and classifiers.")] = 0,
     json: JsonOption = False,
 ) -> None:
-    """Compare showers with Geant4's: one HTML page and a JSON, every number beside its statistical floor.
+    """Compare showers with Geant4's, beside the statistical floor.
 
-    Example: [bold]caloforge validate geant4.h5 generated.h5 --out report[/bold]
+    Example: caloforge validate geant4.h5 generated.h5 --out report
     """
     from caloforge.validation import validate as run
 
