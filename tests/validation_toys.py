@@ -19,6 +19,20 @@ readout:
 """
 
 
+SINGLE = """
+name: single
+readout:
+  deposits: all
+  layers:
+    - {name: only, thickness: 200 mm, grid: {kind: cartesian, window: [80 mm, 80 mm], cells: [4, 4]}}
+"""
+
+
+def single_layer() -> Detector:
+    """One layer of 16 cells: a report with few figures."""
+    return Detector.from_yaml(SINGLE)
+
+
 def toy_detector() -> Detector:
     return Detector.from_yaml(TOY)
 

@@ -91,6 +91,8 @@ def widened(bins: Binning, values: NDArray[np.floating]) -> NDArray[np.float64]:
     low, high = (np.log(low), np.log(high)) if bins.log else (low, high)
     step = edges[1] - edges[0]
     before, after = (max(0, int(np.ceil(beyond / step))) for beyond in (edges[0] - low, high - edges[-1]))
+    if before == after == 0:
+        return bins.edges
     wide = edges[0] - step * before + step * np.arange(len(edges) + before + after)
     wide = _coarser(wide)
     return np.exp(wide) if bins.log else wide

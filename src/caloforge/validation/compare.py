@@ -141,6 +141,8 @@ def compare(
     found, separation = distances(first, second, third, observables_for(reference.detector), profiles, seed)
     one, two, three = _shuffled((first, second, third), seed)
     classifiers = classify(one, two, three, seed, steps.advance)
+    if not classifiers:
+        steps.advance("too few showers for classifiers", TRAININGS)
     edges = energy_edges(np.concatenate([first.incident.energy, second.incident.energy]))
     return Comparison(
         detector=reference.detector,

@@ -130,7 +130,10 @@ def _histogram_distances(
         f = np.cumsum(first, axis=1) / first.sum(axis=1, keepdims=True)
         g = np.cumsum(second, axis=1) / second.sum(axis=1, keepdims=True)
     area = np.abs(f - g)[:, :-1] @ np.diff(position)
-    return {"separation": separation_power(first, second), "wasserstein": area / sigma}
+    # a sample without any hit has no spectrum, which is as different as can be
+    nothing = (first.sum(axis=1) == 0) | (second.sum(axis=1) == 0)
+    separation = np.where(nothing, 1.0, separation_power(first, second))
+    return {"separation": separation, "wasserstein": area / sigma}
 
 
 def _weighted(position: Array, counts: NDArray[np.int64]) -> tuple[float, float]:

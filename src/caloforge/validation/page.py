@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["count_figures", "page"]
+__all__ = ["count_steps", "page"]
 
 import math
 import re
@@ -54,12 +54,10 @@ class Figure:
     distance: Distance | None = None
 
 
-def count_figures(detector: Detector) -> int:
-    """Return about how many figures a report of this detector has, for the progress bar."""
-    observables = observables_for(detector)
-    if detector.n_layers > MOST_LAYERS:
-        observables = tuple({o.quantity: o for o in observables}.values())
-    return len(observables) + len(profiles_for(detector)) + 6
+def count_steps(detector: Detector) -> int:
+    """Return how often `page` reports that it advances, for a detector of this geometry."""
+    quantities = {observable.quantity for observable in observables_for(detector)} | {"cell_spectrum"}
+    return len(quantities) + len(profiles_for(detector)) + 3
 
 
 def page(
@@ -101,7 +99,7 @@ def page(
 
 
 def _general(comparison: Comparison, steps: Steps) -> list[Any]:
-    steps.advance("drawing response and resolution", 3)
+    steps.advance("drawing response and resolution")
     response, resolution = linearity_figures(comparison.edges, *comparison.linearities)
     energies = [sample.incident.energy for sample in comparison.samples]
     bins = binning(energies[0])
@@ -115,7 +113,7 @@ def _general(comparison: Comparison, steps: Steps) -> list[Any]:
 
 
 def _images(comparison: Comparison, steps: Steps) -> list[Any]:
-    steps.advance("drawing average images", 2)
+    steps.advance("drawing average images")
     reference, _, candidate = comparison.samples
     triptychs = average_images(
         comparison.detector, reference.mean_cells, candidate.mean_cells, reference.mean_cells_error

@@ -13,7 +13,7 @@ from typing import Any
 from caloforge.progress import Progress
 from caloforge.showers import Showers
 from caloforge.validation.compare import TRAININGS, Steps, compare
-from caloforge.validation.page import count_figures, page
+from caloforge.validation.page import count_steps, page
 from caloforge.validation.report import Report, to_json
 from caloforge.validation.source import open_source
 
@@ -62,7 +62,7 @@ def validate(
     with ExitStack() as stack:
         first, second = (stack.enter_context(open_source(given)) for given in (reference, candidate))
         third = None if floor is None else stack.enter_context(open_source(floor))
-        steps = Steps(progress, TRAININGS + count_figures(first.detector) + (2 if third is None else 3))
+        steps = Steps(progress, TRAININGS + count_steps(first.detector) + (2 if third is None else 3))
         comparison = compare(first, second, third, seed, steps)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
