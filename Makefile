@@ -1,5 +1,7 @@
 # Everything a fresh machine needs: `make demo` and `make test` set themselves up (uv if it is there, else pip).
 PYTHON ?= python3
+# uv does not read pip's settings: where pip is given a folder of wheels (a CPU build of torch), uv looks there too.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 BIN := .venv/bin
 READY := .venv/.ready
 
