@@ -8,5 +8,5 @@ from pathlib import Path
 
 
 def positrons() -> Path:
-    """Return the file of Geant4 e+ showers, 1-100 GeV, in the CaloGAN calorimeter; README.md says how it was made."""
+    """Return the file of Geant4 e+ showers in the CaloGAN calorimeter; README.md says how it was made."""
     return Path(__file__).parent / "calogan-positrons.h5"
