@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 import test_training as this
@@ -15,6 +16,7 @@ from caloforge.training.metrics import read_metrics
 CODE = """
 import sys, torch
 torch.set_num_threads(1)
+import pytest
 import test_training as this
 from caloforge.training import loop, train
 from pathlib import Path
@@ -38,6 +40,7 @@ def _run_and_kill(arguments: list[str], steps: int) -> None:
     assert process.returncode == -9
 
 
+@pytest.mark.slow
 def test_killed_trainings_end_with_the_same_weights(tmp_path: Path) -> None:
     detector, data = tmp_path / "tiny.yaml", this.showers().save(tmp_path / "showers.h5")
     detector.write_text(this.TINY)
