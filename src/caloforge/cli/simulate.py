@@ -84,8 +84,10 @@ def _report(path: Path) -> None:
     with ShowerFile(path) as file:
         made, count = file.provenance, len(file)
     megabytes = path.stat().st_size / 1e6
-    time = f"{made['ms_per_shower']:.3g} ms of CPU each, {made['ms_per_gev']:.3g} ms per GeV"
-    say(f"[bold]{path}[/bold]: {count} showers, {megabytes:.3g} MB; {time}")
+    text = f"[bold]{path}[/bold]: {count} showers, {megabytes:.3g} MB"
+    if "ms_per_shower" in made:  # not if it was killed after its last shower, and resumed
+        text += f"; {made['ms_per_shower']:.3g} ms of CPU each, {made['ms_per_gev']:.3g} ms per GeV"
+    say(text)
     emit({"path": path, "showers": count, "bytes": path.stat().st_size, "provenance": made})
 
 
