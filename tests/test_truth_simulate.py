@@ -112,8 +112,8 @@ def test_resuming_with_another_count_gives_the_same_showers(tmp_path, small_batc
 @pytest.mark.geant4
 def test_killed_after_its_last_shower_it_is_only_closed(tmp_path):
     arguments = ["calogan", "--particle", "e+", "--energy", "200:800MeV", "--count", "4", "--seed", "5"]
+    few = OPTIONS | {"count": 4}
     with pytest.raises(InterruptedError):
-        few = OPTIONS | {"count": 4}
         simulate(load_detector("calogan"), **few, out=tmp_path / "a.h5", progress=stop_after_first)
     command = [*CALOFORGE, *arguments, "--out", "a.h5", "--resume"]
     printed = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
