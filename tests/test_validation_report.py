@@ -117,6 +117,17 @@ def test_a_reference_without_energy_is_refused(few):
         run(broken(few, "empty"), toy_showers(90, 2))
 
 
+def test_a_layer_that_geant4_never_hits(few):
+    def without_back(showers: Showers) -> Showers:
+        cells = showers.cells.copy()
+        cells[:, showers.detector.layers[2].cells] = 0
+        return Showers(showers.detector, showers.incident, cells)
+
+    assert off(run(without_back(few), without_back(toy_showers(45, 2)))) == set()
+    names = off(run(without_back(few), toy_showers(45, 2)))
+    assert {"layer_energy_2", "width_x_2", "sparsity_2", "profile_x_2"} <= names
+
+
 def test_a_floor_file_is_used(geant4):
     found = run(toy_showers(48, 5), toy_showers(60, 6), floor=toy_showers(70, 7))
     assert found.plan.size == 48
@@ -318,6 +329,7 @@ def test_numbers_are_written_to_their_error():
     assert number(0.012345, 0.00214) == "0.0123 ± 0.0021"
     assert number(0.99, 0.1) == "0.99 ± 0.10"
     assert number(1234.5, 67) == "1234 ± 67"
+    assert number(29653, 3202) == "29700 ± 3200"
     assert number(float("nan"), 1.0) == "—"
     assert number(0.25) == "0.25"
     assert number(2.0, 0.5, "+") == "+2.00 ± 0.50"

@@ -126,7 +126,7 @@ def distances(
     values = [{key: float(v[0]) for key, v in item.against_candidate(once).items()} for item in items]
     drawn = [item.against_candidate(draws) for item in items]
     errors = [{key: known_spread(v) for key, v in draw.items()} for draw in drawn]
-    return list(_judge(items, nulls, values, errors, 1 / len(reference))), _overall(nulls, values, drawn)
+    return list(_judge(items, nulls, values, errors)), _overall(nulls, values, drawn)
 
 
 def _judge(
@@ -134,14 +134,13 @@ def _judge(
     nulls: Sequence[dict[str, Array]],
     values: Sequence[dict[str, float]],
     errors: Sequence[dict[str, float]],
-    resolution: float,
 ) -> Iterator[Distance]:
     """Turn values and null distributions into measures and corrected p-values."""
     measures, chance = [], []
-    for null, value, error in zip(nulls, values, errors, strict=True):
+    for item, null, value, error in zip(items, nulls, values, errors, strict=True):
         centre = {key: known_mean(v) for key, v in null.items()}
         # a quantity that never varies in Geant4 has no scatter; one shower more or less is its resolution
-        scatter = {key: float(np.fmax(known_spread(v), resolution)) for key, v in null.items()}
+        scatter = {key: float(np.fmax(known_spread(v), item.resolution)) for key, v in null.items()}
         measures.append({k: Measure(value[k], error[k], centre[k], scatter[k]) for k in null})
         chance.append(np.array([(v - centre[k]) / scatter[k] for k, v in null.items()]))
     largest = np.nanmax(np.concatenate(chance), axis=0)

@@ -42,7 +42,23 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Item:
-    """Something to compare, before the floor is known."""
+    """Something to compare, before the floor is known.
+
+    Attributes:
+        name: Stable key; the next five are those of the `Distance` that it becomes.
+        label: For people.
+        unit: Unit of the values.
+        theme: Section of the report.
+        quantity: What is measured, without the layer.
+        layer: Index of the layer, or None.
+        against_floor: Distances of Geant4 to Geant4 for given resamplings.
+        against_candidate: Distances of Geant4 to the candidate.
+        resolution: The least scatter that a floor is taken to have: what never varies in Geant4 has none.
+        mean: Mean of Geant4's values.
+        candidate_mean: Mean of the candidate's values.
+        sigma: Standard deviation of Geant4's values.
+        histogram: Counts for the figure.
+    """
 
     name: str
     label: str
@@ -52,6 +68,7 @@ class Item:
     layer: int | None
     against_floor: Compare
     against_candidate: Compare
+    resolution: float = 1e-6
     mean: float = np.nan
     candidate_mean: float = np.nan
     sigma: float = np.nan
@@ -74,6 +91,7 @@ def observable_item(
         *(observable.name, observable.label, observable.unit, observable.theme),
         *(observable.quantity, observable.layer, with_floor, with_candidate),
         mean=known_mean(geant4),
+        resolution=1 / len(reference),
         candidate_mean=known_mean(columns[2]),
         sigma=sigma,
         histogram=Histogram(shown, bins.log, *counts),
@@ -162,7 +180,9 @@ def _apart(resampling: Resampling, energy: Array, showers: NDArray[np.int64]) ->
     first = (resampling.first @ energy) / (resampling.first @ showers)[:, None]
     second = (resampling.second @ energy) / (resampling.second @ showers)[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.abs(first - second).sum(axis=1) / first.sum(axis=1))
+        apart = np.abs(first - second).sum(axis=1) / first.sum(axis=1)
+    # where Geant4 has no energy at all, any energy is as different as can be
+    return np.asarray(np.where(first.sum(axis=1) > 0, apart, second.sum(axis=1) > 0), np.float64)
 
 
 def known_mean(values: Array) -> float:

@@ -30,6 +30,7 @@ from caloforge.validation.figures.curves import (
 from caloforge.validation.figures.events import shower_pairs
 from caloforge.validation.figures.images import MOST_LAYERS, average_images
 from caloforge.validation.figures.layers import layers_figure
+from caloforge.validation.figures.style import unit_scale
 from caloforge.validation.profiles import profiles_for
 from caloforge.validation.verdict import plain
 
@@ -76,7 +77,9 @@ def page(
     """
     folder = files("caloforge.validation") / "template"
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=_number, signed=_signed, sigmas=_sigmas, cell=_cell, rich=_rich)
+    environment.filters.update(
+        number=_number, signed=_signed, sigmas=_sigmas, cell=_cell, rich=_rich, mean=_mean
+    )
     template = environment.from_string((folder / "report.html").read_text(encoding="utf-8"))
     ranked = sorted(comparison.distances, key=lambda d: -d.excess)
     return template.render(
@@ -227,7 +230,8 @@ def number(value: float, error: float | None = None, sign: str = "") -> str:
         return "—"
     if error is None or not math.isfinite(error) or error <= 0:
         return f"{value:{sign}.3g}"
-    digits = max(0, 1 - math.floor(math.log10(error)))
+    digits = 1 - math.floor(math.log10(error))
+    value, error, digits = round(value, digits), round(error, digits), max(0, digits)
     return f"{value:{sign}.{digits}f} ± {error:.{digits}f}"
 
 
@@ -239,10 +243,20 @@ def _signed(value: float, error: float) -> str:
     return number(value, error, "+").replace("-", "−")
 
 
+def _mean(distance: Distance, value: float) -> str:
+    """Write a mean with the unit that suits it."""
+    if math.isnan(value):
+        return "—"
+    if distance.name == "cell_spectrum":
+        return f"{10**value:.3g} MeV"
+    unit, scale = unit_scale(distance.unit, abs(distance.mean))
+    return f"{_number(value / scale)} {unit}".strip()
+
+
 def _rich(label: str) -> Markup:
     """Return a label with its indices as HTML."""
     text = str(escape(plain(label)))
-    return Markup(re.sub(r"([A-Zσ])_(\w+)", r"\1<sub>\2</sub>", text))
+    return Markup(re.sub(r"\b([A-Zsσ])_([a-z0-9]+)", r"\1<sub>\2</sub>", text))
 
 
 def _sigmas(value: float) -> str:

@@ -65,7 +65,7 @@ def open_source(showers: Showers | str | Path) -> Iterator[Source]:
         yield _source("showers in memory", showers, showers.incident)
         return
     with open_showers(showers) as file:
-        yield _source(str(showers), file, file.incident())
+        yield _source(Path(showers).name, file, file.incident())
 
 
 def _source(name: str, showers: Showers | ShowerSource, incident: Incident) -> Source:

@@ -117,8 +117,7 @@ _SYMBOLS = {
     r"\langle ": "⟨",
     r"\langle": "⟨",
     r"\rangle": "⟩",
-    "_{s_d}": "_s",
-    "s_d": "s",
+    "_{s_d}": "(s_d)",
     "E_{tot}": "E_tot",
     "E_{inc}": "E_inc",
 }

@@ -32,7 +32,7 @@ def histogram_figure(distance: Distance, name: str, y: str = "Showers per bin") 
     if histogram is None:
         raise ValueError(f"{distance.name} has no histogram")
     histogram = _trimmed(histogram)
-    unit, scale = unit_scale(distance.unit, float(histogram.edges[-1]))
+    unit, scale = unit_scale(distance.unit, 0.0 if histogram.log else float(histogram.edges[-1]))
     counts = (histogram.reference, histogram.floor, histogram.candidate)
     frame = Frame(name, histogram.edges / scale, distance.label, unit, y, x_log=histogram.log)
     return ratio_figure(frame, *(_counted(c[: len(frame.edges) - 1]) for c in counts))
