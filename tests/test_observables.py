@@ -110,7 +110,7 @@ def one_by_one(observable, cells, incident, detector, where):
 def fine(cells: int, window: int) -> Detector:
     grid = f"{{kind: cartesian, window: [{window} mm, {window} mm], cells: [{cells}, {cells}]}}"
     return Detector.from_yaml(
-        f"name: fine\nreadout:\n  deposits: all\n  layers:\n    - {{name: only, thickness: 10 mm, grid: {grid}}}\n"
+        f"name: fine\nreadout:\n  deposits: all\n  layers: [{{name: only, thickness: 10 mm, grid: {grid}}}]\n"
     )
 
 
