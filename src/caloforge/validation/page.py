@@ -32,6 +32,7 @@ from caloforge.validation.figures.images import MOST_LAYERS, average_images
 from caloforge.validation.figures.layers import layers_figure
 from caloforge.validation.figures.style import unit_scale
 from caloforge.validation.profiles import profiles_for
+from caloforge.validation.resampling import SPLITS
 from caloforge.validation.verdict import plain
 
 _THEMES = {
@@ -78,7 +79,7 @@ def page(
     folder = files("caloforge.validation") / "template"
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(
-        number=_number, signed=_signed, sigmas=_sigmas, cell=_cell, rich=_rich, mean=_mean
+        number=_number, signed=_signed, sigmas=_sigmas, cell=_cell, rich=_rich, mean=_mean, chance=_chance
     )
     template = environment.from_string((folder / "report.html").read_text(encoding="utf-8"))
     ranked = sorted(comparison.distances, key=lambda d: -d.excess)
@@ -261,6 +262,12 @@ def _rich(label: str) -> Markup:
 
 def _sigmas(value: float) -> str:
     return f"{value:.1f} σ" if abs(value) < 100 else f"{value:,.0f} σ"
+
+
+def _chance(p_value: float) -> str:
+    """Write a p-value; none can be below one over the number of cuts."""
+    least = 1 / (1 + SPLITS)
+    return f"≤ {least:.1g}" if p_value <= least else f"{p_value:.2g}"
 
 
 def _bar(excess: float) -> float:

@@ -138,8 +138,17 @@ def _vertical(axes: Axes, frame: Frame, curves: list[Curve]) -> None:
     elif frame.steps:
         axes.set_ylim(0, known.max() * 1.32)
     else:
-        room = max(float(np.ptp(known)), 1e-3 * abs(float(known.max())))
-        axes.set_ylim(known.min() - 0.25 * room, known.max() + 0.6 * room)
+        low, high = _with_errors(curves)
+        room = max(high - low, 1e-3 * abs(high))
+        axes.set_ylim(low - 0.1 * room, high + 0.3 * room)
+
+
+def _with_errors(curves: list[Curve]) -> tuple[float, float]:
+    """Return what values and errors span; an error far larger than most may leave the frame."""
+    values, errors = (np.concatenate([getattr(c, key) for c in curves]) for key in ("values", "errors"))
+    usual = np.isfinite(errors) & (errors <= 4 * np.nanmedian(errors))
+    ends = np.concatenate([values[np.isfinite(values)], (values - errors)[usual], (values + errors)[usual]])
+    return float(ends.min()), float(ends.max())
 
 
 def _spans(positive: Array) -> bool:
