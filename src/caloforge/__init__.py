@@ -35,12 +35,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from caloforge.deploy import Bundle, Engine, bench, export, generate
+    from caloforge.deploy import Bundle, Engine
+    from caloforge.deploy.bench import bench
+    from caloforge.deploy.export import export
+    from caloforge.deploy.generate import generate
     from caloforge.detector import Detector, load_detector
-    from caloforge.showers import Showers, convert, inspect
-    from caloforge.training import Run, train
+    from caloforge.showers import Showers
+    from caloforge.showers.convert import convert
+    from caloforge.showers.survey import inspect
+    from caloforge.training import Run
+    from caloforge.training.train import train
     from caloforge.truth import simulate
-    from caloforge.validation import validate
+    from caloforge.validation.validate import validate
 
 _ROOM_OF = {
     "Bundle": "deploy",
