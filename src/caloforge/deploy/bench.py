@@ -19,7 +19,7 @@ from caloforge.deploy.bundle import Bundle
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.sampling import make_showers
 from caloforge.deploy.validity import Span
-from caloforge.errors import CaloforgeError, ShowersError
+from caloforge.errors import BundleError, CaloforgeError, ShowersError
 from caloforge.progress import Progress
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import Incident, open_showers
@@ -134,7 +134,7 @@ def bench(
         progress: Told after every batch size.
 
     Raises:
-        BundleError: A damaged bundle.
+        BundleError: A damaged bundle, or Geant4 was asked for a particle that nothing names.
         RangeError: `reference` has particles outside the trained range.
         CaloforgeError: Batches or threads below 1.
         Geant4Error, MissingExtraError: Geant4 was asked for and cannot run here.
@@ -232,6 +232,12 @@ def _geant4_cost(
 def _measured(engine: Engine, incident: Incident) -> Geant4Cost:
     from caloforge.truth import time_geant4
 
+    if not incident.pdg[0]:
+        raise BundleError(
+            "Geant4 cannot shoot these particles: the training showers do not say what they are",
+            where="--geant4",
+            cure="give a --reference that names them, or convert the training showers with `--particle`",
+        )
     spectrum = Spectrum("listed", tuple(incident.energy.astype(float).tolist()), "the energies of the bench")
     theta = Interval(float(incident.theta.min()), float(incident.theta.max()))
     taken = time_geant4(
