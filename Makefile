@@ -11,11 +11,12 @@ demo: $(READY)
 	rm -rf demo
 	$(BIN)/caloforge demo --out demo
 
+# Two workers with one thread each: threads that share a core wait for each other.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
 
 slow: $(READY)
-	$(BIN)/python -m pytest -n 2 -q --slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q --slow
 
 lint: $(READY)
 	$(BIN)/ruff check .
