@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 
 from caloforge.errors import ValidationError
 
-BLOCKS = 20
+BLOCKS = 100
 """Random blocks of a sample; resampling whole blocks needs no more memory than this many sums."""
+
+
+CLASSIFIED = 20_000
+"""Most showers of each kind that classifiers see; more would cost minutes on a laptop."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,12 @@ class Rows:
     Attributes:
         index: Row numbers, increasing.
         block: Random block of each, `0 .. blocks - 1`, all blocks of nearly the same size.
+        classified: Whether classifiers see it: all, or 20,000 at random.
     """
 
     index: NDArray[np.int64]
     block: NDArray[np.int64]
+    classified: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,8 @@ def plan(reference: int, candidate: int, floor: int | None, seed: int) -> Plan:
 
 
 def _rows(rows: NDArray[np.int64], blocks: int, rng: np.random.Generator) -> Rows:
-    return Rows(np.sort(rows), rng.permutation(np.arange(len(rows)) % blocks))
+    count = np.arange(len(rows))
+    return Rows(np.sort(rows), rng.permutation(count % blocks), rng.permutation(count < CLASSIFIED))
 
 
 def _enough(size: int, reference: int, candidate: int, floor: int | None) -> None:
