@@ -75,7 +75,7 @@ def test_faults_are_noticed_and_named(geant4, kind, names):
     found = run(geant4, broken(toy_showers(N, 2), kind))
     assert names <= off(found)
     assert found.verdict.level != "floor"
-    best = max(found.classifiers, key=lambda c: c.auc.excess)
+    best = max(found.classifiers, key=lambda c: c.excess)
     assert best.off
     assert (
         plain(next(d.label for d in sorted(found.distances, key=lambda d: -d.excess))) in found.verdict.text
@@ -89,7 +89,7 @@ def test_faults_are_noticed_and_named(geant4, kind, names):
 
 def test_shifted_cells_are_noticed_and_named(report):
     found = report[0].comparison
-    assert {"centroid_y_0", "profile_y_0"} <= off(found)
+    assert {"centroid_y_0", "centroid_y_1", "profile_y_1"} <= off(found)
     assert found.verdict.level == "far"
     assert report[0].worst[0].quantity == "centroid_y"
 
@@ -229,8 +229,8 @@ def test_the_same_seed_gives_the_same_numbers(geant4):
 def report(tmp_path_factory):
     steps = []
     made = validate(
-        toy_showers(400, 1, single_layer()),
-        broken(toy_showers(300, 2, single_layer()), "shifted"),
+        toy_showers(400, 1),
+        broken(toy_showers(300, 2), "shifted"),
         out=tmp_path_factory.mktemp("report") / "new",
         notes=["training was cut to <4> minutes"],
         speed=[{"who": "Geant4", "ms per shower": 1772.0}, {"who": "bundle", "batch": 128}],
@@ -267,7 +267,7 @@ def test_the_page_is_one_file_that_fetches_nothing(report):
     assert "@import" not in text
     assert not re.search(r"url\((?!#)", text)
     assert page.tags.count("h1") == 1
-    assert page.tags.count("svg") > 20
+    assert page.tags.count("svg") > 30
     assert len(page.ids) == len(set(page.ids))
     assert {link[1:] for link in page.links} <= set(page.ids)
     assert "prefers-color-scheme: dark" in text
@@ -297,13 +297,13 @@ def test_the_json_holds_every_number(report):
     assert data["verdict"]["level"] == report[0].verdict.level
     assert data["showers_compared"] == 200
     assert data["speed"][1]["batch"] == 128
-    shifted = data["distances"]["centroid_y_0"]
+    shifted = data["distances"]["centroid_y_1"]
     assert shifted["off"]
     assert shifted["measures"]["separation"]["value"] > 10 * shifted["measures"]["separation"]["floor"]
     assert sum(shifted["histogram"]["candidate"]) == 200
     assert set(data["classifiers"]) == {"mlp", "trees"}
     assert len(data["linearity"]["floor"]["response"]) == len(data["energy_bins"]) - 1
-    assert data["profiles"]["profile_r_0"]["unit"] == "MeV"
+    assert data["profiles"]["profile_z"]["unit"] == "MeV"
 
 
 def test_progress_reaches_its_end(report):
@@ -349,21 +349,10 @@ def test_real_geant4_showers(published, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("detector", ["calogan", "clic", "calochallenge-1-photons", "calochallenge-2"])
-def test_every_detector_has_a_page(tmp_path, detector):
-    showers = toy_showers(240, 1, load_detector(detector))
-    report = validate(showers[:160], showers[160:], out=tmp_path)
-    page = Page(report.html.read_text(encoding="utf-8"))
-    assert {link[1:] for link in page.links} <= set(page.ids)
-    assert report.verdict.level == "floor"
-    assert report.html.stat().st_size < 8_000_000
-
-
-@pytest.mark.slow
 def test_the_floor_is_honest():
     """Over many pairs of samples of one kind the family-wise rate of false alarms is what it claims, 1 %."""
-    alarms = sum(bool(off(run(toy_showers(80, 100 + i), toy_showers(40, 900 + i)))) for i in range(150))
-    assert alarms <= 6
+    alarms = sum(bool(off(run(toy_showers(200, 100 + i), toy_showers(100, 900 + i)))) for i in range(60))
+    assert alarms <= 4
 
 
 @pytest.mark.slow
@@ -383,8 +372,8 @@ def test_memory_for_cells_is_constant(tmp_path):
             compare(a, b, None, 0, Steps(None, 1))
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-    # what is kept of a shower, in both files, is a fraction of its cells in one of them
-    assert (peaks[1] - peaks[0]) / 6000 < 4 * detector.n_cells / 2
+    # four times the showers, far from four times the memory: only numbers per shower are kept
+    assert peaks[1] < 2 * peaks[0]
 
 
 def test_toy_detector_has_unlike_grids():

@@ -18,11 +18,14 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from caloforge.validation.measure import Measure
+from caloforge.validation.distances import Measure
 
 Features = NDArray[np.float32]
 
 FOLDS = 5
+LARGEST_SAMPLE = 20_000
+"""Showers of each kind that a classifier sees; more would cost minutes on a laptop."""
+
 _FEWEST = 50
 _SIGMAS = 4.0
 
@@ -50,9 +53,14 @@ class Classifier:
     showers: int
 
     @property
+    def excess(self) -> float:
+        """Distance of the AUC from its floor in standard errors."""
+        return (self.auc.value - self.auc.floor) / float(np.hypot(self.auc.error, self.auc.floor_error))
+
+    @property
     def off(self) -> bool:
         """Whether the classifier sees a difference that is more than chance."""
-        return self.auc.excess > _SIGMAS
+        return self.excess > _SIGMAS
 
 
 @dataclass(frozen=True)
@@ -127,17 +135,18 @@ def classify(
     Returns:
         One result per family; none if there are fewer than 50 showers of each kind.
     """
-    showers = len(reference)
+    showers = min(len(reference), LARGEST_SAMPLE)
     if showers < _FEWEST:
         return []
+    samples = [sample[:showers] for sample in (reference, floor, candidate)]
     results = []
     with threadpool_limits(1), warnings.catch_warnings():
         # a network that still learns after 100 epochs is good enough for us
         warnings.simplefilter("ignore", ConvergenceWarning)
         for family in _FAMILIES:
             note = f"classifier: {family.label.lower()}"
-            found = _train(family, reference, candidate, seed, advance, note)
-            chance = _train(family, reference, floor, seed, advance, note + ", floor")
+            found = _train(family, samples[0], samples[2], seed, advance, note)
+            chance = _train(family, samples[0], samples[1], seed, advance, note + ", floor")
             results.append(_result(family, found, chance, showers))
     return results
 
@@ -183,8 +192,7 @@ def _auc(model: object, features: Features, labels: NDArray[np.int64], test: NDA
 def _result(
     family: _Family, found: NDArray[np.float64], chance: NDArray[np.float64], showers: int
 ) -> Classifier:
-    errors = _error(found, showers), _error(chance, showers)
-    auc = Measure.of(float(found.mean()), errors[0], float(chance.mean()), errors[1])
+    auc = Measure(float(found.mean()), _error(found, showers), float(chance.mean()), _error(chance, showers))
     recipe = f"{family.recipe}; {FOLDS} trainings"
     return Classifier(
         family.name, family.label, recipe, auc, float(found.std(ddof=1)), float(chance.std(ddof=1)), showers

@@ -22,9 +22,8 @@ from caloforge.validation.checks import (
     check_showers,
 )
 from caloforge.validation.classifier import FOLDS, Classifier, classify
-from caloforge.validation.distances import Distance, distances
+from caloforge.validation.distances import Distance, Measure, distances
 from caloforge.validation.linearity import Linearity, energy_edges, linearity
-from caloforge.validation.measure import Measure
 from caloforge.validation.profiles import Profile, profiles_for
 from caloforge.validation.sample import Pass, Sample, collect
 from caloforge.validation.source import Source
@@ -53,7 +52,8 @@ class Scalar:
     @property
     def off(self) -> bool:
         """Whether value and floor are four standard errors apart."""
-        return abs(self.measure.excess) > 4
+        m = self.measure
+        return abs(m.value - m.floor) > 4 * float(np.hypot(m.error, m.floor_error))
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,8 @@ def compare(
     findings += check_showers(picked[0], picked[1], (len(reference), len(candidate)), chosen.size)
     profiles = profiles_for(reference.detector)
     found, separation = distances(first, second, third, observables_for(reference.detector), profiles, seed)
-    classifiers = classify(first.features, second.features, third.features, seed, steps.advance)
+    one, two, three = _shuffled((first, second, third), seed)
+    classifiers = classify(one, two, three, seed, steps.advance)
     if not classifiers:
         steps.advance("too few showers for classifiers", TRAININGS)
     edges = energy_edges(np.concatenate([first.incident.energy, second.incident.energy]))
@@ -203,6 +204,12 @@ def _pairs(reference: Source, candidate: Source, seed: int) -> tuple[NDArray[np.
     return rows, apart.argmin(axis=1)
 
 
+def _shuffled(samples: tuple[Sample, ...], seed: int) -> list[NDArray[np.float32]]:
+    """Return features in random order: files may be sorted, and classifiers see the first rows."""
+    rng = np.random.default_rng([seed, 6])
+    return [sample.features[rng.permutation(len(sample))] for sample in samples]
+
+
 def _linear(sample: Sample, edges: NDArray[np.float64]) -> Linearity:
     return linearity(sample.incident.energy, sample.response, edges)
 
@@ -212,21 +219,15 @@ def _scalars(reference: Sample, floor: Sample, candidate: Sample) -> list[Scalar
     geant4, again, other = (_linear(sample, every) for sample in (reference, floor, candidate))
 
     def relative(key: str) -> Measure:
-        value, error = _percent(key, geant4, other)
-        floor, floor_error = _percent(key, geant4, again)
-        return Measure.of(value, error, floor, floor_error) if floor_error else Measure(*[np.nan] * 5)
+        base, base_error = getattr(geant4, key)[0], getattr(geant4, f"{key}_error")[0]
+        pairs = [(getattr(s, key)[0] / base, getattr(s, f"{key}_error")[0] / base) for s in (other, again)]
+        numbers = [
+            (100 * (ratio - 1), 100 * float(np.hypot(error, ratio * base_error / base)))
+            for ratio, error in pairs
+        ]
+        return Measure(*(float(number) for pair in numbers for number in pair))
 
     return [
         Scalar("response", "Mean response, difference to Geant4", "%", relative("response")),
         Scalar("resolution", "Resolution, difference to Geant4", "%", relative("resolution")),
     ]
-
-
-def _percent(key: str, geant4: Linearity, other: Linearity) -> tuple[float, float]:
-    """Return by how much the other's number differs, with its error, in percent of Geant4's."""
-    (base, base_error), (value, error) = (
-        (float(getattr(s, key)[0]), float(getattr(s, f"{key}_error")[0])) for s in (geant4, other)
-    )
-    if base == 0:
-        return np.nan, np.nan
-    return 100 * (value / base - 1), 100 * float(np.hypot(error, value / base * base_error)) / base

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Distance", "distances"]
+__all__ = ["Distance", "Measure", "distances"]
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,13 +20,34 @@ from caloforge.validation.items import (
     profile_item,
     spectrum_item,
 )
-from caloforge.validation.measure import Measure
 from caloforge.validation.profiles import Profile
 from caloforge.validation.resampling import Resampling, bootstraps, splits
 from caloforge.validation.sample import Sample
 
 Array = NDArray[np.float64]
 LARGEST_P = 0.01
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number with its floor.
+
+    Attributes:
+        value: Candidate against Geant4.
+        error: Its standard error.
+        floor: The same number between two independent Geant4 samples of the same size.
+        floor_error: How much that scatters from one pair of samples to the next.
+    """
+
+    value: float
+    error: float
+    floor: float
+    floor_error: float
+
+    @property
+    def excess(self) -> float:
+        """How many standard deviations of the floor the value lies above it."""
+        return (self.value - self.floor) / self.floor_error
 
 
 @dataclass(frozen=True)
@@ -42,7 +63,7 @@ class Distance:
         layer: Index of the layer, or None.
         measures: `separation` and `wasserstein` of a distribution, `difference` of a profile.
         excess: The largest excess over the floor among them, in standard deviations.
-        p_value: How often chance alone gives as clear a difference in any of the report's distributions.
+        p_value: How often chance alone gives a larger excess in any of the report's distributions.
         mean: Mean of Geant4's values, NaN for a profile.
         candidate_mean: Mean of the candidate's values.
         sigma: Standard deviation of Geant4's values, the scale of the Wasserstein distance.
@@ -79,14 +100,9 @@ def distances(
 ) -> tuple[list[Distance], Measure]:
     """Compare all observables, the cell spectrum and all profiles.
 
-    The floor of a metric is its mean over 200 random cuts of all Geant4 showers in two halves, and its
-    scatter is the unit of `excess`.
-
-    The p-value is that of an exchange test: if the candidate is Geant4, its showers and the reference's may
-    be shuffled and cut again, and the distance at hand is one among these. It is compared with the largest of
-    all distributions in each cut (Westfall and Young's max-T), so that looking at a hundred figures does not
-    make chance look like a fault. Cuts of Geant4 alone would not do: they know nothing of how far off the
-    next rare shower may be.
+    The floor of a metric is its mean over 200 random cuts of all Geant4 showers in two halves. Its scatter is
+    the unit of `excess`. The p-value compares an excess with the largest among all distributions in each cut
+    (Westfall and Young's max-T), so that looking at a hundred figures does not make chance look like a fault.
 
     Args:
         reference: Geant4.
@@ -106,69 +122,43 @@ def distances(
     ]
     blocks = len(reference.counts)
     cuts, draws, once = splits(blocks, seed), bootstraps(blocks, seed), Resampling.identity(blocks)
-    floors = [item.against_floor(cuts) for item in items]
+    nulls = [item.against_floor(cuts) for item in items]
     values = [{key: float(v[0]) for key, v in item.against_candidate(once).items()} for item in items]
     drawn = [item.against_candidate(draws) for item in items]
-    measures = [_measures(*parts) for parts in zip(items, values, drawn, floors, strict=True)]
-    chance = [
-        _in_scatters(item, value, item.against_candidate(cuts))
-        for item, value in zip(items, values, strict=True)
-    ]
-    found = _judge(items, measures, chance)
-    return found, _overall(floors, values, drawn)
-
-
-def _measures(
-    item: Item, value: dict[str, float], drawn: dict[str, Array], floor: dict[str, Array]
-) -> dict[str, Measure]:
-    return {key: _measure(value[key], drawn[key], floor[key], item.resolution) for key in value}
-
-
-def _measure(value: float, drawn: Array, floor: Array, resolution: float) -> Measure:
-    middle, scatter = _scale(floor, resolution)
-    return Measure(value, known_spread(drawn), middle, scatter, (value - middle) / scatter)
-
-
-def _scale(chance: Array, resolution: float) -> tuple[float, float]:
-    # what never varies has no scatter: one shower more or less is its resolution
-    return known_mean(chance), float(np.fmax(known_spread(chance), resolution))
-
-
-def _in_scatters(item: Item, value: dict[str, float], exchanged: dict[str, Array]) -> tuple[float, Array]:
-    """Return the largest metric of the sample at hand, and of each exchange, in units of chance's scatter."""
-    scales = {key: _scale(chance, item.resolution) for key, chance in exchanged.items()}
-    here = [(value[key] - middle) / scatter for key, (middle, scatter) in scales.items()]
-    there = [(exchanged[key] - middle) / scatter for key, (middle, scatter) in scales.items()]
-    return float(np.nanmax(here)), np.nanmax(there, axis=0)
+    errors = [{key: known_spread(v) for key, v in draw.items()} for draw in drawn]
+    return list(_judge(items, nulls, values, errors)), _overall(nulls, values, drawn)
 
 
 def _judge(
     items: Sequence[Item],
-    measures: Sequence[dict[str, Measure]],
-    chance: Sequence[tuple[float, Array]],
-) -> list[Distance]:
-    """Correct each p-value for the largest of all distributions in each exchange."""
-    largest = np.max([there for _, there in chance], axis=0)
-    found = []
-    for item, measured, (here, _) in zip(items, measures, chance, strict=True):
-        excess = float(np.nanmax([m.excess for m in measured.values()]))
-        p_value = (1 + np.count_nonzero(largest >= here)) / (1 + len(largest))
-        found.append(
-            Distance(
-                *(item.name, item.label, item.unit, item.theme, item.quantity, item.layer, measured),
-                *(excess, float(p_value), item.mean, item.candidate_mean, item.sigma, item.histogram),
-            )
+    nulls: Sequence[dict[str, Array]],
+    values: Sequence[dict[str, float]],
+    errors: Sequence[dict[str, float]],
+) -> Iterator[Distance]:
+    """Turn values and null distributions into measures and corrected p-values."""
+    measures, chance = [], []
+    for item, null, value, error in zip(items, nulls, values, errors, strict=True):
+        centre = {key: known_mean(v) for key, v in null.items()}
+        # a quantity that never varies in Geant4 has no scatter; one shower more or less is its resolution
+        scatter = {key: float(np.fmax(known_spread(v), item.resolution)) for key, v in null.items()}
+        measures.append({k: Measure(value[k], error[k], centre[k], scatter[k]) for k in null})
+        chance.append(np.array([(v - centre[k]) / scatter[k] for k, v in null.items()]))
+    largest = np.nanmax(np.concatenate(chance), axis=0)
+    for item, measured in zip(items, measures, strict=True):
+        excess = np.nanmax([m.excess for m in measured.values()])
+        p_value = (1 + np.count_nonzero(largest >= excess)) / (1 + len(largest))
+        yield Distance(
+            *(item.name, item.label, item.unit, item.theme, item.quantity, item.layer, measured),
+            *(float(excess), float(p_value), item.mean, item.candidate_mean, item.sigma, item.histogram),
         )
-    return found
 
 
 def _overall(
-    floors: Sequence[dict[str, Array]], values: Sequence[dict[str, float]], drawn: Sequence[dict[str, Array]]
+    nulls: Sequence[dict[str, Array]], values: Sequence[dict[str, float]], drawn: Sequence[dict[str, Array]]
 ) -> Measure:
     """Return the mean separation power; cuts and draws are the same for all distributions."""
     key = "separation"
-    chance = np.mean([null[key] for null in floors if key in null], axis=0)
+    chance = np.mean([null[key] for null in nulls if key in null], axis=0)
     draw = np.mean([value[key] for value in drawn if key in value], axis=0)
     value = float(np.mean([value[key] for value in values if key in value]))
-    floor, scatter = known_mean(chance), known_spread(chance)
-    return Measure(value, known_spread(draw), floor, scatter, (value - floor) / scatter)
+    return Measure(value, known_spread(draw), known_mean(chance), known_spread(chance))

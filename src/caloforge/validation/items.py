@@ -53,7 +53,7 @@ class Item:
         layer: Index of the layer, or None.
         against_floor: Distances of Geant4 to Geant4 for given resamplings.
         against_candidate: Distances of Geant4 to the candidate.
-        resolution: The least scatter that a distance is taken to have: what never varies has none.
+        resolution: The least scatter that a floor is taken to have: what never varies in Geant4 has none.
         mean: Mean of Geant4's values.
         candidate_mean: Mean of the candidate's values.
         sigma: Standard deviation of Geant4's values.

@@ -46,8 +46,8 @@ class Resampling:
 def splits(blocks: int, seed: int) -> Resampling:
     """Cut `2 * blocks` blocks in two halves at random, 200 times.
 
-    If both samples come from one distribution, each of these is as good as the cut at hand: the distances
-    they give are what chance alone does at this sample size.
+    If both samples come from one distribution, these are as good as the cut at hand: the distances they give
+    are what chance alone does at this sample size.
     """
     rng = np.random.default_rng([seed, 2])
     halves = np.repeat([1, 0], blocks)

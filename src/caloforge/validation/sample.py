@@ -28,7 +28,7 @@ class Sample:
         incident: Incident particles, `n` rows.
         energy: Energy in all cells, shape `(n,)`, MeV.
         values: Observables, shape `(n, n_observables)`, NaN where undefined.
-        features: What classifiers see, shape `(n_classified, n_features)`.
+        features: What the classifier sees, shape `(n, n_features)`.
         block: Block of each shower, shape `(n,)`.
         counts: Showers in each block, shape `(blocks,)`.
         images: Sum of the cells over the showers of each block, shape `(blocks, n_cells)`, MeV.
@@ -102,7 +102,7 @@ class _Gather:
         block = self.rows.block[low:high]
         self.energy.append(shapes.energy)
         self.values.append(evaluate(observables, shapes))
-        self.features.append(high_level_features(shapes)[self.rows.classified[low:high]])
+        self.features.append(high_level_features(shapes))
         self.images += _sum_by_block(shapes.cells, block, len(self.images))
         self.spectrum += _spectrum_by_block(shapes.cells, block, len(self.images))
 

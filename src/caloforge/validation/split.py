@@ -11,12 +11,8 @@ from numpy.typing import NDArray
 
 from caloforge.errors import ValidationError
 
-BLOCKS = 100
+BLOCKS = 20
 """Random blocks of a sample; resampling whole blocks needs no more memory than this many sums."""
-
-
-CLASSIFIED = 20_000
-"""Most showers of each kind that classifiers see; more would cost minutes on a laptop."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +22,10 @@ class Rows:
     Attributes:
         index: Row numbers, increasing.
         block: Random block of each, `0 .. blocks - 1`, all blocks of nearly the same size.
-        classified: Whether classifiers see it: all, or 20,000 at random.
     """
 
     index: NDArray[np.int64]
     block: NDArray[np.int64]
-    classified: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -91,8 +85,7 @@ def plan(reference: int, candidate: int, floor: int | None, seed: int) -> Plan:
 
 
 def _rows(rows: NDArray[np.int64], blocks: int, rng: np.random.Generator) -> Rows:
-    count = np.arange(len(rows))
-    return Rows(np.sort(rows), rng.permutation(count % blocks), rng.permutation(count < CLASSIFIED))
+    return Rows(np.sort(rows), rng.permutation(np.arange(len(rows)) % blocks))
 
 
 def _enough(size: int, reference: int, candidate: int, floor: int | None) -> None:
