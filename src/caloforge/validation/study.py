@@ -1,0 +1,55 @@
+"""A study: one question about the samples, answered by numbers, charts and findings for every candidate."""
+
+from __future__ import annotations
+
+__all__ = ["Finding", "Study", "Tell"]
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from caloforge.validation.charts import Chart
+from caloforge.validation.measure import Number
+
+Tell = Callable[[float, str], None]
+"""Called with the share of a study that is done, 0 to 1, and a note of a few words."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something a reader must know.
+
+    Attributes:
+        severity: `fault` (the candidate is wrong), `warning` (the comparison is weak) or `note`.
+        title: A few words.
+        text: A sentence or two.
+        chart: Key of the chart where it is seen, or empty.
+    """
+
+    severity: Literal["fault", "warning", "note"]
+    title: str
+    text: str
+    chart: str = ""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study found. Tuples over candidates have one entry for each, in the order of the candidates.
+
+    Attributes:
+        name: Stable key, as in `--metrics`.
+        title: For people.
+        numbers: Figures of merit of each candidate.
+        charts: What to draw; a chart shows Geant4 and all candidates together.
+        findings: What stands out in each candidate.
+        method: Sentences for the report's method page: definition, sample size, source (arXiv id).
+        details: Anything else for `report.json`: plain numbers, lists and dicts.
+    """
+
+    name: str
+    title: str
+    numbers: tuple[tuple[Number, ...], ...]
+    charts: tuple[Chart, ...] = ()
+    findings: tuple[tuple[Finding, ...], ...] = ()
+    method: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
