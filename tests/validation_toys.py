@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from caloforge.detector import Detector
 from caloforge.showers import Incident, Showers
+from caloforge.validation.sample import Sample, collect
+from caloforge.validation.samples import Samples
+from caloforge.validation.source import open_source
+from caloforge.validation.split import all_rows
 
 TOY = """
 name: toy
@@ -71,3 +77,27 @@ def broken(showers: Showers, kind: str) -> Showers:
     elif kind == "empty":
         cells[:] = 0
     return Showers(showers.detector, incident, cells)
+
+
+def samples_of(
+    folder: Path,
+    reference: Showers,
+    floor: Showers,
+    *candidates: Showers,
+    training: Showers | None = None,
+    seed: int = 0,
+) -> Samples:
+    """Samples of showers in memory, as a study is given them; observables go to `folder`."""
+    names = ("Geant4", "Geant4 again", *(f"candidate {i}" for i in range(len(candidates))))
+    given = [
+        sample_of(folder, s, name, seed + i)
+        for i, (name, s) in enumerate(zip(names, (reference, floor, *candidates), strict=True))
+    ]
+    learned = None if training is None else sample_of(folder, training, "training", seed + 90)
+    return Samples(reference.detector, given[0], given[1], tuple(given[2:]), training=learned, seed=seed)
+
+
+def sample_of(folder: Path, showers: Showers, name: str = "sample", seed: int = 0) -> Sample:
+    """One sample of all `showers`."""
+    with open_source(showers) as source:
+        return collect(source, [(name, all_rows(len(source), seed))], folder, lambda _: None).samples[0]

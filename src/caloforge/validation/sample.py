@@ -1,17 +1,22 @@
-"""What is kept of a sample after one pass over its showers: numbers per shower, sums per block of cells."""
+"""What is kept of a sample after one pass over its showers; memory does not grow with the showers."""
 
 from __future__ import annotations
 
-__all__ = ["SPECTRUM_EDGES", "Sample", "collect"]
+__all__ = ["SPECTRUM_EDGES", "Pass", "Sample", "collect"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import blake2b
+from pathlib import Path
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, vstack
 
-from caloforge.observables import Observable, Shapes, evaluate, high_level_features
+from caloforge.detector import Detector
+from caloforge.observables import Shapes, evaluate, high_level_features, observables_for
 from caloforge.showers import Incident, Showers
 from caloforge.validation.source import Source
 from caloforge.validation.split import Rows
@@ -19,53 +24,72 @@ from caloforge.validation.split import Rows
 SPECTRUM_EDGES = np.logspace(-6, 6, 241)
 """Bins of the cell spectrum in MeV: twenty per decade from 1 eV to 1 TeV, fixed so that one pass suffices."""
 
+MOST_CELLS = 50_000_000
+"""Energies of cells that a sample keeps for studies of whole showers, 400 MB."""
+
 
 @dataclass
 class Sample:
-    """One of the three samples of a comparison.
+    """One of the samples of a validation.
 
     Attributes:
+        name: What figures call it.
+        detector: What was hit.
         incident: Incident particles, `n` rows.
-        energy: Energy in all cells, shape `(n,)`, MeV.
-        values: Observables, shape `(n, n_observables)`, NaN where undefined.
-        features: What the classifier sees, shape `(n, n_features)`.
-        block: Block of each shower, shape `(n,)`.
+        names: Observables that `column` knows.
+        block: Random block of each shower, shape `(n,)`: what resampling moves.
         counts: Showers in each block, shape `(blocks,)`.
         images: Sum of the cells over the showers of each block, shape `(blocks, n_cells)`, MeV.
         spectrum: Cells per bin of `SPECTRUM_EDGES` in each block, shape `(blocks, n_bins)`.
+        chosen: Rows of at most 20,000 showers in random order, shape `(m,)`.
+        features: High-level features of these, shape `(m, n_features)`.
+        cells: Cells of the first `c` of these, shape `(c, n_cells)`, MeV; `c` is limited by memory.
     """
 
+    name: str
+    detector: Detector
     incident: Incident
-    energy: NDArray[np.float64]
-    values: NDArray[np.float32]
-    features: NDArray[np.float32]
+    names: tuple[str, ...]
     block: NDArray[np.int64]
     counts: NDArray[np.int64]
     images: NDArray[np.float64]
     spectrum: NDArray[np.int64]
+    chosen: NDArray[np.int64]
+    features: NDArray[np.float32]
+    cells: csr_array
+    _table: Path
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.block)
+
+    def column(self, name: str) -> NDArray[np.float32]:
+        """Return an observable of every shower, shape `(n,)`, NaN where undefined; read from disk.
+
+        Args:
+            name: One of `names`.
+        """
+        with h5py.File(self._table, "r") as file:
+            return np.asarray(file["values"][self.names.index(name)])
 
     @property
-    def response(self) -> NDArray[np.float64]:
-        """Energy in all cells over the incident energy, shape `(n,)`."""
-        return np.asarray(self.energy / self.incident.energy, np.float64)
+    def energies(self) -> NDArray[np.float32]:
+        """Incident energy of each of the `chosen` showers, shape `(m,)`, MeV."""
+        return self.incident.energy[self.chosen]
 
-    @property
+    @cached_property
     def mean_cells(self) -> NDArray[np.float64]:
         """Mean energy of each cell, shape `(n_cells,)`, MeV."""
         return np.asarray(self.images.sum(axis=0) / len(self))
 
     @property
-    def mean_cells_error(self) -> NDArray[np.float64]:
-        """Standard error of `mean_cells`, from the scatter of the blocks, shape `(n_cells,)`, MeV."""
-        return np.asarray(self.block_means.std(axis=0, ddof=1) / np.sqrt(len(self.counts)))
-
-    @property
     def block_means(self) -> NDArray[np.float64]:
         """Mean energy of each cell in each block, shape `(blocks, n_cells)`, MeV."""
         return np.asarray(self.images / self.counts[:, None])
+
+    @cached_property
+    def mean_cells_error(self) -> NDArray[np.float64]:
+        """Standard error of `mean_cells`, from the scatter of the blocks, shape `(n_cells,)`, MeV."""
+        return np.asarray(self.block_means.std(axis=0, ddof=1) / np.sqrt(len(self.counts)))
 
 
 @dataclass
@@ -76,85 +100,107 @@ class Pass:
         samples: One sample per set of rows asked for.
         digests: Hash of each shower with energy, over the whole file.
         empty: Showers without energy, over the whole file.
-        picked: The showers that were asked for by row number, in that order.
     """
 
     samples: list[Sample]
     digests: NDArray[np.uint64]
     empty: int
-    picked: Showers
+
+
+def collect(
+    source: Source,
+    wanted: Sequence[tuple[str, Rows]],
+    folder: Path,
+    advance: Callable[[int], None],
+    keep_cells: bool = True,
+) -> Pass:
+    """Read a file once and keep what studies need.
+
+    Args:
+        source: The showers.
+        wanted: Name and rows of each sample to make of them.
+        folder: Where the samples' observables go; must outlive them.
+        advance: Called with the number of showers just read.
+        keep_cells: Whether studies of whole showers follow.
+    """
+    gathers = [_Gather(source, name, rows, folder, keep_cells) for name, rows in wanted]
+    digests, start, empty = [np.zeros(0, np.uint64)], 0, 0
+    for showers in source.chunks():
+        for gather in gathers:
+            gather.add(start, showers)
+        filled = showers.cells.any(axis=1)
+        empty += int((~filled).sum())
+        digests.append(_digests(showers.cells[filled]))
+        start += len(showers)
+        advance(len(showers))
+    return Pass([gather.sample() for gather in gathers], np.concatenate(digests), empty)
 
 
 @dataclass
 class _Gather:
     """The growing parts of one sample."""
 
+    source: Source
+    name: str
     rows: Rows
-    images: NDArray[np.float64]
-    spectrum: NDArray[np.int64]
-    energy: list[NDArray[np.float64]] = field(default_factory=list)
-    values: list[NDArray[np.float32]] = field(default_factory=list)
+    folder: Path
+    keep_cells: bool
     features: list[NDArray[np.float32]] = field(default_factory=list)
+    cells: list[csr_array] = field(default_factory=list)
+    done: int = 0
+    most: int | None = None
 
-    def add(self, start: int, showers: Showers, observables: Sequence[Observable]) -> None:
+    def __post_init__(self) -> None:
+        self.observables = observables_for(self.source.detector)
+        blocks = int(self.rows.block.max()) + 1
+        self.images = np.zeros((blocks, self.source.detector.n_cells))
+        self.spectrum = np.zeros((blocks, len(SPECTRUM_EDGES) - 1), np.int64)
+        # rank of a shower among the chosen, or more than there are
+        self.rank = np.full(len(self.rows.index), len(self.rows.index), np.int64)
+        self.rank[self.rows.chosen] = np.arange(len(self.rows.chosen))
+        self.table = self.folder / f"sample-{len(list(self.folder.iterdir()))}.h5"
+        with h5py.File(self.table, "w") as file:
+            file.create_dataset("values", (len(self.observables), len(self.rows.index)), np.float32)
+
+    def add(self, start: int, showers: Showers) -> None:
         low, high = np.searchsorted(self.rows.index, [start, start + len(showers)])
+        if low == high:
+            return
         shapes = Shapes(showers[self.rows.index[low:high] - start])
+        with h5py.File(self.table, "r+") as file:
+            file["values"][:, low:high] = evaluate(self.observables, shapes).T
         block = self.rows.block[low:high]
-        self.energy.append(shapes.energy)
-        self.values.append(evaluate(observables, shapes))
-        self.features.append(high_level_features(shapes))
         self.images += _sum_by_block(shapes.cells, block, len(self.images))
         self.spectrum += _spectrum_by_block(shapes.cells, block, len(self.images))
+        self._keep(shapes, self.rank[low:high])
 
-    def sample(self, incident: Incident) -> Sample:
+    def _keep(self, shapes: Shapes, rank: NDArray[np.int64]) -> None:
+        chosen = rank < len(self.rows.chosen)
+        features = high_level_features(shapes)
+        self.features.append(features[chosen])
+        if self.most is None:
+            hits = max(1.0, np.count_nonzero(shapes.cells) / len(shapes))
+            self.most = min(len(self.rows.chosen), int(MOST_CELLS / hits)) if self.keep_cells else 0
+        self.cells.append(csr_array(shapes.cells[rank < self.most]))
+
+    def sample(self) -> Sample:
+        most = self.most or 0
+        rank = self.rank[self.rank < len(self.rows.chosen)]
+        cells = vstack(self.cells, format="csr")[np.argsort(rank[rank < most])]
         return Sample(
-            incident[self.rows.index],
-            np.concatenate(self.energy),
-            np.concatenate(self.values),
-            np.concatenate(self.features),
-            self.rows.block,
-            np.bincount(self.rows.block, minlength=len(self.images)),
-            self.images,
-            self.spectrum,
+            name=self.name,
+            detector=self.source.detector,
+            incident=self.source.incident[self.rows.index],
+            names=tuple(observable.name for observable in self.observables),
+            block=self.rows.block,
+            counts=np.bincount(self.rows.block, minlength=len(self.images)),
+            images=self.images,
+            spectrum=self.spectrum,
+            chosen=self.rows.chosen,
+            features=np.concatenate(self.features)[np.argsort(rank)],
+            cells=cells,
+            _table=self.table,
         )
-
-
-def collect(
-    source: Source,
-    wanted: Sequence[Rows],
-    observables: Sequence[Observable],
-    picks: NDArray[np.int64],
-    advance: Callable[[int], None],
-) -> Pass:
-    """Read a file once and keep what a report needs; memory for cells does not grow with the showers.
-
-    Args:
-        source: The showers.
-        wanted: Rows of each sample.
-        observables: What to compute per shower.
-        picks: Rows of showers to keep whole.
-        advance: Called with the number of showers just read.
-    """
-    blocks = [int(rows.block.max()) + 1 for rows in wanted]
-    n_cells, n_bins = source.detector.n_cells, len(SPECTRUM_EDGES) - 1
-    gathers = [
-        _Gather(rows, np.zeros((b, n_cells)), np.zeros((b, n_bins), np.int64))
-        for rows, b in zip(wanted, blocks, strict=True)
-    ]
-    digests, kept, start, empty = [], [], 0, 0
-    asked = np.argsort(picks, kind="stable")
-    ascending = picks[asked]
-    for showers in source.chunks():
-        for gather in gathers:
-            gather.add(start, showers, observables)
-        filled = showers.cells.any(axis=1)
-        empty += int((~filled).sum())
-        digests.append(_digests(showers.cells[filled]))
-        kept.append(showers[ascending[(ascending >= start) & (ascending < start + len(showers))] - start])
-        start += len(showers)
-        advance(len(showers))
-    samples = [gather.sample(source.incident) for gather in gathers]
-    return Pass(samples, np.concatenate(digests), empty, Showers.concat(kept)[np.argsort(asked)])
 
 
 def _sum_by_block(cells: NDArray[np.float32], block: NDArray[np.int64], blocks: int) -> NDArray[np.float64]:
