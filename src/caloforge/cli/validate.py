@@ -17,52 +17,127 @@ if TYPE_CHECKING:
 
 def validate(
     reference: Annotated[Path, typer.Argument(help="Geant4's showers.")],
-    candidate: Annotated[Path, typer.Argument(help="The showers to judge.")],
+    candidate: Annotated[
+        list[str], typer.Argument(help="The showers to judge; several are compared, each FILE or NAME=FILE.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the report.")],
     floor: Annotated[
         Path | None,
         typer.Option(help="More showers of Geant4, for the floor; otherwise REFERENCE is cut in halves."),
     ] = None,
+    training: Annotated[
+        Path | None,
+        typer.Option(help="Showers that the generator learned from: looks for memorised ones."),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Run or bundle of the first candidate: scans energies and latent space."),
+    ] = None,
+    metrics: Annotated[
+        str, typer.Option(help="quick, all, or studies and numbers by name, as fpd,auc_low.")
+    ] = "quick",
+    recipe: Annotated[
+        str, typer.Option(help="How classifiers are trained: quick, caloflow or calochallenge.")
+    ] = "quick",
+    trainings: Annotated[int, typer.Option(help="How often each classifier is trained.", min=2)] = 5,
+    require: Annotated[
+        str | None, typer.Option(help="Conditions, as 'auc_high<0.6,response<2%'; exit code 1 if one fails.")
+    ] = None,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Write each figure as PDF and its data as CSV and JSON, too.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of splits, resampling and classifiers.")] = 0,
     json: JsonOption = False,
 ) -> None:
     """Compare showers with Geant4's, beside the statistical floor.
 
-    Example: caloforge validate geant4.h5 generated.h5 --out report
+    Example: caloforge validate geant4.h5 generated.h5 --out report --require "auc_high<0.6,response<2%"
     """
+    from caloforge.deploy import open_sampler
     from caloforge.validation import validate as run
 
+    candidates = _named(candidate)
+    sampler = None if model is None else open_sampler(model)
     with progress_bar("Validating") as progress:
-        report = run(reference, candidate, floor=floor, out=out, seed=seed, progress=progress)
+        report = run(
+            reference,
+            candidates,
+            out=out,
+            floor=floor,
+            training=training,
+            model=sampler,
+            metrics=metrics,
+            recipe=_recipe(recipe),
+            trainings=trainings,
+            require=require,
+            figures=figures,
+            seed=seed,
+            progress=progress,
+        )
     _print(report)
-    emit(_numbers(report))
+    emit(report.summary())
+    if not all(outcome.met for outcome in report.outcomes):
+        raise typer.Exit(1)
+
+
+def _named(candidates: list[str]) -> dict[str, Path]:
+    """Give each candidate a name: the one before `=`, or its file's."""
+    from caloforge.errors import ValidationError
+
+    named: dict[str, Path] = {}
+    for text in candidates:
+        name, equals, path = text.partition("=")
+        # a path may hold an equals sign of its own
+        file = Path(text) if not equals or Path(text).exists() else Path(path)
+        name = name if equals and file == Path(path) else file.stem
+        if name in named:
+            raise ValidationError(
+                "two candidates have one name",
+                got=f"{named[name]} and {file}",
+                cure=f"name them: NAME={file}",
+            )
+        named[name] = file
+    return named
+
+
+def _recipe(name: str) -> Any:
+    from typing import get_args
+
+    from caloforge.errors import ValidationError, nearest
+    from caloforge.validation.registry import Recipe
+
+    if name not in get_args(Recipe):
+        raise ValidationError(
+            "there is no such recipe for classifiers",
+            where="--recipe",
+            got=name,
+            expected=", ".join(get_args(Recipe)),
+            near=nearest(name, get_args(Recipe)),
+        )
+    return name
 
 
 def _print(report: Report) -> None:
     from caloforge.validation.page import number
     from caloforge.validation.verdict import plain
 
-    say(f"[bold]{report.verdict.title}[/bold]")
-    say(report.verdict.text)
-    for finding in report.comparison.findings:
+    comparison = report.comparison
+    for finding in comparison.remarks:
         say(f"[yellow]{finding.severity}:[/yellow] {finding.title}. {finding.text}")
-    rows = [(f"AUC, {c.label.lower()}", c.auc) for c in report.classifiers]
-    rows += [(f"{s.label}, {s.unit}", s.measure) for s in report.comparison.scalars]
-    rows += [("Mean separation power", report.comparison.separation)]
-    rows += [(plain(d.label), next(iter(d.measures.values()))) for d in report.worst[:5]]
-    cells = [(name, number(m.value, m.error), number(m.floor, m.floor_error)) for name, m in rows]
-    table("Candidate against Geant4", ("", "candidate", "floor (Geant4 against Geant4)"), cells)
+    for i, name in enumerate(comparison.names):
+        verdict = comparison.verdicts[i]
+        say(f"\n[bold]{name}: {verdict.title}[/bold]")
+        say(verdict.text)
+        for finding in comparison.findings[i]:
+            colour = "red" if finding.severity == "fault" else "yellow"
+            say(f"[{colour}]{finding.severity}:[/{colour}] {finding.title}. {finding.text}")
+        rows = [
+            (f"{n.label}{', ' + n.unit if n.unit else ''}", n.measure) for study in comparison.studies
+            for n in study.numbers[i]
+        ]  # fmt: skip
+        rows += [(plain(d.label), next(iter(d.measures.values()))) for d in report.worst_of(i)[:5]]
+        cells = [(label, number(m.value, m.error), number(m.floor, m.floor_error)) for label, m in rows]
+        table(f"{name} against Geant4", ("", "candidate", "floor (Geant4 against Geant4)"), cells)
+    for outcome in report.outcomes:
+        say(f"[{'green' if outcome.met else 'red'}]{outcome.candidate}[/]: {outcome}")
     say(f"Open [bold]{report.html}[/bold]; all numbers are in {report.json}")
-
-
-def _numbers(report: Report) -> dict[str, Any]:
-    return {
-        "html": str(report.html),
-        "json": str(report.json),
-        "verdict": report.verdict.__dict__,
-        "findings": [finding.__dict__ for finding in report.comparison.findings],
-        "auc": {c.name: c.auc.__dict__ for c in report.classifiers},
-        "mean_separation": report.comparison.separation.__dict__,
-        "scalars": {s.name: s.measure.__dict__ for s in report.comparison.scalars},
-        "beyond_floor": [d.name for d in report.worst],
-    }

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["Finding", "check_detectors", "check_energies", "check_particles", "check_showers"]
+__all__ = [
+    "check_detectors",
+    "check_energies",
+    "check_memory",
+    "check_model",
+    "check_particles",
+    "check_reference",
+    "check_showers",
+    "check_training",
+]
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,26 +22,13 @@ from caloforge.detector import Detector
 from caloforge.errors import ValidationError
 from caloforge.validation.metrics import kolmogorov_smirnov
 from caloforge.validation.sample import Pass
+from caloforge.validation.samples import Model
 from caloforge.validation.source import Source
+from caloforge.validation.study import Finding
 
 _UNLIKELY = 1e-3
 _SMALL_SHARE = 1e-3
 _FEW = 500
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something a reader must know.
-
-    Attributes:
-        severity: `fault` (the candidate is wrong), `warning` (the comparison is weak) or `note`.
-        title: A few words.
-        text: A sentence or two.
-    """
-
-    severity: Literal["fault", "warning", "note"]
-    title: str
-    text: str
 
 
 def check_detectors(reference: Source, other: Source) -> Iterator[Finding]:
@@ -55,6 +49,22 @@ def check_detectors(reference: Source, other: Source) -> Iterator[Finding]:
     if a.digest != b.digest:
         text = f"{other.name} says {b.name}, {reference.name} says {a.name}; the cells are the same."
         yield Finding("warning", "The detectors are described differently", text)
+
+
+def check_model(reference: Source, model: Model) -> None:
+    """Refuse a generator of another detector.
+
+    Raises:
+        ValidationError: Its cells differ from the reference's.
+    """
+    if _cells(model.detector) != _cells(reference.detector):
+        raise ValidationError(
+            "the generator makes showers for other cells",
+            where="--model",
+            got=f"{model.detector.name}: {model.detector.n_layers} layers, {model.detector.n_cells} cells",
+            expected=f"{reference.detector.name}: {reference.detector.n_layers} layers, {reference.detector.n_cells} cells",
+            cure="give the run or bundle that made the candidate",
+        )
 
 
 def _cells(detector: Detector) -> object:
@@ -105,32 +115,71 @@ def _range(energy: NDArray[np.float64]) -> str:
     return f"{energy.min() / 1e3:.4g} to {energy.max() / 1e3:.4g} GeV"
 
 
-def check_showers(reference: Pass, candidate: Pass, counts: tuple[int, int], size: int) -> Iterator[Finding]:
-    """Look for empty, repeated and copied showers, and for too small samples.
+def check_reference(reference: Pass, size: int, name: str) -> Iterator[Finding]:
+    """Refuse a reference without any energy; warn if few showers are compared.
 
     Args:
         reference: What one pass over the reference gave.
-        candidate: The same for the candidate.
-        counts: Showers in both files.
         size: Showers in each sample that is compared.
+        name: The reference's file.
 
     Raises:
         ValidationError: The reference has no energy at all.
     """
-    if reference.empty == counts[0]:
+    if len(reference.digests) == 0:
         raise ValidationError(
             "no shower of the reference has any energy",
-            got=f"{counts[0]} empty showers",
+            where=name,
+            got=f"{reference.empty} empty showers",
             cure="simulate it again",
         )
-    yield from _empty(reference, candidate, counts)
-    yield from _repeated(reference, candidate, counts)
     if size < _FEW:
         text = f"{size} showers are compared; differences that a few thousand would show stay hidden."
         yield Finding("warning", "Small samples", text)
 
 
-def _empty(reference: Pass, candidate: Pass, counts: tuple[int, int]) -> Iterator[Finding]:
+def check_showers(reference: Pass, candidate: Pass) -> Iterator[Finding]:
+    """Look for empty, repeated and copied showers in a candidate.
+
+    Args:
+        reference: What one pass over the reference gave.
+        candidate: The same for the candidate.
+    """
+    yield from _empty(reference, candidate)
+    yield from _repeated(reference, candidate)
+    text = "The samples are not independent, and distances come out too small."
+    yield from _copied(candidate, reference, "Copies of the reference", f"showers of the reference. {text}")
+
+
+def check_training(training: Pass, reference: Pass, name: str) -> Iterator[Finding]:
+    """Look for showers that the generator was trained on among those that judge it.
+
+    Args:
+        training: What one pass over the training showers gave.
+        reference: What one pass over the reference (or the floor) gave.
+        name: Its file.
+    """
+    text = "What was learned by heart looks like what was understood: take showers that were not trained on."
+    yield from _copied(
+        reference, training, f"{name} holds training showers", f"training showers. {text}", name
+    )
+
+
+def check_memory(training: Pass, candidate: Pass) -> Iterator[Finding]:
+    """Look for training showers among the candidate's."""
+    text = "The generator gives back what it was shown."
+    yield from _copied(candidate, training, "Copies of training showers", f"training showers. {text}")
+
+
+def _copied(part: Pass, other: Pass, title: str, text: str, name: str = "the candidate") -> Iterator[Finding]:
+    count = len(part.digests) + part.empty
+    copied = int(np.isin(part.digests, other.digests).sum())
+    if copied / count > _SMALL_SHARE:
+        yield Finding("fault", title, f"{copied} of {count} showers of {name} are, bit for bit, {text}")
+
+
+def _empty(reference: Pass, candidate: Pass) -> Iterator[Finding]:
+    counts = [len(part.digests) + part.empty for part in (reference, candidate)]
     shares = [part.empty / count for part, count in zip((reference, candidate), counts, strict=True)]
     if shares[1] > 2 * shares[0] + _SMALL_SHARE:
         text = (
@@ -140,7 +189,8 @@ def _empty(reference: Pass, candidate: Pass, counts: tuple[int, int]) -> Iterato
         yield Finding("fault", "Empty showers", text)
 
 
-def _repeated(reference: Pass, candidate: Pass, counts: tuple[int, int]) -> Iterator[Finding]:
+def _repeated(reference: Pass, candidate: Pass) -> Iterator[Finding]:
+    counts = [len(part.digests) + part.empty for part in (reference, candidate)]
     repeats = [len(part.digests) - len(np.unique(part.digests)) for part in (reference, candidate)]
     if repeats[1] / counts[1] > 2 * repeats[0] / counts[0] + _SMALL_SHARE:
         text = (
@@ -148,10 +198,3 @@ def _repeated(reference: Pass, candidate: Pass, counts: tuple[int, int]) -> Iter
             f"in Geant4 {repeats[0]} of {counts[0]}. They add no statistics."
         )
         yield Finding("fault", "Repeated showers", text)
-    copied = int(np.isin(candidate.digests, reference.digests).sum())
-    if copied / counts[1] > repeats[0] / counts[0] + _SMALL_SHARE:
-        text = (
-            f"{copied} of {counts[1]} showers of the candidate are, bit for bit, showers of the reference. "
-            "The samples are not independent, and distances come out too small."
-        )
-        yield Finding("fault", "Copies of the reference", text)

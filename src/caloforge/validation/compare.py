@@ -1,59 +1,65 @@
-"""The comparison itself: one pass over each file, then numbers; no figures, no files written."""
+"""The comparison itself: one pass over each file, then the studies; no figures, no files written."""
 
 from __future__ import annotations
 
-__all__ = ["Comparison", "Scalar", "Steps", "compare"]
+__all__ = ["Comparison", "Given", "compare", "expected_seconds"]
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from caloforge.detector import Detector
 from caloforge.observables import observables_for
-from caloforge.progress import Progress
-from caloforge.showers import Showers
+from caloforge.validation.bar import Bar
 from caloforge.validation.checks import (
-    Finding,
     check_detectors,
     check_energies,
+    check_memory,
+    check_model,
     check_particles,
+    check_reference,
     check_showers,
+    check_training,
 )
-from caloforge.validation.classifier import FOLDS, Classifier, classify
-from caloforge.validation.distances import Distance, Measure, distances
-from caloforge.validation.linearity import Linearity, energy_edges, linearity
-from caloforge.validation.profiles import Profile, profiles_for
+from caloforge.validation.diagnosis import diagnose
+from caloforge.validation.distances import Distance
+from caloforge.validation.measure import Number
+from caloforge.validation.registry import Entry, Options
 from caloforge.validation.sample import Pass, Sample, collect
+from caloforge.validation.samples import Model, Samples
 from caloforge.validation.source import Source
-from caloforge.validation.split import Plan, Rows, plan
+from caloforge.validation.split import Plan, Rows, all_rows, plan
+from caloforge.validation.studies.distributions import Distributions
+from caloforge.validation.study import Finding, Study
 from caloforge.validation.verdict import Verdict, judge
-
-PAIRS = 4
 
 
 @dataclass(frozen=True)
-class Scalar:
-    """A number of the whole sample with its floor.
+class Given:
+    """What is compared.
 
     Attributes:
-        name: Stable key.
-        label: For people.
-        unit: `%` or empty.
-        measure: Value and floor with errors; the floor is 0 but for chance.
+        reference: Geant4.
+        candidates: What is judged, by name.
+        floor: More showers of Geant4, None to cut the reference in halves.
+        training: What the candidates learned from, if known.
+        model: The generator of the first candidate, if known.
     """
 
-    name: str
-    label: str
-    unit: str
-    measure: Measure
+    reference: Source
+    candidates: Mapping[str, Source]
+    floor: Source | None = None
+    training: Source | None = None
+    model: Model | None = None
 
     @property
-    def off(self) -> bool:
-        """Whether value and floor are four standard errors apart."""
-        m = self.measure
-        return abs(m.value - m.floor) > 4 * float(np.hypot(m.error, m.floor_error))
+    def sources(self) -> tuple[Source, ...]:
+        """All files."""
+        others = (self.floor, self.training)
+        return (
+            self.reference,
+            *self.candidates.values(),
+            *(source for source in others if source is not None),
+        )
 
 
 @dataclass(frozen=True)
@@ -61,173 +67,152 @@ class Comparison:
     """All that a report says, before it is drawn.
 
     Attributes:
-        detector: What was hit.
+        given: The files.
         plan: Which showers were compared.
-        names: Files of reference, candidate and floor (None: halves of the reference).
-        counts: Showers in them.
-        provenance: How reference and candidate were made.
-        samples: Reference, floor, candidate.
-        shown: Single showers of reference and candidate, paired by incident energy.
-        distances: All distributions and profiles.
-        separation: Mean separation power of the distributions.
-        profiles: The profiles among them.
-        classifiers: Empty for tiny samples.
-        scalars: Response and resolution of the whole sample.
-        edges: Bins of incident energy, MeV.
-        linearities: Response and resolution in these bins: reference, floor, candidate.
-        findings: Faults, warnings and notes.
-        verdict: The answer.
+        samples: What was read of them.
+        studies: What was found, in the order of the registry.
+        findings: Faults, warnings and notes on each candidate.
+        remarks: Findings on reference, floor and training.
+        verdicts: The answer for each candidate.
     """
 
-    detector: Detector
+    given: Given
     plan: Plan
-    names: tuple[str, str, str | None]
-    counts: tuple[int, int, int | None]
-    provenance: tuple[dict[str, object], dict[str, object]]
-    samples: tuple[Sample, Sample, Sample]
-    shown: tuple[Showers, Showers]
-    distances: list[Distance]
-    separation: Measure
-    profiles: tuple[Profile, ...]
-    classifiers: list[Classifier]
-    scalars: list[Scalar]
-    edges: NDArray[np.float64]
-    linearities: tuple[Linearity, Linearity, Linearity]
-    findings: list[Finding]
-    verdict: Verdict
+    samples: Samples
+    studies: tuple[Study, ...]
+    findings: tuple[tuple[Finding, ...], ...]
+    remarks: tuple[Finding, ...]
+    verdicts: tuple[Verdict, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the candidates."""
+        return tuple(self.given.candidates)
 
-class Steps:
-    """Counts steps of work for a progress bar.
+    def distances(self, candidate: int = 0) -> tuple[Distance, ...]:
+        """Return all distributions and profiles of a candidate; none if they were not asked for."""
+        return _distances(self.studies, candidate)
 
-    Args:
-        progress: What to tell, or None.
-        total: Steps in all.
-    """
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress, self.total, self.done = progress, total, 0
-
-    def advance(self, note: str, steps: int = 1) -> None:
-        """Count `steps` more."""
-        self.done += steps
-        if self.progress is not None:
-            self.progress(self.done, max(self.total, self.done), note)
-
-
-TRAININGS = 4 * FOLDS
+    def numbers(self, candidate: int = 0) -> dict[str, Number]:
+        """Return every number of a candidate by name, those of single distributions as `separation.hits`."""
+        found = {number.name: number for study in self.studies for number in study.numbers[candidate]}
+        for distance in self.distances(candidate):
+            for key, measure in distance.measures.items():
+                name = f"{key}.{distance.name}"
+                found[name] = Number(name, f"{distance.label}, {key}", measure, beyond=distance.off)
+        return found
 
 
 def compare(
-    reference: Source, candidate: Source, floor: Source | None, seed: int, steps: Steps
+    given: Given, entries: Sequence[Entry], options: Options, seed: int, folder: Path, bar: Bar
 ) -> Comparison:
-    """Compare a candidate with Geant4, and Geant4 with Geant4.
+    """Compare candidates with Geant4, and Geant4 with Geant4.
 
     Args:
-        reference: Geant4's showers.
-        candidate: Showers to judge.
-        floor: Independent showers of Geant4; without them the reference is cut in halves.
+        given: What is compared.
+        entries: The studies to make.
+        options: How classifiers are trained.
         seed: Seed of all choices.
-        steps: Told of each training and each file read.
+        folder: For temporary files; must outlive the comparison.
+        bar: Told of everything.
 
     Raises:
         ValidationError: Detectors, energies or sizes that cannot be compared.
     """
-    findings = _before(reference, candidate, floor)
-    chosen = plan(len(reference), len(candidate), None if floor is None else len(floor), seed)
-    first, second, third, picked = _read(reference, candidate, floor, chosen, seed, steps)
-    findings += check_showers(picked[0], picked[1], (len(reference), len(candidate)), chosen.size)
-    profiles = profiles_for(reference.detector)
-    found, separation = distances(first, second, third, observables_for(reference.detector), profiles, seed)
-    one, two, three = _shuffled((first, second, third), seed)
-    classifiers = classify(one, two, three, seed, steps.advance)
-    if not classifiers:
-        steps.advance("too few showers for classifiers", TRAININGS)
-    edges = energy_edges(np.concatenate([first.incident.energy, second.incident.energy]))
-    return Comparison(
-        detector=reference.detector,
-        plan=chosen,
-        names=(reference.name, candidate.name, None if floor is None else floor.name),
-        counts=(len(reference), len(candidate), None if floor is None else len(floor)),
-        provenance=(reference.provenance, candidate.provenance),
-        samples=(first, second, third),
-        shown=(picked[0].picked, picked[1].picked),
-        distances=found,
-        separation=separation,
-        profiles=profiles,
-        classifiers=classifiers,
-        scalars=_scalars(first, second, third),
-        edges=edges,
-        linearities=(_linear(first, edges), _linear(second, edges), _linear(third, edges)),
-        findings=findings,
-        verdict=judge(found, classifiers, findings, chosen.size),
+    remarks, findings = _before(given)
+    floor = None if given.floor is None else len(given.floor)
+    chosen = plan(len(given.reference), [len(source) for source in given.candidates.values()], floor, seed)
+    samples, after, about = _read(given, chosen, seed, folder, bar)
+    scale = _scale(given, chosen.size)
+    studies = tuple(entry.run(samples, bar.part(scale * entry.seconds), options) for entry in entries)
+    every = tuple(
+        (*first, *second, *_found(studies, i), *diagnose(samples, candidate))
+        for i, (first, second, candidate) in enumerate(zip(findings, about, samples.candidates, strict=True))
     )
+    verdicts = tuple(
+        judge(_distances(studies, i), [n for study in studies for n in study.numbers[i]], found, chosen.size)
+        for i, found in enumerate(every)
+    )
+    return Comparison(given, chosen, samples, studies, every, (*remarks, *after), verdicts)
 
 
-def _before(reference: Source, candidate: Source, floor: Source | None) -> list[Finding]:
-    findings: list[Finding] = []
-    for other in (candidate, floor):
-        if other is not None:
-            findings += check_detectors(reference, other)
-            findings += check_particles(reference, other)
-            findings += check_energies(reference, other, halves=floor is None)
-    return findings
+def _distances(studies: Sequence[Study], candidate: int) -> tuple[Distance, ...]:
+    return next((s.distances[candidate] for s in studies if isinstance(s, Distributions)), ())
+
+
+def _found(studies: Sequence[Study], candidate: int) -> list[Finding]:
+    return [finding for study in studies if study.findings for finding in study.findings[candidate]]
+
+
+def _before(given: Given) -> tuple[list[Finding], list[list[Finding]]]:
+    """Check what can be checked without reading showers."""
+    halves = given.floor is None
+    remarks = [] if given.floor is None else list(_alike(given.reference, given.floor, halves))
+    if given.training is not None:
+        remarks += check_detectors(given.reference, given.training)
+    if given.model is not None:
+        check_model(given.reference, given.model)
+    return remarks, [_alike(given.reference, source, halves) for source in given.candidates.values()]
+
+
+def _alike(reference: Source, other: Source, halves: bool) -> list[Finding]:
+    checks = (check_detectors(reference, other), check_particles(reference, other))
+    return [finding for check in checks for finding in check] + list(check_energies(reference, other, halves))
 
 
 def _read(
-    reference: Source, candidate: Source, floor: Source | None, chosen: Plan, seed: int, steps: Steps
-) -> tuple[Sample, Sample, Sample, tuple[Pass, Pass]]:
-    observables = observables_for(reference.detector)
-    rows, partners = _pairs(reference, candidate, seed)
+    given: Given, chosen: Plan, seed: int, folder: Path, bar: Bar
+) -> tuple[Samples, list[Finding], list[list[Finding]]]:
+    def read(source: Source, wanted: Sequence[tuple[str, Rows]]) -> Pass:
+        tell, done = bar.part(_reading(source)), 0
 
-    def read(source: Source, wanted: Sequence[Rows], picks: NDArray[np.int64]) -> Pass:
-        result = collect(source, wanted, observables, picks, lambda _: None)
-        steps.advance(f"read {source.name}")
-        return result
+        def advance(showers: int) -> None:
+            nonlocal done
+            done += showers
+            tell(done / len(source), f"reading {source.name}")
 
-    if floor is None:
-        first = read(reference, [chosen.reference, chosen.floor], rows)
-        second = first.samples[1]
-    else:
-        first = read(reference, [chosen.reference], rows)
-        second = read(floor, [chosen.floor], rows[:0]).samples[0]
-    third = read(candidate, [chosen.candidate], partners)
-    return first.samples[0], second, third.samples[0], (first, third)
+        return collect(source, wanted, folder, advance)
+
+    first, second = ("Geant4", chosen.reference), ("Geant4 again", chosen.floor)
+    reference = read(given.reference, [first, second] if given.floor is None else [first])
+    floor = reference if given.floor is None else read(given.floor, [second])
+    parts = zip(given.candidates.items(), chosen.candidates, strict=True)
+    candidates = [read(source, [(name, rows)]) for (name, source), rows in parts]
+    learned = None
+    if given.training is not None:
+        learned = read(given.training, [("training", all_rows(len(given.training), seed))])
+    samples = Samples(
+        detector=given.reference.detector,
+        reference=reference.samples[0],
+        floor=floor.samples[-1],
+        candidates=tuple(part.samples[0] for part in candidates),
+        training=None if learned is None else learned.samples[0],
+        model=given.model,
+        seed=seed,
+    )
+    remarks = list(check_reference(reference, chosen.size, given.reference.name))
+    about = [list(check_showers(reference, part)) for part in candidates]
+    if learned is not None:
+        remarks += check_training(learned, reference, given.reference.name)
+        for findings, part in zip(about, candidates, strict=True):
+            findings += check_memory(learned, part)
+    return samples, remarks, about
 
 
-def _pairs(reference: Source, candidate: Source, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Choose random showers, one in each quarter of the energies, and the candidate's nearest in energy."""
-    rng = np.random.default_rng([seed, 5])
-    order = np.argsort(reference.incident.energy, kind="stable")
-    rows = np.array([rng.choice(part) for part in np.array_split(order, PAIRS) if len(part)])
-    apart = np.abs(candidate.incident.energy[None] - reference.incident.energy[rows][:, None])
-    return rows, apart.argmin(axis=1)
+def expected_seconds(given: Given, entries: Sequence[Entry]) -> float:
+    """Return how long a comparison and its report will take on one core, roughly, for the progress bar."""
+    sizes = [len(source) for source in (given.reference, *given.candidates.values())]
+    reading = sum(_reading(source) for source in given.sources)
+    drawing = 0.1 * len(observables_for(given.reference.detector))
+    return reading + drawing + _scale(given, min(sizes)) * sum(entry.seconds for entry in entries)
 
 
-def _shuffled(samples: tuple[Sample, ...], seed: int) -> list[NDArray[np.float32]]:
-    """Return features in random order: files may be sorted, and classifiers see the first rows."""
-    rng = np.random.default_rng([seed, 6])
-    return [sample.features[rng.permutation(len(sample))] for sample in samples]
+def _scale(given: Given, size: int) -> float:
+    """Return what studies cost in units of what they cost for one candidate, 20,000 showers and 500 cells."""
+    cells = given.reference.detector.n_cells
+    return (0.05 + size / 20_000) * (1 + len(given.candidates)) / 2 * (cells / 500) ** 0.5
 
 
-def _linear(sample: Sample, edges: NDArray[np.float64]) -> Linearity:
-    return linearity(sample.incident.energy, sample.response, edges)
-
-
-def _scalars(reference: Sample, floor: Sample, candidate: Sample) -> list[Scalar]:
-    every = np.array([0.0, np.inf])
-    geant4, again, other = (_linear(sample, every) for sample in (reference, floor, candidate))
-
-    def relative(key: str) -> Measure:
-        base, base_error = getattr(geant4, key)[0], getattr(geant4, f"{key}_error")[0]
-        pairs = [(getattr(s, key)[0] / base, getattr(s, f"{key}_error")[0] / base) for s in (other, again)]
-        numbers = [
-            (100 * (ratio - 1), 100 * float(np.hypot(error, ratio * base_error / base)))
-            for ratio, error in pairs
-        ]
-        return Measure(*(float(number) for pair in numbers for number in pair))
-
-    return [
-        Scalar("response", "Mean response, difference to Geant4", "%", relative("response")),
-        Scalar("resolution", "Resolution, difference to Geant4", "%", relative("resolution")),
-    ]
+def _reading(source: Source) -> float:
+    """Return the seconds that reading a file will take, roughly, for the progress bar."""
+    return 0.01 + len(source) * (1e-4 + 2e-7 * source.detector.n_cells)

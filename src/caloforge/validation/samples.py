@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-__all__ = ["Samples"]
+__all__ = ["Model", "Samples"]
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from caloforge.detector import Detector
-from caloforge.showers import Incident, Showers
 from caloforge.validation.sample import Sample
+
+
+class Model(Protocol):
+    """A generator that can be asked for showers: a bundle's engine or a run's sampler.
+
+    Attributes:
+        detector: What its showers are read out with.
+        conditions: Columns of the incident particles that `run` takes.
+        noise_shape: Noise of one shower.
+        valid: What it was trained for; `valid.energy.min` and `.max` in MeV.
+    """
+
+    detector: Detector
+    conditions: tuple[str, ...]
+    noise_shape: tuple[int, ...]
+    valid: Any
+
+    def run(self, noise: NDArray[np.float32], incident: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map noise `(n, *noise_shape)` and incident `(n, len(conditions))` to cells `(n, n_cells)`, MeV."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +43,7 @@ class Samples:
         floor: Geant4 again: independent, as many showers.
         candidates: What is judged, one or more.
         training: The showers that the candidates were trained on, if given.
-        sampler: Makes showers of the first candidate for given particles and a seed, if a model was given.
+        model: The generator of the first candidate, if given.
         seed: Seed of every choice.
     """
 
@@ -31,7 +52,7 @@ class Samples:
     floor: Sample
     candidates: tuple[Sample, ...]
     training: Sample | None = None
-    sampler: Callable[[Incident, int], Showers] | None = None
+    model: Model | None = None
     seed: int = 0
 
     @property

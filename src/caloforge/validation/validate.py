@@ -5,53 +5,75 @@ from __future__ import annotations
 __all__ = ["validate"]
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from caloforge.errors import ValidationError
 from caloforge.progress import Progress
 from caloforge.showers import Showers
-from caloforge.validation.compare import TRAININGS, Steps, compare
-from caloforge.validation.page import count_steps, page
-from caloforge.validation.report import Report, to_json
-from caloforge.validation.source import open_source
+from caloforge.validation.bar import Bar
+from caloforge.validation.compare import Given, compare, expected_seconds
+from caloforge.validation.export import export_figures
+from caloforge.validation.page import page
+from caloforge.validation.registry import Options, Recipe, pick
+from caloforge.validation.report import Report, summary, to_json
+from caloforge.validation.require import check, requirements
+from caloforge.validation.samples import Model
+from caloforge.validation.source import Source, open_source
 
-Given = Showers | str | Path
+From = Showers | str | Path
 
 
 def validate(
-    reference: Given,
-    candidate: Given,
+    reference: From,
+    candidate: From | Mapping[str, From],
     *,
-    floor: Given | None = None,
     out: str | Path,
+    floor: From | None = None,
+    training: From | None = None,
+    model: Model | None = None,
+    metrics: str | Sequence[str] = "quick",
+    recipe: Recipe = "quick",
+    trainings: int = 5,
+    require: str | None = None,
+    figures: bool = False,
     seed: int = 0,
     notes: Sequence[str] = (),
-    speed: Sequence[Mapping[str, Any]] | None = None,
+    speed: Sequence[Mapping[str, Any]] = (),
     progress: Progress | None = None,
 ) -> Report:
     """Compare showers with Geant4's and write `report.html` and `report.json`.
 
     Every number stands beside its floor: the same number between two independent samples of Geant4 of the
     same size. Without a floor file the reference is cut in two halves, and each comparison uses as many
-    showers as a half has.
+    showers as a half has, or as the smallest candidate has.
 
     Args:
         reference: Geant4's showers, a file or in memory.
-        candidate: The showers to judge, of the same detector.
-        floor: More showers of Geant4, independent of the reference.
+        candidate: The showers to judge, of the same detector; several by name.
         out: Folder of the report; made if it is not there.
+        floor: More showers of Geant4, independent of the reference.
+        training: The showers that the candidates learned from: asks for memorisation and energies not trained.
+        model: The generator of the first candidate, as `caloforge.open_sampler` gives: asks for scans.
+        metrics: `quick`, `all`, or names of studies and numbers.
+        recipe: How classifiers are trained: `quick`, or as published: `caloflow`, `calochallenge`.
+        trainings: How often each classifier is trained.
+        require: Conditions, as "auc_high<0.6,response<2%"; their numbers are computed in addition.
+        figures: Whether to write each figure as PDF and its data as CSV and JSON, too.
         seed: Seed of the choice of showers, of resampling and of the classifiers.
         notes: Lines that a reader must know ("training was cut to 4 minutes"), shown at the top.
         speed: Rows of a table of milliseconds per shower; the keys are the columns.
         progress: Told of each step.
 
     Returns:
-        Paths and numbers.
+        Paths, numbers, and what the requirements came to.
 
     Raises:
-        ValidationError: Samples that cannot be compared: other cells, no common energies, too few showers.
+        ValidationError: Samples that cannot be compared: other cells, no common energies, too few showers;
+            or names of metrics or numbers that do not exist.
         ShowersError: A file that cannot be read.
 
     Example:
@@ -59,20 +81,49 @@ def validate(
         >>> report.verdict.title  # doctest: +SKIP
         'Visibly different from Geant4'
     """
+    wanted = () if require is None else requirements(require)
+    entries = pick(metrics, [w.name for w in wanted], training is not None, model is not None)
     with ExitStack() as stack:
-        first, second = (stack.enter_context(open_source(given)) for given in (reference, candidate))
-        third = None if floor is None else stack.enter_context(open_source(floor))
-        steps = Steps(progress, TRAININGS + count_steps(first.detector) + (2 if third is None else 3))
-        comparison = compare(first, second, third, seed, steps)
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    numbers = to_json(comparison, notes, speed or ())
-    html = page(comparison, notes, speed or (), steps)
+        given = Given(
+            stack.enter_context(open_source(reference)),
+            dict(_candidates(candidate, stack)),
+            None if floor is None else stack.enter_context(open_source(floor)),
+            None if training is None else stack.enter_context(open_source(training)),
+            model,
+        )
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="caloforge-")))
+        bar = Bar(progress, expected_seconds(given, entries))
+        options = Options(recipe, trainings)
+        comparison = compare(given, entries, options, seed, folder, bar)
+        outcomes = tuple(
+            outcome
+            for i, name in enumerate(comparison.names)
+            for outcome in check(wanted, name, comparison.numbers(i))
+        )
+        target = Path(out)
+        target.mkdir(parents=True, exist_ok=True)
+        html = page(summary(comparison, notes, speed, outcomes), bar.rest())
+        numbers = to_json(comparison, notes, speed, outcomes)
+        if figures:
+            export_figures(comparison.charts, target / "figures")
     return Report(
-        _write(folder / "report.html", html),
-        _write(folder / "report.json", json.dumps(numbers, indent=1, allow_nan=False) + "\n"),
+        _write(target / "report.html", html),
+        _write(target / "report.json", json.dumps(numbers, indent=1, allow_nan=False) + "\n"),
         comparison,
+        outcomes,
     )
+
+
+def _candidates(candidate: From | Mapping[str, From], stack: ExitStack) -> Iterator[tuple[str, Source]]:
+    """Open candidates; one alone is called after its file."""
+    given = candidate if isinstance(candidate, Mapping) else {"": candidate}
+    if not given:
+        raise ValidationError(
+            "there is nothing to compare with the reference", expected="one candidate or more"
+        )
+    for name, showers in given.items():
+        source = stack.enter_context(open_source(showers))
+        yield name or Path(source.name).stem, source
 
 
 def _write(path: Path, text: str) -> Path:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["Verdict", "judge", "plain"]
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from caloforge.validation.checks import Finding
-from caloforge.validation.classifier import Classifier
 from caloforge.validation.distances import Distance
+from caloforge.validation.measure import Number
+from caloforge.validation.study import Finding
 
 Level = Literal["floor", "close", "visible", "far"]
 
@@ -44,31 +45,31 @@ _ONLY_FAULTS = "Showers like Geant4's, but a faulty sample"
 
 
 def judge(
-    distances: Sequence[Distance], classifiers: Sequence[Classifier], findings: Sequence[Finding], size: int
+    distances: Sequence[Distance], numbers: Sequence[Number], findings: Sequence[Finding], size: int
 ) -> Verdict:
-    """Weigh distributions, classifiers and faults.
+    """Weigh distributions, classifiers and faults of one candidate.
 
     Args:
-        distances: All distributions and profiles.
-        classifiers: May be empty for tiny samples.
-        findings: What the checks found.
+        distances: All distributions and profiles; empty if they were not asked for.
+        numbers: All its numbers; those called `auc_...` are weighed.
+        findings: What was found.
         size: Showers in each sample.
     """
     off = [d for d in distances if d.off]
     faults = [f for f in findings if f.severity == "fault"]
-    level = _level(off, classifiers, faults)
-    parts = [_on_classifiers(classifiers, size), _on_distances(off, len(distances))]
+    aucs = [n for n in numbers if n.name.startswith("auc_") and not math.isnan(n.measure.value)]
+    level = _level(off, aucs, faults)
+    parts = [_on_classifiers(aucs, size), _on_distances(off, len(distances))]
     if faults:
-        parts.append("Faults: " + ", ".join(f.title.lower() for f in faults) + ".")
-    title = _TITLES[level] if off or not faults else _ONLY_FAULTS
-    return Verdict(level, title, " ".join(parts))
+        parts.append("Faults: " + ", ".join(lower_first(f.title) for f in faults) + ".")
+    only_faults = faults and not off and not any(n.off for n in aucs)
+    return Verdict(level, _ONLY_FAULTS if only_faults else _TITLES[level], " ".join(filter(None, parts)))
 
 
-def _level(off: Sequence[Distance], classifiers: Sequence[Classifier], faults: Sequence[Finding]) -> Level:
-    seen = [c for c in classifiers if c.off]
-    if not (off or seen or faults):
+def _level(off: Sequence[Distance], aucs: Sequence[Number], faults: Sequence[Finding]) -> Level:
+    if not (off or faults or any(n.off for n in aucs)):
         return "floor"
-    auc = max((c.auc.value for c in classifiers), default=_CLOSE)
+    auc = max((n.measure.value for n in aucs), default=_CLOSE)
     # A classifier of few showers may overlook what one observable shows at a glance.
     apart = max((d.measures["separation"].value for d in off if "separation" in d.measures), default=0.0)
     if auc >= _VISIBLE or apart >= 0.5:
@@ -76,19 +77,21 @@ def _level(off: Sequence[Distance], classifiers: Sequence[Classifier], faults: S
     return "visible" if auc >= _CLOSE or apart >= 0.1 else "close"
 
 
-def _on_classifiers(classifiers: Sequence[Classifier], size: int) -> str:
-    if not classifiers:
-        return f"{size} showers of each kind are too few to train a classifier."
-    best = max(classifiers, key=lambda c: c.auc.value)
-    auc = best.auc
+def _on_classifiers(aucs: Sequence[Number], size: int) -> str:
+    if not aucs:
+        return f"{size:,} showers of each kind were compared, without a classifier."
+    best = max(aucs, key=lambda n: n.measure.value)
+    auc = best.measure
     return (
-        f"Given {size} showers of each kind, the best classifier ({best.label.lower()}) reaches AUC "
+        f"Given {size:,} showers of each kind, the best classifier ({best.label.removeprefix('AUC, ')}) reaches AUC "
         f"{auc.value:.3f} ± {auc.error:.3f}; between two samples of Geant4, "
         f"{auc.floor:.3f} ± {auc.floor_error:.3f}."
     )
 
 
 def _on_distances(off: Sequence[Distance], total: int) -> str:
+    if not total:
+        return ""
     if not off:
         return f"None of {total} distributions and profiles lies beyond its floor."
     worst = max(off, key=lambda d: d.excess)
@@ -97,6 +100,11 @@ def _on_distances(off: Sequence[Distance], total: int) -> str:
         f"{len(off)} of {total} distributions and profiles {beyond} floor, "
         f"the farthest being “{plain(worst.label)}”."
     )
+
+
+def lower_first(text: str) -> str:
+    """Return a title as the middle of a sentence."""
+    return text[:1].lower() + text[1:]
 
 
 def plain(label: str) -> str:

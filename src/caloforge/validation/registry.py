@@ -1,0 +1,196 @@
+"""Which studies there are, what numbers they give, what they need and what they cost."""
+
+from __future__ import annotations
+
+__all__ = ["ENTRIES", "Entry", "Options", "pick"]
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from caloforge.errors import ValidationError, nearest
+from caloforge.validation.samples import Samples
+from caloforge.validation.studies import classifiers
+from caloforge.validation.studies.bins import bins
+from caloforge.validation.studies.correlations import correlations
+from caloforge.validation.studies.distributions import distributions
+from caloforge.validation.studies.diversity import diversity
+from caloforge.validation.studies.frechet import frechet
+from caloforge.validation.studies.images import images
+from caloforge.validation.studies.manifold import manifold
+from caloforge.validation.studies.memory import memory
+from caloforge.validation.studies.merit import merit
+from caloforge.validation.studies.power import power
+from caloforge.validation.studies.regions import regions
+from caloforge.validation.studies.response import response
+from caloforge.validation.studies.scans import scans
+from caloforge.validation.studies.triforce import triforce
+from caloforge.validation.study import Study, Tell
+
+Recipe = Literal["quick", "caloflow", "calochallenge"]
+Need = Literal["training", "model", "training or model"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose about classifiers.
+
+    Attributes:
+        recipe: Network and training: `quick`, or one that was published.
+        trainings: How often each is trained.
+    """
+
+    recipe: Recipe = "quick"
+    trainings: int = 5
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One study.
+
+    Attributes:
+        name: What `--metrics` calls it.
+        numbers: What it gives; `--metrics` knows these names, too.
+        run: The study.
+        seconds: What it costs on one core for 20,000 showers of 500 cells and one candidate; for the progress bar.
+        slow: Whether it runs only when asked for.
+        needs: What must be given besides the samples.
+    """
+
+    name: str
+    numbers: tuple[str, ...]
+    run: Callable[[Samples, Tell, Options], Study]
+    seconds: float
+    slow: bool = False
+    needs: Need | None = None
+
+
+def _plain(study: Callable[[Samples, Tell], Study]) -> Callable[[Samples, Tell, Options], Study]:
+    return lambda samples, tell, _: study(samples, tell)
+
+
+def _high(samples: Samples, tell: Tell, options: Options) -> Study:
+    return classifiers.high_level(samples, tell, recipe=options.recipe, trainings=options.trainings)
+
+
+def _trees(samples: Samples, tell: Tell, options: Options) -> Study:
+    return classifiers.trees(samples, tell, trainings=options.trainings)
+
+
+def _low(samples: Samples, tell: Tell, options: Options) -> Study:
+    return classifiers.low_level(samples, tell, recipe=options.recipe, trainings=options.trainings)
+
+
+def _normalised(samples: Samples, tell: Tell, options: Options) -> Study:
+    return classifiers.normalised(samples, tell, recipe=options.recipe, trainings=options.trainings)
+
+
+def _convolutional(samples: Samples, tell: Tell, options: Options) -> Study:
+    return classifiers.convolutional(samples, tell, trainings=options.trainings)
+
+
+ENTRIES = (
+    Entry(
+        "distributions",
+        ("separation", "beyond_floor", "profile_error", "profile_mse"),
+        _plain(distributions),
+        10,
+    ),
+    Entry("response", ("response", "response_worst", "resolution", "linearity"), _plain(response), 2),
+    Entry("bins", ("separation_bins",), _plain(bins), 5),
+    Entry("correlations", ("correlation",), _plain(correlations), 1),
+    Entry("images", ("ssim", "pair_ssim"), _plain(images), 3),
+    Entry("merit", ("figure_of_merit", "merit_moments", "merit_profiles"), _plain(merit), 1),
+    Entry("high_level", ("auc_high", "jsd_high"), _high, 25),
+    Entry("trees", ("auc_trees",), _trees, 10),
+    Entry("frechet", ("fpd", "kpd"), _plain(frechet), 8),
+    Entry("manifold", ("precision", "recall", "density", "coverage"), _plain(manifold), 10),
+    Entry("diversity", ("spread", "spread_worst"), _plain(diversity), 2),
+    Entry("power", ("equivalent_showers",), _plain(power), 5),
+    Entry("low_level", ("auc_low", "jsd_low"), _low, 120, slow=True),
+    Entry("normalised", ("auc_normalised", "jsd_normalised"), _normalised, 120, slow=True),
+    Entry("convolutional", ("auc_cnn", "jsd_cnn"), _convolutional, 300, slow=True),
+    Entry(
+        "triforce",
+        ("regression_bias", "regression_resolution"),
+        _plain(triforce),
+        100,
+        slow=True,
+    ),
+    Entry("memory", ("memorised", "training_copies"), _plain(memory), 10, needs="training"),
+    Entry(
+        "regions",
+        ("trained_shift", "interpolation_shift", "extrapolation_shift"),
+        _plain(regions),
+        2,
+        needs="training or model",
+    ),
+    Entry("scans", ("latent_jump",), _plain(scans), 5, needs="model"),
+)
+"""All studies, in the order of the report."""
+
+_CURES = {
+    "training": "give the training showers with --training",
+    "model": "give the run or bundle with --model",
+    "training or model": "give the training showers with --training, or the run or bundle with --model",
+}
+
+
+def pick(
+    metrics: str | Sequence[str], required: Sequence[str], training: bool, model: bool
+) -> tuple[Entry, ...]:
+    """Choose studies.
+
+    Args:
+        metrics: `quick` (those that take a minute), `all`, or names of studies and numbers, also as one text
+            with commas.
+        required: Numbers that are needed besides; `separation.hits` is one of the distributions.
+        training: Whether training showers were given.
+        model: Whether a generator was given.
+
+    Returns:
+        Studies in the order of the registry.
+
+    Raises:
+        ValidationError: No such name, or one that needs what was not given.
+
+    Example:
+        >>> [entry.name for entry in pick("fpd,auc_trees", ["response"], False, False)]
+        ['response', 'trees', 'frechet']
+    """
+    have = {"training": training, "model": model, "training or model": training or model}
+    names = [name.strip() for name in metrics.split(",")] if isinstance(metrics, str) else list(metrics)
+    wanted = {_named(name, "--require").name for name in required}
+    for name in filter(None, names):
+        if name in ("quick", "all"):
+            wanted |= {
+                e.name
+                for e in ENTRIES
+                if (name == "all" or not e.slow) and (e.needs is None or have[e.needs])
+            }
+        else:
+            wanted.add(_named(name, "--metrics").name)
+    chosen = tuple(entry for entry in ENTRIES if entry.name in wanted)
+    for entry in chosen:
+        if entry.needs is not None and not have[entry.needs]:
+            raise ValidationError(
+                f"{entry.name} needs more than the showers",
+                got="--metrics or --require",
+                cure=_CURES[entry.needs],
+            )
+    return chosen
+
+
+def _named(name: str, where: str) -> Entry:
+    """Find the study that is called so or gives this number."""
+    known = {number: entry for entry in ENTRIES for number in (entry.name, *entry.numbers)}
+    found = known.get(name, ENTRIES[0] if "." in name else None)
+    if found is None:
+        raise ValidationError(
+            "there is no such metric",
+            where=where,
+            got=name,
+            expected=f"quick, all, or any of {', '.join(known)}",
+            near=nearest(name, known),
+        )
+    return found

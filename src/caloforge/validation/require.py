@@ -1,0 +1,155 @@
+"""Requirements that a CI sets: `auc_high<0.6,response<2%`."""
+
+from __future__ import annotations
+
+__all__ = ["Outcome", "Requirement", "check", "requirements"]
+
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from caloforge.errors import ValidationError, nearest
+from caloforge.validation.measure import Number
+
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_PATTERN = re.compile(r"\s*([A-Za-z0-9_.]+)\s*(<=|>=|<|>)\s*([-+]?[0-9.]+(?:[eE][-+]?\d+)?)\s*(%?)\s*")
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One condition.
+
+    Attributes:
+        text: As it was given.
+        name: Of the number.
+        sign: `<`, `<=`, `>` or `>=`.
+        limit: In the unit that was given.
+        percent: Whether the limit was given in percent.
+    """
+
+    text: str
+    name: str
+    sign: str
+    limit: float
+    percent: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a requirement came to.
+
+    Attributes:
+        candidate: Name of the sample.
+        requirement: The condition.
+        value: What was compared: the number, without its sign if only its size matters (a response).
+        unit: Of value and limit.
+        limit: The limit in that unit.
+        met: Whether the requirement holds.
+    """
+
+    candidate: str
+    requirement: Requirement
+    value: float
+    unit: str
+    limit: float
+    met: bool
+
+    def __str__(self) -> str:
+        if self.met:
+            return f"{self.requirement.text}: met, {self._value}"
+        if math.isnan(self.value):
+            return f"{self.requirement.text}: failed, the number could not be determined"
+        return f"{self.requirement.text}: failed by {abs(self.value - self.limit):.3g}{self.unit}, it is {self._value}"
+
+    @property
+    def _value(self) -> str:
+        return f"{self.value:.4g}{self.unit}"
+
+
+def requirements(text: str) -> tuple[Requirement, ...]:
+    """Read conditions that are separated by commas.
+
+    Raises:
+        ValidationError: Not a condition.
+
+    Example:
+        >>> requirements("response<2%")[0].limit
+        2.0
+    """
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = _PATTERN.fullmatch(part)
+        limit = _float(match[3]) if match else math.nan
+        if match is None or math.isnan(limit):
+            raise ValidationError(
+                "this is not a requirement",
+                where="--require",
+                got=part,
+                expected="a number's name, one of < <= > >=, and a limit: auc_high<0.6 or response<2%",
+            )
+        found.append(Requirement(part, match[1], match[2], limit, bool(match[4])))
+    if not found:
+        raise ValidationError(
+            "nothing is required", where="--require", got=repr(text), expected="auc_high<0.6"
+        )
+    return tuple(found)
+
+
+def check(
+    wanted: Sequence[Requirement], candidate: str, numbers: Mapping[str, Number]
+) -> tuple[Outcome, ...]:
+    """Compare one candidate's numbers with what is required.
+
+    A number that is a signed difference (its floor is 0, as the response's) counts with its size.
+
+    Args:
+        wanted: The conditions.
+        candidate: Name of the sample.
+        numbers: All its numbers by name.
+
+    Raises:
+        ValidationError: A number of that name was not computed, or its limit has the wrong unit.
+    """
+    return tuple(_outcome(requirement, candidate, numbers) for requirement in wanted)
+
+
+def _outcome(requirement: Requirement, candidate: str, numbers: Mapping[str, Number]) -> Outcome:
+    number = numbers.get(requirement.name)
+    if number is None:
+        raise ValidationError(
+            f"there is no number {requirement.name}",
+            where="--require",
+            got=requirement.text,
+            expected=", ".join(name for name in numbers if "." not in name),
+            near=nearest(requirement.name, numbers),
+            cure="name one of these, or compute it: `--metrics all` runs every study",
+        )
+    limit = requirement.limit
+    if requirement.percent and number.unit not in ("%", ""):
+        raise ValidationError(
+            f"{requirement.name} is not a percentage",
+            where="--require",
+            got=requirement.text,
+            expected=f"a limit in {number.unit}",
+        )
+    if requirement.percent and number.unit == "":
+        limit /= 100
+    value = abs(number.measure.value) if number.better == "floor" else number.measure.value
+    unit = " %" if number.unit == "%" else f" {number.unit}" if number.unit else ""
+    # written so that NaN fails
+    met = bool(_OPERATORS[requirement.sign](value, limit))
+    return Outcome(candidate, requirement, value, unit, limit, met)
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
