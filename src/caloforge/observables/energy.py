@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["layer_energy", "layer_fraction", "response", "total_energy"]
+__all__ = ["layer_energy", "layer_fraction", "layer_response", "response", "total_energy"]
 
 import numpy as np
 from numpy.typing import NDArray
 
+from caloforge.observables.moments import ratio
 from caloforge.observables.shapes import Shapes
 
 Array = NDArray[np.float64]
@@ -18,7 +19,7 @@ def total_energy(shapes: Shapes) -> Array:
 
 
 def response(shapes: Shapes) -> Array:
-    """Return the energy in all cells over the incident energy, `(n,)`."""
+    """Return the energy in all cells over the incident energy, `(n,)`; 3DGAN's sampling fraction."""
     return shapes.energy / shapes.incident_energy
 
 
@@ -29,5 +30,9 @@ def layer_energy(shapes: Shapes, layer: int) -> Array:
 
 def layer_fraction(shapes: Shapes, layer: int) -> Array:
     """Return the energy in one layer over that in all layers, `(n,)`; NaN for an empty shower."""
-    energy = np.where(shapes.energy > 0, shapes.energy, np.nan)
-    return np.asarray(shapes.layer_energy[:, layer] / energy)
+    return ratio(shapes.layer_energy[:, layer], shapes.energy)
+
+
+def layer_response(shapes: Shapes, layer: int) -> Array:
+    """Return the energy in one layer over the incident energy, `(n,)`."""
+    return shapes.layer_energy[:, layer] / shapes.incident_energy

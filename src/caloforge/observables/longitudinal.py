@@ -1,40 +1,67 @@
-"""How deep: the shower's centre, width and maximum along the depth."""
+"""How deep: the shower's centre, width, start, maximum and end along the depth."""
 
 from __future__ import annotations
 
-__all__ = ["depth", "depth_width", "lateral_depth", "shower_depth", "shower_depth_width", "shower_maximum"]
+__all__ = [
+    "START_FRACTION",
+    "deepest_layer",
+    "depth",
+    "depth_skewness",
+    "depth_width",
+    "lateral_depth",
+    "shower_depth",
+    "shower_depth_width",
+    "shower_maximum",
+    "shower_start",
+    "third_fraction",
+]
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.observables.shapes import Shapes, spread
+from caloforge.observables.moments import ratio
+from caloforge.observables.shapes import Shapes
 
 Array = NDArray[np.float64]
+
+START_FRACTION = 0.01
+"""A shower starts in the first layer that holds more than this share of its energy."""
 
 
 def lateral_depth(shapes: Shapes) -> Array:
     r"""Return $l_d=\sum_l l\,E_l$ of CaloGAN, with layers counted from 0, `(n,)`, MeV (arXiv 1712.10321)."""
-    return shapes.layer_energy @ _index(shapes)
+    return shapes.layer_energy @ np.arange(shapes.detector.n_layers, dtype=np.float64)
 
 
 def shower_depth(shapes: Shapes) -> Array:
     r"""Return $s_d=\sum_l l\,E_l/\sum_l E_l$, `(n,)`, in layers from 0; NaN for an empty shower."""
-    return _mean(shapes, _index(shapes))
+    return shapes.layer_number.mean
 
 
 def shower_depth_width(shapes: Shapes) -> Array:
     """Return the energy-weighted standard deviation of the layer number, `(n,)`, in layers."""
-    return spread(_mean(shapes, _index(shapes) ** 2), shower_depth(shapes))
+    return shapes.layer_number.width
 
 
 def depth(shapes: Shapes) -> Array:
     """Return the energy-weighted mean depth of the layers' middles, `(n,)`, mm."""
-    return _mean(shapes, _middle(shapes))
+    return shapes.depth.mean
 
 
 def depth_width(shapes: Shapes) -> Array:
     """Return the energy-weighted standard deviation of the depth, `(n,)`, mm."""
-    return spread(_mean(shapes, _middle(shapes) ** 2), depth(shapes))
+    return shapes.depth.width
+
+
+def depth_skewness(shapes: Shapes) -> Array:
+    """Return the energy-weighted skewness of the depth, `(n,)`; NaN for a shower in one layer."""
+    return shapes.depth.skewness
+
+
+def shower_start(shapes: Shapes) -> Array:
+    """Return the first layer with more than 1 % of the shower's energy, `(n,)`; NaN for an empty shower."""
+    above = shapes.layer_energy > START_FRACTION * shapes.energy[:, None]
+    return np.where(above.any(axis=1), above.argmax(axis=1), np.nan)
 
 
 def shower_maximum(shapes: Shapes) -> Array:
@@ -42,14 +69,14 @@ def shower_maximum(shapes: Shapes) -> Array:
     return np.where(shapes.energy > 0, shapes.layer_energy.argmax(axis=1), np.nan)
 
 
-def _mean(shapes: Shapes, position: Array) -> Array:
-    energy = np.where(shapes.energy > 0, shapes.energy, np.nan)
-    return np.asarray(shapes.layer_energy @ position / energy)
+def deepest_layer(shapes: Shapes) -> Array:
+    """Return the number of the deepest layer with energy, `(n,)`; NaN for an empty shower."""
+    last = shapes.detector.n_layers - 1 - (shapes.layer_energy[:, ::-1] > 0).argmax(axis=1)
+    return np.where(shapes.energy > 0, last, np.nan)
 
 
-def _index(shapes: Shapes) -> Array:
-    return np.arange(len(shapes.detector.layers), dtype=np.float64)
-
-
-def _middle(shapes: Shapes) -> Array:
-    return np.array([(layer.start + layer.end) / 2 for layer in shapes.detector.layers])
+def third_fraction(shapes: Shapes, part: int) -> Array:
+    """Return the share of the energy in the front (0), middle (1) or back (2) third of the layers, `(n,)`."""
+    borders = np.round(np.arange(4) * shapes.detector.n_layers / 3).astype(int)
+    energy = shapes.layer_energy[:, borders[part] : borders[part + 1]].sum(axis=1)
+    return ratio(energy, shapes.energy)

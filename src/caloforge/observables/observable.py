@@ -21,7 +21,7 @@ class Observable:
     Args:
         name: Stable key, as in `report.json`: `width_x_1` is the width along x in layer 1.
         label: What a figure's axis says, with mathematics between dollars and without the unit.
-        unit: `MeV`, `mm`, `layers`, `cells` or empty for a ratio.
+        unit: `MeV`, `mm`, `rad`, `layers`, `cells` or empty for a ratio.
         theme: Section of the report: `energy`, `longitudinal`, `lateral` or `cells`.
         compute: Pure function of the showers' shapes, returns `(n,)`; NaN where the number is not
             defined, as for the width of a layer without energy.
@@ -52,5 +52,7 @@ class Observable:
 def evaluate(observables: Sequence[Observable], showers: Showers | Shapes) -> NDArray[np.float32]:
     """Return all `observables` of all `showers`, shape `(n, len(observables))`; sums are shared."""
     shapes = showers if isinstance(showers, Shapes) else Shapes(showers)
-    columns = [observable(shapes) for observable in observables]
-    return np.stack(columns, axis=1).astype(np.float32) if columns else np.empty((len(shapes), 0), np.float32)
+    rows = np.empty((len(observables), len(shapes)), np.float32)
+    for row, observable in zip(rows, observables, strict=True):
+        row[:] = observable(shapes)
+    return rows.T

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["AXES", "BRIGHTEST", "Shapes"]
+__all__ = ["BRIGHTEST", "Shapes"]
 
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.detector import CartesianGrid, Detector, Layer, PolarGrid
+from caloforge.detector import Detector
+from caloforge.detector.grids import Grid
+from caloforge.observables.geometry import AXES, grids, middles, powers, resolves, ring_edges, ring_shares
+from caloforge.observables.moments import Moments, moments
 from caloforge.showers import Showers
-
-AXES = ("x", "y", "r")
-"""Lateral axes: two across the layer and the distance to its centre."""
 
 BRIGHTEST = 5
 """How many of the brightest cells of a layer are kept, as in CaloFlow (arXiv 2106.05285)."""
@@ -39,6 +39,8 @@ class Shapes:
         self.incident_energy: Array = np.asarray(showers.incident.energy, np.float64)
         self.threshold = self.detector.readout.threshold or 0.0
         self.cells = _above(np.asarray(showers.cells), self.threshold)
+        self._lateral: dict[str, Moments] = {}
+        self._towers: dict[Grid, Array] = {}
 
     def __len__(self) -> int:
         return len(self.incident_energy)
@@ -59,6 +61,10 @@ class Shapes:
         counts = [np.count_nonzero(self.cells[:, layer.cells], axis=1) for layer in self.detector.layers]
         return np.stack(counts, axis=1)
 
+    def hits_above(self, energy: float) -> NDArray[np.int64]:
+        """Return the number of cells with at least `energy` MeV in each shower, shape `(n,)`."""
+        return np.asarray(np.count_nonzero(self.cells >= np.float32(energy), axis=1))
+
     @cached_property
     def brightest(self) -> Array:
         """The largest cells of each layer in falling order, shape `(n, n_layers, 5)`, MeV.
@@ -67,63 +73,82 @@ class Shapes:
         """
         return np.stack([_largest(self.cells[:, layer.cells]) for layer in self.detector.layers], axis=1)
 
-    def centroid(self, axis: str) -> Array:
-        """Return the energy-weighted mean along `axis` in each layer, shape `(n, n_layers)`, mm.
+    @cached_property
+    def hottest(self) -> NDArray[np.int64]:
+        """Index of the cell with most energy, shape `(n,)`; 0 for an empty shower."""
+        return np.asarray(self.cells.argmax(axis=1))
 
-        Args:
-            axis: One of `x`, `y`, `r`.
+    def lateral(self, axis: str) -> Moments:
+        """Return the moments along `axis` (`x`, `y` or `r`) in each layer, shapes `(n, n_layers)`, mm."""
+        if axis not in self._lateral:
+            self._lateral[axis] = moments(*np.moveaxis(self._axis_sums(axis), 2, 0))
+        return self._lateral[axis]
 
-        Returns:
-            NaN where a layer has no energy.
+    def shower_lateral(self, axis: str) -> Moments:
+        """Return the moments along `axis` over all layers that resolve it, shapes `(n,)`, mm."""
+        if (key := f"shower {axis}") not in self._lateral:
+            known = [resolves(layer, axis) for layer in self.detector.layers]
+            self._lateral[key] = moments(*self._axis_sums(axis)[:, known].sum(axis=1).T)
+        return self._lateral[key]
+
+    @cached_property
+    def depth(self) -> Moments:
+        """Moments of the depth of the layers' middles, shapes `(n,)`, mm."""
+        z = middles(self.detector)
+        return moments(*(self.layer_energy @ np.stack([z**k for k in range(4)], axis=1)).T)
+
+    @cached_property
+    def layer_number(self) -> Moments:
+        """Moments of the number of the layer, shapes `(n,)`, in layers from 0."""
+        index = np.arange(self.detector.n_layers, dtype=np.float64)
+        return moments(*(self.layer_energy @ np.stack([index**k for k in range(4)], axis=1)).T)
+
+    @cached_property
+    def slopes(self) -> Array:
+        r"""Slopes dx/dz and dy/dz of the straight line through the layers' barycentres, shape `(n, 2)`.
+
+        Least squares with the layers' energies as weights; NaN for a shower in a single layer.
         """
-        return _ratio(self._sums[:, :, 1 + 2 * AXES.index(axis)], self.layer_energy)
+        z, depth = middles(self.detector), self.depth
+        variance = np.where(depth.width > 0, depth.width**2, np.nan)
+        energy = np.where(self.energy > 0, self.energy, np.nan)
+        found = []
+        for axis in "xy":
+            first = self._axis_sums(axis)[:, :, 1]
+            mixed, mean = first @ z / energy, first.sum(axis=1) / energy
+            found.append((mixed - mean * depth.mean) / variance)
+        return np.stack(found, axis=1)
 
-    def width(self, axis: str) -> Array:
-        r"""Return the width $\sqrt{\langle x^2\rangle-\langle x\rangle^2}$, shape `(n, n_layers)`, mm.
+    @cached_property
+    def rings(self) -> Array:
+        """Energy in each ring of `ring_edges(detector)`, all layers together, shape `(n, n_rings)`, MeV."""
+        edges = ring_edges(self.detector)
+        parts = [self.towers(grid) @ ring_shares(grid, edges) for grid in grids(self.detector)]
+        return np.asarray(sum(parts))
 
-        Args:
-            axis: One of `x`, `y`, `r`.
+    def towers(self, grid: Grid) -> Array:
+        """Return the energy of each cell summed over all layers of `grid`, shape `(n, grid.n_cells)`, MeV."""
+        if grid not in self._towers:
+            total = np.zeros((len(self), grid.n_cells))
+            for layer in grids(self.detector)[grid]:
+                total += self.cells[:, layer.cells]
+            self._towers[grid] = total
+        return self._towers[grid]
 
-        Returns:
-            NaN where a layer has no energy.
-        """
-        square = _ratio(self._sums[:, :, 2 + 2 * AXES.index(axis)], self.layer_energy)
-        return spread(square, self.centroid(axis))
+    def _axis_sums(self, axis: str) -> Array:
+        """Sums of E, E x, E x², E x³ along one axis, shape `(n, n_layers, 4)`."""
+        first = 1 + 3 * AXES.index(axis)
+        return self._sums[:, :, [0, first, first + 1, first + 2]]
 
     @cached_property
     def _sums(self) -> Array:
-        """Sums of E, and of E x, E x^2 for each axis: shape `(n, n_layers, 7)`."""
-        return np.stack([self._layer_sums(layer) for layer in self.detector.layers], axis=1)
-
-    def _layer_sums(self, layer: Layer) -> Array:
-        # float64, because the variance is a small difference of two large sums
-        return np.asarray(self.cells[:, layer.cells], np.float64) @ _powers(self.detector, layer)
-
-
-def spread(square: Array, mean: Array) -> Array:
-    """Return the standard deviation from the mean of the squares and the mean."""
-    return np.sqrt(np.maximum(square - mean**2, 0.0))
-
-
-def has_axis(layer: Layer, axis: str) -> bool:
-    """Say whether the cells of `layer` resolve `axis`: x and y or r, depending on its grid."""
-    grid = layer.grid
-    if isinstance(grid, CartesianGrid):
-        return axis != "r" and grid.cells["xy".index(axis)] > 1
-    if isinstance(grid, PolarGrid):
-        return grid.n_r > 1 if axis == "r" else grid.alpha > 1
-    raise TypeError(f"no axes known for {type(grid).__name__}")
-
-
-def _powers(detector: Detector, layer: Layer) -> Array:
-    x, y = detector.positions[layer.cells, 0], detector.positions[layer.cells, 1]
-    r = np.hypot(x, y)
-    return np.stack([np.ones_like(x), x, x**2, y, y**2, r, r**2], axis=1)
-
-
-def _ratio(numerator: Array, energy: Array) -> Array:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(energy > 0, numerator / energy, np.nan)
+        """Sums of E and of E times powers of x, y, r: shape `(n, n_layers, 10)`."""
+        # float64, because a variance is a small difference of two large sums
+        found = np.empty((len(self), self.detector.n_layers, 10))
+        for layer in self.detector.layers:
+            cells = self.cells[:, layer.cells].astype(np.float64)
+            np.matmul(cells, powers(layer.grid), out=found[:, layer.index])
+        return found
 
 
 def _above(cells: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
@@ -132,5 +157,10 @@ def _above(cells: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
 
 def _largest(cells: NDArray[np.float32]) -> Array:
     count = min(BRIGHTEST, cells.shape[1])
-    top = -np.sort(-np.partition(cells, -count, axis=1)[:, -count:], axis=1)
-    return np.pad(top.astype(np.float64), ((0, 0), (0, BRIGHTEST - count)))
+    # five searches of a vector are ten times faster than a partition of mostly equal (empty) cells
+    left, row, top = cells.copy(), np.arange(len(cells)), np.zeros((len(cells), BRIGHTEST))
+    for rank in range(count):
+        at = left.argmax(axis=1)
+        top[:, rank] = left[row, at]
+        left[row, at] = -np.inf
+    return top

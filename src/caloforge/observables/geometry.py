@@ -1,0 +1,108 @@
+"""What observables need of a detector's grids: axes that cells resolve, powers of positions, rings."""
+
+from __future__ import annotations
+
+__all__ = ["AXES", "grids", "has_axis", "middles", "powers", "resolves", "ring_edges", "ring_shares"]
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.detector import CartesianGrid, Detector, Layer, PolarGrid
+from caloforge.detector.grids import Grid
+
+Array = NDArray[np.float64]
+
+AXES = ("x", "y", "r")
+"""Lateral axes: two across the layer and the distance to the detector's axis."""
+
+_MOST_RINGS = 256
+
+
+def has_axis(layer: Layer, axis: str) -> bool:
+    """Say whether the cells of `layer` are cut along `axis`: x and y or r, depending on its grid."""
+    grid = layer.grid
+    if isinstance(grid, CartesianGrid):
+        return axis != "r" and grid.cells["xy".index(axis)] > 1
+    if isinstance(grid, PolarGrid):
+        return grid.n_r > 1 if axis == "r" else grid.alpha > 1
+    raise TypeError(f"no axes known for {type(grid).__name__}")
+
+
+def resolves(layer: Layer, axis: str) -> bool:
+    """Say whether positions along `axis` are known in `layer`; unlike `has_axis`, rectangles know r too."""
+    if axis == "r" and isinstance(layer.grid, CartesianGrid):
+        return min(layer.grid.cells) > 1
+    return has_axis(layer, axis)
+
+
+def middles(detector: Detector) -> Array:
+    """Return the depth of the middle of each layer, shape `(n_layers,)`, mm."""
+    return np.array([(layer.start + layer.end) / 2 for layer in detector.layers])
+
+
+@lru_cache(maxsize=64)
+def powers(grid: Grid) -> Array:
+    """Return 1 and x, x², x³, y ... r³ of each cell's centre, shape `(n_cells, 10)`, in powers of mm."""
+    x, y = grid.centres().T
+    columns = [axis**k for axis in (x, y, np.hypot(x, y)) for k in (1, 2, 3)]
+    return np.stack([np.ones_like(x), *columns], axis=1)
+
+
+def grids(detector: Detector) -> dict[Grid, list[Layer]]:
+    """Return the layers of each distinct grid."""
+    found: dict[Grid, list[Layer]] = {}
+    for layer in detector.layers:
+        found.setdefault(layer.grid, []).append(layer)
+    return found
+
+
+@lru_cache(maxsize=16)
+def ring_edges(detector: Detector) -> tuple[float, ...]:
+    """Return borders of rings around the detector's axis that follow all its grids, mm.
+
+    Rings of cells are taken as they are; rectangles are cut into rings of half their shorter side.
+    """
+    edges = {0.0}
+    for grid in grids(detector):
+        if isinstance(grid, PolarGrid):
+            edges.update(grid.r_edges)
+        else:
+            corner = float(np.hypot(*grid.reach))
+            count = int(min(np.ceil(corner / (min(grid.cell) / 2)), _MOST_RINGS))
+            edges.update(np.round(np.linspace(0.0, corner, count + 1), 9).tolist())
+    return tuple(sorted(edges))
+
+
+@lru_cache(maxsize=16)
+def ring_shares(grid: Grid, edges: tuple[float, ...]) -> Array:
+    """Return the share of each cell's area in each ring, shape `(n_cells, n_rings)`."""
+    if isinstance(grid, PolarGrid):
+        return _shares_of_rings(grid, np.asarray(edges))
+    return _shares_of_rectangles(grid, np.asarray(edges))
+
+
+def _shares_of_rings(grid: PolarGrid, edges: Array) -> Array:
+    low, high = np.square(grid.r_edges[:-1]), np.square(grid.r_edges[1:])
+    inner, outer = np.square(edges[:-1]), np.square(edges[1:])
+    overlap = np.minimum(high[:, None], outer) - np.maximum(low[:, None], inner)
+    shares = np.maximum(overlap, 0.0) / (high - low)[:, None]
+    return np.tile(shares, (grid.alpha, 1))
+
+
+def _shares_of_rectangles(grid: CartesianGrid, edges: Array) -> Array:
+    # counted at points that lie denser than the rings
+    pitch = float(np.hypot(*grid.reach)) / (2 * (len(edges) - 1))
+    many = [max(1, int(np.ceil(side / pitch))) for side in grid.cell]
+    x, y = (_points(width, n * m) for width, n, m in zip(grid.window, grid.cells, many, strict=True))
+    ring = np.searchsorted(edges, np.hypot(x[:, None], y), side="right") - 1
+    column, row = (np.repeat(np.arange(n), m) for n, m in zip(grid.cells, many, strict=True))
+    cell = column[:, None] * grid.cells[1] + row
+    n_rings = len(edges) - 1
+    flat = np.bincount((cell * n_rings + ring).ravel(), minlength=grid.n_cells * n_rings)
+    return flat.reshape(grid.n_cells, n_rings) / (many[0] * many[1])
+
+
+def _points(width: float, count: int) -> Array:
+    return np.asarray((np.arange(count) + 0.5) * (width / count) - width / 2, np.float64)
