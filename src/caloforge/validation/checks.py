@@ -62,7 +62,7 @@ def check_model(reference: Source, model: Model) -> None:
             "the generator makes showers for other cells",
             where="--model",
             got=f"{model.detector.name}: {model.detector.n_layers} layers, {model.detector.n_cells} cells",
-            expected=f"{reference.detector.name}: {reference.detector.n_layers} layers, {reference.detector.n_cells} cells",
+            expected=f"the {reference.detector.n_cells} cells of {reference.detector.name}",
             cure="give the run or bundle that made the candidate",
         )
 

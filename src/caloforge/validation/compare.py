@@ -24,7 +24,7 @@ from caloforge.validation.diagnosis import diagnose
 from caloforge.validation.distances import Distance
 from caloforge.validation.measure import Number
 from caloforge.validation.registry import Entry, Options
-from caloforge.validation.sample import Pass, Sample, collect
+from caloforge.validation.sample import Pass, collect
 from caloforge.validation.samples import Model, Samples
 from caloforge.validation.source import Source
 from caloforge.validation.split import Plan, Rows, all_rows, plan

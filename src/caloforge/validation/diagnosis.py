@@ -1,4 +1,4 @@
-"""Faults that have a name: a wrong energy scale, a shifted shower, noise, missing soft cells, a wrong spread."""
+"""Faults that have a name: a wrong energy scale, shifted showers, noise, missing soft cells."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _SIGMAS = 5.0
 _CELLS_APART = 0.1
 """Least shift, in cells, that is called a shift: below it a shower is only a little asymmetric."""
 
-_HITS = 0.03
+_CELLS_OFF = 0.03
+_HOLDS = 0.9
+"""Cells are soft below the energy above which the others hold this share of the shower."""
+
 _SPREAD = 0.15
 
 
@@ -37,7 +40,7 @@ def diagnose(samples: Samples, candidate: Sample) -> tuple[Finding, ...]:
     """
     if not candidate.mean_cells.any():
         return ()
-    return (*_scale(samples, candidate), *_shift(samples, candidate), *_hits(samples, candidate))
+    return (*_scale(samples, candidate), *_shift(samples, candidate), *_soft(samples, candidate))
 
 
 def _geant4(samples: Samples, name: str) -> Array:
@@ -65,8 +68,8 @@ def _scale(samples: Samples, candidate: Sample) -> Iterator[Finding]:
         yield Finding(
             "fault",
             f"Energies {abs(mean - 1):.1%} too {way}",
-            f"The response is {mean:.4f} ± {sigma:.4f} of Geant4's in all {int(known.sum())} bins of energy: one factor "
-            "explains it.",
+            f"The response is {mean:.4f} ± {sigma:.4f} of Geant4's in all {int(known.sum())} bins of energy: "
+            "one factor explains it.",
             "response",
         )
     elif not alike:
@@ -74,8 +77,8 @@ def _scale(samples: Samples, candidate: Sample) -> Iterator[Finding]:
         yield Finding(
             "fault",
             "Response depends on the energy in a wrong way",
-            f"Its ratio to Geant4's runs from {ratio[known].min():.3f} to {ratio[known].max():.3f}; it is farthest off at "
-            f"{geant4.energy[worst] / 1e3:.3g} GeV, with {ratio[worst]:.3f} ± {error[worst]:.3f}.",
+            f"Its ratio to Geant4's runs from {ratio[known].min():.3f} to {ratio[known].max():.3f}; it is "
+            f"farthest off at {geant4.energy[worst] / 1e3:.3g} GeV, with {ratio[worst]:.3f} ± {error[worst]:.3f}.",
             "response",
         )
     yield from _resolution(
@@ -110,8 +113,8 @@ def _shift(samples: Samples, candidate: Sample) -> Iterator[Finding]:
         i = int(np.flatnonzero(layers == layer)[0])
         text = (
             f"Centroids along {axis} lie {shifts[i]:+.3g} ± {errors[i]:.2g} mm beside Geant4's in "
-            f"{samples.detector.layers[layer].name.replace('_', ' ')}, {shifts[i] / cells[i]:+.2f} of its cells; shifted are "
-            f"{int(sure.sum())} of {len(layers)} layers that resolve {axis}."
+            f"{samples.detector.layers[layer].name.replace('_', ' ')}, {shifts[i] / cells[i]:+.2f} of its cells; "
+            f"shifted are {int(sure.sum())} of {len(layers)} layers that resolve {axis}."
         )
         yield Finding("fault", f"Showers shifted along {axis}", text, f"centroid_{axis}_{layer}")
 
@@ -145,23 +148,33 @@ def _cell_size(detector: Detector, layer: Layer, axis: str) -> float:
     return float(detector.sizes[layer.cells, 0].mean())
 
 
-def _hits(samples: Samples, candidate: Sample) -> Iterator[Finding]:
-    """Name noise, or soft cells that are missing, by the part of the cell spectrum that is off."""
-    geant4, other = _geant4(samples, "hits"), np.asarray(candidate.column("hits"), np.float64)
-    error = float(np.hypot(geant4.std() / np.sqrt(len(geant4)), other.std() / np.sqrt(len(other))))
-    apart = float(other.mean() - geant4.mean())
-    if abs(apart) <= max(_SIGMAS * error, _HITS * geant4.mean()):
+def _soft(samples: Samples, candidate: Sample) -> Iterator[Finding]:
+    """Name noise, or soft cells that are missing, by how many cells lie above an energy."""
+    geant4, error = _above(
+        np.concatenate([samples.reference.spectrum, samples.floor.spectrum]), 2 * len(samples)
+    )
+    other, other_error = _above(candidate.spectrum, len(candidate))
+    middle = np.sqrt(SPECTRUM_EDGES[1:] * SPECTRUM_EDGES[:-1])
+    energy = np.cumsum((samples.reference.spectrum.sum(axis=0) * middle)[::-1])[::-1]
+    soft = (energy > _HOLDS * energy[0]) & (geant4 > 0)
+    apart = np.where(soft, other - geant4, 0.0)
+    # where nearly all cells are hit, a few of the empty ones tell as much
+    matters = _CELLS_OFF * min(geant4[0], max(samples.detector.n_cells - geant4[0], 1.0))
+    worst = int(np.abs(apart).argmax())
+    if abs(apart[worst]) <= max(_SIGMAS * float(np.hypot(error[worst], other_error[worst])), matters):
         return
-    before = (samples.reference.spectrum + samples.floor.spectrum).sum(axis=0) / len(geant4)
-    difference = candidate.spectrum.sum(axis=0) / len(other) - before
-    share = np.cumsum(np.maximum(difference * np.sign(apart), 0.0))
-    below = SPECTRUM_EDGES[1 + int(np.searchsorted(share, 0.9 * share[-1]))]
-    title = "Noise: too many cells hit" if apart > 0 else "Soft cells missing: too few cells hit"
+    title = "Noise: too many soft cells" if apart[worst] > 0 else "Soft cells missing"
     text = (
-        f"{other.mean():.1f} cells per shower have energy, in Geant4 {geant4.mean():.1f}; nine tenths of what is "
-        f"{'too much' if apart > 0 else 'missing'} lies below {_energy(below)}."
+        f"{other[worst]:.4g} cells per shower lie above {_energy(SPECTRUM_EDGES[worst])}, in Geant4 "
+        f"{geant4[worst]:.4g}; cells with any energy: {other[0]:.4g}, in Geant4 {geant4[0]:.4g}."
     )
     yield Finding("fault", title, text, "cell_spectrum")
+
+
+def _above(spectrum: NDArray[np.int64], showers: int) -> tuple[Array, Array]:
+    """Return cells per shower above each lower edge of the spectrum's bins, and their standard errors."""
+    blocks = np.cumsum(spectrum[:, ::-1], axis=1)[:, ::-1] * (len(spectrum) / showers)
+    return blocks.mean(axis=0), blocks.std(axis=0, ddof=1) / np.sqrt(len(spectrum))
 
 
 def _energy(mev: float) -> str:

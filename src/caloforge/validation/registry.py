@@ -52,7 +52,7 @@ class Entry:
         name: What `--metrics` calls it.
         numbers: What it gives; `--metrics` knows these names, too.
         run: The study.
-        seconds: What it costs on one core for 20,000 showers of 500 cells and one candidate; for the progress bar.
+        seconds: What it costs on one core for 20,000 showers of 500 cells and one candidate, for the bar.
         slow: Whether it runs only when asked for.
         needs: What must be given besides the samples.
     """

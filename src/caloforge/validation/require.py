@@ -66,7 +66,8 @@ class Outcome:
             return f"{self.requirement.text}: met, {self._value}"
         if math.isnan(self.value):
             return f"{self.requirement.text}: failed, the number could not be determined"
-        return f"{self.requirement.text}: failed by {abs(self.value - self.limit):.3g}{self.unit}, it is {self._value}"
+        by = f"{abs(self.value - self.limit):.3g}{self.unit}"
+        return f"{self.requirement.text}: failed by {by}, it is {self._value}"
 
     @property
     def _value(self) -> str:

@@ -56,7 +56,7 @@ def validate(
         candidate: The showers to judge, of the same detector; several by name.
         out: Folder of the report; made if it is not there.
         floor: More showers of Geant4, independent of the reference.
-        training: The showers that the candidates learned from: asks for memorisation and energies not trained.
+        training: What the candidates learned from: asks for memorisation and energies not trained.
         model: The generator of the first candidate, as `caloforge.open_sampler` gives: asks for scans.
         metrics: `quick`, `all`, or names of studies and numbers.
         recipe: How classifiers are trained: `quick`, or as published: `caloflow`, `calochallenge`.

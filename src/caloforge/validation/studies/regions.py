@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["regions", "trained_energies"]
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +14,7 @@ from caloforge.observables import Observable, observables_for
 from caloforge.validation.charts import Chart, Curve, Line, Role
 from caloforge.validation.linearity import energy_edges
 from caloforge.validation.measure import Measure, Number
+from caloforge.validation.resampling import Resampling, bootstraps, splits
 from caloforge.validation.sample import Sample
 from caloforge.validation.samples import Samples
 from caloforge.validation.study import Study, Tell
@@ -24,8 +26,8 @@ _GAPS = 50
 _FEWEST = 20
 _NAMES = {"inside": "trained energies", "between": "energies between", "beyond": "energies beyond"}
 _MEANING = (
-    "Mean over the whole-shower observables of the difference of means at {}, in units of Geant4's spread at the "
-    "same energy."
+    "Mean over the whole-shower observables of the difference of means at {}, in units of Geant4's spread at "
+    "the same energy."
 )
 
 
@@ -47,10 +49,14 @@ def regions(samples: Samples, tell: Tell) -> Study:
     kinds = np.array([_kind(low, high, trained) for low, high in pairwise(edges)])
     observables = [o for o in observables_for(samples.detector) if o.layer is None]
     tell(0.1, "energies outside the training")
-    floor = _shifts(samples.reference, samples.floor, observables, edges)
+    reference = _Sums.of(samples.reference, observables, edges)
+    cuts = splits(samples.blocks, samples.seed)
+    chance = _shifts(reference.joined(_Sums.of(samples.floor, observables, edges)), cuts)
     found = []
     for i, candidate in enumerate(samples.candidates):
-        found.append(_shifts(samples.reference, candidate, observables, edges))
+        both = reference.joined(_Sums.of(candidate, observables, edges))
+        once = _shifts(both, Resampling(cuts.first[:1], cuts.second[:1]))
+        found.append(_Shift(once, _shifts(both, bootstraps(samples.blocks, samples.seed))))
         tell((i + 1) / len(samples.candidates), "energies outside the training")
     outside = tuple(
         (float(a), float(b)) for (a, b), k in zip(pairwise(edges), kinds, strict=True) if k != "inside"
@@ -58,18 +64,35 @@ def regions(samples: Samples, tell: Tell) -> Study:
     return Study(
         "regions",
         "Energies outside the training",
-        tuple(_numbers(shift, floor, kinds) for shift in found),
-        charts=(_chart(samples, edges, found, floor, outside),),
+        tuple(_numbers(shift, chance, kinds) for shift in found),
+        charts=(
+            _chart(
+                samples,
+                edges,
+                [f.value[:, 0] for f in found],
+                chance[:, 0],
+                outside,
+            ),
+        ),
         method=(
-            "Generalisation: in each bin of incident energy the means of all whole-shower observables are compared, in "
-            f"units of Geant4's spread in that bin. Trained energies: {_text(trained)}."
+            "Generalisation: in each bin of incident energy the means of all whole-shower observables are "
+            f"compared, in units of Geant4's spread in that bin. Trained energies: {_text(trained)}."
         ),
         details={
-            "edges_mev": edges.tolist(),
-            "kinds": kinds.tolist(),
-            "shifts": [s.mean(0).tolist() for s in found],
+            "edges_mev": edges,
+            "kinds": kinds,
+            "observables": [observable.name for observable in observables],
+            "shifts": [shift.value[:, 0] for shift in found],
         },
     )
+
+
+@dataclass(frozen=True)
+class _Shift:
+    """Shifts of a candidate as they are, and bootstrapped."""
+
+    value: Array
+    drawn: Array
 
 
 def trained_energies(samples: Samples) -> Array:
@@ -114,49 +137,84 @@ def _kind(low: float, high: float, trained: Array) -> str:
     return "between" if trained[0, 0] < middle < trained[-1, 1] else "beyond"
 
 
-def _shifts(reference: Sample, other: Sample, observables: list[Observable], edges: Array) -> Array:
-    """Return |difference of means| over Geant4's spread, shape `(observables, bins)`; NaN if too few showers."""
-    bins = [np.digitize(s.incident.energy, edges) - 1 for s in (reference, other)]
-    out = np.full((len(observables), len(edges) - 1), np.nan)
-    for row, observable in enumerate(observables):
-        columns = [np.asarray(s.column(observable.name), np.float64) for s in (reference, other)]
-        for i in range(len(edges) - 1):
-            a, b = (c[(w == i) & np.isfinite(c)] for c, w in zip(columns, bins, strict=True))
-            if min(len(a), len(b)) >= _FEWEST and a.std() > 0:
-                out[row, i] = abs(a.mean() - b.mean()) / a.std()
-    return out
+@dataclass(frozen=True)
+class _Sums:
+    """Count, sum and sum of squares of each observable, shape `(observables, blocks, bins)`."""
+
+    count: Array
+    total: Array
+    square: Array
+
+    @classmethod
+    def of(cls, sample: Sample, observables: list[Observable], edges: Array) -> _Sums:
+        bins = len(edges) - 1
+        where = np.digitize(sample.incident.energy, edges) - 1
+        inside = (where >= 0) & (where < bins)
+        flat = sample.block * bins + where
+
+        def add(values: Array, keep: NDArray[np.bool_]) -> Array:
+            sums = np.bincount(flat[keep], values[keep], len(sample.counts) * bins)
+            return sums.reshape(len(sample.counts), bins)
+
+        rows = []
+        for observable in observables:
+            column = np.asarray(sample.column(observable.name), np.float64)
+            keep = inside & np.isfinite(column)
+            column = np.where(keep, column, 0.0)
+            rows.append((add(np.ones_like(column), keep), add(column, keep), add(column**2, keep)))
+        return cls(*(np.stack(part) for part in zip(*rows, strict=True)))
+
+    def joined(self, other: _Sums) -> _Sums:
+        """Return the blocks of both."""
+        parts = ((self.count, other.count), (self.total, other.total), (self.square, other.square))
+        return _Sums(*(np.concatenate(pair, axis=1) for pair in parts))
+
+    def moments(self, weights: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+        """Return count, mean and spread for each weighting, `(observables, resamplings, bins)`."""
+        count, total, square = (weights @ part for part in (self.count, self.total, self.square))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = total / count
+            return count, mean, np.sqrt(np.maximum(square / count - mean**2, 0.0))
 
 
-def _numbers(shift: Array, floor: Array, kinds: NDArray[np.str_]) -> tuple[Number, ...]:
+def _shifts(sums: _Sums, resampling: Resampling) -> Array:
+    """Return |shift of the mean| over Geant4's spread, `(observables, resamplings, bins)`, or NaN."""
+    count, mean, spread = sums.moments(resampling.first)
+    other_count, other, _ = sums.moments(resampling.second)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift = np.abs(mean - other) / spread
+    return np.where((np.minimum(count, other_count) >= _FEWEST) & (spread > 0), shift, np.nan)
+
+
+def _numbers(shift: _Shift, floor: Array, kinds: NDArray[np.str_]) -> tuple[Number, ...]:
     names = {"inside": "trained_shift", "between": "interpolation_shift", "beyond": "extrapolation_shift"}
-    return tuple(
-        Number(name, f"Shift at {_NAMES[kind]}", _measure(shift[:, kinds == kind], floor[:, kinds == kind]), "σ",
-               meaning=_MEANING.format(_NAMES[kind]))
-        for kind, name in names.items()
-        if np.isfinite(shift[:, kinds == kind]).any() and np.isfinite(floor[:, kinds == kind]).any()
-    )  # fmt: skip
+    found = []
+    for kind, name in names.items():
+        value, drawn, chance = (_mean(part, kinds == kind) for part in (shift.value, shift.drawn, floor))
+        if np.isfinite(value).all() and np.isfinite(chance).any():
+            measure = Measure(
+                float(value[0]),
+                *(float(f) for f in (np.nanstd(drawn), np.nanmean(chance), np.nanstd(chance))),
+            )
+            label, meaning = f"Shift at {_NAMES[kind]}", _MEANING.format(_NAMES[kind])
+            found.append(Number(name, label, measure, "σ", meaning=meaning))
+    return tuple(found)
 
 
-def _measure(shift: Array, floor: Array) -> Measure:
-    """Average over observables and bins; the scatter of the observables is the error, as they correlate."""
-    (value, error), (base, base_error) = (_mean(part) for part in (shift, floor))
-    return Measure(value, error, base, base_error)
-
-
-def _mean(part: Array) -> tuple[float, float]:
+def _mean(shift: Array, wanted: NDArray[np.bool_]) -> Array:
+    """Average over observables and the wanted bins, shape `(resamplings,)`; NaN if nothing is known."""
+    part = shift[:, :, wanted]
     known = np.isfinite(part)
-    rows = np.where(known, part, 0.0).sum(axis=1)[known.any(axis=1)] / known.sum(axis=1)[known.any(axis=1)]
-    return float(rows.mean()), float(rows.std() / np.sqrt(max(len(rows) - 1, 1)))
+    count = known.sum(axis=(0, 2))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(known, part, 0.0).sum(axis=(0, 2)) / count)
 
 
 def _chart(
     samples: Samples, edges: Array, found: list[Array], floor: Array, outside: tuple[tuple[float, float], ...]
 ) -> Chart:
     def line(name: str, role: Role, shift: Array) -> Line:
-        known = np.isfinite(shift).any(axis=0)
-        mean = np.full(shift.shape[1], np.nan)
-        mean[known] = np.nanmean(shift[:, known], axis=0)
-        return Line(name, role, mean)
+        return Line(name, role, _over_observables(shift))
 
     lines = [line(samples.floor.name, "floor", floor)]
     lines += [line(c.name, "candidate", s) for c, s in zip(samples.candidates, found, strict=True)]
@@ -177,6 +235,13 @@ def _chart(
         ratio=False,
         shaded=outside,
     )
+
+
+def _over_observables(shift: Array) -> Array:
+    """Return the mean over observables in each bin, shape `(bins,)`; NaN where none is known."""
+    known = np.isfinite(shift)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(known, shift, 0.0).sum(axis=0) / known.sum(axis=0))
 
 
 def _text(trained: Array) -> str:

@@ -34,8 +34,8 @@ def scans(samples: Samples, tell: Tell) -> Study:
         tell: Told of the progress.
 
     Returns:
-        Number `latent_jump`: the largest step of a walk, in any observable, over its spread; the floor is the
-        same for steps between Geant4's showers in order of their nearness, whose least is 0, so it has none.
+        Number `latent_jump`: the largest step of a walk, in any observable, over its spread. Geant4 has no
+        latent space, so it has no floor.
     """
     model = samples.model
     if model is None:
@@ -64,8 +64,8 @@ def scans(samples: Samples, tell: Tell) -> Study:
         (numbers, *(() for _ in samples.candidates[1:])),
         charts=tuple(charts),
         method=(
-            f"Scans ask the generator of {samples.candidates[0].name} itself: {_NOISES} noises at {_ENERGIES} energies, and "
-            f"{_WALKS} walks of {_STEPS} steps between two noises on a sphere."
+            f"Scans ask the generator of {samples.candidates[0].name} itself: {_NOISES} noises at {_ENERGIES} "
+            f"energies, and {_WALKS} walks of {_STEPS} steps between two noises on a sphere."
         ),
     )
 
@@ -167,6 +167,6 @@ def _jump(walks: list[Array], by_energy: Array, observables: Sequence[Observable
         "Largest step of a latent walk",
         Measure(float(largest.mean()), float(largest.std(ddof=1) / np.sqrt(len(largest)))),
         "σ",
-        meaning=f"Largest change of any observable in 1/{_STEPS - 1} of the way between two noises, over its spread.",
+        meaning=f"Largest change of an observable in 1/{_STEPS - 1} of the way between two noises, over its spread.",
         beyond=False,
     )
