@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from caloforge import __version__
-from caloforge.validation.classifier import Classifier
 from caloforge.validation.compare import Comparison
 from caloforge.validation.distances import Distance
+from caloforge.validation.measure import Number
+from caloforge.validation.require import Outcome
 from caloforge.validation.verdict import Verdict
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -29,69 +30,112 @@ class Report:
         html: The page, one file that opens offline.
         json: The same numbers for programs.
         comparison: The numbers as objects.
+        outcomes: What was required, and what it came to.
     """
 
     html: Path
     json: Path
     comparison: Comparison
+    outcomes: tuple[Outcome, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
-        """The answer."""
-        return self.comparison.verdict
+        """The answer for the first candidate."""
+        return self.comparison.verdicts[0]
+
+    @property
+    def numbers(self) -> dict[str, Number]:
+        """Every number of the first candidate, by name."""
+        return self.comparison.numbers(0)
 
     @property
     def worst(self) -> list[Distance]:
-        """Distributions and profiles beyond their floor, the farthest first."""
-        return sorted((d for d in self.comparison.distances if d.off), key=lambda d: -d.excess)
+        """Distributions and profiles of the first candidate beyond their floor, the farthest first."""
+        return self.worst_of(0)
 
-    @property
-    def classifiers(self) -> list[Classifier]:
-        """AUC of each family of classifiers."""
-        return self.comparison.classifiers
+    def worst_of(self, candidate: int) -> list[Distance]:
+        """Return distributions and profiles of a candidate beyond their floor, the farthest first."""
+        return sorted((d for d in self.comparison.distances(candidate) if d.off), key=lambda d: -d.excess)
+
+    def summary(self) -> dict[str, Any]:
+        """Return paths, verdicts, findings, key numbers and outcomes as what JSON has."""
+        comparison = self.comparison
+        summary: dict[str, Any] = _plain(
+            {
+                "html": self.html,
+                "json": self.json,
+                "remarks": comparison.remarks,
+                "candidates": {
+                    name: {
+                        "verdict": comparison.verdicts[i],
+                        "findings": comparison.findings[i],
+                        "numbers": {k: n.measure for k, n in comparison.numbers(i).items() if "." not in k},
+                        "beyond_floor": [d.name for d in self.worst_of(i)],
+                    }
+                    for i, name in enumerate(comparison.names)
+                },
+                "required": [_outcome(outcome) for outcome in self.outcomes],
+            }
+        )
+        return summary
 
 
 def to_json(
-    comparison: Comparison, notes: Sequence[str], speed: Sequence[Mapping[str, Any]]
+    comparison: Comparison,
+    notes: Sequence[str],
+    speed: Sequence[Mapping[str, Any]],
+    outcomes: Sequence[Outcome],
 ) -> dict[str, Any]:
     """Return every number of a comparison as what JSON has; NaN and infinities become None."""
-    plan, linearities = comparison.plan, comparison.linearities
-    roles = ("reference", "floor", "candidate")
+    given, plan = comparison.given, comparison.plan
+    files = {"reference": given.reference, "floor": given.floor, "training": given.training}
     numbers: dict[str, Any] = _plain(
         {
             "schema": SCHEMA,
             "caloforge": __version__,
-            "detector": {"name": comparison.detector.name, "digest": comparison.detector.digest},
-            "files": dict(zip(("reference", "candidate", "floor"), comparison.names, strict=True)),
-            "showers_in_files": dict(
-                zip(("reference", "candidate", "floor"), comparison.counts, strict=True)
-            ),
+            "detector": {"name": given.reference.detector.name, "digest": given.reference.detector.digest},
+            "files": {
+                role: {"name": s.name, "showers": len(s), "provenance": s.provenance}
+                for role, s in files.items()
+                if s is not None
+            },
             "showers_compared": plan.size,
             "floor": "halves of the reference" if plan.halves else "independent file",
             "notes": list(notes),
             "speed": [dict(row) for row in speed],
-            "verdict": comparison.verdict,
-            "findings": comparison.findings,
-            "classifiers": {c.name: c for c in comparison.classifiers},
-            "mean_separation": comparison.separation,
-            "scalars": {s.name: s for s in comparison.scalars},
-            "energy_bins": comparison.edges,
-            "linearity": dict(zip(roles, linearities, strict=True)),
-            "distances": {d.name: {**_members(d), "off": d.off} for d in comparison.distances},
-            "profiles": {p.name: _profile(comparison, i) for i, p in enumerate(comparison.profiles)},
-            "provenance": dict(zip(("reference", "candidate"), comparison.provenance, strict=True)),
+            "remarks": comparison.remarks,
+            "required": [_outcome(outcome) for outcome in outcomes],
+            "candidates": {name: _candidate(comparison, i) for i, name in enumerate(comparison.names)},
+            "studies": {s.name: {"title": s.title, "method": s.method, **s.details} for s in comparison.studies},
         }
     )
     return numbers
 
 
-def _profile(comparison: Comparison, i: int) -> dict[str, Any]:
-    profile = comparison.profiles[i]
-    means = [profile.project(sample.mean_cells[None])[0] for sample in comparison.samples]
+def _candidate(comparison: Comparison, i: int) -> dict[str, Any]:
+    source = list(comparison.given.candidates.values())[i]
     return {
-        "edges": profile.edges,
-        "unit": "MeV",
-        **dict(zip(("reference", "floor", "candidate"), means, strict=True)),
+        "file": source.name,
+        "showers": len(source),
+        "provenance": source.provenance,
+        "verdict": comparison.verdicts[i],
+        "findings": comparison.findings[i],
+        "numbers": {
+            name: {**_members(number.measure), "off": number.off, "unit": number.unit, "label": number.label}
+            for name, number in comparison.numbers(i).items()
+            if "." not in name
+        },
+        "distances": {d.name: {**_members(d), "off": d.off} for d in comparison.distances(i)},
+    }
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "candidate": outcome.candidate,
+        "required": outcome.requirement.text,
+        "value": outcome.value,
+        "limit": outcome.limit,
+        "met": outcome.met,
     }
 
 

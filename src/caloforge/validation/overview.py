@@ -1,0 +1,79 @@
+"""Charts of the samples themselves: their incident energies, and quality against cost."""
+
+from __future__ import annotations
+
+__all__ = ["incident_chart", "pareto_charts"]
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from caloforge.validation.binning import binning
+from caloforge.validation.charts import Chart, Histogram, Line, Point, Points
+from caloforge.validation.measure import Number
+from caloforge.validation.samples import Samples
+
+_QUALITIES = ("auc_high", "auc_trees", "auc_low", "fpd", "separation")
+
+
+def incident_chart(samples: Samples) -> Chart:
+    """Return the spectra of incident energy: if these differ, all that grows with energy differs, too."""
+    parts = [samples.reference, samples.floor, *samples.candidates]
+    energies = [np.asarray(sample.incident.energy, np.float64) for sample in parts]
+    bins = binning(np.concatenate(energies[:2]))
+    roles = ["geant4", "floor", *["candidate"] * len(samples.candidates)]
+    return Histogram(
+        key="incident_energy",
+        title="Incident energy",
+        theme="energy",
+        caption="If these differ, everything that grows with energy differs, too.",
+        quantity="incident_energy",
+        x="Incident energy",
+        unit="MeV",
+        edges=bins.edges,
+        log=bins.log,
+        lines=tuple(
+            Line(sample.name, role, _counts(energy, bins.edges))  # type: ignore[arg-type]
+            for sample, role, energy in zip(parts, roles, energies, strict=True)
+        ),
+    )
+
+
+def _counts(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    inside = np.histogram(values, edges)[0]
+    return np.array([*inside, (values < edges[0]).sum(), (values > edges[-1]).sum(), 0], np.float64)
+
+
+def pareto_charts(
+    names: Sequence[str], numbers: Sequence[Mapping[str, Number]], milliseconds: Sequence[float | None]
+) -> Iterator[Chart]:
+    """Yield quality against milliseconds per shower, for the numbers that were computed.
+
+    Args:
+        names: Of Geant4 and of each candidate.
+        numbers: Of each candidate, by name.
+        milliseconds: Per shower of Geant4 and of each candidate; None where not known.
+    """
+    for key in _QUALITIES:
+        known = [n[key] for n in numbers if key in n]
+        if len(known) < len(numbers):
+            continue
+        geant4 = known[0].measure
+        measures = [(geant4.floor, geant4.floor_error), *((n.measure.value, n.measure.error) for n in known)]
+        points = tuple(
+            Point(name, "candidate" if i else "geant4", ms, value, y_error=float(np.nan_to_num(error)))
+            for i, (name, ms, (value, error)) in enumerate(zip(names, milliseconds, measures, strict=True))
+            if ms is not None and np.isfinite(value)
+        )
+        if any(point.role == "candidate" for point in points):
+            yield Points(
+                key=f"pareto.{key}",
+                title=f"{known[0].label} against cost",
+                theme="summary",
+                caption="Milliseconds as each file says of its making, on the machine that made it.",
+                x="ms per shower",
+                y=known[0].label,
+                points=points,
+                log_x=True,
+                pareto=True,
+            )
