@@ -1,58 +1,26 @@
-"""Every distribution of a candidate against Geant4, beside Geant4 against Geant4."""
+"""Every distribution of every candidate against Geant4, beside Geant4 against Geant4."""
 
 from __future__ import annotations
 
-__all__ = ["Distance", "Measure", "distances"]
+__all__ = ["LARGEST_P", "Assessment", "Distance", "Exchanged", "Measure"]
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.observables import Observable
-from caloforge.validation.items import (
-    Histogram,
-    Item,
-    known_mean,
-    known_spread,
-    observable_item,
-    profile_item,
-    spectrum_item,
-)
-from caloforge.validation.profiles import Profile
-from caloforge.validation.resampling import Resampling, bootstraps, splits
-from caloforge.validation.sample import Sample
+from caloforge.validation.items import Item
+from caloforge.validation.measure import Measure
+from caloforge.validation.resampling import bootstraps, splits
 
 Array = NDArray[np.float64]
 LARGEST_P = 0.01
 
 
 @dataclass(frozen=True)
-class Measure:
-    """One number with its floor.
-
-    Attributes:
-        value: Candidate against Geant4.
-        error: Its standard error.
-        floor: The same number between two independent Geant4 samples of the same size.
-        floor_error: How much that scatters from one pair of samples to the next.
-    """
-
-    value: float
-    error: float
-    floor: float
-    floor_error: float
-
-    @property
-    def excess(self) -> float:
-        """How many standard deviations of the floor the value lies above it."""
-        return (self.value - self.floor) / self.floor_error
-
-
-@dataclass(frozen=True)
 class Distance:
-    """How far a distribution or profile of the candidate is from Geant4's.
+    """How far a distribution or profile of a candidate is from Geant4's.
 
     Attributes:
         name: Stable key.
@@ -61,13 +29,15 @@ class Distance:
         theme: Section of the report.
         quantity: What is measured, without the layer.
         layer: Index of the layer, or None.
-        measures: `separation` and `wasserstein` of a distribution, `difference` of a profile.
-        excess: The largest excess over the floor among them, in standard deviations.
-        p_value: How often chance alone gives a larger excess in any of the report's distributions.
+        measures: `separation`, `chi2`, `ks` and `wasserstein` of a distribution; `difference` (area
+            between over area below), `relative` (mean relative error in %, where the profile is above 1 % of
+            its maximum) and `mse` (mean square over the maximum's square) of a profile. One that is not
+            defined is left out.
+        excess: The largest excess over the floor among those tested, in standard deviations of the floor.
+        p_value: How often chance alone gives as clear a difference in any of the report's distributions.
         mean: Mean of Geant4's values, NaN for a profile.
         candidate_mean: Mean of the candidate's values.
         sigma: Standard deviation of Geant4's values, the scale of the Wasserstein distance.
-        histogram: Counts, None for a profile.
     """
 
     name: str
@@ -82,7 +52,6 @@ class Distance:
     mean: float
     candidate_mean: float
     sigma: float
-    histogram: Histogram | None
 
     @property
     def off(self) -> bool:
@@ -90,75 +59,147 @@ class Distance:
         return self.p_value < LARGEST_P
 
 
-def distances(
-    reference: Sample,
-    floor: Sample,
-    candidate: Sample,
-    observables: Sequence[Observable],
-    profiles: Sequence[Profile],
-    seed: int,
-) -> tuple[list[Distance], Measure]:
-    """Compare all observables, the cell spectrum and all profiles.
+@dataclass(frozen=True)
+class Exchanged:
+    """One distance of one candidate in every resampling.
 
-    The floor of a metric is its mean over 200 random cuts of all Geant4 showers in two halves. Its scatter is
-    the unit of `excess`. The p-value compares an excess with the largest among all distributions in each cut
-    (Westfall and Young's max-T), so that looking at a hundred figures does not make chance look like a fault.
+    Attributes:
+        value: The distance at hand.
+        cuts: Between two random halves of all Geant4 showers, shape `(200,)`.
+        exchanges: Between candidate and reference as they are and after random exchanges, shape `(201,)`.
+        draws: Of bootstraps, shape `(50,)`.
+    """
+
+    value: float
+    cuts: Array
+    exchanges: Array
+    draws: Array
+
+    def measure(self, resolution: float = 0.0) -> Measure:
+        """Return the distance with its error and its floor.
+
+        Args:
+            resolution: The least scatter that the floor is taken to have.
+        """
+        scatter = float(np.fmax(_spread(self.cuts), resolution))
+        return Measure(self.value, _spread(self.draws), _mean(self.cuts), scatter)
+
+    @property
+    def in_scatters(self) -> Array:
+        """The exchanges in units of their own scatter, `-inf` where undefined."""
+        known = self.exchanges[np.isfinite(self.exchanges)]
+        if len(known) == 0:
+            return np.full(len(self.exchanges), -np.inf)
+        scatter = known.std()
+        if scatter <= 1e-12 * np.abs(known).max():
+            return np.where(np.isfinite(self.exchanges), 0.0, -np.inf)
+        return np.nan_to_num((self.exchanges - known.mean()) / scatter, nan=-np.inf)
+
+    @property
+    def p_value(self) -> float:
+        """How often an exchange gives as large a distance as the samples at hand."""
+        return _p_value(self.in_scatters, self.in_scatters[0])
+
+    @staticmethod
+    def combine(parts: Sequence[Exchanged], how: str = "mean") -> Exchanged:
+        """Combine distances that were resampled alike: their mean or their largest.
+
+        Args:
+            parts: Distances of one candidate.
+            how: `mean` or `max`.
+        """
+        take = {"mean": np.nanmean, "max": np.nanmax}[how]
+        rows = [np.column_stack([getattr(p, n) for p in parts]) for n in ("cuts", "exchanges", "draws")]
+        return Exchanged(float(take([p.value for p in parts])), *(take(row, axis=1) for row in rows))
+
+
+@dataclass
+class Assessment:
+    """Items compared one after the other; of each only its distances are kept, not its showers.
+
+    The floor of a distance is its mean over 200 random cuts of all Geant4 showers in two halves, and its
+    scatter is the unit of `Distance.excess`.
+
+    The p-value is that of an exchange test: if the candidate is Geant4, its showers and the reference's may
+    be shuffled and cut again, and the distance at hand is one among these. It is compared with the largest of
+    all distributions in each cut (Westfall and Young's max-T), so that looking at a hundred figures does not
+    make chance look like a fault. Cuts of Geant4 alone would not do: they know nothing of how far off the
+    next rare shower may be.
 
     Args:
-        reference: Geant4.
-        floor: Geant4 again, as many showers.
-        candidate: As many showers.
-        observables: Columns of the samples' values.
-        profiles: Profiles of the detector.
+        blocks: Blocks in each sample.
+        candidates: How many there are.
         seed: Seed of the resampling.
-
-    Returns:
-        One entry each, and the mean separation power over all that have one.
     """
-    items = [
-        *(observable_item(o, i, reference, floor, candidate) for i, o in enumerate(observables)),
-        spectrum_item(reference, floor, candidate),
-        *(profile_item(p, reference, floor, candidate) for p in profiles),
-    ]
-    blocks = len(reference.counts)
-    cuts, draws, once = splits(blocks, seed), bootstraps(blocks, seed), Resampling.identity(blocks)
-    nulls = [item.against_floor(cuts) for item in items]
-    values = [{key: float(v[0]) for key, v in item.against_candidate(once).items()} for item in items]
-    drawn = [item.against_candidate(draws) for item in items]
-    errors = [{key: known_spread(v) for key, v in draw.items()} for draw in drawn]
-    return list(_judge(items, nulls, values, errors)), _overall(nulls, values, drawn)
+
+    blocks: int
+    candidates: int
+    seed: int
+    _items: list[Item] = field(default_factory=list)
+    _found: list[tuple[dict[str, Exchanged], ...]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._exchange = splits(self.blocks, self.seed)
+        self._draw = bootstraps(self.blocks, self.seed)
+
+    def add(self, item: Item) -> None:
+        """Compare an item with its floor and in every resampling."""
+        reference, floor, *candidates = item.sums
+        cuts = {key: v[1:] for key, v in item.compare(self._exchange, reference, floor).items()}
+        self._found.append(tuple(self._against(item, c, sums, cuts) for c, sums in enumerate(candidates)))
+        self._items.append(_without_sums(item))
+
+    def _against(
+        self, item: Item, c: int, sums: NDArray[np.floating], cuts: dict[str, Array]
+    ) -> dict[str, Exchanged]:
+        exchanges = item.compare(self._exchange, item.sums[0], sums)
+        draws = item.compare(self._draw, item.sums[0], sums)
+        values = {key: float(v[0]) for key, v in exchanges.items()} | (item.exact[c] if item.exact else {})
+        return {key: Exchanged(values[key], cuts[key], exchanges[key], draws[key]) for key in values}
+
+    def distances(self) -> tuple[tuple[Distance, ...], ...]:
+        """Return one distance per item for each candidate."""
+        return tuple(self._judge(c) for c in range(self.candidates))
+
+    def exchanged(self, key: str, candidate: int) -> dict[str, Exchanged]:
+        """Return one kind of distance of all items that have it, by the item's name."""
+        pairs = zip(self._items, self._found, strict=True)
+        return {item.name: found[candidate][key] for item, found in pairs if key in found[candidate]}
+
+    def _judge(self, c: int) -> tuple[Distance, ...]:
+        clear = [
+            np.max([found[c][key].in_scatters for key in item.tested if key in found[c]], axis=0)
+            for item, found in zip(self._items, self._found, strict=True)
+        ]
+        largest = np.max(clear, axis=0) if clear else np.zeros(0)
+        parts = zip(self._items, self._found, clear, strict=True)
+        return tuple(_distance(item, found[c], c, _p_value(largest, z[0])) for item, found, z in parts)
 
 
-def _judge(
-    items: Sequence[Item],
-    nulls: Sequence[dict[str, Array]],
-    values: Sequence[dict[str, float]],
-    errors: Sequence[dict[str, float]],
-) -> Iterator[Distance]:
-    """Turn values and null distributions into measures and corrected p-values."""
-    measures, chance = [], []
-    for item, null, value, error in zip(items, nulls, values, errors, strict=True):
-        centre = {key: known_mean(v) for key, v in null.items()}
-        # a quantity that never varies in Geant4 has no scatter; one shower more or less is its resolution
-        scatter = {key: float(np.fmax(known_spread(v), item.resolution)) for key, v in null.items()}
-        measures.append({k: Measure(value[k], error[k], centre[k], scatter[k]) for k in null})
-        chance.append(np.array([(v - centre[k]) / scatter[k] for k, v in null.items()]))
-    largest = np.nanmax(np.concatenate(chance), axis=0)
-    for item, measured in zip(items, measures, strict=True):
-        excess = np.nanmax([m.excess for m in measured.values()])
-        p_value = (1 + np.count_nonzero(largest >= excess)) / (1 + len(largest))
-        yield Distance(
-            *(item.name, item.label, item.unit, item.theme, item.quantity, item.layer, measured),
-            *(float(excess), float(p_value), item.mean, item.candidate_mean, item.sigma, item.histogram),
-        )
+def _distance(item: Item, found: dict[str, Exchanged], c: int, p_value: float) -> Distance:
+    measures = {key: f.measure(item.resolution) for key, f in found.items() if np.isfinite(f.value)}
+    beyond = [(m.value - m.floor) / m.floor_error for key, m in measures.items() if key in item.tested]
+    return Distance(
+        *(item.name, item.label, item.unit, item.theme, item.quantity, item.layer, measures),
+        *(float(np.nanmax(beyond)), p_value, item.mean),
+        *(item.means[c] if item.means else np.nan, item.sigma),
+    )
 
 
-def _overall(
-    nulls: Sequence[dict[str, Array]], values: Sequence[dict[str, float]], drawn: Sequence[dict[str, Array]]
-) -> Measure:
-    """Return the mean separation power; cuts and draws are the same for all distributions."""
-    key = "separation"
-    chance = np.mean([null[key] for null in nulls if key in null], axis=0)
-    draw = np.mean([value[key] for value in drawn if key in value], axis=0)
-    value = float(np.mean([value[key] for value in values if key in value]))
-    return Measure(value, known_spread(draw), known_mean(chance), known_spread(chance))
+def _without_sums(item: Item) -> Item:
+    return replace(item, sums=(), exact=())
+
+
+def _p_value(largest: Array, here: float) -> float:
+    # the samples at hand are one of the ways to cut them, so the least is 1 / 201
+    return float(np.count_nonzero(largest >= here) / len(largest))
+
+
+def _mean(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else np.nan
+
+
+def _spread(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.std()) if len(known) else np.nan

@@ -1,46 +1,108 @@
-"""What is compared: an observable, the cell spectrum or a profile, ready for any resampling."""
+"""What is compared: an observable, the cell spectrum or a profile, as sums of blocks ready for resampling."""
 
 from __future__ import annotations
 
 __all__ = [
+    "FINE",
+    "Column",
     "Histogram",
     "Item",
-    "known_mean",
-    "known_spread",
+    "histogram",
     "observable_item",
     "profile_item",
     "spectrum_item",
 ]
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.observables import Observable
-from caloforge.validation.binning import binning, widened
-from caloforge.validation.metrics import Ranked, separation_power
+from caloforge.validation.binning import Binning, binning, widened
+from caloforge.validation.charts import Histogram, Line, Role
+from caloforge.validation.metrics import (
+    chi2,
+    cumulative_difference,
+    separation_power,
+    sorted_distances,
+)
 from caloforge.validation.profiles import Profile
 from caloforge.validation.resampling import Resampling
 from caloforge.validation.sample import SPECTRUM_EDGES, Sample
 
 Array = NDArray[np.float64]
-Compare = Callable[[Resampling], dict[str, Array]]
+Sums = NDArray[np.floating]
+Compare = Callable[[Resampling, Sums, Sums], dict[str, Array]]
+
+FINE = 500
+"""Fine bins of an observable, equally full; resampled distances know values no better than these."""
+
+_SHALLOW = 0.01
 
 
 @dataclass(frozen=True)
-class Histogram:
-    """Counts of three samples in one binning; the last three bins are below, above and undefined."""
+class Column:
+    """An observable of one sample.
 
-    edges: Array
-    log: bool
-    reference: NDArray[np.int64]
-    floor: NDArray[np.int64]
-    candidate: NDArray[np.int64]
+    Attributes:
+        name: Name of the sample.
+        values: Shape `(n,)`, NaN where undefined.
+        block: Block of each shower, shape `(n,)`.
+        blocks: Number of blocks of the sample.
+    """
+
+    name: str
+    values: NDArray[np.float32]
+    block: NDArray[np.int64]
+    blocks: int
+
+    @classmethod
+    def of(cls, sample: Sample, observable: str) -> Column:
+        """Read an observable of a sample from disk."""
+        return cls(sample.name, sample.column(observable), sample.block, len(sample.counts))
+
+    def __getitem__(self, rows: NDArray[np.bool_]) -> Column:
+        """Keep some of the showers; they stay in their blocks."""
+        return Column(self.name, self.values[rows], self.block[rows], self.blocks)
+
+    @cached_property
+    def ranked(self) -> NDArray[np.float32]:
+        """The defined values in rising order."""
+        return self._order[0]
+
+    @cached_property
+    def ranked_block(self) -> NDArray[np.int64]:
+        """Blocks of the showers with `ranked` values, in the same order."""
+        return self._order[1]
+
+    @cached_property
+    def _order(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        known = np.isfinite(self.values)
+        values, block = self.values[known], self.block[known]
+        order = np.argsort(values)
+        return values[order], block[order]
+
+    @property
+    def mean(self) -> float:
+        """Mean of the defined values, NaN if there are none."""
+        return float(self.ranked.mean(dtype=np.float64)) if len(self.ranked) else np.nan
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the defined values, NaN if there are none."""
+        return float(self.ranked.std(dtype=np.float64)) if len(self.ranked) else np.nan
+
+    def counts(self, edges: Array) -> NDArray[np.int64]:
+        """Return counts in the bins, then below, above and undefined: shape `(len(edges) + 2,)`."""
+        below = np.searchsorted(self.ranked, edges)
+        known = len(self.ranked)
+        return np.array([*np.diff(below), below[0], known - below[-1], len(self.values) - known])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Item:
     """Something to compare, before the floor is known.
 
@@ -51,13 +113,15 @@ class Item:
         theme: Section of the report.
         quantity: What is measured, without the layer.
         layer: Index of the layer, or None.
-        against_floor: Distances of Geant4 to Geant4 for given resamplings.
-        against_candidate: Distances of Geant4 to the candidate.
+        sums: What is known of each block of the reference, the floor and each candidate, `(blocks, k)`.
+        compare: Distances of two of these, shape `(resamplings,)` each, for given resamplings.
+        tested: The distances that decide what is beyond chance.
+        exact: Distances of each candidate that are known better than by `compare`.
         resolution: The least scatter that a floor is taken to have: what never varies in Geant4 has none.
         mean: Mean of Geant4's values.
-        candidate_mean: Mean of the candidate's values.
+        means: Mean of each candidate's values.
         sigma: Standard deviation of Geant4's values.
-        histogram: Counts for the figure.
+        bins: Bins of the distribution, None for a profile.
     """
 
     name: str
@@ -66,132 +130,210 @@ class Item:
     theme: str
     quantity: str
     layer: int | None
-    against_floor: Compare
-    against_candidate: Compare
-    resolution: float = 1e-6
+    sums: tuple[Sums, ...]
+    compare: Compare
+    tested: tuple[str, ...]
+    resolution: float
+    exact: tuple[dict[str, float], ...] = ()
     mean: float = np.nan
-    candidate_mean: float = np.nan
+    means: tuple[float, ...] = ()
     sigma: float = np.nan
-    histogram: Histogram | None = None
+    bins: Binning = field(default_factory=lambda: Binning(np.array([0.0, 1.0])))
 
 
-def observable_item(
-    observable: Observable, i: int, reference: Sample, floor: Sample, candidate: Sample
-) -> Item:
-    """Prepare column `i` of the samples' values; bins are chosen from Geant4 alone."""
-    columns = [np.asarray(s.values[:, i], np.float64) for s in (reference, floor, candidate)]
-    geant4 = np.concatenate(columns[:2])
-    bins = binning(geant4, observable.integer)
-    shown = widened(bins, columns[2])
-    sigma = known_spread(geant4) or 1.0
-    with_floor = _ranked(columns[0], columns[1], reference, floor, bins.edges, sigma)
-    with_candidate = _ranked(columns[0], columns[2], reference, candidate, bins.edges, sigma)
-    counts = [_counts(column, shown) for column in columns]
+def observable_item(observable: Observable, columns: Sequence[Column], fine: int = FINE) -> Item:
+    """Prepare one observable.
+
+    Bins are chosen from the floor's showers: they are Geant4's, and neither of the two samples that exchange
+    showers in the test has a say, which keeps the test exact.
+
+    Args:
+        observable: Which.
+        columns: Its values in the reference, the floor and each candidate.
+        fine: How many fine bins resampled distances may use.
+    """
+    reference, floor, *candidates = columns
+    bins = binning(floor.ranked, observable.integer)
+    edges = _fine_edges([c.ranked for c in columns], bins.edges, fine)
+    starts = np.array([0, *np.searchsorted(edges, bins.edges)])
+    sigma = reference.sigma
     return Item(
-        *(observable.name, observable.label, observable.unit, observable.theme),
-        *(observable.quantity, observable.layer, with_floor, with_candidate),
-        mean=known_mean(geant4),
-        resolution=1 / len(reference),
-        candidate_mean=known_mean(columns[2]),
+        name=observable.name,
+        label=observable.label,
+        unit=observable.unit,
+        theme=observable.theme,
+        quantity=observable.quantity,
+        layer=observable.layer,
+        sums=tuple(_by_block(c, edges, starts) for c in columns),
+        compare=_distribution(len(starts) + 1, np.diff(edges[1:]), sigma),
+        tested=("separation", "ks", "wasserstein"),
+        resolution=1 / max(len(reference.values), 1),
+        exact=tuple(_exact(reference, c, sigma) for c in candidates),
+        mean=reference.mean,
+        means=tuple(c.mean for c in candidates),
         sigma=sigma,
-        histogram=Histogram(shown, bins.log, *counts),
+        bins=bins,
     )
 
 
-def _ranked(first: Array, second: Array, a: Sample, b: Sample, edges: Array, sigma: float) -> Compare:
-    ranked = Ranked.of(np.concatenate([first, second]), edges)
-    block = np.concatenate([a.block, b.block + len(a.counts)])
+def _fine_edges(ranked: Sequence[NDArray[np.float32]], shown: Array, fine: int) -> Array:
+    """Return fine edges with `shown` among them; the first is minus infinity, with nothing up to the next."""
+    pooled = np.sort(np.concatenate([*ranked]), kind="stable")
+    last = len(pooled) - 1
+    if last >= 2 * fine:
+        even = np.linspace(0, last, fine)
+        # a few rare showers far out can rule a mean distance: the tails are resolved value by value
+        tail = np.unique(np.geomspace(1, last / fine, 40).round()) - 1
+        pooled = pooled[np.concatenate([even, tail, last - tail]).round().astype(np.int64)]
+    return np.concatenate([[-np.inf], np.union1d(pooled.astype(np.float64), shown)])
 
-    def compare(resampling: Resampling) -> dict[str, Array]:
-        found = [
-            ranked.distances(r.first[:, block], r.second[:, block]) for r in resampling.parts(len(block))
-        ]
-        separation, distance = (np.concatenate(part) for part in zip(*found, strict=True))
-        return {"separation": separation, "wasserstein": distance / sigma}
+
+def _by_block(column: Column, edges: Array, starts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Count each block's showers in the bins, and cumulatively in the fine bins: side by side."""
+    fine, blocks = len(edges), column.blocks
+    inside = np.diff(np.searchsorted(column.ranked, edges), append=len(column.ranked))
+    where = column.ranked_block * fine + np.repeat(np.arange(fine), inside)
+    known = np.bincount(where, minlength=blocks * fine).reshape(blocks, fine)
+    unknown = np.bincount(column.block, minlength=blocks) - known.sum(axis=1)
+    coarse = np.column_stack([np.add.reduceat(known, starts, axis=1), unknown])
+    return np.hstack([coarse, np.cumsum(known, axis=1)]).astype(np.float32)
+
+
+def _distribution(bins: int, steps: Array, sigma: float) -> Compare:
+    def compare(resampling: Resampling, first: Sums, second: Sums) -> dict[str, Array]:
+        coarse = resampling(first[:, :bins], second[:, :bins])
+        known = (counts[:, :-1].sum(axis=1) for counts in coarse)
+        apart = np.abs(resampling.difference(first[:, bins:], second[:, bins:], (*known,)))
+        found = {
+            "separation": separation_power(*coarse),
+            "chi2": chi2(*coarse),
+            "ks": apart.max(axis=1).astype(np.float64),
+        }
+        if sigma > 0:
+            found["wasserstein"] = apart[:, 1:-1].astype(np.float64) @ steps / sigma
+        return found
 
     return compare
 
 
-def _counts(values: Array, edges: Array) -> NDArray[np.int64]:
-    return Ranked.of(values, edges).histogram(np.ones(len(values), np.bool_))[
-        [*range(1, len(edges)), 0, len(edges), len(edges) + 1]
-    ]
+def _exact(reference: Column, candidate: Column, sigma: float) -> dict[str, float]:
+    ks, area = sorted_distances(reference.ranked, candidate.ranked)
+    return {"ks": ks, "wasserstein": area / sigma} if sigma > 0 else {"ks": ks}
 
 
-def spectrum_item(reference: Sample, floor: Sample, candidate: Sample) -> Item:
-    """Prepare the spectrum of the cells' energies; its Wasserstein distance is that of the logarithms."""
-    position = (np.log10(SPECTRUM_EDGES[1:]) + np.log10(SPECTRUM_EDGES[:-1])) / 2
-    geant4 = (reference.spectrum + floor.spectrum).sum(axis=0)
-    mean, sigma = _weighted(position, geant4)
+def histogram(
+    observable: Observable, columns: Sequence[Column], bins: Binning, *, key: str, theme: str = ""
+) -> Histogram:
+    """Make the figure of an observable; the bins reach as far as the candidates do.
 
-    def against(other: Sample) -> Compare:
-        blocks = np.concatenate([reference.spectrum, other.spectrum])
-        return lambda resampling: _histogram_distances(
-            resampling.first @ blocks, resampling.second @ blocks, position, sigma
-        )
-
-    counts = [np.pad(s.spectrum.sum(axis=0), (0, 3)) for s in (reference, floor, candidate)]
-    return Item(
-        *("cell_spectrum", "Cell energy", "MeV", "cells", "cell_spectrum", None),
-        *(against(floor), against(candidate)),
-        mean=mean,
-        candidate_mean=_weighted(position, counts[2][:-3])[0],
-        sigma=sigma,
-        histogram=Histogram(SPECTRUM_EDGES, True, *counts),
+    Args:
+        observable: Which.
+        columns: Its values in the reference, the floor and each candidate.
+        bins: Chosen from Geant4's showers.
+        key: Key of the figure.
+        theme: Where it stands, if not with its observable.
+    """
+    others = [c.ranked for c in columns[2:]]
+    edges = widened(bins, np.concatenate(others)) if others else bins.edges
+    return Histogram(
+        key=key,
+        title=observable.label,
+        theme=theme or observable.theme,
+        quantity=observable.quantity,
+        layer=observable.layer,
+        x=observable.label,
+        unit=observable.unit,
+        edges=edges,
+        lines=tuple(
+            Line(c.name, role, c.counts(edges).astype(np.float64))
+            for c, role in zip(columns, roles(len(columns)), strict=True)
+        ),
+        log=bins.log,
+        integer=observable.integer,
     )
 
 
-def _histogram_distances(
-    first: NDArray[np.int64], second: NDArray[np.int64], position: Array, sigma: float
-) -> dict[str, Array]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        f = np.cumsum(first, axis=1) / first.sum(axis=1, keepdims=True)
-        g = np.cumsum(second, axis=1) / second.sum(axis=1, keepdims=True)
-    area = np.abs(f - g)[:, :-1] @ np.diff(position)
-    # a sample without any hit has no spectrum, which is as different as can be
-    nothing = (first.sum(axis=1) == 0) | (second.sum(axis=1) == 0)
-    separation = np.where(nothing, 1.0, separation_power(first, second))
-    return {"separation": separation, "wasserstein": area / sigma}
+def roles(samples: int) -> tuple[Role, ...]:
+    """Return what each sample is in a figure: Geant4, its floor, then candidates."""
+    return ("geant4", "floor", *("candidate" for _ in range(samples - 2)))
+
+
+def spectrum_item(samples: Sequence[Sample]) -> Item:
+    """Prepare the spectrum of the cells' energies; its Wasserstein distance is that of the logarithms.
+
+    Args:
+        samples: The reference, the floor and each candidate.
+    """
+    position = (np.log10(SPECTRUM_EDGES[1:]) + np.log10(SPECTRUM_EDGES[:-1])) / 2
+    mean, sigma = _weighted(position, samples[0].spectrum.sum(axis=0))
+
+    def compare(resampling: Resampling, first: Sums, second: Sums) -> dict[str, Array]:
+        first, second = resampling(first, second)
+        one, two = (counts.sum(axis=1) > 0 for counts in (first, second))
+        # a sample without any hit has no spectrum, which is as different as can be
+        separation = np.where(one & two, separation_power(first, second), (one | two).astype(np.float64))
+        apart = np.abs(cumulative_difference(first, second))
+        found = {"separation": separation, "ks": apart.max(axis=1)}
+        if sigma > 0:
+            found["wasserstein"] = np.asarray((apart[:, :-1] * np.diff(position)).sum(axis=1) / sigma)
+        return found
+
+    return Item(
+        name="cell_spectrum",
+        label="Cell energy",
+        unit="MeV",
+        theme="cells",
+        quantity="cell_spectrum",
+        layer=None,
+        sums=tuple(s.spectrum.astype(np.float64) for s in samples),
+        compare=compare,
+        tested=("separation", "ks", "wasserstein"),
+        resolution=1 / len(samples[0]),
+        mean=mean,
+        means=tuple(_weighted(position, s.spectrum.sum(axis=0))[0] for s in samples[2:]),
+        sigma=sigma,
+        bins=Binning(SPECTRUM_EDGES, log=True),
+    )
 
 
 def _weighted(position: Array, counts: NDArray[np.int64]) -> tuple[float, float]:
     if counts.sum() == 0:
-        return np.nan, 1.0
+        return np.nan, np.nan
     mean = float(np.average(position, weights=counts))
-    return mean, float(np.sqrt(np.average((position - mean) ** 2, weights=counts))) or 1.0
+    return mean, float(np.sqrt(np.average((position - mean) ** 2, weights=counts)))
 
 
-def profile_item(profile: Profile, reference: Sample, floor: Sample, candidate: Sample) -> Item:
-    """Prepare a mean profile."""
+def profile_item(profile: Profile, samples: Sequence[Sample]) -> Item | None:
+    """Prepare a mean profile; None where Geant4 has no energy in it.
 
-    def against(other: Sample) -> Compare:
-        energy = np.concatenate([profile.project(reference.images), profile.project(other.images)])
-        showers = np.concatenate([reference.counts, other.counts])
-        return lambda resampling: {"difference": _apart(resampling, energy, showers)}
+    Args:
+        profile: Which.
+        samples: The reference, the floor and each candidate.
+    """
+    energy = [profile.project(s.images) for s in samples]
+    base = (energy[0] + energy[1]).sum(axis=0) / (2 * len(samples[0]))
+    if not base.max() > 0:
+        return None
+    deep = base > _SHALLOW * base.max()
+
+    def compare(resampling: Resampling, first: Sums, second: Sums) -> dict[str, Array]:
+        first, second = resampling(first, second)
+        apart = np.abs(first[:, :-1] / first[:, -1:] - second[:, :-1] / second[:, -1:])
+        return {
+            "difference": np.asarray(apart.sum(axis=1) / base.sum()),
+            "relative": np.asarray(100 * (apart[:, deep] / base[deep]).mean(axis=1)),
+            "mse": np.asarray((apart**2).mean(axis=1) / base.max() ** 2),
+        }
 
     return Item(
-        *(profile.name, profile.label, "MeV", "profiles", profile.name, None),
-        *(against(floor), against(candidate)),
+        name=profile.name,
+        label=profile.label,
+        unit="MeV",
+        theme="profiles",
+        quantity=profile.name,
+        layer=None,
+        sums=tuple(np.column_stack([e, s.counts]) for e, s in zip(energy, samples, strict=True)),
+        compare=compare,
+        tested=("difference", "relative"),
+        resolution=1e-6,
     )
-
-
-def _apart(resampling: Resampling, energy: Array, showers: NDArray[np.int64]) -> Array:
-    """Return the area between two mean profiles over the area under the first."""
-    first = (resampling.first @ energy) / (resampling.first @ showers)[:, None]
-    second = (resampling.second @ energy) / (resampling.second @ showers)[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        apart = np.abs(first - second).sum(axis=1) / first.sum(axis=1)
-    # where Geant4 has no energy at all, any energy is as different as can be
-    return np.asarray(np.where(first.sum(axis=1) > 0, apart, second.sum(axis=1) > 0), np.float64)
-
-
-def known_mean(values: Array) -> float:
-    """Return the mean of the defined values, NaN if there are none."""
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else np.nan
-
-
-def known_spread(values: Array) -> float:
-    """Return the standard deviation of the defined values, NaN if there are none."""
-    known = values[np.isfinite(values)]
-    return float(known.std()) if len(known) else np.nan

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from caloforge.detector import CartesianGrid, Detector, Layer, PolarGrid
 
@@ -23,7 +24,8 @@ class Profile:
     Attributes:
         name: Stable key, `profile_z` or `profile_x_1`.
         label: Title of the figure.
-        axis: What the horizontal axis says, with unit.
+        axis: What the horizontal axis says, without its unit.
+        unit: Its unit.
         edges: Edges of the bins on that axis, shape `(bins + 1,)`.
         cells: The cells that take part.
         bins: Bin of each of them, -1 for cells outside all bins.
@@ -33,6 +35,7 @@ class Profile:
     name: str
     label: str
     axis: str
+    unit: str
     edges: Array
     cells: slice
     bins: NDArray[np.int64]
@@ -40,10 +43,10 @@ class Profile:
 
     def project(self, cells: Array) -> Array:
         """Add up energies `(k, n_cells)` to `(k, bins)`, MeV."""
-        out = np.zeros((len(self.edges) - 1, len(cells)))
-        inside = self.bins >= 0
-        np.add.at(out, self.bins[inside], cells[:, self.cells].T[inside])
-        return out.T
+        inside = np.flatnonzero(self.bins >= 0)
+        shape = (len(self.bins), len(self.edges) - 1)
+        member = csr_array((np.ones(len(inside)), (inside, self.bins[inside])), shape)
+        return np.asarray(cells[:, self.cells] @ member, np.float64)
 
     @property
     def widths(self) -> Array:
@@ -70,10 +73,10 @@ def _along_depth(detector: Detector) -> Iterator[Profile]:
     every = slice(0, detector.n_cells)
     if detector.depth_is_nominal or _gaps(detector):
         edges = np.arange(detector.n_layers + 1, dtype=np.float64) - 0.5
-        yield Profile("profile_z", "Longitudinal profile", "Layer", edges, every, bins, density=False)
+        yield Profile("profile_z", "Longitudinal profile", "Layer", "", edges, every, bins, density=False)
         return
     borders = np.array([detector.layers[0].start, *(layer.end for layer in detector.layers)], np.float64)
-    yield Profile("profile_z", "Longitudinal profile", "Depth $z$ [mm]", borders, every, bins, density=True)
+    yield Profile("profile_z", "Longitudinal profile", "Depth $z$", "mm", borders, every, bins, density=True)
 
 
 def _gaps(detector: Detector) -> bool:
@@ -97,7 +100,8 @@ def _of_grid(layer: Layer, cells: slice, repeat: int, suffix: str, where: str) -
         yield Profile(
             f"profile_{axis}{suffix}",
             f"{title}, {where}",
-            f"${axis}$ [mm]",
+            f"${axis}$",
+            "mm",
             edges,
             cells,
             np.tile(bins, repeat),
