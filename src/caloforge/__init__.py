@@ -26,6 +26,7 @@ __all__ = [
     "generate",
     "inspect",
     "load_detector",
+    "open_sampler",
     "simulate",
     "train",
     "validate",
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from caloforge.deploy import Bundle, Engine
     from caloforge.deploy.bench import bench
     from caloforge.deploy.export import export
-    from caloforge.deploy.generate import generate
+    from caloforge.deploy.generate import generate, open_sampler
     from caloforge.detector import Detector, load_detector
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
@@ -60,6 +61,7 @@ _ROOM_OF = {
     "generate": "deploy",
     "inspect": "showers",
     "load_detector": "detector",
+    "open_sampler": "deploy",
     "simulate": "truth",
     "train": "training",
     "validate": "validation",
