@@ -28,7 +28,7 @@ from caloforge.validation.sample import Pass, collect
 from caloforge.validation.samples import Model, Samples
 from caloforge.validation.source import Source
 from caloforge.validation.split import Plan, Rows, all_rows, plan
-from caloforge.validation.studies.distributions import Distributions
+from caloforge.validation.studies.distributions import Distances
 from caloforge.validation.study import Finding, Study
 from caloforge.validation.verdict import Verdict, judge
 
@@ -137,7 +137,7 @@ def compare(
 
 
 def _distances(studies: Sequence[Study], candidate: int) -> tuple[Distance, ...]:
-    return next((s.distances[candidate] for s in studies if isinstance(s, Distributions)), ())
+    return next((s.distances[candidate] for s in studies if isinstance(s, Distances)), ())
 
 
 def _found(studies: Sequence[Study], candidate: int) -> list[Finding]:
