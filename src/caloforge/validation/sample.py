@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from caloforge.detector import Detector
-from caloforge.observables import Shapes, evaluate, high_level_features, observables_for
+from caloforge.observables import (
+    Shapes,
+    calochallenge_features,
+    evaluate,
+    high_level_features,
+    observables_for,
+)
 from caloforge.showers import Incident, Showers
 from caloforge.validation.source import Source
 from caloforge.validation.split import Rows
@@ -42,7 +48,9 @@ class Sample:
         images: Sum of the cells over the showers of each block, shape `(blocks, n_cells)`, MeV.
         spectrum: Cells per bin of `SPECTRUM_EDGES` in each block, shape `(blocks, n_bins)`.
         chosen: Rows of at most 20,000 showers in random order, shape `(m,)`.
-        features: High-level features of these, shape `(m, n_features)`.
+        features: High-level features of these as in CaloFlow, shape `(m, n_features)`.
+        challenge: The same as in the CaloChallenge, of which FPD and KPD are made; the first column is the
+            incident energy. Shape `(m, n_challenge)`.
         cells: Cells of the first `c` of these, shape `(c, n_cells)`, MeV; `c` is limited by memory.
     """
 
@@ -56,6 +64,7 @@ class Sample:
     spectrum: NDArray[np.int64]
     chosen: NDArray[np.int64]
     features: NDArray[np.float32]
+    challenge: NDArray[np.float32]
     cells: csr_array
     _table: Path
 
@@ -146,6 +155,7 @@ class _Gather:
     folder: Path
     keep_cells: bool
     features: list[NDArray[np.float32]] = field(default_factory=list)
+    challenge: list[NDArray[np.float32]] = field(default_factory=list)
     cells: list[csr_array] = field(default_factory=list)
     done: int = 0
     most: int | None = None
@@ -176,8 +186,8 @@ class _Gather:
 
     def _keep(self, shapes: Shapes, rank: NDArray[np.int64]) -> None:
         chosen = rank < len(self.rows.chosen)
-        features = high_level_features(shapes)
-        self.features.append(features[chosen])
+        self.features.append(high_level_features(shapes)[chosen])
+        self.challenge.append(calochallenge_features(shapes)[chosen])
         if self.most is None:
             hits = max(1.0, np.count_nonzero(shapes.cells) / len(shapes))
             self.most = min(len(self.rows.chosen), int(MOST_CELLS / hits)) if self.keep_cells else 0
@@ -198,6 +208,7 @@ class _Gather:
             spectrum=self.spectrum,
             chosen=self.rows.chosen,
             features=np.concatenate(self.features)[np.argsort(rank)],
+            challenge=np.concatenate(self.challenge)[np.argsort(rank)],
             cells=cells,
             _table=self.table,
         )
