@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LARGEST_P", "Assessment", "Distance", "Exchanged", "Measure"]
+__all__ = ["LARGEST_P", "Assessment", "Distance", "Exchanged", "Measure", "corrected"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -100,6 +100,11 @@ class Exchanged:
         """How often an exchange gives as large a distance as the samples at hand."""
         return _p_value(self.in_scatters, self.in_scatters[0])
 
+    @property
+    def absolute(self) -> Exchanged:
+        """The absolute values: a signed distance is as clear on one side as on the other."""
+        return Exchanged(*(np.abs(v) for v in (self.value, self.cuts, self.exchanges, self.draws)))
+
     @staticmethod
     def combine(parts: Sequence[Exchanged], how: str = "mean") -> Exchanged:
         """Combine distances that were resampled alike: their mean or their largest.
@@ -174,6 +179,19 @@ class Assessment:
         largest = np.max(clear, axis=0) if clear else np.zeros(0)
         parts = zip(self._items, self._found, clear, strict=True)
         return tuple(_distance(item, found[c], c, _p_value(largest, z[0])) for item, found, z in parts)
+
+
+def corrected(found: Sequence[Exchanged]) -> tuple[float, ...]:
+    """Return how often chance gives as clear a difference in any of these, which were resampled alike.
+
+    Args:
+        found: Distances of one candidate, the larger the worse.
+    """
+    if not found:
+        return ()
+    clear = [f.in_scatters for f in found]
+    largest = np.max(clear, axis=0)
+    return tuple(_p_value(largest, z[0]) for z in clear)
 
 
 def _distance(item: Item, found: dict[str, Exchanged], c: int, p_value: float) -> Distance:

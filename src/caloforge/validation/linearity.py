@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Linearity", "energy_edges", "linearity", "narrowest"]
+__all__ = ["LEAST", "Linearity", "energy_edges", "linearity", "narrowest", "relative_width"]
 
 from dataclasses import dataclass
 
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 _FEWEST, _MOST, _PER_BIN = 3, 12, 40
-_LEAST, _DRAWS = 10, 50
+_DRAWS = 50
+
+LEAST = 10
+"""Showers that a bin of energy must have."""
 
 
 @dataclass(frozen=True)
@@ -92,25 +95,35 @@ def narrowest(values: NDArray[np.floating], share: float = 0.9) -> tuple[Array, 
     return kept.mean(axis=-1), kept.std(axis=-1)
 
 
+def relative_width(ranked: NDArray[np.floating]) -> float:
+    """Return standard deviation over mean in the smallest interval that holds 90 % of the values.
+
+    Args:
+        ranked: Values in rising order.
+
+    Returns:
+        NaN without two values or with a mean of 0.
+    """
+    if len(ranked) < 2:
+        return np.nan
+    inside = max(int(np.ceil(0.9 * len(ranked))), 2)
+    start = int((ranked[inside - 1 :] - ranked[: len(ranked) - inside + 1]).argmin())
+    kept = np.asarray(ranked[start : start + inside], np.float64)
+    mean = kept.mean()
+    return float(kept.std() / mean) if mean != 0 else np.nan
+
+
 def _moments(values: Array) -> tuple[float, float, float, float]:
-    if len(values) < _LEAST or values.mean() == 0:
+    if len(values) < LEAST or values.mean() == 0:
         return np.nan, np.nan, np.nan, np.nan
-    rng = np.random.default_rng(len(values))
-    mean, sigma = narrowest(values)
-    drawn = np.concatenate([_resolution(values[rows]) for rows in _draws(rng, len(values))])
-    error = float(values.std(ddof=1) / np.sqrt(len(values)))
-    return float(values.mean()), error, float(sigma / mean), float(drawn.std())
-
-
-def _draws(rng: np.random.Generator, n: int) -> list[NDArray[np.int64]]:
-    step = max(1, 1_000_000 // n)
-    return [rng.integers(0, n, (min(step, _DRAWS - i), n)) for i in range(0, _DRAWS, step)]
-
-
-def _resolution(values: Array) -> Array:
-    mean, sigma = narrowest(values)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.nan_to_num(sigma / mean)
+    rng, n = np.random.default_rng(len(values)), len(values)
+    ranked = np.sort(values)
+    drawn = [
+        relative_width(np.repeat(ranked, np.bincount(rng.integers(0, n, n), minlength=n)))
+        for _ in range(_DRAWS)
+    ]
+    error = float(values.std(ddof=1) / np.sqrt(n))
+    return float(values.mean()), error, relative_width(ranked), float(np.nanstd(drawn))
 
 
 def _around(values: Array) -> Array:

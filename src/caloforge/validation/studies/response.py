@@ -1,0 +1,316 @@
+"""Response and energy resolution against the incident energy."""
+
+from __future__ import annotations
+
+__all__ = ["Fit", "fit_resolution", "response"]
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import curve_fit
+
+from caloforge.validation.charts import Chart, Curve, Line, Table
+from caloforge.validation.distances import LARGEST_P, Exchanged, corrected
+from caloforge.validation.items import roles
+from caloforge.validation.linearity import LEAST, Linearity, energy_edges, linearity, relative_width
+from caloforge.validation.measure import Number
+from caloforge.validation.resampling import Resampling, bootstraps, splits
+from caloforge.validation.sample import Sample
+from caloforge.validation.samples import Samples
+from caloforge.validation.study import Finding, Study, Tell
+
+Array = NDArray[np.float64]
+_GEV = 1e3
+_FEWEST_POINTS, _LEAST_RANGE = 5, 3.0
+
+
+def response(samples: Samples, tell: Tell) -> Study:
+    """Compare mean response and resolution in bins of incident energy.
+
+    Args:
+        samples: Geant4, its floor and the candidates.
+        tell: Told after each sample.
+
+    Returns:
+        Numbers `response`, `response_worst`, `resolution` and `linearity`, all in percent.
+    """
+    each = (samples.reference, samples.floor, *samples.candidates)
+    edges = energy_edges(np.concatenate([s.incident.energy for s in each[:2]]))
+    blocks = [_Blocks.of(sample, edges) for sample in each]
+    found = []
+    for i, sample in enumerate(each):
+        tell(0.3 * i / len(each), "response and resolution")
+        found.append(linearity(sample.incident.energy, sample.column("response"), edges))
+    ways = splits(samples.blocks, samples.seed), bootstraps(samples.blocks, samples.seed)
+    cuts = _differences(blocks[0], blocks[1], ways[0])
+    numbers, findings = [], []
+    for i, other in enumerate(blocks[2:]):
+        tell(0.3 + 0.7 * (i + 0.5) / len(each), "response and resolution")
+        of_candidate = _numbers(blocks[0], other, ways, cuts)
+        numbers.append(of_candidate)
+        findings.append(tuple(_findings(of_candidate)))
+    fits = [fit_resolution(f.energy / _GEV, f.resolution, f.resolution_error) for f in found]
+    names = [s.name for s in each]
+    tell(1.0, "response and resolution")
+    return Study(
+        "response",
+        "Response and resolution",
+        numbers=tuple(numbers),
+        charts=tuple(_charts(names, found, fits)),
+        findings=tuple(findings),
+        method=_method(fits),
+        details={
+            "energy_edges": edges.tolist(),
+            "samples": {n: _plain(f, fit) for n, f, fit in zip(names, found, fits, strict=True)},
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Fit:
+    r"""Resolution $\sigma/\mu=a/\sqrt E\oplus b/E\oplus c$ with E in GeV; each with its standard error.
+
+    Attributes:
+        stochastic: a, in units of the square root of a GeV.
+        noise: b, GeV.
+        constant: c.
+        chi2: $\chi^2$ over the degrees of freedom.
+    """
+
+    stochastic: tuple[float, float]
+    noise: tuple[float, float]
+    constant: tuple[float, float]
+    chi2: float
+
+
+def fit_resolution(energy: Array, resolution: Array, error: Array) -> Fit | None:
+    """Fit the resolution; the squares of the three terms are free and not negative.
+
+    Args:
+        energy: Incident energies, GeV; NaN are left out.
+        resolution: Spread over mean at these energies.
+        error: Standard errors.
+
+    Returns:
+        None where fewer than five energies are known, or they span less than a factor of three.
+    """
+    known = np.isfinite(energy) & np.isfinite(resolution) & (error > 0)
+    energy, resolution, error = energy[known], resolution[known], error[known]
+    if len(energy) < _FEWEST_POINTS or energy.max() < _LEAST_RANGE * energy.min():
+        return None
+    # the squares are linear in what is sought: no term's derivative vanishes where it is 0
+    square, of_square = resolution**2, 2 * resolution * error
+    start = np.full(3, square.mean() / 3) * [energy.mean(), energy.mean() ** 2, 1.0]
+    terms, covariance = curve_fit(_square, energy, square, start, of_square, True, bounds=(0, np.inf))
+    errors = np.sqrt(np.diag(covariance))
+    chi2 = float(np.sum(((square - _square(energy, *terms)) / of_square) ** 2) / (len(energy) - 3))
+    roots = [_root(float(t), float(e)) for t, e in zip(terms, errors, strict=True)]
+    return Fit(roots[0], roots[1], roots[2], chi2)
+
+
+def _square(energy: Array, stochastic: float, noise: float, constant: float) -> Array:
+    return np.asarray(stochastic / energy + noise / energy**2 + constant)
+
+
+def _root(square: float, error: float) -> tuple[float, float]:
+    # near 0 the square's error says how large the root can be
+    root = float(np.sqrt(square))
+    return root, float(min(error / (2 * root), np.sqrt(error))) if root > 0 else float(np.sqrt(error))
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """Responses of a sample by energy bin and block.
+
+    Attributes:
+        sums: Sum of the responses, then number of showers, of each block in each bin, `(blocks, 2, bins)`.
+        ranked: Responses in each bin, in rising order.
+        block: Their blocks.
+    """
+
+    sums: Array
+    ranked: list[Array]
+    block: list[NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, sample: Sample, edges: Array) -> _Blocks:
+        values = np.asarray(sample.column("response"), np.float64)
+        where = np.digitize(sample.incident.energy, edges) - 1
+        blocks, bins = len(sample.counts), len(edges) - 1
+        inside = (where >= 0) & (where < bins) & np.isfinite(values)
+        flat = sample.block[inside] * bins + where[inside]
+        sums = [np.bincount(flat, weights, blocks * bins) for weights in (values[inside], None)]
+        rows = [np.flatnonzero(inside & (where == i)) for i in range(bins)]
+        rows = [r[np.argsort(values[r])] for r in rows]
+        return cls(
+            np.stack([np.reshape(s, (blocks, bins)) for s in sums], axis=1).astype(np.float64),
+            [values[r] for r in rows],
+            [sample.block[r] for r in rows],
+        )
+
+
+def _differences(first: _Blocks, second: _Blocks, ways: Resampling) -> dict[str, Array]:
+    """Return the numbers of a pair of samples for each resampling, in percent; NaN where undefined."""
+    blocks, _, bins = first.sums.shape
+    sums = [
+        total.reshape(-1, 2, bins)
+        for total in ways(first.sums.reshape(blocks, -1), second.sums.reshape(blocks, -1))
+    ]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # a bin with few showers says nothing
+        one, two = (np.where(s[:, 1] >= LEAST, s[:, 0] / s[:, 1], np.nan) for s in sums)
+        whole = np.divide(*(s[:, 0].sum(axis=1) / s[:, 1].sum(axis=1) for s in reversed(sums)))
+        ratio = two / one
+        bent = ratio / whole[:, None]
+    wide = _resolutions(first, second, ways)
+    return {
+        "response": 100 * (whole - 1),
+        "response_worst": 100 * _largest(ratio - 1),
+        "resolution": 100 * (_middle(wide) - 1),
+        "linearity": 100 * _largest(bent - 1) if bins > 1 else np.full(len(whole), np.nan),
+    }
+
+
+def _resolutions(first: _Blocks, second: _Blocks, ways: Resampling) -> Array:
+    """Return the ratio of resolutions in each bin of energy, shape `(resamplings, bins)`."""
+    blocks = len(first.sums)
+    out = np.full((len(ways.first), len(first.ranked)), np.nan)
+    for i in range(out.shape[1]):
+        values = np.concatenate([first.ranked[i], second.ranked[i]])
+        order = np.argsort(values, kind="stable")
+        block = np.concatenate([first.block[i], second.block[i] + blocks])[order]
+        for j, weights in enumerate(zip(ways.first, ways.second, strict=True)):
+            out[j, i] = _width_ratio(values[order], [w[block].astype(np.int64) for w in weights])
+    return out
+
+
+def _width_ratio(ranked: Array, weights: Sequence[NDArray[np.int64]]) -> float:
+    widths = [relative_width(np.repeat(ranked, w)) if w.sum() >= LEAST else np.nan for w in weights]
+    return widths[1] / widths[0] if widths[0] != 0 else np.nan
+
+
+def _largest(values: Array) -> Array:
+    return np.where(np.isfinite(values).any(axis=1), np.nan_to_num(np.abs(values)).max(axis=1), np.nan)
+
+
+def _middle(values: Array) -> Array:
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(known, values, 0.0).sum(axis=1) / known.sum(axis=1))
+
+
+_LABELS = {
+    "response": (
+        "Response, difference to Geant4",
+        "Difference of the mean of $E_{tot}/E_{inc}$ to Geant4's.",
+    ),
+    "response_worst": (
+        "Response, largest difference",
+        "Largest difference of the mean response to Geant4's among bins of incident energy.",
+    ),
+    "resolution": (
+        "Resolution, difference to Geant4",
+        "Difference of σ₉₀/μ₉₀, of the narrowest interval with 90 % of the showers; mean of bins of energy.",
+    ),
+    "linearity": (
+        "Linearity",
+        "Largest difference to Geant4's response among bins of energy, once the mean responses are equal.",
+    ),
+}
+_SIGNED = ("response", "resolution")
+
+
+def _numbers(
+    reference: _Blocks, other: _Blocks, ways: tuple[Resampling, Resampling], cuts: dict[str, Array]
+) -> tuple[Number, ...]:
+    exchanges, draws = (_differences(reference, other, way) for way in ways)
+    found = {
+        key: Exchanged(float(v[0]), cuts[key][1:], v, draws[key])
+        for key, v in exchanges.items()
+        if np.isfinite(v[0]) and np.isfinite(cuts[key]).any()
+    }
+    p_values = corrected([f.absolute for f in found.values()])
+    return tuple(
+        Number(
+            key,
+            _LABELS[key][0],
+            f.measure(),
+            "%",
+            "floor" if key in _SIGNED else "low",
+            _LABELS[key][1],
+            beyond=p < LARGEST_P,
+        )
+        for (key, f), p in zip(found.items(), p_values, strict=True)
+    )
+
+
+def _findings(numbers: Sequence[Number]) -> Iterator[Finding]:
+    for number in numbers:
+        if number.beyond and number.name != "response_worst":
+            m = number.measure
+            sign = "+" if number.name in _SIGNED else ""
+            value = f"{m.value:{sign}.2f}"
+            chart = "resolution_vs_energy" if number.name == "resolution" else "response_vs_energy"
+            text = f"{number.meaning} It is ({value} ± {m.error:.2f}) %."
+            yield Finding("note", f"{number.label}: {value} %", text, chart)
+
+
+def _charts(names: Sequence[str], found: Sequence[Linearity], fits: Sequence[Fit | None]) -> Iterator[Chart]:
+    at = found[0].energy / _GEV
+    kept = np.isfinite(at)
+    for key, title, label, unit in (
+        ("response", "Response against incident energy", r"$\langle E_{tot}/E_{inc}\rangle$", 1.0),
+        ("resolution", "Resolution against incident energy", r"$\sigma_{90}/\mu_{90}$", 100.0),
+    ):
+        if not np.isfinite(getattr(found[0], key)).any():
+            continue
+        yield Curve(
+            key=f"{key}_vs_energy",
+            title=title,
+            theme="energy",
+            quantity=key,
+            x="Incident energy $E_{inc}$",
+            unit="GeV",
+            y=label,
+            y_unit="%" if unit == 100.0 else "",
+            at=at[kept],
+            lines=tuple(
+                Line(n, role, unit * getattr(f, key)[kept], unit * getattr(f, f"{key}_error")[kept])
+                for n, role, f in zip(names, roles(len(names)), found, strict=True)
+            ),
+            log_x=bool(kept.any() and at[kept].max() > 30 * at[kept].min()),
+        )
+    rows: list[tuple[str | float | tuple[float, float], ...]] = [
+        (n, *((100 * v, 100 * e) for v, e in (fit.stochastic, fit.noise, fit.constant)), fit.chi2)
+        for n, fit in zip(names, fits, strict=True)
+        if fit is not None
+    ]
+    if rows:
+        yield Table(
+            key="resolution_fit",
+            title=r"Resolution $a/\sqrt{E}\oplus b/E\oplus c$",
+            theme="energy",
+            quantity="resolution",
+            columns=("Sample", "$a$ [% √GeV]", "$b$ [% GeV]", "$c$ [%]", "χ²/ndf"),
+            rows=tuple(rows),
+        )
+
+
+def _plain(found: Linearity, fit: Fit | None) -> dict[str, object]:
+    plain: dict[str, object] = {key: value.tolist() for key, value in vars(found).items()}
+    return plain if fit is None else plain | {"fit": vars(fit)}
+
+
+def _method(fits: Sequence[Fit | None]) -> str:
+    unfitted = " The resolution is not fitted: that takes five known energies, over a factor of three."
+    return _METHOD + (unfitted if all(fit is None for fit in fits) else "")
+
+
+_METHOD = (
+    "Response is E_tot/E_inc. The resolution is σ₉₀/μ₉₀: standard deviation over mean in the narrowest "
+    "interval with 90 % of the showers, as in ILD's practice. Floors are random cuts of Geant4 in halves; what "
+    "is beyond chance is decided by exchanges of showers with the reference, corrected for the number of "
+    "figures (Westfall and Young's max-T)."
+)
