@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Report", "to_json"]
+__all__ = ["Report", "charts_of", "summary_of", "to_json"]
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,21 @@ from typing import Any
 import numpy as np
 
 from caloforge import __version__
+from caloforge.validation.charts import Chart
 from caloforge.validation.compare import Comparison
 from caloforge.validation.distances import Distance
 from caloforge.validation.measure import Number
+from caloforge.validation.overview import incident_chart, pareto_charts
+from caloforge.validation.page import Judged, Origin, Summary
 from caloforge.validation.require import Outcome
+from caloforge.validation.source import Source
 from caloforge.validation.verdict import Verdict
 
 SCHEMA = 2
+
+_KEYS = ("auc_low", "auc_high", "auc_trees", "response", "resolution", "beyond_floor", "fpd", "separation")
+"""What the top of a report shows, the first six of these that were computed."""
+_MOST_KEYS = 6
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,63 @@ class Report:
         return summary
 
 
+def summary_of(
+    comparison: Comparison,
+    notes: Sequence[str],
+    speed: Sequence[Mapping[str, Any]],
+    outcomes: Sequence[Outcome],
+) -> Summary:
+    """Return what a report's page says."""
+    given = comparison.given
+    candidates = tuple(
+        Judged(
+            name=name,
+            origin=_origin(source),
+            verdict=comparison.verdicts[i],
+            keys=_keys(comparison.numbers(i)),
+            findings=comparison.findings[i],
+            distances=comparison.distances(i),
+        )
+        for i, (name, source) in enumerate(given.candidates.items())
+    )
+    return Summary(
+        detector=given.reference.detector.name,
+        size=comparison.plan.size,
+        reference=_origin(given.reference),
+        floor=None if given.floor is None else _origin(given.floor),
+        candidates=candidates,
+        studies=comparison.studies,
+        remarks=comparison.remarks,
+        notes=tuple(notes),
+        speed=tuple(speed),
+        outcomes=tuple(outcomes),
+    )
+
+
+def charts_of(comparison: Comparison) -> tuple[Chart, ...]:
+    """Return all charts of a report: those of the studies, incident energies, and quality against cost."""
+    given = comparison.given
+    sources = (given.reference, *given.candidates.values())
+    numbers = [comparison.numbers(i) for i in range(len(comparison.names))]
+    pareto = pareto_charts(("Geant4", *comparison.names), numbers, [_milliseconds(s) for s in sources])
+    studied = (chart for study in comparison.studies for chart in study.charts)
+    return (*pareto, incident_chart(comparison.samples), *studied)
+
+
+def _keys(numbers: Mapping[str, Number]) -> tuple[Number, ...]:
+    return tuple([numbers[name] for name in _KEYS if name in numbers][:_MOST_KEYS])
+
+
+def _origin(source: Source) -> Origin:
+    return Origin(source.name, len(source), source.provenance)
+
+
+def _milliseconds(source: Source) -> float | None:
+    """Return what a file says of the cost of its making, ms per shower."""
+    ms = source.provenance.get("ms_per_shower")
+    return float(ms) if isinstance(ms, int | float) and ms > 0 else None
+
+
 def to_json(
     comparison: Comparison,
     notes: Sequence[str],
@@ -106,7 +171,9 @@ def to_json(
             "remarks": comparison.remarks,
             "required": [_outcome(outcome) for outcome in outcomes],
             "candidates": {name: _candidate(comparison, i) for i, name in enumerate(comparison.names)},
-            "studies": {s.name: {"title": s.title, "method": s.method, **s.details} for s in comparison.studies},
+            "studies": {
+                s.name: {"title": s.title, "method": s.method, **s.details} for s in comparison.studies
+            },
         }
     )
     return numbers

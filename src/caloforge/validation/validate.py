@@ -19,7 +19,7 @@ from caloforge.validation.compare import Given, compare, expected_seconds
 from caloforge.validation.export import export_figures
 from caloforge.validation.page import page
 from caloforge.validation.registry import Options, Recipe, pick
-from caloforge.validation.report import Report, summary, to_json
+from caloforge.validation.report import Report, charts_of, summary_of, to_json
 from caloforge.validation.require import check, requirements
 from caloforge.validation.samples import Model
 from caloforge.validation.source import Source, open_source
@@ -102,10 +102,11 @@ def validate(
         )
         target = Path(out)
         target.mkdir(parents=True, exist_ok=True)
-        html = page(summary(comparison, notes, speed, outcomes), bar.rest())
+        charts = charts_of(comparison)
+        html = page(summary_of(comparison, notes, speed, outcomes), charts, bar.rest())
         numbers = to_json(comparison, notes, speed, outcomes)
         if figures:
-            export_figures(comparison.charts, target / "figures")
+            export_figures(charts, target / "figures")
     return Report(
         _write(target / "report.html", html),
         _write(target / "report.json", json.dumps(numbers, indent=1, allow_nan=False) + "\n"),
