@@ -37,7 +37,7 @@ Array = NDArray[np.float64]
 Sums = NDArray[np.floating]
 Compare = Callable[[Resampling, Sums, Sums], dict[str, Array]]
 
-FINE = 500
+FINE = 1000
 """Fine bins of an observable, equally full; resampled distances know values no better than these."""
 
 _SHALLOW = 0.01

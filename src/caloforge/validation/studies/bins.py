@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from caloforge.detector import CartesianGrid, Detector
@@ -69,6 +70,11 @@ def bins(samples: Samples, tell: Tell) -> Study:
     Returns:
         Number `separation_bins`.
     """
+    with threadpool_limits(1):  # of small matrices, a second thread makes every product ten times slower
+        return _compare(samples, tell)
+
+
+def _compare(samples: Samples, tell: Tell) -> Study:
     each = (samples.reference, samples.floor, *samples.candidates)
     names = [s.name for s in each]
     every = axes(samples.detector, [s.incident for s in each])
@@ -255,8 +261,8 @@ def _plain(distance: Distance) -> dict[str, object]:
 
 
 _METHOD = (
-    "Bins hold about as many Geant4 showers each: {axes}. An axis along which Geant4's showers do not vary is "
-    "left out, and so is a bin with fewer than {least} showers of a sample. Floors, errors and what is "
+    "Bins hold about as many Geant4 showers each: {axes}. An axis along which Geant4's showers do not vary "
+    "is left out, and so is a bin with fewer than {least} showers of a sample. Floors, errors and what is "
     "beyond chance are as for the inclusive distributions, the p-value corrected for all observables in all "
     "bins."
 )

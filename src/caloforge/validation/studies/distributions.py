@@ -7,6 +7,8 @@ __all__ = ["Distances", "distributions"]
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
 from caloforge.observables import observables_for
 from caloforge.validation.charts import Chart
 from caloforge.validation.distances import LARGEST_P, Assessment, Distance, Exchanged
@@ -44,6 +46,11 @@ def distributions(samples: Samples, tell: Tell) -> Distances:
     Returns:
         Numbers `separation`, `beyond_floor`, `profile_error` and `profile_mse`.
     """
+    with threadpool_limits(1):  # of small matrices, a second thread makes every product ten times slower
+        return _compare(samples, tell)
+
+
+def _compare(samples: Samples, tell: Tell) -> Distances:
     each = (samples.reference, samples.floor, *samples.candidates)
     assessment = Assessment(samples.blocks, len(samples.candidates), samples.seed)
     layers = LayerCurves(samples.detector, [s.name for s in each])

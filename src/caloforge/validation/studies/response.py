@@ -310,7 +310,7 @@ def _method(fits: Sequence[Fit | None]) -> str:
 
 _METHOD = (
     "Response is E_tot/E_inc. The resolution is σ₉₀/μ₉₀: standard deviation over mean in the narrowest "
-    "interval with 90 % of the showers, as in ILD's practice. Floors are random cuts of Geant4 in halves; what "
-    "is beyond chance is decided by exchanges of showers with the reference, corrected for the number of "
-    "figures (Westfall and Young's max-T)."
+    "interval with 90 % of the showers, as in ILD's practice. Floors are random cuts of Geant4 in halves; "
+    "what is beyond chance is decided by exchanges of showers with the reference, corrected for the number "
+    "of figures (Westfall and Young's max-T)."
 )
