@@ -1,4 +1,4 @@
-"""Showers that are the same on every machine, without a random generator: what the official code was given."""
+"""Showers alike on every machine, without a random generator: what the official code was given."""
 
 from __future__ import annotations
 

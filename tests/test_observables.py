@@ -104,6 +104,14 @@ def test_geometry_decides_which_observables_there_are():
     assert "second_brightest_3" not in clic
     # directions are all alike in the particle's frame, and equal layers need no depth in mm
     assert not {"measured_theta", "depth"} & set(by_name(load_detector("calochallenge-2")))
+    for name, layers in (
+        ("layer_energy_0", 2),
+        ("shower_depth", 2),
+        ("shower_start", 4),
+        ("back_fraction", 6),
+    ):
+        assert name in by_name(even(layers))
+        assert name not in by_name(even(layers - 1))
     assert "hits_above_1_mev" in calogan
     coarse = load_detector("calogan").to_yaml().replace("deposits: all", "deposits: all\n  threshold: 2 MeV")
     assert "hits_above_1_mev" not in by_name(Detector.from_yaml(coarse))
@@ -467,6 +475,32 @@ def test_a_shower_in_one_cell_has_no_width_and_no_skewness():
     assert values["hottest_x"] == pytest.approx([61.2, 0])
     assert (values["shower_start"] == 3).all()
     assert (values["hottest_layer"] == 3).all()
+
+
+def test_showers_in_one_tower_have_no_width_wherever_it_is():
+    detector, rng = load_detector("clic"), np.random.default_rng(0)
+    cells = np.zeros((300, 25, 625))
+    for shower in cells:
+        shower[rng.choice(25, 3, replace=False), rng.integers(625)] = rng.exponential(10, 3)
+    values = values_of(of_cells(detector, cells.reshape(300, -1)))
+    assert (values["shower_width_x"] == 0).all()
+    assert (values["shower_width_r"] == 0).all()
+    assert np.isnan(values["shower_skewness_y"]).all()
+    assert (values["depth_width"] > 0).all()
+    assert values["measured_theta"] == pytest.approx(0, abs=1e-9)
+    assert values["r9"] == pytest.approx(1)
+
+
+def test_skewness_is_exact_where_nearly_all_energy_is_far_from_the_axis():
+    detector = load_detector("clic")
+    cells = np.zeros((1, detector.n_cells))
+    cells[0, [24 * 25, 23 * 25, 22 * 25]] = 1e4, 1, 0.5
+    slow = Slow(detector, cells[0], 1e4)
+    values = values_of(of_cells(detector, cells))
+    assert values["width_x_0"][0] == pytest.approx(slow.of_layer("width_x", 0), rel=1e-6)
+    assert values["shower_skewness_x"][0] == pytest.approx(slow.of_layer("skewness_x", 0), rel=1e-4)
+    cells[0, [24 * 25, 23 * 25, 22 * 25]] = 1e6, 1e-3, 0  # a third moment would be rounding
+    assert math.isnan(values_of(of_cells(detector, cells))["shower_skewness_x"][0])
 
 
 @pytest.mark.parametrize("preset", [*preset_names(), "mixed"])
