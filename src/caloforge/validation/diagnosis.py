@@ -70,7 +70,7 @@ def _scale(samples: Samples, candidate: Sample) -> Iterator[Finding]:
             f"Energies {abs(mean - 1):.1%} too {way}",
             f"The response is {mean:.4f} ± {sigma:.4f} of Geant4's in all {int(known.sum())} bins of energy: "
             "one factor explains it.",
-            "response",
+            "response_vs_energy",
         )
     elif not alike:
         worst = int(np.nanargmax(np.where(known, np.abs(ratio - 1) / error, 0)))
@@ -79,7 +79,7 @@ def _scale(samples: Samples, candidate: Sample) -> Iterator[Finding]:
             "Response depends on the energy in a wrong way",
             f"Its ratio to Geant4's runs from {ratio[known].min():.3f} to {ratio[known].max():.3f}; it is "
             f"farthest off at {geant4.energy[worst] / 1e3:.3g} GeV, with {ratio[worst]:.3f} ± {error[worst]:.3f}.",
-            "response",
+            "response_vs_energy",
         )
     yield from _resolution(
         geant4.resolution, geant4.resolution_error, other.resolution, other.resolution_error
@@ -97,7 +97,7 @@ def _resolution(geant4: Array, geant4_error: Array, other: Array, other_error: A
     if abs(mean - 1) > max(_SIGMAS * sigma, _SPREAD):
         word = "wide" if mean > 1 else "narrow"
         text = f"σ/μ of the response is {mean:.2f} ± {sigma:.2f} of Geant4's, averaged over the energies."
-        yield Finding("fault", f"Energy resolution too {word}", text, "resolution")
+        yield Finding("fault", f"Energy resolution too {word}", text, "resolution_vs_energy")
 
 
 def _shift(samples: Samples, candidate: Sample) -> Iterator[Finding]:
@@ -164,11 +164,11 @@ def _soft(samples: Samples, candidate: Sample) -> Iterator[Finding]:
     if abs(apart[worst]) <= max(_SIGMAS * float(np.hypot(error[worst], other_error[worst])), matters):
         return
     title = "Noise: too many soft cells" if apart[worst] > 0 else "Soft cells missing"
-    text = (
-        f"{other[worst]:.4g} cells per shower lie above {_energy(SPECTRUM_EDGES[worst])}, in Geant4 "
-        f"{geant4[worst]:.4g}; cells with any energy: {other[0]:.4g}, in Geant4 {geant4[0]:.4g}."
-    )
-    yield Finding("fault", title, text, "cell_spectrum")
+    text = f"{other[0]:.4g} cells per shower have energy, in Geant4 {geant4[0]:.4g}"
+    if geant4[worst] < geant4[0]:
+        above = _energy(SPECTRUM_EDGES[worst])
+        text += f"; above {above} there are {other[worst]:.4g}, in Geant4 {geant4[worst]:.4g}"
+    yield Finding("fault", title, f"{text}.", "cell_spectrum")
 
 
 def _above(spectrum: NDArray[np.int64], showers: int) -> tuple[Array, Array]:

@@ -65,7 +65,7 @@ def pareto_charts(
             for i, (name, ms, (value, error)) in enumerate(zip(names, milliseconds, measures, strict=True))
             if ms is not None and np.isfinite(value)
         )
-        if any(point.role == "candidate" for point in points):
+        if len(points) > 1:
             yield Points(
                 key=f"pareto.{key}",
                 title=f"{known[0].label} against cost",

@@ -15,10 +15,10 @@ from caloforge.validation.studies.bins import bins
 from caloforge.validation.studies.correlations import correlations
 from caloforge.validation.studies.distributions import distributions
 from caloforge.validation.studies.diversity import diversity
-from caloforge.validation.studies.frechet import frechet
+from caloforge.validation.studies.frechet import frechet_distances
 from caloforge.validation.studies.images import images
 from caloforge.validation.studies.manifold import manifold
-from caloforge.validation.studies.memory import memory
+from caloforge.validation.studies.memory import memorisation
 from caloforge.validation.studies.merit import merit
 from caloforge.validation.studies.power import power
 from caloforge.validation.studies.regions import regions
@@ -103,7 +103,7 @@ ENTRIES = (
     Entry("merit", ("figure_of_merit", "merit_moments", "merit_profiles"), _plain(merit), 1),
     Entry("high_level", ("auc_high", "jsd_high"), _high, 25),
     Entry("trees", ("auc_trees",), _trees, 10),
-    Entry("frechet", ("fpd", "kpd"), _plain(frechet), 8),
+    Entry("frechet", ("fpd", "kpd"), _plain(frechet_distances), 8),
     Entry("manifold", ("precision", "recall", "density", "coverage"), _plain(manifold), 10),
     Entry("diversity", ("spread", "spread_worst"), _plain(diversity), 2),
     Entry("power", ("equivalent_showers",), _plain(power), 5),
@@ -117,7 +117,7 @@ ENTRIES = (
         100,
         slow=True,
     ),
-    Entry("memory", ("memorised", "training_copies"), _plain(memory), 10, needs="training"),
+    Entry("memory", ("memorised", "training_copies"), _plain(memorisation), 10, needs="training"),
     Entry(
         "regions",
         ("trained_shift", "interpolation_shift", "extrapolation_shift"),
