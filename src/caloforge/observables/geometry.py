@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array, vstack
 
 from caloforge.detector import CartesianGrid, Detector, Layer, PolarGrid
 from caloforge.detector.grids import Grid
@@ -76,22 +77,22 @@ def ring_edges(detector: Detector) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=16)
-def ring_shares(grid: Grid, edges: tuple[float, ...]) -> Array:
+def ring_shares(grid: Grid, edges: tuple[float, ...]) -> csr_array:
     """Return the share of each cell's area in each ring, shape `(n_cells, n_rings)`."""
     if isinstance(grid, PolarGrid):
         return _shares_of_rings(grid, np.asarray(edges))
     return _shares_of_rectangles(grid, np.asarray(edges))
 
 
-def _shares_of_rings(grid: PolarGrid, edges: Array) -> Array:
+def _shares_of_rings(grid: PolarGrid, edges: Array) -> csr_array:
     low, high = np.square(grid.r_edges[:-1]), np.square(grid.r_edges[1:])
     inner, outer = np.square(edges[:-1]), np.square(edges[1:])
     overlap = np.minimum(high[:, None], outer) - np.maximum(low[:, None], inner)
     shares = np.maximum(overlap, 0.0) / (high - low)[:, None]
-    return np.tile(shares, (grid.alpha, 1))
+    return vstack([csr_array(shares)] * grid.alpha, format="csr")
 
 
-def _shares_of_rectangles(grid: CartesianGrid, edges: Array) -> Array:
+def _shares_of_rectangles(grid: CartesianGrid, edges: Array) -> csr_array:
     # counted at points that lie denser than the rings
     pitch = float(np.hypot(*grid.reach)) / (2 * (len(edges) - 1))
     many = [max(1, int(np.ceil(side / pitch))) for side in grid.cell]
@@ -99,9 +100,9 @@ def _shares_of_rectangles(grid: CartesianGrid, edges: Array) -> Array:
     ring = np.searchsorted(edges, np.hypot(x[:, None], y), side="right") - 1
     column, row = (np.repeat(np.arange(n), m) for n, m in zip(grid.cells, many, strict=True))
     cell = column[:, None] * grid.cells[1] + row
-    n_rings = len(edges) - 1
-    flat = np.bincount((cell * n_rings + ring).ravel(), minlength=grid.n_cells * n_rings)
-    return flat.reshape(grid.n_cells, n_rings) / (many[0] * many[1])
+    where = (cell.ravel(), ring.ravel())  # points of one cell in one ring add up
+    each = np.full(cell.size, 1 / (many[0] * many[1]))
+    return coo_array((each, where), shape=(grid.n_cells, len(edges) - 1)).tocsr()
 
 
 def _points(width: float, count: int) -> Array:

@@ -105,7 +105,7 @@ _EACH = (
     _Each("layer_response", "Energy / incident energy", "", "energy", energy.layer_response, _in_layers),
     *_each_axis("centroid", r"Centroid $\langle AXIS\rangle$", "mm", lateral.centroid, _along),
     *_each_axis("width", r"Width $\sigma_AXIS$", "mm", lateral.width, _along),
-    *_each_axis("skewness", r"Skewness $\gamma_AXIS$", "", lateral.skewness, _finely_along),
+    *_each_axis("skewness", "Skewness along $AXIS$", "", lateral.skewness, _finely_along),
     *(_brightest(rank) for rank in range(BRIGHTEST)),
     _Each("energy_ratio", "$(E_1-E_2)/(E_1+E_2)$", "", "cells", cells.energy_ratio, _many_cells),
     _Each("layer_hits", "Cells hit", "cells", "cells", cells.layer_hits, _counted, integer=True),

@@ -121,7 +121,7 @@ def _along(axis: str) -> Iterator[_Whole]:
     for quantity, label, unit, compute in (
         ("centroid", rf"Shower centroid $\langle {axis}\rangle$", "mm", lateral.shower_centroid),
         ("width", rf"Shower width $\sigma_{axis}$", "mm", lateral.shower_width),
-        ("skewness", rf"Shower skewness $\gamma_{axis}$", "", lateral.shower_skewness),
+        ("skewness", f"Shower skewness along ${axis}$", "", lateral.shower_skewness),
     ):
         yield _Whole(f"shower_{quantity}_{axis}", label, unit, "lateral", partial(compute, axis=axis), needs)
 
@@ -139,7 +139,7 @@ _ENERGY = (
 _DEEP = tuple(
     _Whole(name, label, unit, "longitudinal", compute, needs, integer)
     for name, label, unit, compute, needs, integer in (
-        ("lateral_depth", r"$l_d=\sum_l l\,E_l$", "MeV", longitudinal.lateral_depth, _layered, False),
+        ("lateral_depth", "Lateral depth $l_d$", "MeV", longitudinal.lateral_depth, _layered, False),
         ("shower_depth", "Shower depth $s_d$", "layers", longitudinal.shower_depth, _layered, False),
         (
             *("shower_depth_width", r"Shower depth width $\sigma_{s_d}$", "layers"),
@@ -147,7 +147,7 @@ _DEEP = tuple(
         ),
         ("depth", r"Mean depth $\langle z\rangle$", "mm", longitudinal.depth, _uneven, False),
         ("depth_width", r"Depth width $\sigma_z$", "mm", longitudinal.depth_width, _uneven, False),
-        ("depth_skewness", r"Depth skewness $\gamma_z$", "", longitudinal.depth_skewness, _layered, False),
+        ("depth_skewness", "Skewness along the depth", "", longitudinal.depth_skewness, _layered, False),
         ("shower_start", r"First layer above 1 % of $E_{tot}$", "", longitudinal.shower_start, _fine, True),
         ("shower_maximum", "Layer of the shower maximum", "", longitudinal.shower_maximum, _fine, True),
         ("deepest_layer", "Deepest layer hit", "", longitudinal.deepest_layer, _layered, True),
@@ -158,16 +158,16 @@ _WIDE = (
     *(spec for axis in AXES for spec in _along(axis)),
     _Whole("r90", "$R_{90}$", "mm", "lateral", partial(lateral.radius_of, share=0.90), _radial),
     _Whole("r95", "$R_{95}$", "mm", "lateral", partial(lateral.radius_of, share=0.95), _radial),
-    _Whole("r9", "$R_9$, 3 x 3 towers / total", "", "lateral", lateral.tower_share, _towers),
+    _Whole("r9", "Energy fraction $R_9$ of 3 x 3 towers", "", "lateral", lateral.tower_share, _towers),
     _Whole(
         "measured_theta",
-        r"Measured polar angle $\theta$",
+        "Measured polar angle",
         "rad",
         "lateral",
         lateral.measured_theta,
         _pointing,
     ),
-    _Whole("measured_phi", r"Measured azimuth $\phi$", "rad", "lateral", lateral.measured_phi, _pointing),
+    _Whole("measured_phi", "Measured azimuth", "rad", "lateral", lateral.measured_phi, _pointing),
 )
 
 _CELLS = (
