@@ -1,279 +1,350 @@
-"""The report as one HTML page: figures inline, styles inside, nothing fetched."""
+"""The report as one HTML page that opens offline; figures become part of it as they are scrolled to."""
 
 from __future__ import annotations
 
-__all__ = ["count_steps", "page"]
+__all__ = ["Judged", "Origin", "Summary", "number", "page"]
 
+import json
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import Any
 
-from jinja2 import Environment
-from markupsafe import Markup, escape
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 
 from caloforge import __version__
-from caloforge.detector import Detector
-from caloforge.observables import observables_for
-from caloforge.validation.binning import binning
-from caloforge.validation.compare import Comparison, Steps
+from caloforge.validation import figures
+from caloforge.validation.charts import Chart, Cloud, Maps, Points, Table
 from caloforge.validation.distances import Distance
-from caloforge.validation.figures.curves import (
-    histogram_figure,
-    incident_figure,
-    linearity_figures,
-    profile_figure,
-)
-from caloforge.validation.figures.events import shower_pairs
-from caloforge.validation.figures.images import MOST_LAYERS, average_images
-from caloforge.validation.figures.layers import layers_figure
-from caloforge.validation.figures.style import unit_scale
-from caloforge.validation.profiles import profiles_for
-from caloforge.validation.resampling import SPLITS
-from caloforge.validation.verdict import plain
+from caloforge.validation.export import chart_data, file_name
+from caloforge.validation.figures.glyphs import outline
+from caloforge.validation.measure import Number
+from caloforge.validation.require import Outcome
+from caloforge.validation.study import Finding, Study, Tell
+from caloforge.validation.text import cell, chance, mean, number, rich, sigmas
+from caloforge.validation.verdict import Verdict, plain
 
 _THEMES = {
-    "energy": "Energy",
-    "longitudinal": "Longitudinal shape",
-    "lateral": "Lateral shape",
-    "cells": "Cells",
-    "profiles": "Mean profiles",
+    "energy": ("Energy", "How much is deposited: in all cells, in each layer, and over the incident energy."),
+    "longitudinal": ("Longitudinal shape", "How deep the shower goes, where it starts and where it peaks."),
+    "lateral": ("Lateral shape", "Where each layer's energy lies across the axis, and how wide it is."),
+    "cells": ("Cells", "How many cells are hit, how hard, and how much the brightest hold."),
+    "profiles": ("Mean profiles", "Mean energy along the depth, across the layers and along the radius."),
+    "images": ("Average images", "Mean energy of each cell. Cells that no shower hits stay empty."),
+    "correlations": (
+        "Correlations",
+        "Which observables go together: more than single distributions.",
+    ),
+    "showers": (
+        "Single showers",
+        "Random showers of Geant4 beside the candidates' of nearest energy: of one kind, but never equal.",
+    ),
+    "classifiers": (
+        "Classifiers",
+        "Networks and trees that learn to tell candidate from Geant4. An AUC of 0.5 is guessing.",
+    ),
+    "generative": (
+        "Generative metrics",
+        "Whether the sample is complete, diverse and not learned by heart.",
+    ),
+    "bins": ("In bins", "The same distributions where energy, angle or position of the particle are fixed."),
+    "scans": ("Scans", "What the model does between and beyond the energies that it was trained on."),
 }
+_MEASURES = {
+    "separation": "Separation",
+    "chi2": "χ²/ndf",
+    "ks": "KS",
+    "wasserstein": "Wasserstein/σ",
+    "difference": "Area between",
+    "relative": "Relative, %",
+    "mse": "Squared",
+}
+_MOST_RANKED = 12
+_HOME = "generative"
+"""Page of the numbers of a study without charts."""
 
-_PANELS = ("Geant4", "Candidate", "Ratio")
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a sample comes from.
+
+    Attributes:
+        name: Of its file.
+        showers: In it.
+        provenance: How it was made, may be empty.
+    """
+
+    name: str
+    showers: int
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is said of one candidate.
+
+    Attributes:
+        name: Of the candidate, as in the charts.
+        origin: Its file.
+        verdict: The answer.
+        keys: The few numbers that matter most, best five.
+        findings: What a reader must know.
+        distances: All distributions and profiles; empty if they were not compared.
+    """
+
+    name: str
+    origin: Origin
+    verdict: Verdict
+    keys: tuple[Number, ...]
+    findings: tuple[Finding, ...] = ()
+    distances: tuple[Distance, ...] = ()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All that the page says besides figures.
+
+    Attributes:
+        detector: Its name.
+        size: Showers compared of each sample.
+        reference: Geant4.
+        floor: More Geant4, None for halves of the reference.
+        candidates: What is judged, one or more.
+        studies: Their numbers, in the order of the candidates, and their methods.
+        remarks: What a reader must know of reference, floor and training.
+        notes: More lines for the top.
+        speed: Rows of a table of milliseconds per shower; the keys are the columns.
+        outcomes: What requirements came to.
+    """
+
+    detector: str
+    size: int
+    reference: Origin
+    floor: Origin | None
+    candidates: tuple[Judged, ...]
+    studies: tuple[Study, ...] = ()
+    remarks: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    speed: tuple[Mapping[str, Any], ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the candidates."""
+        return tuple(c.name for c in self.candidates)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """An SVG with its caption; `distance` adds its numbers."""
+    """A chart as the page shows it.
 
-    svg: str
-    title: str
-    caption: str = ""
-    distance: Distance | None = None
+    Attributes:
+        chart: What it shows.
+        svgs: Its panels.
+        ratio: Width over height of each panel.
+        width: Of a panel at full size, CSS pixels.
+        data: Its numbers as JSON.
+        distances: Distance of each candidate if the chart is a distribution, otherwise empty.
+        excess: Largest of their excesses, -1 without.
+        off: Whether any candidate differs by more than chance here, or a fault is seen here.
+    """
+
+    chart: Chart
+    svgs: tuple[str, ...]
+    ratio: float
+    width: float
+    data: str
+    distances: tuple[Distance, ...]
+    excess: float
+    off: bool
+
+    @property
+    def wide(self) -> bool:
+        """Whether it takes a whole row."""
+        return isinstance(self.chart, Maps | Cloud | Table)
+
+    @property
+    def find(self) -> str:
+        """What the filter looks at."""
+        chart = self.chart
+        return f"{chart.key} {plain(chart.title)} {chart.quantity} {chart.theme}".lower()
 
 
-def count_steps(detector: Detector) -> int:
-    """Return how often `page` reports that it advances, for a detector of this geometry."""
-    quantities = {observable.quantity for observable in observables_for(detector)} | {"cell_spectrum"}
-    return len(quantities) + len(profiles_for(detector)) + 3
-
-
-def page(
-    comparison: Comparison, notes: Sequence[str], speed: Sequence[Mapping[str, Any]], steps: Steps
-) -> str:
+def page(summary: Summary, charts: Sequence[Chart], tell: Tell | None = None) -> str:
     """Draw all figures and fill the page.
 
     Args:
-        comparison: All numbers.
-        notes: Lines shown at the top.
-        speed: Rows of the speed table.
-        steps: Told of each figure.
+        summary: What it says.
+        charts: What it shows; points with a Pareto front go to the summary.
+        tell: Told of each figure.
 
     Returns:
-        HTML.
+        HTML that fetches nothing.
     """
-    folder = files("caloforge.validation") / "template"
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    drawn, words = _draw(summary, charts, tell)
+    environment = Environment(
+        loader=PackageLoader("caloforge.validation", "template"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = {"number": number, "sigmas": sigmas, "cell": cell, "rich": rich, "mean": mean, "chance": chance}
     environment.filters.update(
-        number=_number, signed=_signed, sigmas=_sigmas, cell=_cell, rich=_rich, mean=_mean, chance=_chance
+        filters, bar=_bar, file=file_name, urgent=_urgent, measure=lambda key: _MEASURES.get(key, key)
     )
-    template = environment.from_string((folder / "report.html").read_text(encoding="utf-8"))
-    ranked = sorted(comparison.distances, key=lambda d: -d.excess)
-    return template.render(
-        c=comparison,
-        css=Markup((folder / "report.css").read_text(encoding="utf-8")),
-        script=Markup((folder / "report.js").read_text(encoding="utf-8")),
-        notes=notes,
-        speed=speed,
-        columns=list(dict.fromkeys(key for row in speed for key in row)),
-        ranked=ranked,
-        off=[d for d in ranked if d.off],
-        sections=_sections(comparison, steps),
-        general=_general(comparison, steps),
-        images=_images(comparison, steps),
-        pairs=_pairs(comparison, steps),
+    pareto = [f for f in drawn if isinstance(f.chart, Points) and f.chart.pareto]
+    themed = [f for f in drawn if f not in pareto]
+    return environment.get_template("page.html").render(
+        s=summary,
+        one=len(summary.candidates) == 1,
+        pages=_pages(summary, themed),
+        pareto=pareto,
+        ranked=_ranked(summary),
+        compared=_compared(summary),
+        most=_MOST_RANKED,
+        known={f.chart.key for f in drawn},
+        words={key: Markup(outline(text)) for key, text in sorted(words.items())},
+        speed_columns=list(dict.fromkeys(key for row in summary.speed for key in row)),
         version=__version__,
-        bar=_bar,
-        target=_target(comparison),
+        measures=_measures(summary),
+        part=partial(_part, environment),
     )
 
 
-def _general(comparison: Comparison, steps: Steps) -> list[Any]:
-    steps.advance("drawing response and resolution")
-    response, resolution = linearity_figures(comparison.edges, *comparison.linearities)
-    energies = [sample.incident.energy for sample in comparison.samples]
-    bins = binning(energies[0])
-    svg = incident_figure(bins.edges, bins.log, energies)
-    captions = (
-        (response, "Response", "Mean of the energy in all cells over the incident energy."),
-        (resolution, "Resolution", "Spread over mean of the response in its narrowest 90 %."),
-        (svg, "Incident energy", "If these differ, everything that grows with energy differs too."),
-    )
-    return [_shown(Figure(*parts)) for parts in captions]
+def _part(environment: Environment, name: str) -> Markup:
+    """Return a file of the template as it is."""
+    assert environment.loader is not None
+    return Markup(environment.loader.get_source(environment, name)[0])
 
 
-def _images(comparison: Comparison, steps: Steps) -> list[Any]:
-    steps.advance("drawing average images")
-    reference, _, candidate = comparison.samples
-    triptychs = average_images(
-        comparison.detector, reference.mean_cells, candidate.mean_cells, reference.mean_cells_error
-    )
-    return [
-        {
-            "title": t.title,
-            "panels": [
-                (n, Markup(svg)) for n, svg in zip(_PANELS, (t.geant4, t.candidate, t.ratio), strict=True)
-            ],
-        }
-        for t in triptychs
-    ]
-
-
-def _pairs(comparison: Comparison, steps: Steps) -> list[Any]:
-    steps.advance("drawing single showers")
-    return [
-        (
-            ("Geant4", p.geant4_energy, Markup(p.geant4)),
-            ("Candidate", p.candidate_energy, Markup(p.candidate)),
+def _draw(
+    summary: Summary, charts: Sequence[Chart], tell: Tell | None
+) -> tuple[list[Figure], dict[str, str]]:
+    look = figures.Look(summary.names)
+    by_name = [{d.name: d for d in c.distances} for c in summary.candidates]
+    faults = {f.chart for c in summary.candidates for f in c.findings if f.severity == "fault"}
+    found, words = [], {}
+    for i, chart in enumerate(charts):
+        if tell is not None:
+            tell(i / len(charts), f"drawing {chart.key}")
+        plates = figures.plates(chart, look)
+        for plate in plates:
+            words.update(plate.words())
+        distances = tuple(known[chart.key] for known in by_name if chart.key in known)
+        found.append(
+            Figure(
+                chart,
+                tuple(
+                    plate.svg(figures.panel_title(chart, j, len(plates))) for j, plate in enumerate(plates)
+                ),
+                ratio=plates[0].width / plates[0].height if plates else 1.0,
+                width=plates[0].width / 0.72 if plates else 0.0,
+                data=json.dumps(chart_data(chart), separators=(",", ":")).replace("</", "<\\/"),
+                distances=distances,
+                excess=max((d.excess for d in distances if not math.isnan(d.excess)), default=-1.0),
+                off=any(d.off for d in distances) or chart.key in faults,
+            )
         )
-        for p in shower_pairs(*comparison.shown)
-    ]
+    return found, words
 
 
-def _sections(comparison: Comparison, steps: Steps) -> list[Any]:
-    """Return the themes with their figures, in the order of the observables."""
-    sections = []
-    for theme, title in _THEMES.items():
-        wanted = [d for d in comparison.distances if d.theme == theme]
-        figures = list(
-            _profiles(comparison, steps) if theme == "profiles" else _themed(comparison, wanted, steps)
-        )
-        if figures:
-            sections.append({"id": theme, "title": title, "figures": [_shown(f) for f in figures]})
-    return sections
+def _pages(summary: Summary, drawn: Sequence[Figure]) -> list[dict[str, Any]]:
+    """Return the pages of all themes that have figures or numbers."""
+    homes = {study.name: _home(study) for study in summary.studies}
+    themes = [*_THEMES, *dict.fromkeys(f.chart.theme for f in drawn if f.chart.theme not in _THEMES)]
+    found = []
+    for theme in themes:
+        title, lead = _THEMES.get(theme, (theme.capitalize(), ""))
+        here = [f for f in drawn if f.chart.theme == theme]
+        studies = [s for s in summary.studies if homes[s.name] == theme and any(s.numbers)]
+        if here or studies:
+            found.append(
+                {"id": theme, "title": title, "lead": lead, "figures": here, "groups": _groups(here),
+                 "studies": studies, "off": sum(f.off for f in here)}
+            )  # fmt: skip
+    return found
 
 
-def _shown(figure: Figure) -> dict[str, Any]:
-    return {
-        "svg": Markup(figure.svg),
-        "title": figure.title,
-        "caption": figure.caption,
-        "distance": figure.distance,
-    }
-
-
-def _profiles(comparison: Comparison, steps: Steps) -> Iterator[Figure]:
-    by_name = {d.name: d for d in comparison.distances}
-    for profile in comparison.profiles:
-        steps.advance(f"drawing {profile.name}")
-        svg = profile_figure(profile, *comparison.samples)
-        yield Figure(svg, profile.label, distance=by_name[profile.name])
-
-
-def _themed(comparison: Comparison, wanted: Sequence[Distance], steps: Steps) -> Iterator[Figure]:
-    many = comparison.detector.n_layers > MOST_LAYERS
-    for _, group in groupby(wanted, key=lambda d: d.quantity):
-        members = list(group)
-        steps.advance(f"drawing {members[0].quantity}")
-        if many and members[0].layer is not None:
-            label = members[0].label.rsplit(",", 1)[0]
-            yield Figure(layers_figure(members, label), f"{label} in each layer")
-            members = [max(members, key=lambda d: d.excess)]
-        yield from (_histogram(member) for member in members)
-
-
-def _histogram(distance: Distance) -> Figure:
-    y = "Cells per bin" if distance.name == "cell_spectrum" else "Showers per bin"
-    return Figure(histogram_figure(distance, distance.name, y), distance.label, _outside(distance), distance)
-
-
-def _outside(distance: Distance) -> str:
-    """Say what the figure cannot show, from one percent on: values outside, showers without a value."""
-    if distance.histogram is None:
+def _home(study: Study) -> str:
+    """Return the page of a study's numbers: that of its charts; a study about everything has none."""
+    themes = Counter(chart.theme for chart in study.charts)
+    if len(themes) > 3:
         return ""
-    parts = []
-    counts = (distance.histogram.reference, distance.histogram.candidate)
-    shares = [(c[-3] + c[-2], c[-1], max(int(c.sum()), 1)) for c in counts]
-    for i, text in enumerate(("outside the frame", "not defined")):
-        geant4, other = (100 * share[i] / share[2] for share in shares)
-        if max(geant4, other) >= 1:
-            parts.append(f"{text}: {geant4:.2g} % of Geant4, {other:.2g} % of the candidate")
-    return "; ".join(parts)
+    return themes.most_common(1)[0][0] if themes else _HOME
 
 
-def _target(comparison: Comparison) -> Callable[[Distance], str]:
-    """Return what finds the figure of a distribution; of many layers only the worst has its own."""
-    worst: dict[str, Distance] = {}
-    for d in comparison.distances:
-        if d.quantity not in worst or d.excess > worst[d.quantity].excess:
-            worst[d.quantity] = d
-    many = comparison.detector.n_layers > MOST_LAYERS
-    return lambda d: f"fig-{worst[d.quantity].name if many else d.name}"
+def _groups(drawn: Sequence[Figure]) -> list[tuple[str, list[Figure]]]:
+    """Put figures of one quantity under one heading; single figures share one group without a heading."""
+    order: dict[str, list[Figure]] = {}
+    for f in drawn:
+        order.setdefault(f.chart.quantity or f.chart.key, []).append(f)
+    groups: list[tuple[str, list[Figure]]] = []
+    for single, parts in groupby(order.values(), key=lambda part: len(part) == 1):
+        if single:
+            groups.append(("", [f for part in parts for f in part]))
+        else:
+            groups += [(_common([f.chart.title for f in part]), part) for part in parts]
+    return groups
 
 
-def number(value: float, error: float | None = None, sign: str = "") -> str:
-    """Write a number with two digits of its error, or three digits if it has none.
-
-    Args:
-        value: The number; NaN becomes a dash.
-        error: Its error.
-        sign: `+` to write the sign of positive numbers, too.
-
-    Example:
-        >>> number(0.012345, 0.00214)
-        '0.0123 ± 0.0021'
-    """
-    if math.isnan(value):
-        return "—"
-    if error is None or not math.isfinite(error) or error <= 0:
-        return f"{value:{sign}.3g}"
-    digits = 1 - math.floor(math.log10(error))
-    value, error, digits = round(value, digits), round(error, digits), max(0, digits)
-    return f"{value:{sign}.{digits}f} ± {error:.{digits}f}"
+def _common(titles: Sequence[str]) -> str:
+    """Return what titles of one quantity begin with, up to a comma."""
+    return titles[0].rsplit(",", 1)[0] if "," in titles[0] else titles[0]
 
 
-def _number(value: float, error: float | None = None) -> str:
-    return number(value, error).replace("-", "−")
+def _ranked(summary: Summary) -> list[tuple[Distance, ...]]:
+    """Return the distances of all candidates, the distribution that is farthest in any of them first."""
+    by_name = [{d.name: d for d in c.distances} for c in summary.candidates]
+    rows = [
+        tuple(known[name] for known in by_name)
+        for name in (by_name[0] if by_name else ())
+        if all(name in known for known in by_name)
+    ]
+    return sorted(rows, key=lambda row: -max(-1.0 if math.isnan(d.excess) else d.excess for d in row))
 
 
-def _signed(value: float, error: float) -> str:
-    return number(value, error, "+").replace("-", "−")
+def _compared(summary: Summary) -> list[tuple[Number, list[Number | None], set[int]]]:
+    """Return the key numbers side by side, with the places of the best."""
+    rows: dict[str, list[Number | None]] = {}
+    for i, candidate in enumerate(summary.candidates):
+        for found in candidate.keys:
+            rows.setdefault(found.name, [None] * len(summary.candidates))[i] = found
+    table = []
+    for row in rows.values():
+        known = {
+            i: _badness(n) for i, n in enumerate(row) if n is not None and not math.isnan(n.measure.value)
+        }
+        best = min(known.values(), default=math.nan)
+        places = {i for i, value in known.items() if value == best}
+        first = next(n for n in row if n is not None)
+        table.append((first, row, places if len(places) < len(known) else set()))
+    return table
 
 
-def _mean(distance: Distance, value: float) -> str:
-    """Write a mean with the unit that suits it."""
-    if math.isnan(value):
-        return "—"
-    if distance.name == "cell_spectrum":
-        return f"{10**value:.3g} MeV"
-    unit, scale = unit_scale(distance.unit, abs(distance.mean))
-    return f"{_number(value / scale)} {unit}".strip()
+def _badness(found: Number) -> float:
+    """Return what is small for a good candidate."""
+    value, floor = found.measure.value, found.measure.floor
+    if found.better == "floor":
+        return abs(value - (0.0 if math.isnan(floor) else floor))
+    return value if found.better == "low" else -value
 
 
-def _rich(label: str) -> Markup:
-    """Return a label with its indices as HTML."""
-    text = str(escape(plain(label)))
-    return Markup(re.sub(r"\b([A-Zsσ])_([a-z0-9]+)", r"\1<sub>\2</sub>", text))
+def _measures(summary: Summary) -> list[str]:
+    """Return which distances there are, in the order of the candidates' distributions."""
+    return list(dict.fromkeys(key for c in summary.candidates for d in c.distances for key in d.measures))
 
 
-def _sigmas(value: float) -> str:
-    return f"{value:.1f} σ" if abs(value) < 100 else f"{value:,.0f} σ"
-
-
-def _chance(p_value: float) -> str:
-    """Write a p-value; none can be below one over the number of cuts."""
-    least = 1 / (1 + SPLITS)
-    return f"≤ {least:.1g}" if p_value <= least else f"{p_value:.2g}"
+def _urgent(findings: Sequence[Finding]) -> list[Finding]:
+    """Return faults first, then warnings, then notes."""
+    return sorted(findings, key=lambda f: ("fault", "warning", "note").index(f.severity))
 
 
 def _bar(excess: float) -> float:
     """Return the length of an excess's bar in percent: 1 sigma is nothing, 1000 are all."""
-    return min(100.0, max(2.0, 100 * math.log10(max(excess, 1.0)) / 3))
-
-
-def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+    if math.isnan(excess):
+        return 0.0
+    return min(100.0, max(1.5, 100 * math.log10(max(excess, 1.0)) / 3))

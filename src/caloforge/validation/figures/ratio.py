@@ -1,27 +1,54 @@
-"""A curve of Geant4, the floor and the candidate above, their ratio to Geant4 below."""
+"""Curves of Geant4, its floor and all candidates above; their ratios to Geant4 below."""
 
 from __future__ import annotations
 
-__all__ = ["Curve", "Frame", "ratio_figure"]
+__all__ = ["Frame", "Strand", "ratio_plate"]
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from caloforge.validation.figures.style import CANDIDATE, FLOOR, GEANT4, INK, axis_label, canvas, minor_ticks
+from caloforge.validation.figures.legend import Entry, legend, legend_height
+from caloforge.validation.figures.panel import Panel
+from caloforge.validation.figures.plate import Box, Plate
 
 Array = NDArray[np.float64]
+WIDTH, HEIGHT = 317.0, 281.0
+_LEFT, _RIGHT = 50.0, 309.0
+_BAND = 0.28
+_FEW = 40
+"""So many points at most are drawn as points; more are a line."""
 
 
 @dataclass(frozen=True)
-class Curve:
-    """Values with errors, one per bin."""
+class Strand:
+    """One sample's values with their errors.
 
+    Attributes:
+        name: What the legend says.
+        role: `geant4`, `floor` or `candidate`.
+        colour: Name of its colour.
+        marker: Shape of its points.
+        values: One per bin or position.
+        errors: Standard errors, NaN where there are none.
+    """
+
+    name: str
+    role: str
+    colour: str
+    marker: str
     values: Array
     errors: Array
+
+    def over(self, base: Array) -> Strand:
+        """Return the ratio to `base`."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values, errors = self.values / base, self.errors / np.abs(base)
+        known = np.isfinite(values)
+        values = np.where(known, values, np.nan)
+        return Strand(self.name, self.role, self.colour, self.marker, values, np.where(known, errors, np.nan))
 
 
 @dataclass(frozen=True)
@@ -29,196 +56,214 @@ class Frame:
     """Axes of a figure.
 
     Attributes:
-        name: Unique in the page.
-        edges: Edges of the bins.
-        x: Label of the horizontal axis.
-        x_unit: Its unit.
-        y: Label of the vertical axis.
+        x: Label of the horizontal axis, with its unit.
+        y: Label of the vertical axis, with its unit.
+        at: Positions of the points.
+        edges: Edges of the bins, to draw steps, or None.
         x_log: Logarithmic horizontal axis.
-        y_log: Logarithmic vertical axis; None chooses it for values over more than two decades.
-        positions: Where points are drawn; the middles of the bins if None.
-        steps: Draw histograms; otherwise points with error bars.
+        y_log: Logarithmic vertical axis.
+        counts: Whether the values are counts, whose axis begins at zero.
+        ratio: Whether there is a panel of ratios.
+        level: A horizontal line for the eye, or None.
+        shaded: Intervals of the horizontal axis to shade.
     """
 
-    name: str
-    edges: Array
     x: str
-    x_unit: str
     y: str
+    at: Array
+    edges: Array | None
     x_log: bool = False
-    y_log: bool | None = None
-    positions: Array | None = None
-    steps: bool = True
+    y_log: bool = False
+    counts: bool = False
+    ratio: bool = True
+    level: float | None = None
+    shaded: tuple[tuple[float, float], ...] = ()
 
     @property
-    def middles(self) -> Array:
-        """Where points are drawn."""
-        if self.positions is not None:
-            return self.positions
+    def ends(self) -> tuple[float, float]:
+        """Ends of the horizontal axis."""
+        if self.edges is not None:
+            return float(self.edges[0]), float(self.edges[-1])
+        low, high = float(np.nanmin(self.at)), float(np.nanmax(self.at))
         if self.x_log:
-            return np.sqrt(self.edges[1:] * self.edges[:-1])
-        return (self.edges[1:] + self.edges[:-1]) / 2
+            room = (high / low) ** 0.04 if high > low else 1.5
+            return low / room, high * room
+        room = 0.04 * (high - low) or 0.5
+        return low - room, high + room
 
 
-def ratio_figure(frame: Frame, geant4: Curve, floor: Curve, candidate: Curve) -> str:
+def ratio_plate(frame: Frame, strands: Sequence[Strand]) -> Plate:
     """Draw the figure.
 
-    The grey band is Geant4's statistical error, the thin line the second Geant4 sample: what chance does.
+    The grey band is Geant4's statistical error, the thin line a second Geant4 sample: what chance does.
 
     Args:
         frame: Axes.
-        geant4: Reference.
-        floor: Second Geant4 sample.
-        candidate: What is judged.
-
-    Returns:
-        SVG.
+        strands: Samples; the first of Geant4 is what ratios are taken to.
     """
-    with canvas(frame.name, 4.4, 3.9) as drawing:
-        top = drawing.figure.add_axes((0.155, 0.37, 0.815, 0.575))
-        bottom = drawing.figure.add_axes((0.155, 0.135, 0.815, 0.205))
-        for axes in (top, bottom):
-            axes.set_xlim(frame.edges[0], frame.edges[-1])
-            if frame.x_log:
-                axes.set_xscale("log")
-        _draw_curves(top, frame, geant4, floor, candidate)
-        _draw_ratio(bottom, frame, geant4, floor, candidate)
-        _label(top, bottom, frame)
-    return drawing.svg
+    plate = Plate(WIDTH, HEIGHT)
+    base = next((s for s in strands if s.role == "geant4"), None)
+    split = frame.ratio and base is not None
+    box = Box(_LEFT, 110.0 if split else 38.0, _RIGHT, 268.0)
+    entries = _entries(frame, strands)
+    room = 1 - legend_height(entries, box.right - box.left) / (box.top - box.bottom)
+    top = Panel(plate, box, frame.ends, _reach(frame, strands, room), frame.x_log, frame.y_log)
+    _draw_values(top, frame, strands)
+    legend(plate, box, entries)
+    top.frame("" if split else frame.x, frame.y, numbers=not split)
+    if split and base is not None:
+        _draw_ratios(plate, frame, [s.over(base.values) for s in strands])
+    return plate
 
 
-def _draw_curves(axes: Axes, frame: Frame, geant4: Curve, floor: Curve, candidate: Curve) -> None:
-    if frame.steps:
-        axes.stairs(geant4.values, frame.edges, fill=True, color=GEANT4, alpha=0.28, label="Geant4")
-        axes.stairs(geant4.values, frame.edges, color=GEANT4, linewidth=1.1)
-        axes.stairs(candidate.values, frame.edges, color=CANDIDATE, linewidth=1.4, label="candidate")
-        _error_bars(axes, frame, candidate)
-    else:
-        _band(axes, frame, geant4.values, geant4.errors, "Geant4")
-        axes.plot(frame.middles, floor.values, color=FLOOR, linewidth=0.9, label="Geant4 again")
-        axes.errorbar(
-            *(frame.middles, candidate.values, candidate.errors),
-            fmt="o",
-            color=CANDIDATE,
-            markersize=4,
-            elinewidth=1.1,
-            label="candidate",
-        )
-    _vertical(axes, frame, [geant4, candidate])
+def _entries(frame: Frame, strands: Sequence[Strand]) -> list[Entry]:
+    shown = []
+    for s in strands:
+        geant4 = s.role == "geant4"
+        marker = s.marker if s.role == "candidate" and _pointed(frame) else ""
+        shown.append(Entry(s.name, s.colour, marker, filled=geant4, thin=s.role == "floor"))
+    return shown
 
 
-def _error_bars(axes: Axes, frame: Frame, curve: Curve) -> None:
-    axes.vlines(
-        frame.middles, curve.values - curve.errors, curve.values + curve.errors, CANDIDATE, linewidth=0.8
-    )
+def _pointed(frame: Frame) -> bool:
+    return frame.edges is not None or len(frame.at) <= _FEW
 
 
-def _band(axes: Axes, frame: Frame, middle: Array, half: Array, label: str | None = None) -> None:
-    if frame.steps:
-        low, high = (np.append(v, v[-1]) for v in (middle - half, middle + half))
-        axes.fill_between(
-            frame.edges, low, high, step="post", color=GEANT4, alpha=0.28, linewidth=0, label=label
-        )
+def _draw_values(panel: Panel, frame: Frame, strands: Sequence[Strand]) -> None:
+    _draw_ground(panel, frame)
+    for s in sorted(strands, key=lambda s: ("geant4", "floor", "candidate").index(s.role)):
+        if frame.edges is not None:
+            _draw_steps(panel, frame, s)
+        elif s.role == "geant4":
+            panel.band(frame.at, s.values - s.errors, s.values + s.errors, s.colour, _BAND, steps=False)
+            panel.line(frame.at, s.values, s.colour, 1.2)
+        else:
+            _draw_points(panel, frame, s)
+
+
+def _draw_ground(panel: Panel, frame: Frame) -> None:
+    for low, high in frame.shaded:
+        ends = np.clip([low, high], *panel.x_ends)
+        bottom, top = np.array([panel.y_ends[0]] * 2), np.array([panel.y_ends[1]] * 2)
+        panel.band(ends, bottom, top, "soft", 0.1, steps=False)
+    if frame.level is not None:
+        panel.level(frame.level, "soft", 0.8, dashed=True)
+
+
+def _draw_steps(panel: Panel, frame: Frame, s: Strand) -> None:
+    edges = frame.edges if frame.edges is not None else np.empty(0)
+    if s.role == "floor" and frame.counts:
+        return  # would hide Geant4's outline; the ratio shows it
+    if s.role == "geant4" and frame.counts:
+        panel.area(edges, s.values, s.colour, _BAND)
+    elif s.role == "geant4":
+        panel.band(edges, s.values - s.errors, s.values + s.errors, s.colour, _BAND, steps=True)
+    panel.steps(edges, s.values, s.colour, {"geant4": 1.1, "floor": 0.9, "candidate": 1.4}[s.role])
+    if s.role == "candidate":
+        panel.bars(frame.at, s.values - s.errors, s.values + s.errors, s.colour, 0.8)
+
+
+def _draw_points(panel: Panel, frame: Frame, s: Strand) -> None:
+    floor = s.role == "floor"
+    if floor or not _pointed(frame):
+        if not floor:
+            panel.band(frame.at, s.values - s.errors, s.values + s.errors, s.colour, 0.15, steps=False)
+        panel.line(frame.at, s.values, s.colour, 0.9 if floor else 1.4)
         return
-    axes.fill_between(
-        frame.middles, middle - half, middle + half, color=GEANT4, alpha=0.28, linewidth=0, label=label
-    )
-    axes.plot(frame.middles, middle, color=GEANT4, linewidth=1.1)
+    panel.line(frame.at, s.values, s.colour, 0.8)
+    panel.bars(frame.at, s.values - s.errors, s.values + s.errors, s.colour, 1.1)
+    panel.marks(frame.at, s.values, s.marker, 2.6, s.colour)
 
 
-def _vertical(axes: Axes, frame: Frame, curves: list[Curve]) -> None:
-    values = np.concatenate([curve.values for curve in curves])
-    known = values[np.isfinite(values)]
-    positive = known[known > 0]
-    if len(positive) == 0:
-        axes.set_ylim(0, 1)
-    elif frame.y_log or (frame.y_log is None and frame.steps and _spans(positive)):
-        axes.set_yscale("log")
-        axes.set_ylim(positive.min() / 1.5, positive.max() * 10 ** (0.25 * _decades(positive)))
-    elif frame.steps:
-        axes.set_ylim(0, known.max() * 1.32)
-    else:
-        low, high = _with_errors(curves)
-        room = max(high - low, 1e-3 * abs(high))
-        axes.set_ylim(low - 0.1 * room, high + 0.3 * room)
+def _reach(frame: Frame, strands: Sequence[Strand], room: float) -> tuple[float, float]:
+    """Return the ends of the vertical axis; the share `room` of it, below the legend, is for the values."""
+    low, high = _spanned(frame, strands)
+    if frame.y_log:
+        if not 0 < low <= high:
+            return 0.1, 1.0
+        decades = max(np.log10(high / low), 1.0)
+        return low / 10 ** (0.06 * decades), low * 10 ** (decades * 1.04 / room)
+    if frame.counts:
+        return 0.0, (high if high > 0 else 1.0) * 1.04 / room
+    if frame.edges is not None and 0 <= low < 0.2 * high:
+        return 0.0, high * 1.04 / room
+    span = max(high - low, 1e-3 * max(abs(high), abs(low)), 1e-12)
+    return low - 0.08 * span, low + span * 1.06 / room
 
 
-def _with_errors(curves: list[Curve]) -> tuple[float, float]:
-    """Return what values and errors span; an error far larger than most may leave the frame."""
-    values, errors = (np.concatenate([getattr(c, key) for c in curves]) for key in ("values", "errors"))
-    usual = np.isfinite(errors) & (errors <= 4 * np.nanmedian(errors))
-    ends = np.concatenate([values[np.isfinite(values)], (values - errors)[usual], (values + errors)[usual]])
+def _spanned(frame: Frame, strands: Sequence[Strand]) -> tuple[float, float]:
+    """Return what values and errors span; errors far larger than most may leave the frame."""
+    values, errors = (np.concatenate([getattr(s, key) for s in strands]) for key in ("values", "errors"))
+    known = np.isfinite(values) & ((values > 0) | (not frame.y_log))
+    if not known.any():
+        return 0.0, 0.0
+    values, errors = values[known], errors[known]
+    if frame.counts or frame.y_log:
+        return float(values.min()), float(values.max())
+    usual = np.isfinite(errors)
+    if usual.any():
+        usual &= errors <= 4 * np.median(errors[usual])
+    level = [] if frame.level is None else [frame.level]
+    ends = np.concatenate([values, (values - errors)[usual], (values + errors)[usual], level])
     return float(ends.min()), float(ends.max())
 
 
-def _spans(positive: Array) -> bool:
-    return bool(positive.max() > 300 * np.median(positive))
+def _draw_ratios(plate: Plate, frame: Frame, ratios: Sequence[Strand]) -> None:
+    half = _half_height(frame, ratios)
+    ends = (1 - half, 1 + half)
+    panel = Panel(plate, Box(_LEFT, 38.0, _RIGHT, 101.0), frame.ends, ends, frame.x_log)
+    _draw_ground(panel, Frame(frame.x, "", frame.at, frame.edges, shaded=frame.shaded))
+    base = next(s for s in ratios if s.role == "geant4")
+    error = np.nan_to_num(base.errors)
+    where, steps = (frame.at, False) if frame.edges is None else (frame.edges, True)
+    panel.band(where, 1 - error, 1 + error, "geant4", _BAND, steps)
+    panel.level(1.0, "ink", 0.7)
+    for s in ratios:
+        if s.role == "floor":
+            draw = panel.line if frame.edges is None else panel.steps
+            draw(where, s.values, s.colour, 0.9)
+    candidates = [s for s in ratios if s.role == "candidate"]
+    for i, s in enumerate(candidates):
+        _draw_ratio(panel, frame, s, half, i - (len(candidates) - 1) / 2)
+    panel.frame(frame.x, "ratio", about=0.5 * half if half < 0.9 else 0.5)
 
 
-def _decades(positive: Array) -> float:
-    return max(float(np.log10(positive.max() / positive.min())), 1.0)
+def _draw_ratio(panel: Panel, frame: Frame, s: Strand, half: float, shift: float) -> None:
+    """Draw one candidate's ratio; what lies beyond the panel is a triangle at its border."""
+    if frame.edges is None and not _pointed(frame):
+        panel.line(frame.at, s.values, s.colour, 1.4)
+        return
+    at, apart = _shifted(frame, shift), s.values - 1
+    inside = np.abs(apart) <= half
+    panel.bars(at[inside], (s.values - s.errors)[inside], (s.values + s.errors)[inside], s.colour, 0.9)
+    if frame.edges is None:
+        panel.line(frame.at, s.values, s.colour, 0.7)
+    panel.marks(at[inside], s.values[inside], s.marker, 1.9, s.colour)
+    for beyond, sign, shape in ((apart > half, 1, "up"), (apart < -half, -1, "down")):
+        where = np.full(int(beyond.sum()), 1 + sign * 0.86 * half)
+        panel.marks(at[beyond], where, shape, 2.0, s.colour)
 
 
-def _draw_ratio(axes: Axes, frame: Frame, geant4: Curve, floor: Curve, candidate: Curve) -> None:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        band, again, ratio = (
-            curve.values / geant4.values for curve in (Curve(geant4.errors, geant4.errors), floor, candidate)
-        )
-        error = candidate.errors / geant4.values
-    half = _reach(frame, band, ratio)
-    axes.set_ylim(1 - half, 1 + half)
-    axes.axhline(1.0, color=INK, linewidth=0.7)
-    _band(axes, frame, np.ones(len(band)), np.nan_to_num(band, posinf=0.0))
-    if frame.steps:
-        axes.stairs(again, frame.edges, color=FLOOR, linewidth=0.9, baseline=None)
-    else:
-        axes.plot(frame.middles, again, color=FLOOR, linewidth=0.9)
-    inside = np.abs(ratio - 1) <= half
-    axes.errorbar(
-        *(frame.middles[inside], ratio[inside], error[inside]),
-        fmt="o",
-        color=CANDIDATE,
-        markersize=3,
-        elinewidth=0.9,
-    )
-    _arrows(axes, frame, ratio, half)
+def _shifted(frame: Frame, shift: float) -> Array:
+    """Move points of several candidates apart within their bin."""
+    if frame.edges is None or shift == 0:
+        return frame.at
+    low, high = frame.edges[:-1], frame.edges[1:]
+    share = 0.5 + 0.15 * shift
+    if frame.x_log:
+        return np.asarray(low * (high / low) ** share)
+    return np.asarray(low + share * (high - low))
 
 
-def _arrows(axes: Axes, frame: Frame, ratio: Array, half: float) -> None:
-    """Mark points outside the ratio panel by triangles at its borders, so that none vanishes."""
-    for outside, edge, marker in ((ratio > 1 + half, 0.93, "^"), (ratio < 1 - half, 0.07, "v")):
-        axes.plot(
-            *(frame.middles[outside], np.full(int(outside.sum()), edge)),
-            marker=marker,
-            linestyle="none",
-            color=CANDIDATE,
-            markersize=3.5,
-            transform=axes.get_xaxis_transform(),
-        )
-
-
-def _reach(frame: Frame, band: Array, ratio: Array) -> float:
+def _half_height(frame: Frame, ratios: Sequence[Strand]) -> float:
     """Return the half height of the ratio panel: enough for most of the points, in round steps."""
-    apart = np.abs(ratio - 1)
-    sure = np.isfinite(apart) & np.isfinite(band) & (band < 0.5)
-    if not sure.any():
-        return 0.95
-    need = 1.3 * float(np.quantile(apart[sure], 0.9 if frame.steps else 1.0))
-    need = max(need, 2.5 * float(np.median(band[sure])))
-    steps = (
-        [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.95] if not frame.steps else [0.1, 0.2, 0.5, 0.95]
-    )
+    steps = [0.1, 0.2, 0.5, 0.95] if frame.counts else [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.95]
+    band = next(s.errors for s in ratios if s.role == "geant4")
+    error = np.nan_to_num(band)
+    need = 2.5 * float(np.median(error[error < 0.5])) if (error < 0.5).any() else 0.0
+    for s in ratios:
+        apart = np.abs(s.values - 1)
+        sure = np.isfinite(apart) & (error < 0.5)
+        if s.role == "candidate" and sure.any():
+            need = max(need, 1.3 * float(np.quantile(apart[sure], 0.9 if frame.edges is not None else 1.0)))
     return next((step for step in steps if step >= need), 0.95)
-
-
-def _label(top: Axes, bottom: Axes, frame: Frame) -> None:
-    top.tick_params(labelbottom=False)
-    top.set_ylabel(frame.y)
-    bottom.set_ylabel("ratio", loc="center")
-    bottom.set_xlabel(axis_label(frame.x, frame.x_unit))
-    bottom.yaxis.set_major_locator(MaxNLocator(nbins=4, prune="both"))
-    top.yaxis.set_label_coords(-0.135, 1.0)
-    bottom.yaxis.set_label_coords(-0.135, 0.5)
-    top.legend(loc="upper right", ncols=3 if not frame.steps else 2, borderaxespad=0.2, columnspacing=1.2)
-    minor_ticks(top)
-    minor_ticks(bottom)
