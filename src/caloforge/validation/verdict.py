@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Verdict", "judge", "plain"]
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -116,12 +117,15 @@ def plain(label: str) -> str:
     """
     for markup, text in _SYMBOLS.items():
         label = label.replace(markup, text)
-    return label
+    return re.sub(r"_\{(\w+)\}", r"_\1", label)
 
 
 _SYMBOLS = {
     "$": "",
     r"\sigma": "σ",
+    r"\theta": "θ",
+    r"\varphi": "φ",
+    r"\phi": "φ",
     r"\langle ": "⟨",
     r"\langle": "⟨",
     r"\rangle": "⟩",
