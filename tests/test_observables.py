@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +85,20 @@ def test_every_detector_has_observables_with_unique_names_labels_and_units(prese
     values = evaluate(observables, random_showers(detector, 3, fill=0.95))
     assert values.shape == (3, len(names))
     assert np.isfinite(values).all()
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_the_manual_counts_them(preset):
+    detector = load_detector(preset)
+    manual = (Path(__file__).parents[1] / "docs" / "observables.md").read_text(encoding="utf-8")
+    counts = (observables_for(detector), high_level_names(detector), calochallenge_names(detector))
+    family = preset.replace("calochallenge-3", "calochallenge-2").replace("clic-angle", "clic")
+    row = next(line for line in manual.splitlines() if line.startswith(f"| `{family}`"))
+    assert row.endswith("".join(f" {len(found)} |" for found in counts))
+    for observable in counts[0]:
+        name = re.sub("_[xyr]$", "_A", observable.quantity) + ("_L" if observable.layer is not None else "")
+        own = observable.quantity.startswith("hottest_")
+        assert f"`{observable.quantity if own else name}`" in manual, observable.name
 
 
 @pytest.mark.parametrize(("preset", "fewest", "most"), [("calogan", 70, 90), ("clic", 280, 330)])
