@@ -143,7 +143,7 @@ def _method(m: int, d: int) -> str:
         f"FPD and KPD (arXiv 2211.10295) on {d} high-level features of {m:,} showers, the incident energy "
         "left out, each divided by Geant4's largest absolute value, in units of 1e-3. FPD: ten batch sizes "
         f"evenly spaced in 1/N from {least:,} to {most:,}, twenty batches each, line in 1/N; KPD: median of "
-        f"{DRAWS} batches of {batch:,}{scaled}. Batches are drawn with replacement, as jetnet does; FPD takes "
+        f"{DRAWS} batches of {batch:,}{scaled}. Batches are drawn with replacement, as in jetnet; FPD draws "
         "random groups of showers rather than single ones, which has the same expectation. The error of FPD "
         "adds to jetnet's, which is that of the line, the scatter from one sample to the next; the error of "
         f"KPD is jetnet's. Floors are means over {_CUTS} random cuts of all Geant4 showers in two halves."

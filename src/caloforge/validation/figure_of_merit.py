@@ -1,0 +1,173 @@
+"""The 3DGAN figure of merit for any detector: moments and profiles along three axes, in index units."""
+
+from __future__ import annotations
+
+__all__ = ["Axis", "Profiles", "axes_of", "merit", "profiles"]
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from caloforge.detector import Detector, PolarGrid
+
+Array = NDArray[np.float64]
+
+MOMENTS = (1, 2)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis and what share of each cell belongs to each of its bins.
+
+    Attributes:
+        name: `x`, `y`, `z`, or `phi`, `r`.
+        share: Shape `(n_cells, bins)`, rows add up to 1.
+    """
+
+    name: str
+    share: Array
+
+    @property
+    def powers(self) -> Array:
+        """Mean index and mean squared index of each cell, shape `(n_cells, 2)`."""
+        index = np.arange(self.share.shape[1], dtype=np.float64)
+        return self.share @ np.column_stack([index, index**2])
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """Sums over the showers of each block, separately in each bin of energy.
+
+    Attributes:
+        showers: All showers, shape `(blocks, bins)`.
+        filled: Showers with energy, which have moments, same shape.
+        moments: Sums of their moments, shape `(blocks, bins, axes, 2)`.
+        energy: Sums of their profiles, one array of shape `(blocks, bins, bins of the axis)` per axis.
+    """
+
+    showers: Array
+    filled: Array
+    moments: Array
+    energy: tuple[Array, ...]
+
+
+def axes_of(detector: Detector) -> tuple[Axis, ...]:
+    """Return the axes that the detector resolves.
+
+    The bins of x and y (phi and r) are the cells of the finest layer; coarser cells of other layers are
+    shared evenly among the bins that they cover, what is outside belongs to the outermost.
+
+    Args:
+        detector: Any detector; layers that mix cartesian and polar grids have only z.
+    """
+    polar = {isinstance(layer.grid, PolarGrid) for layer in detector.layers}
+    axes = [_across(detector, i, name) for i, name in enumerate(_names(polar))] if len(polar) == 1 else []
+    axes.append(Axis("z", np.eye(detector.n_layers)[detector.layer_of_cell]))
+    return tuple(axis for axis in axes if axis.share.shape[1] > 1)
+
+
+def _names(polar: set[bool]) -> tuple[str, str]:
+    return ("phi", "r") if True in polar else ("x", "y")
+
+
+def _across(detector: Detector, i: int, name: str) -> Axis:
+    edges = [_edges(detector, layer, i) for layer in range(detector.n_layers)]
+    finest = max(edges, key=len)
+    shares = []
+    for layer, own in zip(detector.layers, edges, strict=True):
+        overlap = _overlap(own, finest)
+        every = np.broadcast_to(
+            overlap[:, None] if i == 0 else overlap[None], (*layer.shape, overlap.shape[1])
+        )
+        shares.append(every.reshape(layer.n_cells, -1))
+    return Axis(name, np.concatenate(shares))
+
+
+def _edges(detector: Detector, layer: int, i: int) -> Array:
+    grid = detector.layers[layer].grid
+    if isinstance(grid, PolarGrid):
+        return grid.alpha_edges if i == 0 else np.asarray(grid.r_edges, np.float64)
+    return grid.x_edges if i == 0 else grid.y_edges
+
+
+def _overlap(own: Array, bins: Array) -> Array:
+    """Return what share of each of the intervals `own` is in each of `bins`, shape `(own - 1, bins - 1)`."""
+    open_ended = bins.copy()
+    open_ended[0], open_ended[-1] = min(bins[0], own[0]), max(bins[-1], own[-1])
+    low = np.maximum(own[:-1, None], open_ended[None, :-1])
+    high = np.minimum(own[1:, None], open_ended[None, 1:])
+    return np.asarray(np.maximum(high - low, 0) / np.diff(own)[:, None])
+
+
+def profiles(
+    cells: csr_array,
+    member: NDArray[np.bool_],
+    block: NDArray[np.int64],
+    blocks: int,
+    axes: tuple[Axis, ...],
+) -> Profiles:
+    """Add up moments and profiles of showers.
+
+    Args:
+        cells: Energies, shape `(n, n_cells)`, MeV.
+        member: Which showers are in which bins of energy, shape `(n, bins)`.
+        block: Block of each shower, shape `(n,)`.
+        blocks: Number of blocks.
+        axes: What to project on.
+    """
+    total = np.asarray(cells.sum(axis=1), np.float64)
+    filled = total > 0
+    inverse = np.divide(1.0, total, out=np.zeros_like(total), where=filled)
+    moments = []
+    for axis in axes:
+        first, second = (cells @ axis.powers).T * inverse
+        moments.append(np.column_stack([first, np.maximum(second - first**2, 0)]))
+    bins = member.shape[1]
+    # one row for each block and bin, one column for each shower that is in it
+    row, column = (block[:, None] * bins + np.arange(bins)), np.arange(len(block))[:, None]
+    gather = csr_array(
+        (np.ones(member.sum()), (row[member], np.broadcast_to(column, member.shape)[member])),
+        shape=(blocks * bins, len(block)),
+    )
+    sums = (gather @ cells).toarray()
+    return Profiles(
+        (gather @ np.ones(len(block))).reshape(blocks, bins),
+        (gather @ filled.astype(np.float64)).reshape(blocks, bins),
+        (gather @ np.stack(moments, axis=1).reshape(len(block), -1)).reshape(blocks, bins, len(axes), 2),
+        tuple((sums @ axis.share).reshape(blocks, bins, -1) for axis in axes),
+    )
+
+
+def merit(reference: Profiles, candidate: Profiles) -> tuple[Array, Array]:
+    """Return the moments' and the profiles' part of the figure of merit.
+
+    Args:
+        reference: Geant4; each row of its arrays is a sample, as it is or resampled.
+        candidate: The same of the candidate.
+
+    Returns:
+        Two arrays of shape `(rows,)`: the mean over energy bins of the sum over moments m of the mean over
+        axes of |relative error of the mean moment| / m; and the mean over energy bins and axes of the mean
+        over bins of the axis of |relative error of the mean profile|.
+    """
+    used = (reference.filled > 0) & (candidate.showers > 0)
+    weight = used / np.maximum(used.sum(axis=1, keepdims=True), 1)
+    # without any energy the moments are 0, which is wrong by 100 %
+    a, b = (p.moments / np.maximum(p.filled, 1)[:, :, None, None] for p in (reference, candidate))
+    per_bin = (_relative(a, b).mean(axis=2) / np.array(MOMENTS)).sum(axis=2)
+    shapes = []
+    for one, other in zip(reference.energy, candidate.energy, strict=True):
+        mean, made = (
+            x / np.maximum(p.showers, 1)[:, :, None] for x, p in ((one, reference), (other, candidate))
+        )
+        known = (mean > 0).sum(axis=2)
+        shapes.append(_relative(mean, made).sum(axis=2) / np.maximum(known, 1))
+    return (per_bin * weight).sum(axis=1), (np.mean(shapes, axis=0) * weight).sum(axis=1)
+
+
+def _relative(reference: Array, candidate: Array) -> Array:
+    """Return |relative errors|, 0 where Geant4 has nothing to be relative to."""
+    scale = np.abs(reference)
+    return np.divide(np.abs(reference - candidate), scale, out=np.zeros_like(scale), where=scale > 0)

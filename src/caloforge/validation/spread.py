@@ -1,0 +1,97 @@
+"""Spread of observables at fixed incident energy, from sums over blocks of showers."""
+
+from __future__ import annotations
+
+__all__ = ["Residuals", "energy_bins", "relative_spread", "residuals"]
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_BINS, _FEWEST = 10, 50
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """How far showers scatter about the mean at their energy.
+
+    Attributes:
+        counts: Showers where the observable is defined, shape `(blocks, bins)`.
+        squares: Sum of their squared residuals, same shape.
+    """
+
+    counts: Array
+    squares: Array
+
+
+def energy_bins(energy: NDArray[np.floating]) -> Array:
+    """Return inner edges of bins of incident energy, with as many of Geant4's showers in each.
+
+    Args:
+        energy: Geant4's incident energies, shape `(n,)`.
+
+    Returns:
+        Shape `(bins - 1,)`.
+    """
+    bins = max(1, min(_BINS, len(energy) // _FEWEST))
+    return np.asarray(np.unique(np.quantile(energy, np.linspace(0, 1, bins + 1)[1:-1])), np.float64)
+
+
+def residuals(
+    values: NDArray[np.floating],
+    energy: NDArray[np.floating],
+    inner: Array,
+    block: NDArray[np.int64],
+    blocks: int,
+) -> Residuals:
+    """Subtract a straight line in the incident energy in each bin, and add up squares by block.
+
+    Args:
+        values: An observable, shape `(n,)`; NaN are left out.
+        energy: Incident energies, shape `(n,)`.
+        inner: Inner edges of the bins of energy.
+        block: Block of each shower, shape `(n,)`.
+        blocks: Number of blocks.
+    """
+    known = np.isfinite(values)
+    y, x = np.asarray(values[known], np.float64), np.asarray(energy[known], np.float64)
+    index = np.searchsorted(inner, x)
+    bins = len(inner) + 1
+    count = np.bincount(index, minlength=bins).clip(1)
+
+    def mean(of: Array) -> Array:
+        return np.asarray(np.bincount(index, of, minlength=bins) / count)
+
+    x, y = x - mean(x)[index], y - mean(y)[index]
+    square = mean(x * x)
+    slope = np.divide(mean(x * y), square, out=np.zeros(bins), where=square > 0)
+    flat = block[known] * bins + index
+    shape = (blocks, bins)
+    counts = np.bincount(flat, minlength=blocks * bins).reshape(shape)
+    squares = np.bincount(flat, (y - slope[index] * x) ** 2, minlength=blocks * bins).reshape(shape)
+    return Residuals(np.asarray(counts, np.float64), np.asarray(squares, np.float64))
+
+
+def relative_spread(squares: tuple[Array, Array], counts: tuple[Array, Array]) -> Array:
+    """Return the standard deviation of the second sample over that of the first, mean over bins of energy.
+
+    Args:
+        squares: Sums of squared residuals of both samples, shape `(k, bins)`.
+        counts: Showers, shape `(k, bins)`.
+
+    Returns:
+        Shape `(k,)`; NaN where Geant4 does not vary.
+    """
+    one, two = (
+        np.divide(s, n, out=np.zeros_like(s), where=n > 0) for s, n in zip(squares, counts, strict=True)
+    )
+    used = (one > 0) & (counts[1] > 0)
+    ratio = np.sqrt(np.divide(two, one, out=np.zeros_like(one), where=used))
+    weight = np.where(used, counts[0], 0.0)
+    total = weight.sum(axis=1)
+    mean = np.full(len(total), np.nan)
+    np.divide((ratio * weight).sum(axis=1), total, out=mean, where=total > 0)
+    return mean

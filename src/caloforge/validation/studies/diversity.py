@@ -1,0 +1,227 @@
+"""Mode collapse: do the showers of a candidate differ among each other as much as Geant4's?"""
+
+from __future__ import annotations
+
+__all__ = ["diversity"]
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.observables import Observable, observables_for
+from caloforge.validation.charts import Chart, Curve, Line, Table
+from caloforge.validation.measure import Measure, Number
+from caloforge.validation.pairs import PairImages, neighbours_in_energy
+from caloforge.validation.resampling import Resampling, bootstraps, splits
+from caloforge.validation.sample import Sample
+from caloforge.validation.samples import Samples
+from caloforge.validation.spread import Residuals, energy_bins, relative_spread, residuals
+from caloforge.validation.study import Finding, Study, Tell
+
+Array = NDArray[np.float64]
+_FEWEST_PAIRS = 5
+_COLLAPSED = 0.8
+
+
+@dataclass(frozen=True)
+class _Spreads:
+    """Standard deviations over Geant4's of each observable.
+
+    Attributes:
+        value: Shape `(observables,)`.
+        draws: With resampled showers, shape `(resamplings, observables)`.
+    """
+
+    value: Array
+    draws: Array
+
+
+def diversity(samples: Samples, tell: Tell) -> Study:
+    """Compare the spread of every whole-shower observable, and how alike pairs of showers are.
+
+    Args:
+        samples: What to compare.
+        tell: Called as the work advances.
+    """
+    wanted = _whole(samples)
+    chance, spreads = _spreads(samples, wanted, tell)
+    tell(0.6, "pairs of showers")
+    pairs = _pair_numbers(samples)
+    kept = np.isfinite(chance.value) & np.isfinite(chance.draws).all(axis=0)
+    wanted = [observable for observable, k in zip(wanted, kept, strict=True) if k]
+    chance, *spreads = (_Spreads(s.value[kept], s.draws[:, kept]) for s in (chance, *spreads))
+    numbers = tuple(
+        (*(_spread_numbers(chance, spread) if wanted else ()), *pair)
+        for spread, pair in zip(spreads, pairs, strict=True)
+    )
+    return Study(
+        "diversity",
+        "Diversity of the showers",
+        numbers,
+        tuple(_charts(samples, wanted, chance, spreads)) if wanted else (),
+        tuple(tuple(_findings(wanted, chance, spread)) for spread in spreads),
+        _METHOD if all(pairs) else f"{_METHOD} Pairs are left out: too few whole showers.",
+    )
+
+
+def _whole(samples: Samples) -> list[Observable]:
+    found = observables_for(samples.detector)
+    return [o for o in found if o.layer is None and o.name in samples.reference.names]
+
+
+def _spreads(samples: Samples, wanted: list[Observable], tell: Tell) -> tuple[_Spreads, list[_Spreads]]:
+    """Return relative spreads of the floor, with cuts of Geant4, and of the candidates, with bootstraps."""
+    inner = energy_bins(samples.reference.incident.energy)
+    cuts, boots = splits(samples.blocks, samples.seed), bootstraps(samples.blocks, samples.seed)
+    every = (samples.floor, *samples.candidates)
+    values = np.full((len(every), len(wanted)), np.nan)
+    draws = [np.full((len((cuts, boots)[i > 0].first), len(wanted)), np.nan) for i in range(len(every))]
+    for j, observable in enumerate(wanted):
+        tell(0.6 * j / len(wanted), "spread of observables")
+        reference = _residuals(samples.reference, observable.name, inner)
+        for i, sample in enumerate(every):
+            other = _residuals(sample, observable.name, inner)
+            values[i, j] = _ratio(_as_it_is(samples.blocks), reference, other)[0]
+            draws[i][:, j] = _ratio(boots if i else cuts, reference, other)
+    floor, *others = (_Spreads(value, draw) for value, draw in zip(values, draws, strict=True))
+    return floor, others
+
+
+def _as_it_is(blocks: int) -> Resampling:
+    one = np.repeat([1.0, 0.0], blocks)[None]
+    return Resampling(one, 1 - one)
+
+
+def _residuals(sample: Sample, name: str, inner: Array) -> Residuals:
+    values, blocks = sample.column(name), len(sample.counts)
+    return residuals(values, sample.incident.energy, inner, sample.block, blocks)
+
+
+def _ratio(resampling: Resampling, a: Residuals, b: Residuals) -> Array:
+    return relative_spread(resampling(a.squares, b.squares), resampling(a.counts, b.counts))
+
+
+def _spread_numbers(chance: _Spreads, spread: _Spreads) -> tuple[Number, ...]:
+    # a candidate without energy has no widths; what it has is compared
+    known = np.isfinite(spread.value) & np.isfinite(spread.draws).all(axis=0)
+    if not known.any():
+        return ()
+    values = (spread.value[None], spread.draws, chance.draws)
+    off, draws, chances = (100 * np.abs(x[:, known] - 1) for x in values)
+    worst = Measure(float(off.max()), _std(draws.max(axis=1)), *_mean_std(chances.max(axis=1)))
+    medians = [np.median(x, axis=1) for x in (off, draws, chances)]
+    middle = Measure(float(medians[0][0]), _std(medians[1]), *_mean_std(medians[2]))
+    return (
+        Number("spread_worst", "Spread, worst", worst, "%", meaning=f"Largest {_MEANING}"),
+        Number("spread", "Spread, median", middle, "%", meaning=f"Median {_MEANING}"),
+    )
+
+
+_MEANING = (
+    "deviation of the standard deviation of a whole-shower observable at fixed energy from that of Geant4."
+)
+
+
+def _std(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.std(ddof=1)) if len(known) > 1 else float("nan")
+
+
+def _mean_std(values: Array) -> tuple[float, float]:
+    known = values[np.isfinite(values)]
+    return (float(known.mean()), _std(values)) if len(known) else (float("nan"), float("nan"))
+
+
+def _pair_numbers(samples: Samples) -> list[tuple[Number, ...]]:
+    """Return how alike showers of nearly the same energy within each candidate are."""
+    images = PairImages.of(samples.reference)
+    every = (samples.reference, samples.floor, *samples.candidates)
+    if min(s.cells.shape[0] for s in every) < 2 * _FEWEST_PAIRS or not images.weights.any():
+        return [() for _ in samples.candidates]
+    found = []
+    for sample in every:
+        first, second = neighbours_in_energy(sample.energies[: sample.cells.shape[0]], images.most)
+        found.append(images.similarity(sample, first, sample, second))
+    geant4 = np.concatenate(found[:2])
+    floor = (float(geant4.mean()), float(geant4.std(ddof=1) / len(geant4) ** 0.5))
+    return [
+        (
+            Number(
+                "pair_ssim",
+                "SSIM between its showers",
+                Measure(float(pairs.mean()), float(pairs.std(ddof=1) / len(pairs) ** 0.5), *floor),
+                better="floor",
+                meaning="Mean structural similarity of two showers of a sample at nearly the same energy.",
+            ),
+        )
+        for pairs in found[2:]
+    ]
+
+
+def _findings(wanted: list[Observable], chance: _Spreads, spread: _Spreads) -> list[Finding]:
+    if not wanted:
+        return []
+    # undefined is not alike: no comparison with NaN is true
+    error = np.hypot(chance.draws.std(axis=0), spread.draws.std(axis=0))
+    low = np.flatnonzero((spread.value < _COLLAPSED) & (1 - spread.value > 5 * error))
+    if 2 * len(low) < len(wanted):
+        return []
+    worst = int(np.nanargmin(spread.value))
+    text = (
+        f"{len(low)} of {len(wanted)} whole-shower observables scatter less than {100 * _COLLAPSED:.0f} % as "
+        f"much as Geant4's at the same energy; {wanted[worst].label} {100 * spread.value[worst]:.0f} %."
+    )
+    return [Finding("fault", "The showers are too much alike", text, "spread")]
+
+
+def _charts(
+    samples: Samples, wanted: list[Observable], chance: _Spreads, spreads: list[_Spreads]
+) -> list[Chart]:
+    names = [sample.name for sample in samples.candidates]
+    errors = [s.draws.std(axis=0) for s in (chance, *spreads)]
+    order = np.argsort(-np.abs(spreads[0].value - 1))
+    rows = tuple(
+        (
+            wanted[j].label,
+            *((float(s.value[j]), float(e[j])) for s, e in zip((chance, *spreads), errors, strict=True)),
+        )
+        for j in order
+    )
+    lines = [
+        Line(samples.floor.name, "floor", np.sort(chance.value)),
+        *(Line(n, "candidate", np.sort(s.value)) for n, s in zip(names, spreads, strict=True)),
+    ]
+    at = np.arange(1, len(wanted) + 1, dtype=np.float64)
+    return [
+        Curve(
+            key="spread",
+            title="Spread of whole-shower observables over Geant4's",
+            theme="generative",
+            caption="Standard deviation at fixed energy over that of Geant4, sorted. Collapse lies below 1.",
+            x="Observable, sorted",
+            unit="",
+            y="Standard deviation / Geant4's",
+            y_unit="",
+            at=at,
+            lines=tuple(lines),
+            ratio=False,
+            level=1.0,
+        ),
+        Table(
+            key="spread_table",
+            title="Spread of each whole-shower observable over Geant4's",
+            theme="generative",
+            columns=("observable", samples.floor.name, *names),
+            rows=rows,
+        ),
+    ]
+
+
+_METHOD = (
+    "Diversity: the standard deviation of every whole-shower observable over that of Geant4, about a "
+    "straight line in the incident energy in each of up to ten bins of it, mean over the bins; floor: 200 "
+    "cuts of all Geant4 showers in two halves; errors: bootstrap of 100 random blocks. SSIM between pairs "
+    "of showers of one sample that are neighbours in energy, on log10 of cell over incident energy, three "
+    "decades, Gaussian weights, mean over layers by energy; its floor is that of pairs of Geant4 showers."
+)
