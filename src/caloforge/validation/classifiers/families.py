@@ -1,0 +1,117 @@
+"""What is trained on two samples: a network on high- or low-level inputs, a convolutional one, or trees."""
+
+from __future__ import annotations
+
+__all__ = ["Network", "Trees"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from caloforge.validation.classifiers.learning import Batches, Learner, predict
+from caloforge.validation.classifiers.recipes import Schedule
+from caloforge.validation.classifiers.separation import Trained
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Rows = NDArray[np.int64]
+_SHUFFLED = 2000
+"""Showers whose features are shuffled, one after the other, to find what a tree looks at."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """Trains a network on inputs whose first half is Geant4's.
+
+    Attributes:
+        inputs: Inputs of both samples.
+        build: Makes the network for a number of inputs.
+        schedule: How it is trained.
+    """
+
+    inputs: Batches
+    build: Callable[[int], nn.Module]
+    schedule: Schedule
+
+    def __call__(
+        self, seed: int, learn: Rows, select: Rows, test: Rows, tell: Callable[[float], None]
+    ) -> Trained:
+        """Train one network and apply it, see `separation.Train`."""
+        merit = _accuracy if self.schedule.best == "accuracy" else _likelihood
+        learner = Learner(lambda: self.build(self.inputs.width), _loss, merit, self.schedule, seed)
+        truth = (np.arange(len(self.inputs)) < len(self.inputs) // 2).astype(np.float32)[:, None]
+        network, history = learner.fit(self.inputs, truth, learn, select, tell)
+        known, unknown = (_probability(predict(network, self.inputs, rows)) for rows in (select, test))
+        return Trained(known, unknown, history)
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Trains boosted trees on features whose first half is Geant4's.
+
+    Attributes:
+        features: Of both samples, shape `(2 n, k)`.
+    """
+
+    features: NDArray[np.float32]
+
+    def __call__(
+        self, seed: int, learn: Rows, select: Rows, test: Rows, tell: Callable[[float], None]
+    ) -> Trained:
+        """Grow the trees and apply them, see `separation.Train`."""
+        truth = np.arange(len(self.features)) < len(self.features) // 2
+        model = HistGradientBoostingClassifier(
+            max_iter=60,
+            learning_rate=0.15,
+            max_leaf_nodes=15,
+            max_bins=64,
+            early_stopping=False,
+            random_state=seed,
+        )
+        with threadpool_limits(1):
+            model.fit(self.features[learn], truth[learn])
+            tell(0.5)
+            known, unknown = (model.predict_proba(self.features[rows])[:, 1] for rows in (select, test))
+            lost = self._lost(model, truth, test[:: max(1, len(test) // _SHUFFLED)], seed)
+        tell(1.0)
+        return Trained(known, unknown, None, lost)
+
+    def _lost(
+        self, model: HistGradientBoostingClassifier, truth: NDArray[np.bool_], rows: Rows, seed: int
+    ) -> NDArray[np.float64]:
+        """AUC that is lost when the values of one feature are dealt anew among the showers."""
+        rng = np.random.default_rng(seed)
+        features = self.features[rows]
+        full = roc_auc_score(truth[rows], model.decision_function(features))
+        lost = np.zeros(features.shape[1])
+        for column in range(features.shape[1]):
+            kept = features[:, column].copy()
+            features[:, column] = rng.permutation(kept)
+            lost[column] = full - roc_auc_score(truth[rows], model.decision_function(features))
+            features[:, column] = kept
+        return lost
+
+
+def _loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    return binary_cross_entropy_with_logits(outputs, targets)
+
+
+def _likelihood(outputs: Tensor, targets: Tensor) -> float:
+    return -float(_loss(outputs, targets))
+
+
+def _accuracy(outputs: Tensor, targets: Tensor) -> float:
+    return float(((outputs > 0) == (targets > 0.5)).double().mean())
+
+
+def _probability(outputs: Tensor) -> NDArray[np.float64]:
+    return np.asarray(outputs[:, 0].double().sigmoid().numpy(), np.float64)

@@ -1,0 +1,237 @@
+"""Can a classifier tell the candidates' showers from Geant4's? High level, trees, low level and convolutional."""
+
+from __future__ import annotations
+
+__all__ = ["convolutional", "high_level", "low_level", "normalised", "trees"]
+
+from collections.abc import Callable
+
+import numpy as np
+
+from caloforge.observables import high_level_names
+from caloforge.validation.classifiers.families import Network, Trees
+from caloforge.validation.classifiers.inputs import (
+    Cells,
+    Table,
+    challenge_inputs,
+    high_level_inputs,
+    low_level_inputs,
+)
+from caloforge.validation.classifiers.pictures import Judged, charts, features_table
+from caloforge.validation.classifiers.recipes import QUICK, Recipe
+from caloforge.validation.classifiers.separation import FEWEST, Separation, Train, separate
+from caloforge.validation.measure import Measure, Number
+from caloforge.validation.sample import Sample
+from caloforge.validation.samples import Samples
+from caloforge.validation.study import Finding, Study, Tell
+
+_TRAININGS = 5
+_CERTAIN = 4.0
+
+
+def high_level(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, trainings: int = _TRAININGS) -> Study:
+    """Train networks on high-level observables: `auc_high` and `jsd_high`.
+
+    Args:
+        samples: What is compared.
+        tell: Called with the progress.
+        recipe: How; `calochallenge` sees the challenge's own features, the others CloFlow's and the response.
+        trainings: Classifiers of each pair, 2 or more.
+    """
+
+    def inputs(first: Sample, second: Sample) -> Table:
+        if recipe.preprocessing == "calochallenge":
+            return challenge_inputs(first, second)
+        return high_level_inputs(first, second, recipe.preprocessing)
+
+    cells = recipe.preprocessing == "calochallenge"
+    return _study(
+        samples, tell, _Plan("high", "high-level", recipe.method, trainings, cells), _dense(recipe, inputs)
+    )
+
+
+def trees(samples: Samples, tell: Tell, *, trainings: int = _TRAININGS) -> Study:
+    """Grow boosted trees on high-level observables, and find which they look at: `auc_trees`.
+
+    With few showers they find more than a network does.
+
+    Args:
+        samples: What is compared.
+        tell: Called with the progress.
+        trainings: Classifiers of each pair, 2 or more.
+    """
+
+    def train(first: Sample, second: Sample) -> tuple[Train, int]:
+        features = Table(np.concatenate([s.features[: _showers(samples, False)] for s in (first, second)]))
+        return Trees(features.values), len(features) // 2
+
+    method = (
+        "60 gradient-boosted trees of up to 15 leaves on histograms of 64 bins, learning rate 0.15; 60 % of the "
+        "showers train, 20 % calibrate (isotonic regression), 20 % test. What a feature is worth: the AUC that "
+        "is lost when its values are dealt anew among the tested showers; features that tell the same share it."
+    )
+    return _study(samples, tell, _Plan("trees", "boosted trees", method, trainings, False), train)
+
+
+def low_level(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, trainings: int = _TRAININGS) -> Study:
+    """Train networks on the cells: `auc_low` and `jsd_low`.
+
+    Args:
+        samples: What is compared.
+        tell: Called with the progress.
+        recipe: How.
+        trainings: Classifiers of each pair, 2 or more.
+    """
+    plan = _Plan("low", "low-level", recipe.method, trainings, True)
+    return _study(samples, tell, plan, _dense(recipe, _cells(recipe, normalised=False)))
+
+
+def normalised(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, trainings: int = _TRAININGS) -> Study:
+    """Train networks on cells over the energy of their layer, and these: `auc_normalised`, `jsd_normalised`.
+
+    Args:
+        samples: What is compared.
+        tell: Called with the progress.
+        recipe: How.
+        trainings: Classifiers of each pair, 2 or more.
+    """
+    plan = _Plan("normalised", "normalised layers", recipe.method, trainings, True)
+    return _study(samples, tell, plan, _dense(recipe, _cells(recipe, normalised=True)))
+
+
+def convolutional(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, trainings: int = 3) -> Study:
+    """Train residual convolutional networks on the cells: `auc_cnn` and `jsd_cnn`.
+
+    Args:
+        samples: What is compared.
+        tell: Called with the progress.
+        recipe: How.
+        trainings: Classifiers of each pair, 2 or more.
+    """
+    cells = _cells(recipe, normalised=False)
+
+    def train(first: Sample, second: Sample) -> tuple[Train, int]:
+        from caloforge.validation.classifiers.networks import Convolutional
+
+        inputs = cells(first, second)
+        channels, blocks = recipe.channels, recipe.blocks
+        network = Network(
+            inputs, lambda k: Convolutional(samples.detector, k, channels, blocks), recipe.convolution
+        )
+        return network, len(inputs) // 2
+
+    method = (
+        f"Residual convolutional network in the spirit of the challenge's ResNet (arXiv 2410.21611), stages of "
+        f"{', '.join(map(str, recipe.channels))} channels with {recipe.blocks} blocks each, three-dimensional if all "
+        f"layers share one grid; Adam at {recipe.convolution.learning_rate:g}, batches of "
+        f"{recipe.convolution.batch}, at most {recipe.convolution.epochs} epochs. Cells scaled as recipe {recipe.name}."
+    )
+    return _study(samples, tell, _Plan("cnn", "convolutional", method, trainings, True), train)
+
+
+class _Plan:
+    """What one family of classifiers is called and how it is trained."""
+
+    def __init__(self, key: str, label: str, method: str, trainings: int, cells: bool) -> None:
+        self.key, self.label, self.method = key, label, method
+        self.trainings, self.cells = trainings, cells
+
+
+_Make = Callable[[Sample, Sample], tuple[Train, int]]
+
+
+def _dense(recipe: Recipe, inputs: Callable[[Sample, Sample], Table | Cells]) -> _Make:
+    def train(first: Sample, second: Sample) -> tuple[Train, int]:
+        from caloforge.validation.classifiers.networks import dense
+
+        data = inputs(first, second)
+        return Network(data, lambda k: dense(k, recipe.width, recipe.hidden), recipe.schedule), len(data) // 2
+
+    return train
+
+
+def _cells(recipe: Recipe, normalised: bool) -> Callable[[Sample, Sample], Table | Cells]:
+    return lambda first, second: low_level_inputs(first, second, recipe.preprocessing, normalised)
+
+
+def _showers(samples: Samples, cells: bool) -> int:
+    """Showers of each kind that all classifiers of a family see."""
+    every = (samples.reference, samples.floor, *samples.candidates)
+    return min(s.cells.shape[0] if cells else len(s.features) for s in every)
+
+
+def _study(samples: Samples, tell: Tell, plan: _Plan, make: _Make) -> Study:
+    showers = _showers(samples, plan.cells)
+    title = f"Classifier, {plan.label}"
+    if showers < FEWEST:
+        method = f"{title}: not trained, {showers} showers of each kind are fewer than {FEWEST}."
+        return Study(plan.key, title, tuple(() for _ in samples.candidates), method=method)
+    judged = _judge(samples, tell, plan, make)
+    pictures = charts(judged, plan.key, plan.label)
+    if plan.key == "trees":
+        pictures = (*pictures, features_table(judged, high_level_names(samples.detector), samples.detector))
+    return Study(
+        name=plan.key,
+        title=title,
+        numbers=tuple(_numbers(plan, found, judged, showers) for found in judged.candidates),
+        charts=pictures,
+        findings=tuple(_findings(plan, found, judged) for found in judged.candidates),
+        method=f"{title}. {plan.method} {plan.trainings} trainings on {showers} showers of each kind; the floor is "
+        "the same between two samples of Geant4, trained the same way. JSD = 1 - BCE / ln 2.",
+        details=_details(judged),
+    )
+
+
+def _judge(samples: Samples, tell: Tell, plan: _Plan, make: _Make) -> Judged:
+    others = (samples.floor, *samples.candidates)
+    found = []
+    for number, other in enumerate(others):
+        train, showers = make(samples.reference, other)
+
+        def share(done: float, number: int = number, name: str = other.name) -> None:
+            tell((number + done) / len(others), f"{plan.label} against {name}")
+
+        found.append(separate(showers, train, plan.trainings, samples.seed, share))
+    return Judged(tuple(sample.name for sample in samples.candidates), found[0], tuple(found[1:]))
+
+
+def _numbers(plan: _Plan, found: Separation, judged: Judged, showers: int) -> tuple[Number, ...]:
+    floor = judged.floor
+    spread = f"{len(found.auc)} trainings, {showers} showers of each kind, spread {found.auc.std(ddof=1):.3f}"
+    auc = Number(
+        f"auc_{plan.key}",
+        f"AUC, {plan.label}",
+        Measure(float(found.auc.mean()), found.auc_error, float(floor.auc.mean()), floor.auc_error),
+        meaning="Area under the ROC curve of a classifier, Geant4 against the candidate: 0.5 cannot tell, 1 always "
+        f"can ({spread}).",
+    )
+    jsd = Number(
+        f"jsd_{plan.key}",
+        f"JSD, {plan.label}",
+        Measure(float(found.jsd.mean()), found.jsd_error, float(floor.jsd.mean()), floor.jsd_error),
+        meaning="Jensen-Shannon divergence from the calibrated classifier, 1 - BCE / ln 2: 0 alike, 1 never alike; "
+        "a bound from below, and a little below 0 where there is nothing to find.",
+    )
+    return auc, jsd
+
+
+def _findings(plan: _Plan, found: Separation, judged: Judged) -> tuple[Finding, ...]:
+    auc, floor = float(found.auc.mean()), float(judged.floor.auc.mean())
+    error = float(np.hypot(found.auc_error, judged.floor.auc_error))
+    findings = []
+    if auc - floor > _CERTAIN * error:
+        text = f"AUC {auc:.3f} ± {found.auc_error:.3f}, Geant4 against Geant4 {floor:.3f} ± {judged.floor.auc_error:.3f}."
+        findings.append(Finding("fault", f"A classifier tells it: {plan.label}", text, f"roc_{plan.key}"))
+    if floor - 0.5 > _CERTAIN * judged.floor.auc_error:
+        text = f"The classifier ({plan.label}) tells one sample of Geant4 from the other, AUC {floor:.3f}: they differ."
+        findings.append(Finding("warning", "The floor is above chance", text, f"roc_{plan.key}"))
+    return tuple(findings)
+
+
+def _details(judged: Judged) -> dict[str, object]:
+    """AUC and divergence of every training, for those who quote mean and spread."""
+    every = {"floor": judged.floor, **dict(zip(judged.names, judged.candidates, strict=True))}
+    return {
+        name: {"auc": found.auc.round(5).tolist(), "jsd": found.jsd.round(5).tolist()}
+        for name, found in every.items()
+    }
