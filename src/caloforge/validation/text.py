@@ -36,7 +36,7 @@ def number(value: float, error: float | None = None, sign: str = "") -> str:
         )
         return text.replace("-", "−")
     size = math.floor(math.log10(max(abs(value), error)))
-    if size >= 6 or size <= -3:  # as a power of ten that both share
+    if size >= 6 or size <= -4:  # as a power of ten that both share
         scaled = number(value / 10.0**size, error / 10.0**size, sign)
         return f"({scaled})·10{str(size).translate(_RAISED)}"
     digits = 1 - math.floor(math.log10(error))

@@ -30,7 +30,7 @@
       const [x, y, z, e] = data.parts[0].values, sum = e.reduce((a, b) => a + b, 0);
       this.middle = [x, y, z].map((v, k) => (sum > 0 ? v.reduce((a, b, i) => a + b * e[i], 0) / sum : k === 2 ? this.size[2] / 2 : 0));
       const far = this.showers.flatMap(({ hits }) => hits.map((hit) => Math.hypot(...this.middle.map((v, k) => hit[k] - v)))).sort((a, b) => a - b);
-      this.start = this.zoom = Math.min(2.4, Math.max(0.8, (0.8 * this.radius) / (far[Math.floor(0.97 * far.length)] || this.radius)));
+      this.start = this.zoom = Math.min(1.4, Math.max(0.8, (0.8 * this.radius) / (far[Math.floor(0.97 * far.length)] || this.radius)));
       this.canvases = [...figure.querySelectorAll(".plate")].map((plate, i) => this.canvas(plate, this.showers[i]));
       this.watch();
       this.paint();
