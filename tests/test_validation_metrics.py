@@ -13,12 +13,19 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from caloforge.errors import ValidationError
+from caloforge.observables import Observable
 from caloforge.validation.binning import binning, widened
-from caloforge.validation.classifier import classify, gaussian_ranks
-from caloforge.validation.linearity import energy_edges, linearity, narrowest
-from caloforge.validation.metrics import Ranked, kolmogorov_smirnov, separation_power, wasserstein
+from caloforge.validation.items import Column, observable_item, profile_item
+from caloforge.validation.linearity import energy_edges, linearity, narrowest, relative_width
+from caloforge.validation.metrics import (
+    chi2,
+    kolmogorov_smirnov,
+    moments,
+    separation_power,
+    wasserstein,
+)
 from caloforge.validation.profiles import profiles_for
-from caloforge.validation.resampling import bootstraps, splits
+from caloforge.validation.resampling import Resampling, bootstraps, splits
 from caloforge.validation.split import plan
 from validation_toys import toy_detector, toy_showers
 
@@ -86,23 +93,94 @@ def test_kolmogorov_smirnovs_p_value_is_the_asymptotic_one():
         assert p == pytest.approx(stats.kstwobign.sf(lam), rel=1e-6)
 
 
-@given(values, st.integers(0, 2**32 - 1))
-def test_resampled_distances_equal_those_of_repeated_values(x, seed):
+@given(counts, counts)
+def test_chi2_is_pearsons_test_of_homogeneity(a, b):
+    filled = (a + b) > 0
+    if a.sum() and b.sum() and filled.sum() > 1:
+        expected = stats.chi2_contingency([a[filled], b[filled]], correction=False)
+        assert float(chi2(a, b)) * expected.dof == pytest.approx(expected.statistic, abs=1e-9)
+    else:
+        assert math.isnan(float(chi2(a, b)))
+
+
+def test_chi2_of_chance_is_one_also_for_unequal_samples():
+    rng = np.random.default_rng(0)
+    share = np.full(30, 1 / 30)
+    found = [float(chi2(rng.multinomial(3000, share), rng.multinomial(900, share))) for _ in range(300)]
+    assert np.mean(found) == pytest.approx(1, abs=4 * math.sqrt(2 / 29 / 300))
+
+
+@given(values, values, st.integers(0, 2**32 - 1))
+def test_resampled_distances_equal_those_of_repeated_values(x, y, seed):
+    """The engine's sums of blocks against taking the showers of these blocks again and again."""
     rng = np.random.default_rng(seed)
-    x[rng.random(len(x)) < 0.1] = np.nan
-    edges = np.linspace(-500, 500, 11)
-    first, second = rng.integers(0, 4, (2, 3, len(x)))
-    separation, distance = Ranked.of(x, edges).distances(first, second)
-    for i in range(3):
-        a, b = np.repeat(x, first[i]), np.repeat(x, second[i])
+    columns = [np.round(v, 1).astype(np.float32) for v in (x, x[::-1], y)]
+    for c in columns:
+        c[rng.random(len(c)) < 0.1] = np.nan
+    blocks = [rng.integers(0, 4, len(c)) for c in columns]
+    given = [Column("", c, b, 4) for c, b in zip(columns, blocks, strict=True)]
+    item = observable_item(OBSERVABLE, given)
+    way = Resampling(*rng.integers(0, 3, (2, 5, 8)).astype(float))
+    found = item.compare(way, item.sums[0], item.sums[2])
+    both, block = np.concatenate([columns[0], columns[2]]), np.concatenate([blocks[0], blocks[2] + 4])
+    for i in range(5):
+        a, b = (np.repeat(both, w[block].astype(int)) for w in (way.first[i], way.second[i]))
         if len(a) and len(b):
-            histograms = [with_outside(v, edges) for v in (a, b)]
-            assert separation[i] == pytest.approx(float(separation_power(*histograms)), abs=1e-12)
+            histograms = [with_outside(v, item.bins.edges) for v in (a, b)]
+            assert found["separation"][i] == pytest.approx(float(separation_power(*histograms)), abs=1e-6)
         a, b = a[~np.isnan(a)], b[~np.isnan(b)]
         if len(a) and len(b):
-            assert distance[i] == pytest.approx(stats.wasserstein_distance(a, b), rel=1e-9, abs=1e-9)
+            assert found["ks"][i] == pytest.approx(kolmogorov_smirnov(a, b)[0], abs=1e-5)
+            if "wasserstein" in found:
+                area = stats.wasserstein_distance(a, b)
+                assert found["wasserstein"][i] * item.sigma == pytest.approx(area, rel=1e-3, abs=1e-2)
         else:
-            assert math.isnan(distance[i])
+            assert math.isnan(found["ks"][i])
+
+
+OBSERVABLE = Observable("x", "x", "mm", "lateral", lambda shapes: shapes.energy, "x")
+
+
+def test_fine_bins_resample_large_samples_nearly_exactly():
+    rng = np.random.default_rng(0)
+    a, b, c = (np.float32(scale * rng.standard_t(3, 20_000)) for scale in (1.0, 1.0, 1.1))
+    block = rng.permutation(np.arange(20_000) % 100)
+    item = observable_item(OBSERVABLE, [Column("", v, block, 100) for v in (a, b, c)])
+    found = {k: v[0] for k, v in item.compare(splits(100, 0), item.sums[0], item.sums[2]).items()}
+    assert item.exact[0]["ks"] == pytest.approx(stats.ks_2samp(a, c).statistic, abs=1e-12)
+    area = stats.wasserstein_distance(a, c) / a.std(dtype=float)
+    assert item.exact[0]["wasserstein"] == pytest.approx(area, rel=1e-6)
+    assert found["ks"] == pytest.approx(item.exact[0]["ks"], rel=0.02)
+    assert found["wasserstein"] == pytest.approx(area, rel=0.02)
+    assert item.sums[0].shape[1] < 1300
+
+
+def test_a_profiles_distances_are_those_of_the_mean_showers():
+    rng = np.random.default_rng(0)
+    detector = toy_detector()
+    images = rng.gamma(2, 1, (3, 10, detector.n_cells))
+    counts = np.full(10, 7)
+    samples = [_Images(i, counts) for i in images]
+    profile = profiles_for(detector)[0]
+    item = profile_item(profile, samples)
+    found = {k: float(v[0]) for k, v in item.compare(splits(10, 0), item.sums[0], item.sums[2]).items()}
+    first, again, second = (profile.project(i.sum(axis=0)[None])[0] / 70 for i in images)
+    geant4 = (first + again) / 2
+    assert found["difference"] == pytest.approx(np.abs(first - second).sum() / geant4.sum())
+    assert found["relative"] == pytest.approx(100 * np.mean(np.abs(first - second) / geant4))
+    assert found["mse"] == pytest.approx(np.mean((first - second) ** 2) / geant4.max() ** 2)
+    dark = [_Images(0 * i, counts) for i in images]
+    assert profile_item(profile, dark) is None
+
+
+class _Images:
+    """A sample of which only the sums of cells are known."""
+
+    def __init__(self, images, counts):
+        self.images, self.counts = images, counts
+
+    def __len__(self):
+        return int(self.counts.sum())
 
 
 def with_outside(x, edges):
@@ -114,6 +192,7 @@ def with_outside(x, edges):
 
 def test_splits_are_halves_and_bootstraps_keep_the_size():
     cuts, draws = splits(20, 0), bootstraps(20, 0)
+    assert (cuts.first[0] == np.repeat([1, 0], 20)).all()
     assert (cuts.first.sum(axis=1) == 20).all()
     assert (cuts.first + cuts.second == 1).all()
     assert len(np.unique(cuts.first, axis=0)) > 190
@@ -122,9 +201,20 @@ def test_splits_are_halves_and_bootstraps_keep_the_size():
     assert not draws.second[:, :20].any()
 
 
+def test_moments_have_the_errors_of_repeated_samples():
+    rng = np.random.default_rng(0)
+    found = np.array([moments(rng.exponential(2.0, 400)) for _ in range(2000)])
+    assert found[:, 0].mean() == pytest.approx(2, rel=0.01)
+    assert found[:, 2].mean() == pytest.approx(2, rel=0.02)
+    assert found[:, 1].mean() == pytest.approx(found[:, 0].std(), rel=0.05)
+    assert found[:, 3].mean() == pytest.approx(found[:, 2].std(), rel=0.1)
+    assert np.isnan(moments(np.array([1.0, np.nan]))).all()
+    assert moments(np.ones(5))[2:] == (0.0, 0.0)
+
+
 def test_plan_cuts_the_reference_in_halves_of_the_candidates_size():
-    chosen = plan(1000, 300, None, seed=0)
-    assert chosen.size == len(chosen.floor.index) == len(chosen.candidate.index) == 300
+    chosen = plan(1000, [300], None, seed=0)
+    assert chosen.size == len(chosen.floor.index) == len(chosen.candidates[0].index) == 300
     assert chosen.halves
     assert not set(chosen.reference.index) & set(chosen.floor.index)
     counts = np.bincount(chosen.reference.block)
@@ -132,16 +222,17 @@ def test_plan_cuts_the_reference_in_halves_of_the_candidates_size():
 
 
 def test_plan_takes_the_other_half_of_a_candidate_with_the_references_energies():
-    chosen = plan(1000, 1000, None, seed=0)
-    assert (chosen.candidate.index == chosen.floor.index).all()
-    assert plan(1000, 1000, 800, seed=0).size == 800
+    chosen = plan(1000, [1000, 500], None, seed=0)
+    assert (chosen.candidates[0].index == chosen.floor.index).all()
+    assert chosen.candidates[1].index.max() < 500
+    assert plan(1000, [1000], 800, seed=0).size == 800
 
 
 def test_plan_says_when_there_is_too_little():
     with pytest.raises(ValidationError, match="too few showers"):
-        plan(3, 5, None, seed=0)
+        plan(3, [5], None, seed=0)
     with pytest.raises(ValidationError, match="candidate 1"):
-        plan(300, 1, 300, seed=0)
+        plan(300, [1], 300, seed=0)
 
 
 def test_bins_hold_the_sample_and_are_whole_for_counts():
@@ -180,6 +271,7 @@ def test_narrowest_interval_is_found(n, seed):
     best = min((ranked[i : i + size] for i in range(n - size + 1)), key=lambda part: part[-1] - part[0])
     assert float(mean) == pytest.approx(best.mean())
     assert float(sigma) == pytest.approx(best.std())
+    assert relative_width(ranked) == pytest.approx(best.std() / best.mean())
 
 
 def test_linearity_recovers_response_and_resolution_within_errors():
@@ -223,32 +315,3 @@ def test_profiles_add_up_to_the_layers_energies():
     rings = profiles["profile_r_1"].project(cells)
     assert (rings.sum(axis=1) < layers[:, 1]).all()
     assert "profile_r_0" not in profiles
-
-
-def test_gaussian_ranks_are_normal_and_ignore_tails():
-    rng = np.random.default_rng(0)
-    x = np.exp(rng.normal(0, 4, (5000, 1))).astype(np.float32)
-    ranks = gaussian_ranks(x)
-    assert float(ranks.std()) == pytest.approx(1, abs=0.01)
-    assert (np.argsort(ranks[:, 0]) == np.argsort(x[:, 0])).all()
-
-
-def test_classifiers_reach_the_auc_that_is_possible():
-    rng = np.random.default_rng(0)
-    shift = 1.0
-    geant4, floor, candidate = (rng.normal(0, 1, (600, 3)).astype(np.float32) for _ in range(3))
-    candidate[:, 1] += shift
-    found = classify(geant4, floor, candidate, 0, lambda _: None)
-    best = stats.norm.cdf(shift / math.sqrt(2))  # the AUC of the likelihood ratio: 0.760
-    assert [c.name for c in found] == ["mlp", "trees"]
-    for c in found:
-        assert best - 0.06 < c.auc.value < best + 3 * c.auc.error
-        assert abs(c.auc.floor - 0.5) < 4 * c.auc.floor_error
-        assert c.off
-        assert 0.005 < c.auc.error < 0.03
-        assert c.showers == 600
-
-
-def test_too_few_showers_train_no_classifier():
-    few = np.zeros((20, 3), np.float32)
-    assert classify(few, few, few, 0, lambda _: None) == []

@@ -207,8 +207,7 @@ def _finite(value: float) -> float | None:
 
 _METHOD = (
     f"{PAIRS} pairs of subsamples of {{low:.0f}} to {{high:,.0f}} showers are drawn from candidate and "
-    "reference, and compared by Kolmogorov-Smirnov tests at 5 %, undefined values counting as the lowest. For "
-    "all observables together the largest distance is compared with the largest that pairs of Geant4 "
-    "subsamples of that size give. The equivalent number is the size at which half of the pairs are told "
-    "apart."
+    "reference, and compared by Kolmogorov-Smirnov tests at 5 %, undefined values counting as the lowest. "
+    "For all observables together the largest distance is compared with the largest that pairs of Geant4 "
+    "subsamples of that size give. The equivalent number is the size at which half of them are told apart."
 )
