@@ -23,6 +23,7 @@ from caloforge.observables import (
     observables_for,
 )
 from caloforge.showers import Incident, Showers
+from caloforge.showers.reader import open_showers
 
 MIXED = """
 name: mixed
@@ -616,3 +617,13 @@ def test_against_calogans_published_formulas(published):
     sums = np.stack([layer.sum(axis=(1, 2)) for layer in layers], axis=1)
     assert values["shower_depth"] == pytest.approx(sums @ [0, 1, 2] / sums.sum(axis=1), rel=1e-5)
     assert values["lateral_depth"] == pytest.approx(sums @ [0, 1, 2], rel=1e-5)
+
+
+def test_the_angle_of_geant4s_electrons_is_measured(published):
+    """300 electrons at 60 to 120 degrees to the image's y axis; the fit sees a shower, not the particle."""
+    with open_showers(published / "clic" / "electrons-angle.h5") as file:
+        showers = file.read(0, len(file))
+    values, true = values_of(showers), showers.incident
+    slope = np.tan(values["measured_theta"]) * np.sin(values["measured_phi"])
+    assert np.corrcoef(slope, np.tan(true.theta) * np.sin(true.phi))[0, 1] > 0.995
+    assert np.median(np.abs(values["measured_theta"] - true.theta)) < 0.02
