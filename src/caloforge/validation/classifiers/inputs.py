@@ -5,13 +5,11 @@ from __future__ import annotations
 __all__ = [
     "Cells",
     "Table",
-    "challenge_inputs",
     "gaussian_ranks",
     "high_level_inputs",
     "low_level_inputs",
 ]
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +19,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from caloforge.detector import Detector
-from caloforge.observables import calochallenge_features, high_level_names
-from caloforge.showers import Showers
+from caloforge.observables import high_level_names
 from caloforge.validation.classifiers.recipes import Preprocessing
 from caloforge.validation.sample import Sample
 
@@ -33,7 +30,6 @@ _TINY = 1e-8
 _FAINT = 1e-4
 """Share of a layer's energy where the logarithm of the quick recipe sets in."""
 
-_CELLS_AT_ONCE = 8_000_000
 _DENSE = 100_000_000
 """Inputs that are made once and kept, 400 MB; beyond, they are made again for each batch."""
 
@@ -175,36 +171,16 @@ def high_level_inputs(first: Sample, second: Sample, preprocessing: Preprocessin
     Args:
         first: Geant4.
         second: What is to be told from it.
-        preprocessing: `quick` sees Gaussian ranks of the features, `caloflow` their published scaling.
+        preprocessing: `quick` sees Gaussian ranks of the features, `caloflow` their published scaling (arXiv
+            2106.05285), `calochallenge` the challenge's own features (arXiv 2410.21611).
     """
     showers = min(len(first.features), len(second.features))
+    if preprocessing == "calochallenge":
+        return Table(np.concatenate([first.challenge[:showers], second.challenge[:showers]]))
     features = np.concatenate([first.features[:showers], second.features[:showers]])
     if preprocessing == "quick":
         return Table(gaussian_ranks(features))
     return Table(_as_published(features, high_level_names(first.detector)))
-
-
-def challenge_inputs(first: Sample, second: Sample) -> Table:
-    """Return the CaloChallenge's own high-level features (arXiv 2410.21611) of two samples as inputs.
-
-    Args:
-        first: Geant4.
-        second: What is to be told from it.
-
-    Returns:
-        Features of as many showers of either as the smaller one keeps.
-    """
-    showers = min(first.cells.shape[0], second.cells.shape[0])
-    parts = [part for sample in (first, second) for part in _challenge_features(sample, showers)]
-    return Table(np.concatenate(parts))
-
-
-def _challenge_features(sample: Sample, showers: int) -> Iterator[Features]:
-    step = max(1, _CELLS_AT_ONCE // sample.detector.n_cells)
-    for start in range(0, showers, step):
-        rows = slice(start, min(start + step, showers))
-        cells = sample.cells[rows].toarray()
-        yield calochallenge_features(Showers(sample.detector, sample.incident[sample.chosen[rows]], cells))
 
 
 def gaussian_ranks(features: NDArray[np.floating]) -> Features:

@@ -13,7 +13,6 @@ from caloforge.validation.classifiers.families import Network, Trees
 from caloforge.validation.classifiers.inputs import (
     Cells,
     Table,
-    challenge_inputs,
     high_level_inputs,
     low_level_inputs,
 )
@@ -38,16 +37,8 @@ def high_level(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, training
         recipe: How; `calochallenge` sees the challenge's own features, the others CloFlow's and the response.
         trainings: Classifiers of each pair, 2 or more.
     """
-
-    def inputs(first: Sample, second: Sample) -> Table:
-        if recipe.preprocessing == "calochallenge":
-            return challenge_inputs(first, second)
-        return high_level_inputs(first, second, recipe.preprocessing)
-
-    cells = recipe.preprocessing == "calochallenge"
-    return _study(
-        samples, tell, _Plan("high", "high-level", recipe.method, trainings, cells), _dense(recipe, inputs)
-    )
+    plan = _Plan("high", "high-level", recipe.method, trainings, False)
+    return _study(samples, tell, plan, _dense(recipe, lambda a, b: high_level_inputs(a, b, recipe.preprocessing)))
 
 
 def trees(samples: Samples, tell: Tell, *, trainings: int = _TRAININGS) -> Study:

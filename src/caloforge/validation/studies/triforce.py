@@ -1,0 +1,294 @@
+"""Does a reconstruction that was made for Geant4 work on the candidates, and the reverse?"""
+
+from __future__ import annotations
+
+__all__ = ["triforce"]
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from caloforge.validation.charts import Chart, Curve, Histogram, Line, Role
+from caloforge.validation.measure import Measure, Number
+from caloforge.validation.sample import Sample
+from caloforge.validation.samples import Samples
+from caloforge.validation.study import Finding, Study, Tell
+from caloforge.validation.triforce import HIDDEN, SCHEDULE, WIDTH, Residuals, apply, task_of, train
+
+Array = NDArray[np.float64]
+_FEWEST = 100
+_BINS = 8
+_TITLE = "Reconstruction"
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """One number and its error."""
+
+    value: float
+    error: float
+
+
+_Take = Callable[[Residuals], _Pair | None]
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A figure of merit of residuals."""
+
+    name: str
+    label: str
+    unit: str
+    take: _Take
+    meaning: str
+
+
+def triforce(samples: Samples, tell: Tell, *, trainings: int = 2) -> Study:
+    """Train a network on Geant4 and apply it to other showers, and train on others and apply to Geant4.
+
+    It measures the incident energy from the cells, the angle where it varies, and the particle where there are
+    several (as TriForce, arXiv 1912.06794). `regression_*` is trained on the reference and applied to the
+    candidate, floor: to the other sample of Geant4. `transfer_*` is trained on the candidate and applied to the
+    reference, floor: trained on the other sample of Geant4.
+
+    Args:
+        samples: What is compared.
+        tell: Called with the progress.
+        trainings: Networks for each, 2 or more: their scatter is part of the error.
+    """
+    showers = min(s.cells.shape[0] for s in (samples.reference, samples.floor, *samples.candidates))
+    if showers < _FEWEST or samples.reference.cells.nnz == 0:
+        method = f"{_TITLE}: not trained, fewer than {_FEWEST} showers, or none with energy."
+        return Study("triforce", _TITLE, tuple(() for _ in samples.candidates), method=method)
+    forward, reverse = _residuals(samples, trainings, tell)
+    figures = _figures(forward[0][0])
+    numbers = tuple(
+        (*_numbers("regression", forward, i, figures), *_numbers("transfer", reverse, i, figures))
+        for i in range(1, len(forward))
+    )
+    names = tuple(candidate.name for candidate in samples.candidates)
+    return Study(
+        name="triforce",
+        title=_TITLE,
+        numbers=numbers,
+        charts=(*_charts("regression", forward, names), *_charts("transfer", reverse, names)),
+        findings=tuple(_findings(found) for found in numbers),
+        method=f"{_TITLE}: {HIDDEN} hidden layers of {WIDTH} nodes on logarithms of cells and layers measure the "
+        f"incident energy, the angle if it varies and the particle if there are several (after TriForce, arXiv "
+        f"1912.06794), Adam at {SCHEDULE.learning_rate:g} falling to 0, batches of {SCHEDULE.batch}, the epoch that "
+        f"is best on a fifth of the showers. Mean of {trainings} trainings on {showers} showers. Bias and "
+        "resolution are mean and standard deviation of 100 (E - prediction) / E.",
+    )
+
+
+_Found = list[list[Residuals]]
+"""For the floor and each candidate: residuals of each training."""
+
+
+def _residuals(samples: Samples, trainings: int, tell: Tell) -> tuple[_Found, _Found]:
+    others = (samples.floor, *samples.candidates)
+    task = task_of(samples.reference)
+    steps = trainings * (1 + len(others))
+    forward: _Found = [[] for _ in others]
+    reverse: _Found = [[] for _ in others]
+    for number in range(steps):
+        which, training = divmod(number, trainings)
+        sample = (samples.reference, *others)[which]
+
+        def share(done: float, number: int = number, sample: Sample = sample) -> None:
+            tell((number + done) / steps, f"reconstruction trained on {sample.name}")
+
+        network = train(task, sample, samples.seed + training, share)
+        if which:
+            reverse[which - 1].append(apply(task, network, samples.reference))
+        else:
+            for found, other in zip(forward, others, strict=True):
+                found.append(apply(task, network, other))
+    return forward, reverse
+
+
+def _figures(example: Residuals) -> tuple[_Figure, ...]:
+    figures = [
+        _Figure("bias", "bias", "%", lambda r: _mean(r.relative), "Mean of 100 (E - prediction) / E"),
+        _Figure("resolution", "resolution", "%", lambda r: _deviation(r.relative), "Its standard deviation"),
+    ]
+    if example.angle is not None:
+        figures += [
+            _Figure("angle_bias", "angle bias", "mrad", lambda r: _mean(r.angle), "Mean of prediction - theta"),
+            _Figure("angle_resolution", "angle resolution", "mrad", lambda r: _deviation(r.angle), "Its deviation"),
+        ]
+    if example.classes is not None:
+        figures += [
+            _Figure("accuracy", "particles recognised", "%", _accuracy, "Showers whose particle is recognised"),
+            _Figure("particle_auc", "AUC of particles", "", _particle_auc, "Area under the ROC curve, mean of pairs"),
+        ]
+    return tuple(figures)
+
+
+def _mean(values: Array | None) -> _Pair | None:
+    if values is None:
+        return None
+    return _Pair(float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))))
+
+
+def _deviation(values: Array | None) -> _Pair | None:
+    if values is None:
+        return None
+    # the error of a standard deviation follows from the fourth moment, whatever the tails
+    deviation = float(values.std(ddof=1))
+    fourth = float(((values - values.mean()) ** 4).mean())
+    error = math.sqrt(max(fourth - deviation**4, 0.0) / len(values)) / (2 * deviation) if deviation > 0 else 0.0
+    return _Pair(deviation, error)
+
+
+def _accuracy(found: Residuals) -> _Pair | None:
+    known = found.particle >= 0
+    if found.classes is None or not known.any():
+        return None
+    right = found.classes[known].argmax(axis=1) == found.particle[known]
+    share = (right.sum() + 1) / (len(right) + 2)
+    return _Pair(100 * float(right.mean()), 100 * math.sqrt(share * (1 - share) / len(right)))
+
+
+def _particle_auc(found: Residuals) -> _Pair | None:
+    from caloforge.validation.classifiers.separation import hanley_mcneil
+
+    known = found.particle >= 0
+    if found.classes is None or len(np.unique(found.particle[known])) < found.classes.shape[1]:
+        return None
+    truth, classes = found.particle[known], found.classes[known]
+    if classes.shape[1] == 2:
+        auc = float(roc_auc_score(truth, classes[:, 1]))
+    else:
+        auc = float(roc_auc_score(truth, classes, multi_class="ovo"))
+    return _Pair(auc, hanley_mcneil(auc, int(np.bincount(truth).min())))
+
+
+def _numbers(kind: str, found: _Found, which: int, figures: tuple[_Figure, ...]) -> tuple[Number, ...]:
+    where = {
+        "regression": "network trained on Geant4, applied to the candidate",
+        "transfer": "network trained on the candidate, applied to Geant4",
+    }[kind]
+    numbers = []
+    for figure in figures:
+        pairs = [_together(figure.take, found[i], retrained=kind == "transfer") for i in (which, 0)]
+        if pairs[0] is not None and pairs[1] is not None:
+            measure = Measure(pairs[0].value, pairs[0].error, pairs[1].value, pairs[1].error)
+            numbers.append(
+                Number(
+                    f"{kind}_{figure.name}",
+                    f"{kind.capitalize()}, {figure.label}",
+                    measure,
+                    figure.unit,
+                    "floor",
+                    f"{figure.meaning}; {where} (arXiv 1912.06794).",
+                )
+            )
+    return tuple(numbers)
+
+
+def _together(take: _Take, found: list[Residuals], retrained: bool) -> _Pair | None:
+    """Mean over the trainings; their scatter counts where floor and candidate have networks of their own."""
+    pairs = [pair for residuals in found if (pair := take(residuals)) is not None]
+    if not pairs:
+        return None
+    values = np.array([pair.value for pair in pairs])
+    error = float(np.mean([pair.error for pair in pairs]))
+    if retrained and len(values) > 1:
+        error = math.hypot(error, float(values.std(ddof=1)) / math.sqrt(len(values)))
+    return _Pair(float(values.mean()), error)
+
+
+def _findings(numbers: tuple[Number, ...]) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(
+            "fault",
+            number.label,
+            f"{number.measure.value:.3g} ± {number.measure.error:.2g} {number.unit}, Geant4 "
+            f"{number.measure.floor:.3g} ± {number.measure.floor_error:.2g}. {number.meaning}".strip(),
+            f"{number.name.split('_')[0]}_bias_energy",
+        )
+        for number in numbers
+        if number.off
+    )
+
+
+def _charts(kind: str, found: _Found, names: tuple[str, ...]) -> tuple[Chart, ...]:
+    edges = np.unique(np.quantile(found[0][0].energy, np.linspace(0, 1, _BINS + 1)))
+    labels: list[tuple[str, Role]] = [("Geant4", "geant4"), *((name, "candidate") for name in names)]
+    what = "trained on Geant4" if kind == "regression" else "applied to Geant4"
+    charts: list[Chart] = []
+    if len(edges) > 2:  # a single energy has no curve
+        charts = [
+            _curve(f"{kind}_bias_energy", f"Energy bias, {what}", "Bias", found, labels, edges, _mean),
+            _curve(
+                f"{kind}_resolution_energy", f"Energy resolution, {what}", "Resolution", found, labels, edges, _deviation
+            ),
+        ]
+    return (*charts, _histogram(f"{kind}_residual", f"Energy residuals, {what}", found, labels))
+
+
+def _curve(
+    key: str,
+    title: str,
+    y: str,
+    found: _Found,
+    labels: list[tuple[str, Role]],
+    edges: Array,
+    take: Callable[[Array], _Pair | None],
+) -> Curve:
+    lines = []
+    for (name, role), residuals in zip(labels, found, strict=True):
+        pairs = [[_in_bin(r, low, high, take) for low, high in zip(edges, edges[1:], strict=False)] for r in residuals]
+        values = np.array([[pair.value for pair in row] for row in pairs]).mean(axis=0)
+        errors = np.array([[pair.error for pair in row] for row in pairs]).mean(axis=0)
+        lines.append(Line(name, role, values, errors))
+    return Curve(
+        key=key,
+        title=title,
+        theme="classifiers",
+        caption="Mean of the trainings, in bins with as many showers each. Geant4 is the sample that is also the floor.",
+        x="Incident energy",
+        unit="MeV",
+        y=y,
+        y_unit="%",
+        at=(edges[1:] + edges[:-1]) / 2,
+        lines=tuple(lines),
+        ratio=False,
+        level=0.0 if take is _mean else None,
+    )
+
+
+def _in_bin(found: Residuals, low: float, high: float, take: Callable[[Array], _Pair | None]) -> _Pair:
+    inside = found.relative[(found.energy >= low) & (found.energy <= high)]
+    pair = take(inside) if len(inside) > 2 else None
+    return pair or _Pair(math.nan, math.nan)
+
+
+def _histogram(key: str, title: str, found: _Found, labels: list[tuple[str, Role]]) -> Histogram:
+    geant4 = found[0][0].relative
+    low, high = np.quantile(geant4, [0.01, 0.99])
+    margin = 0.25 * (high - low) + 1e-6
+    edges = np.linspace(low - margin, high + margin, 41)
+    return Histogram(
+        key=key,
+        title=title,
+        theme="classifiers",
+        caption="First training. Geant4 is the sample that is also the floor.",
+        x="$(E-E_{predicted})/E$",
+        unit="%",
+        edges=edges,
+        lines=tuple(
+            Line(name, role, _counts(residuals[0].relative, edges))
+            for (name, role), residuals in zip(labels, found, strict=True)
+        ),
+    )
+
+
+def _counts(values: Array, edges: Array) -> Array:
+    below, above = (values < edges[0]).sum(), (values > edges[-1]).sum()
+    return np.array([*np.histogram(values, edges)[0], below, above, 0], np.float64)
