@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["validate"]
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -67,7 +67,7 @@ def validate(
             training=training,
             model=sampler,
             metrics=metrics,
-            recipe=_recipe(recipe),
+            recipe=recipe,
             trainings=trainings,
             require=require,
             figures=figures,
@@ -98,23 +98,6 @@ def _named(candidates: list[str]) -> dict[str, Path]:
             )
         named[name] = file
     return named
-
-
-def _recipe(name: str) -> Any:
-    from typing import get_args
-
-    from caloforge.errors import ValidationError, nearest
-    from caloforge.validation.registry import Recipe
-
-    if name not in get_args(Recipe):
-        raise ValidationError(
-            "there is no such recipe for classifiers",
-            where="--recipe",
-            got=name,
-            expected=", ".join(get_args(Recipe)),
-            near=nearest(name, get_args(Recipe)),
-        )
-    return name
 
 
 def _print(report: Report) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["ENTRIES", "Entry", "Options", "pick"]
+__all__ = ["ENTRIES", "Entry", "Options", "options", "pick"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from caloforge.errors import ValidationError, nearest
+from caloforge.validation.classifiers.recipes import QUICK, RECIPES, Recipe
 from caloforge.validation.samples import Samples
 from caloforge.validation.studies import classifiers
 from caloforge.validation.studies.bins import bins
@@ -19,7 +20,7 @@ from caloforge.validation.studies.frechet import frechet_distances
 from caloforge.validation.studies.images import images
 from caloforge.validation.studies.manifold import manifold
 from caloforge.validation.studies.memory import memorisation
-from caloforge.validation.studies.merit import merit
+from caloforge.validation.studies.merit import figure_of_merit
 from caloforge.validation.studies.power import power
 from caloforge.validation.studies.regions import regions
 from caloforge.validation.studies.response import response
@@ -27,7 +28,6 @@ from caloforge.validation.studies.scans import scans
 from caloforge.validation.studies.triforce import triforce
 from caloforge.validation.study import Study, Tell
 
-Recipe = Literal["quick", "caloflow", "calochallenge"]
 Need = Literal["training", "model", "training or model"]
 
 
@@ -36,12 +36,33 @@ class Options:
     """What a user may choose about classifiers.
 
     Attributes:
-        recipe: Network and training: `quick`, or one that was published.
+        recipe: Network and training: quick, or one that was published.
         trainings: How often each is trained.
     """
 
-    recipe: Recipe = "quick"
+    recipe: Recipe = QUICK
     trainings: int = 5
+
+
+def options(recipe: str, trainings: int) -> Options:
+    """Find a classifier's recipe by name.
+
+    Raises:
+        ValidationError: No such recipe, or fewer than two trainings.
+    """
+    if recipe not in RECIPES:
+        raise ValidationError(
+            "there is no such recipe for classifiers",
+            where="--recipe",
+            got=recipe,
+            expected=", ".join(RECIPES),
+            near=nearest(recipe, RECIPES),
+        )
+    if trainings < 2:
+        raise ValidationError(
+            "one training has no spread", where="--trainings", got=trainings, expected="2 or more"
+        )
+    return Options(RECIPES[recipe], trainings)
 
 
 @dataclass(frozen=True)
@@ -86,7 +107,7 @@ def _normalised(samples: Samples, tell: Tell, options: Options) -> Study:
 
 
 def _convolutional(samples: Samples, tell: Tell, options: Options) -> Study:
-    return classifiers.convolutional(samples, tell, trainings=options.trainings)
+    return classifiers.convolutional(samples, tell, recipe=options.recipe, trainings=options.trainings)
 
 
 ENTRIES = (
@@ -98,14 +119,26 @@ ENTRIES = (
     ),
     Entry("response", ("response", "response_worst", "resolution", "linearity"), _plain(response), 2),
     Entry("bins", ("separation_bins",), _plain(bins), 5),
-    Entry("correlations", ("correlation",), _plain(correlations), 1),
-    Entry("images", ("ssim", "pair_ssim"), _plain(images), 3),
-    Entry("merit", ("figure_of_merit", "merit_moments", "merit_profiles"), _plain(merit), 1),
+    Entry(
+        "correlations",
+        (
+            "correlation",
+            "correlation_worst",
+            "correlation_fractions",
+            "correlation_fractions_worst",
+            "correlation_observables",
+            "correlation_observables_worst",
+        ),
+        _plain(correlations),
+        1,
+    ),
+    Entry("images", ("ssim", "ssim_pairs"), _plain(images), 3),
+    Entry("merit", ("figure_of_merit", "merit_moments", "merit_profiles"), _plain(figure_of_merit), 1),
     Entry("high_level", ("auc_high", "jsd_high"), _high, 25),
-    Entry("trees", ("auc_trees",), _trees, 10),
+    Entry("trees", ("auc_trees", "jsd_trees"), _trees, 10),
     Entry("frechet", ("fpd", "kpd"), _plain(frechet_distances), 8),
     Entry("manifold", ("precision", "recall", "density", "coverage"), _plain(manifold), 10),
-    Entry("diversity", ("spread", "spread_worst"), _plain(diversity), 2),
+    Entry("diversity", ("spread", "spread_worst", "pair_ssim"), _plain(diversity), 2),
     Entry("power", ("equivalent_showers",), _plain(power), 5),
     Entry("low_level", ("auc_low", "jsd_low"), _low, 120, slow=True),
     Entry("normalised", ("auc_normalised", "jsd_normalised"), _normalised, 120, slow=True),

@@ -18,7 +18,7 @@ from caloforge.validation.bar import Bar
 from caloforge.validation.compare import Given, compare, expected_seconds
 from caloforge.validation.export import export_figures
 from caloforge.validation.page import page
-from caloforge.validation.registry import Options, Recipe, pick
+from caloforge.validation.registry import options, pick
 from caloforge.validation.report import Report, charts_of, summary_of, to_json
 from caloforge.validation.require import check, requirements
 from caloforge.validation.samples import Model
@@ -36,7 +36,7 @@ def validate(
     training: From | None = None,
     model: Model | None = None,
     metrics: str | Sequence[str] = "quick",
-    recipe: Recipe = "quick",
+    recipe: str = "quick",
     trainings: int = 5,
     require: str | None = None,
     figures: bool = False,
@@ -82,6 +82,7 @@ def validate(
         'Visibly different from Geant4'
     """
     wanted = () if require is None else requirements(require)
+    chosen = options(recipe, trainings)
     entries = pick(metrics, [w.name for w in wanted], training is not None, model is not None)
     with ExitStack() as stack:
         given = Given(
@@ -93,8 +94,7 @@ def validate(
         )
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="caloforge-")))
         bar = Bar(progress, expected_seconds(given, entries))
-        options = Options(recipe, trainings)
-        comparison = compare(given, entries, options, seed, folder, bar)
+        comparison = compare(given, entries, chosen, seed, folder, bar)
         outcomes = tuple(
             outcome
             for i, name in enumerate(comparison.names)
