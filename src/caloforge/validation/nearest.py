@@ -40,8 +40,9 @@ def nearest_training(
     distance, row = np.empty(len(order)), np.empty(len(order), np.int64)
     start = 0
     while start < len(order):
-        # so many queries that their windows together are at most twice as wide
-        stop = min(start + _QUERIES, int(np.searchsorted(first, first[start] + window, side="right")))
+        # so many queries that their windows together are at most a quarter wider
+        last = int(np.searchsorted(first, first[start] + window // 4, side="right"))
+        stop = min(start + _QUERIES, last)
         mine, low = order[start:stop], first[start:stop]
         start = stop
         near = by_energy[low[0] : low[-1] + window]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Residuals", "energy_bins", "relative_spread", "residuals"]
+__all__ = ["Limits", "Residuals", "energy_bins", "limits", "relative_spread", "residuals"]
 
 from dataclasses import dataclass
 
@@ -40,26 +40,67 @@ def energy_bins(energy: NDArray[np.floating]) -> Array:
     return np.asarray(np.unique(np.quantile(energy, np.linspace(0, 1, bins + 1)[1:-1])), np.float64)
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How far from the middle outliers are cut, in each bin of energy.
+
+    Attributes:
+        inner: Inner edges of the bins of incident energy.
+        reach: Distance from the middle of a sample's 1 to 99 % range, shape `(bins,)`.
+    """
+
+    inner: Array
+    reach: Array
+
+    def index(self, energy: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Return the bin of each shower."""
+        return np.searchsorted(self.inner, energy)
+
+
+def limits(values: NDArray[np.floating], energy: NDArray[np.floating], inner: Array) -> Limits:
+    """Return the width of Geant4's 1 to 99 % range, in each bin of energy.
+
+    A third moment of a shower with two hits can be a thousand times as large as all others, and would be
+    the standard deviation of the whole sample.
+
+    Args:
+        values: An observable of Geant4's showers, shape `(n,)`; NaN are left out.
+        energy: Their incident energies, shape `(n,)`.
+        inner: Inner edges of the bins of energy.
+    """
+    known = np.isfinite(values)
+    index, reach = np.searchsorted(inner, energy[known]), np.full(len(inner) + 1, np.inf)
+    for i in range(len(reach)):
+        mine = values[known][index == i]
+        if len(mine):
+            reach[i] = np.diff(np.quantile(mine, [0.01, 0.99]))[0]
+    return Limits(inner, reach)
+
+
 def residuals(
     values: NDArray[np.floating],
     energy: NDArray[np.floating],
-    inner: Array,
+    cut: Limits,
     block: NDArray[np.int64],
     blocks: int,
 ) -> Residuals:
     """Subtract a straight line in the incident energy in each bin, and add up squares by block.
 
+    Outliers, farther from the middle of the sample's own 1 to 99 % range than Geant4's limits say, count as
+    if they were there: twice the range of Geant4 is left.
+
     Args:
         values: An observable, shape `(n,)`; NaN are left out.
         energy: Incident energies, shape `(n,)`.
-        inner: Inner edges of the bins of energy.
+        cut: Limits of the bins of energy.
         block: Block of each shower, shape `(n,)`.
         blocks: Number of blocks.
     """
     known = np.isfinite(values)
-    y, x = np.asarray(values[known], np.float64), np.asarray(energy[known], np.float64)
-    index = np.searchsorted(inner, x)
-    bins = len(inner) + 1
+    x, index, bins = np.asarray(energy[known], np.float64), cut.index(energy[known]), len(cut.reach)
+    y = np.asarray(values[known], np.float64)
+    middle = np.array([_middle(y[index == i]) for i in range(bins)])
+    y = np.clip(y, (middle - cut.reach)[index], (middle + cut.reach)[index])
     count = np.bincount(index, minlength=bins).clip(1)
 
     def mean(of: Array) -> Array:
@@ -73,6 +114,10 @@ def residuals(
     counts = np.bincount(flat, minlength=blocks * bins).reshape(shape)
     squares = np.bincount(flat, (y - slope[index] * x) ** 2, minlength=blocks * bins).reshape(shape)
     return Residuals(np.asarray(counts, np.float64), np.asarray(squares, np.float64))
+
+
+def _middle(values: Array) -> float:
+    return float(np.quantile(values, [0.01, 0.99]).mean()) if len(values) else 0.0
 
 
 def relative_spread(squares: tuple[Array, Array], counts: tuple[Array, Array]) -> Array:

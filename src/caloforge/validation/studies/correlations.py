@@ -87,12 +87,8 @@ def _wanted(samples: Samples) -> Iterator[tuple[str, str, tuple[str, ...], Colum
         yield "layers", "Layer energies over incident energy", labels, _over_incident(layers)
         yield "fractions", "Layer energies over total energy", labels, _over_total(layers)
     whole = [o for o in observables_for(samples.detector) if o.layer is None and o.name in names]
-    yield (
-        "observables",
-        "Whole-shower observables",
-        tuple(o.label for o in whole),
-        _as_they_are([o.name for o in whole]),
-    )
+    columns = _without_outliers([o.name for o in whole], samples.reference)
+    yield "observables", "Whole-shower observables", tuple(o.label for o in whole), columns
 
 
 def _as_they_are(names: list[str]) -> Columns:
@@ -101,6 +97,29 @@ def _as_they_are(names: list[str]) -> Columns:
         return np.column_stack(values) if values else np.empty((len(sample), 0))
 
     return columns
+
+
+def _without_outliers(names: list[str], reference: Sample) -> Columns:
+    """Cut columns at twice Geant4's 1 to 99 % range, about the middle of their own."""
+    plain = _as_they_are(names)
+    reach = [high - low for low, high in map(_range, plain(reference).T)]
+
+    def columns(sample: Sample) -> Array:
+        out = plain(sample)
+        for column, far in zip(out.T, reach, strict=True):
+            middle = sum(_range(column)) / 2
+            np.clip(column, middle - far, middle + far, out=column)
+        return out
+
+    return columns
+
+
+def _range(values: Array) -> tuple[float, float]:
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return 0.0, 0.0
+    low, high = np.quantile(known, [0.01, 0.99])
+    return float(low), float(high)
 
 
 def _over_incident(layers: list[str]) -> Columns:
@@ -220,10 +239,11 @@ def _face(values: Array) -> Face:
 
 _METHOD = (
     "Correlations: Pearson coefficients of layer energies over the incident and over the total energy, and "
-    "of whole-shower observables. The number is the root mean square difference of the coefficients off "
-    "the diagonal, that is the Frobenius norm of the difference over the root of the number of entries; "
-    "beside it the largest difference. Observables undefined in more than 10 % of the showers or constant "
-    "in Geant4 are left out, as are showers with another undefined one; what does not vary in a candidate "
-    "counts as uncorrelated. Floor: 200 cuts of all Geant4 showers in two halves; errors: bootstrap of 100 "
-    "random blocks."
+    "of whole-shower observables (outliers beyond twice Geant4's 1 to 99 % range count as at its ends). "
+    "The number is the root mean square difference of the coefficients off the diagonal, that is the "
+    "Frobenius norm of the difference over the root of the number of entries; beside it the largest "
+    "difference. Observables undefined in more than 10 % of the showers or constant in Geant4 are left "
+    "out, as are showers with another undefined one; what does not vary in a candidate counts as "
+    "uncorrelated. Floor: 200 cuts of all Geant4 showers in two halves; errors: bootstrap of 100 random "
+    "blocks."
 )

@@ -21,8 +21,8 @@ NEIGHBOURS = 5
 EMPTY = 0.1
 """What an empty cell counts as, MeV: the CaloChallenge's choice."""
 
-_MOST_SHOWERS = 8_000
-_MOST_WORK = 5e10
+_MOST_SHOWERS = 5_000
+_MOST_WORK = 2.5e10
 """Showers squared times cells: what limits the number of showers in large detectors."""
 
 _LABELS = {
