@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from caloforge.observables import observables_for
 from caloforge.validation.charts import Chart
-from caloforge.validation.distances import LARGEST_P, Assessment, Distance, Exchanged
+from caloforge.validation.distances import LARGEST_P, Assessment, Distance, Exchanged, corrected
 from caloforge.validation.drawings import LayerCurves, profile_charts, spectrum_chart
 from caloforge.validation.items import Column, histogram, observable_item, profile_item, spectrum_item
 from caloforge.validation.measure import Measure, Number
@@ -92,49 +92,53 @@ def _study(samples: Samples, assessment: Assessment, charts: tuple[Chart, ...]) 
 
 
 def _numbers(assessment: Assessment, c: int, distances: Sequence[Distance]) -> tuple[Number, ...]:
-    separation = Exchanged.combine([*assessment.exchanged("separation", c).values()])
+    keys = ("separation", "relative", "mse")
+    parts = {key: [*assessment.exchanged(key, c).values()] for key in keys}
+    means = {key: Exchanged.combine(found) for key, found in parts.items() if found}
+    p_values = dict(zip(means, corrected([*means.values()]), strict=True))
     off = sum(d.off for d in distances)
     numbers = [
         Number(
-            "separation",
-            "Mean separation power",
-            separation.measure(),
-            meaning="Mean of all distributions' separation powers (arXiv 2410.21611): 0 alike, 1 apart.",
-            beyond=separation.p_value < LARGEST_P,
-        ),
-        Number(
-            "beyond_floor",
-            f"Beyond their floor, of {len(distances)}",
-            Measure(float(off), floor=0.0),
-            meaning="Distributions and profiles that differ by more than chance, corrected for their number.",
-            beyond=off > 0,
-        ),
+            name,
+            label,
+            means[key].measure(),
+            unit,
+            meaning=meaning,
+            beyond=p_values[key] < LARGEST_P,
+        )
+        for key, (name, label, unit, meaning) in zip(keys, _MEANS, strict=True)
+        if key in means
     ]
-    return (*numbers, *_of_profiles(assessment, c))
+    count = Number(
+        "beyond_floor",
+        f"Beyond their floor, of {len(distances)}",
+        Measure(float(off), floor=0.0),
+        meaning="Distributions and profiles that differ by more than chance, corrected for their number.",
+        beyond=off > 0,
+    )
+    return (numbers[0], count, *numbers[1:])
 
 
-def _of_profiles(assessment: Assessment, c: int) -> list[Number]:
-    relative, square = (assessment.exchanged(key, c) for key in ("relative", "mse"))
-    if not relative:
-        return []
-    error, mse = (Exchanged.combine([*parts.values()]) for parts in (relative, square))
-    return [
-        Number(
-            "profile_error",
-            "Mean error of the profiles",
-            error.measure(),
-            "%",
-            meaning="Relative error of the mean profiles, where they are above 1 % of their maximum.",
-            beyond=error.p_value < LARGEST_P,
-        ),
-        Number(
-            "profile_mse",
-            "Mean squared error of the profiles",
-            mse.measure(),
-            meaning="In units of the squared maximum of each profile, mean over bins and profiles.",
-            beyond=mse.p_value < LARGEST_P,
-        ),
-    ]
+_MEANS = (
+    (
+        "separation",
+        "Mean separation power",
+        "",
+        "Mean of all distributions' separation powers (arXiv 2410.21611): 0 alike, 1 apart.",
+    ),
+    (
+        "profile_error",
+        "Mean error of the profiles",
+        "%",
+        "Relative error of the mean profiles, where they are above 1 % of their maximum.",
+    ),
+    (
+        "profile_mse",
+        "Mean squared error of the profiles",
+        "",
+        "In units of the squared maximum of each profile, mean over bins and profiles.",
+    ),
+)
 
 
 def _findings(distances: Sequence[Distance]) -> tuple[Finding, ...]:

@@ -50,7 +50,7 @@ def power(samples: Samples, tell: Tell) -> Study:
     return Study(
         "power",
         _TITLE,
-        numbers=tuple((_number(ladder.sizes, r, reached[0]),) for r in reached[1:]),
+        numbers=tuple((_number(ladder.sizes, r, reached[0], len(samples)),) for r in reached[1:]),
         charts=tuple(_charts(samples, ladder.sizes, found)),
         findings=tuple(_findings(ladder.sizes, t) for t in found[1:]),
         method=_METHOD.format(low=ladder.sizes[0], high=ladder.sizes[-1]),
@@ -116,9 +116,9 @@ def _tests(samples: Samples, ladder: Ladder, tell: Tell) -> list[_Tests]:
     return found
 
 
-def _number(sizes: Array, told: NDArray[np.bool_], floor: NDArray[np.bool_]) -> Number:
-    value, error = _with_error(sizes, told)
-    least, least_error = _with_error(sizes, floor)
+def _number(sizes: Array, told: NDArray[np.bool_], floor: NDArray[np.bool_], showers: int) -> Number:
+    value, error = _with_error(sizes, told, showers)
+    least, least_error = _with_error(sizes, floor, showers)
     note = ""
     if not np.isfinite(value):
         note = f" More than {sizes[-1]:,.0f}: not told apart by subsamples of this size, the largest tried."
@@ -138,15 +138,18 @@ def _number(sizes: Array, told: NDArray[np.bool_], floor: NDArray[np.bool_]) -> 
     )
 
 
-def _with_error(sizes: Array, told: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return where half of the pairs are told apart, and its scatter if other pairs had been drawn."""
+def _with_error(sizes: Array, told: NDArray[np.bool_], showers: int) -> tuple[float, float]:
+    """Return where half of the pairs are told apart, and its standard error."""
     value = crossing(sizes, told.mean(axis=1))
     if not np.isfinite(value):
         return value, np.nan
     rng = np.random.default_rng(7)
     pairs = told.shape[1]
     drawn = [crossing(sizes, told[:, rng.integers(0, pairs, pairs)].mean(axis=1)) for _ in range(_DRAWS)]
-    return value, float(np.std(np.minimum(drawn, sizes[-1])))
+    # all pairs come from the same two samples: what is two standard errors with N showers is known to
+    # one part in sqrt(n / N) with n, and N goes with the difference to the power of minus two
+    common = value * np.sqrt(value / showers)
+    return value, float(np.hypot(np.std(np.minimum(drawn, sizes[-1])), common))
 
 
 def _findings(sizes: Array, tests: _Tests) -> tuple[Finding, ...]:
