@@ -210,7 +210,7 @@ def expected_seconds(given: Given, entries: Sequence[Entry]) -> float:
 def _scale(given: Given, size: int) -> float:
     """Return what studies cost in units of what they cost for one candidate, 20,000 showers and 500 cells."""
     cells = given.reference.detector.n_cells
-    return (0.05 + size / 20_000) * (1 + len(given.candidates)) / 2 * (cells / 500) ** 0.5
+    return float((0.05 + size / 20_000) * (1 + len(given.candidates)) / 2 * (cells / 500) ** 0.5)
 
 
 def _reading(source: Source) -> float:

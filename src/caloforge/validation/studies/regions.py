@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["regions", "trained_energies"]
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -115,7 +116,7 @@ def trained_energies(samples: Samples) -> Array:
 def _edges(reference: Sample, trained: Array) -> Array:
     """Return bins of energy that do not cut across the borders of training."""
     edges = energy_edges(reference.incident.energy)
-    inner = [border for border in trained.ravel() if edges[0] < border < edges[-1]]
+    inner = [float(border) for border in trained.ravel() if edges[0] < border < edges[-1]]
     merged = np.unique(np.concatenate([edges, inner]))
     # slivers next to a border would hold no showers
     keep = [
@@ -125,7 +126,7 @@ def _edges(reference: Sample, trained: Array) -> Array:
     return merged[[*keep, len(merged) - 1]]
 
 
-def _clear(edge: float, borders: list[float], edges: Array) -> bool:
+def _clear(edge: float, borders: Sequence[float], edges: Array) -> bool:
     step = float(np.diff(edges).min())
     return all(abs(edge - border) > 0.5 * step for border in borders)
 
@@ -154,7 +155,7 @@ class _Sums:
 
         def add(values: Array, keep: NDArray[np.bool_]) -> Array:
             sums = np.bincount(flat[keep], values[keep], len(sample.counts) * bins)
-            return sums.reshape(len(sample.counts), bins)
+            return np.asarray(sums, np.float64).reshape(len(sample.counts), bins)
 
         rows = []
         for observable in observables:
@@ -169,7 +170,7 @@ class _Sums:
         parts = ((self.count, other.count), (self.total, other.total), (self.square, other.square))
         return _Sums(*(np.concatenate(pair, axis=1) for pair in parts))
 
-    def moments(self, weights: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+    def moments(self, weights: Array) -> tuple[Array, Array, Array]:
         """Return count, mean and spread for each weighting, `(observables, resamplings, bins)`."""
         count, total, square = (weights @ part for part in (self.count, self.total, self.square))
         with np.errstate(divide="ignore", invalid="ignore"):
