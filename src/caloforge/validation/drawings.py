@@ -127,6 +127,8 @@ class LayerCurves:
                     y_unit=observable.unit,
                     at=at,
                     lines=tuple(lines),
+                    # a ratio to a mean that changes its sign says nothing
+                    ratio=bool((rows[:, 0, column] > 0).all()),
                 )
 
     def _layer_name(self, observable: Observable) -> str:

@@ -175,6 +175,8 @@ def _curves(
                 Line(name, role, of_sample[kept, column], of_sample[kept, column + 1])
                 for name, role, of_sample in zip(names, roles(len(names)), rows, strict=True)
             ),
+            # a ratio to a mean that changes its sign says nothing
+            ratio=bool((rows[0, kept, column] > 0).all()),
         )
 
 
