@@ -1,4 +1,4 @@
-"""A reconstruction network: particle, energy and angle from the cells, and how well it does on other showers."""
+"""A reconstruction network: particle, energy and angle from the cells, and its errors on other showers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Task:
         faint: Energy where the logarithm of a cell sets in, MeV.
         loss: Mean and standard deviation of `log(E_inc / E_tot)`.
         theta: Mean and standard deviation of theta, rad.
-        sums: Mean and standard deviation of the logarithms of total and layer energies, shape `(2, 1 + layers)`.
+        sums: Mean and standard deviation of log total and layer energies, shape `(2, 1 + layers)`.
     """
 
     detector: Detector
@@ -74,12 +74,13 @@ class Task:
         return Table(np.concatenate([scaled, sums], axis=1, dtype=np.float32))
 
     def targets(self, sample: Sample) -> NDArray[np.float32]:
-        """Return what it should say, shape `(c, 2 or 3)`: scaled energy, scaled angle, number of the particle."""
+        """Return what it should say, shape `(c, 2 or 3)`: energy and angle, scaled, and the particle."""
         rows = sample.chosen[: sample.cells.shape[0]]
         ratio = np.log(sample.incident.energy[rows] / _sums(self.detector, sample.cells)[:, 0])
         columns = [(ratio - self.loss[0]) / self.loss[1]]
         if self.angle:
-            columns.append((sample.incident.theta[rows] - self.theta[0]) / self.theta[1])
+            theta = sample.incident.theta[rows].astype(np.float64)
+            columns.append((theta - self.theta[0]) / self.theta[1])
         columns.append(_number(sample.incident.pdg[rows], self.particles).astype(np.float64))
         return np.stack(columns, axis=1).astype(np.float32)
 
@@ -104,7 +105,7 @@ class Residuals:
 
 
 def task_of(sample: Sample) -> Task:
-    """Return what can be asked of a sample of Geant4: particles with 50 showers or more, an angle that varies.
+    """Return what can be asked of Geant4: particles with 50 showers or more, an angle that varies.
 
     Args:
         sample: Geant4; with at least one shower with energy.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from caloforge.validation.classifiers.learning import Batches, Learner, predict
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Rows = NDArray[np.int64]
-_SHUFFLED = 2000
+_SHUFFLED = 600
 """Showers whose features are shuffled, one after the other, to find what a tree looks at."""
 
 
@@ -68,8 +68,8 @@ class Trees:
         """Grow the trees and apply them, see `separation.Train`."""
         truth = np.arange(len(self.features)) < len(self.features) // 2
         model = HistGradientBoostingClassifier(
-            max_iter=60,
-            learning_rate=0.15,
+            max_iter=40,
+            learning_rate=0.2,
             max_leaf_nodes=15,
             max_bins=64,
             early_stopping=False,
@@ -89,14 +89,20 @@ class Trees:
         """AUC that is lost when the values of one feature are dealt anew among the showers."""
         rng = np.random.default_rng(seed)
         features = self.features[rows]
-        full = roc_auc_score(truth[rows], model.decision_function(features))
+        full = _auc(truth[rows], model.decision_function(features))
         lost = np.zeros(features.shape[1])
         for column in range(features.shape[1]):
             kept = features[:, column].copy()
             features[:, column] = rng.permutation(kept)
-            lost[column] = full - roc_auc_score(truth[rows], model.decision_function(features))
+            lost[column] = full - _auc(truth[rows], model.decision_function(features))
             features[:, column] = kept
         return lost
+
+
+def _auc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
+    """Area under the ROC curve from ranks: a tenth of the time that scikit-learn's checks take."""
+    ones, zeros = int(truth.sum()), int((~truth).sum())
+    return float((rankdata(scores)[truth].sum() - ones * (ones + 1) / 2) / (ones * zeros))
 
 
 def _loss(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ __all__ = [
     "low_level_inputs",
 ]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ Features = NDArray[np.float32]
 _KEV = 1e-3
 _HUNDRED_GEV = 1e5
 _TINY = 1e-8
+_SOME = 2000
 _FAINT = 1e-4
 """Share of a layer's energy where the logarithm of the quick recipe sets in."""
 
@@ -47,7 +48,7 @@ class Table:
     @property
     def width(self) -> int:
         """Numbers per shower."""
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
     def __len__(self) -> int:
         return len(self.values)
@@ -66,19 +67,21 @@ class Cells:
         cells: Shape `(n, n_cells)`, MeV.
         divisor: What the cells of each layer are divided by, shape `(n, n_layers)`, MeV.
         extra: What else enters, shape `(n, k)`.
-        logarithm: Whether `log(1 + x)` of the cells enters.
+        centre: Mean of `log(1 + x)` of each cell, shape `(n_cells,)`, or None: cells enter as they are.
+        scale: What the centred logarithms are multiplied with.
     """
 
     detector: Detector
     cells: csr_array
     divisor: Features
     extra: Features
-    logarithm: bool
+    centre: Features | None = None
+    scale: float = 1.0
 
     @property
     def width(self) -> int:
         """Numbers per shower."""
-        return self.detector.n_cells + self.extra.shape[1]
+        return int(self.detector.n_cells + self.extra.shape[1])
 
     def __len__(self) -> int:
         return len(self.extra)
@@ -86,8 +89,8 @@ class Cells:
     def rows(self, index: NDArray[np.int64]) -> Features:
         """Return the inputs of these showers."""
         cells = self.cells[index].toarray() / self.divisor[index][:, self.detector.layer_of_cell]
-        cells = np.log1p(cells) if self.logarithm else cells
-        return np.concatenate([cells, self.extra[index]], axis=1, dtype=np.float32)
+        scaled = cells if self.centre is None else (np.log1p(cells) - self.centre) * np.float32(self.scale)
+        return np.concatenate([scaled, self.extra[index]], axis=1, dtype=np.float32)
 
 
 def low_level_inputs(
@@ -95,10 +98,11 @@ def low_level_inputs(
 ) -> Cells | Table:
     """Return the cells of two samples as inputs, one sample after the other.
 
-    `calochallenge` (arXiv 2410.21611) sees log10 of the incident energy and the cells over it; normalised, the
-    cells over the energy of their layer, and log10 of the layers' energies. `caloflow` (arXiv 2106.05285, App. B)
-    sees cells in units of 100 GeV, or over the energy of their layer, and in both cases the logarithms of the
-    incident energy and the layers'. `quick` sees logarithms everywhere, so that faint cells count.
+    `calochallenge` (arXiv 2410.21611) sees log10 of the incident energy and the cells over it; normalised,
+    the cells over the energy of their layer, and log10 of the layers' energies. `caloflow` (arXiv 2106.05285,
+    App. B) sees cells in units of 100 GeV, or over the energy of their layer, and in both cases the
+    logarithms of the incident energy and the layers'. `quick` sees logarithms, centred and so small that all
+    cells together weigh as much as the ranks of responses beside them: measured, that finds most.
 
     Args:
         first: Geant4.
@@ -120,16 +124,22 @@ def low_level_inputs(
     )
     if preprocessing == "quick" and normalised:
         divisor = divisor * _FAINT
-    inputs = Cells(
-        first.detector,
-        cells,
-        divisor.astype(np.float32),
-        _extra(preprocessing, normalised, incident, layers),
-        preprocessing == "quick",
-    )
+    extra = _extra(preprocessing, normalised, incident, layers)
+    inputs = Cells(first.detector, cells, divisor.astype(np.float32), extra)
+    inputs = _centred(inputs) if preprocessing == "quick" else inputs
     if len(inputs) * inputs.width > _DENSE:
         return inputs
     return Table(inputs.rows(np.arange(len(inputs))))
+
+
+def _centred(inputs: Cells) -> Cells:
+    """Let logarithms of cells enter, centred and scaled by what some showers of both samples have."""
+    some = np.linspace(0, len(inputs) - 1, min(len(inputs), _SOME)).astype(np.int64)
+    logs = np.log1p(inputs.rows(some)[:, : inputs.detector.n_cells])
+    centre = logs.mean(axis=0)
+    spread = float(np.sqrt(np.mean((logs - centre) ** 2)))
+    scale = np.sqrt(inputs.extra.shape[1] / inputs.detector.n_cells) / max(spread, _TINY)
+    return replace(inputs, centre=centre, scale=float(scale))
 
 
 def _layer_sums(detector: Detector, cells: csr_array) -> NDArray[np.float64]:
@@ -153,7 +163,7 @@ def _extra(
     incident: NDArray[np.float64],
     layers: NDArray[np.float64],
 ) -> Features:
-    """What enters beside the cells: logarithms of the incident energy and, mostly, of the layers' energies."""
+    """What enters beside the cells: logarithms of the incident energy and of the layers' energies."""
     if preprocessing == "quick":
         total = layers.sum(axis=1, keepdims=True)
         columns = [np.log(incident), (total + _KEV) / incident, (layers + _KEV) / incident]
@@ -197,7 +207,7 @@ def gaussian_ranks(features: NDArray[np.floating]) -> Features:
 
 
 def _as_published(features: Features, names: list[str]) -> Features:
-    """Scale as CaloFlow does: widths and fractions as logarithms, centres in 10 cm, brightest cells in tenths."""
+    """Scale as CaloFlow does: logarithms of widths and fractions, centres in 10 cm, shares in tenths."""
     columns = features.astype(np.float64).T.copy()
     for name, column in zip(names, columns, strict=True):
         if name.startswith(("width_", "layer_fraction_")):

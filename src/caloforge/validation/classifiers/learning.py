@@ -137,7 +137,7 @@ class Learner:
             rows = order[start : start + batch]
             loss = self.loss(network(torch.from_numpy(inputs.rows(rows))), targets[torch.from_numpy(rows)])
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             total += float(loss.detach()) * len(rows)
         return total / len(order)

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Convolutional", "dense"]
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -26,19 +27,17 @@ def dense(inputs: int, width: int, hidden: int, outputs: int = 1) -> nn.Sequenti
         outputs: Numbers that it says of a shower.
     """
     sizes = [inputs, *[width] * hidden]
-    layers = [
-        part for a, b in zip(sizes, sizes[1:], strict=False) for part in (nn.Linear(a, b), nn.LeakyReLU())
-    ]
+    layers = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.LeakyReLU())]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
 
 
 class Convolutional(nn.Module):
     """A residual network that sees a shower as images.
 
-    As the challenge's ResNet (arXiv 2410.21611): residual blocks on a grid that is halved from stage to stage,
-    then a mean over the grid and one linear layer. If all layers share one grid, it is three-dimensional; else
-    each layer has a two-dimensional network of its own, and the last linear layer sees them all. Along the
-    angle of rings the image goes on at its other end. The position of each cell enters as further channels,
+    As the challenge's ResNet (arXiv 2410.21611): residual blocks on a grid that is halved from stage to
+    stage, then a mean over the grid. If all layers share one grid, it is three-dimensional; else each layer
+    has a two-dimensional network of its own, and the last two dense layers see them all. Along the angle of
+    rings the image goes on at its other end. The position of each cell enters as further channels,
     because the mean over the grid forgets where a shower is.
 
     Args:
@@ -59,6 +58,7 @@ class Convolutional(nn.Module):
             _tower(shape, ring, channels, blocks) for shape, ring in zip(shapes, rings, strict=False)
         )
         positions = detector.positions / np.abs(detector.positions).max(axis=0).clip(1e-9)
+        self.positions: Tensor
         self.register_buffer("positions", torch.tensor(positions.T, dtype=torch.float32), persistent=False)
         extra = inputs - detector.n_cells
         self.extra = nn.BatchNorm1d(extra)
@@ -77,8 +77,11 @@ class Convolutional(nn.Module):
         places = self.positions.expand(len(cells), -1, -1)
         full = torch.cat([cells[:, None], places], dim=1)
         if self.shared:
-            return [full.unflatten(2, (len(self.detector.layers), *self.detector.layers[0].shape))]
-        return [full[:, :, layer.cells].unflatten(2, layer.shape) for layer in self.detector.layers]
+            shape = (len(self.detector.layers), *self.detector.layers[0].shape)
+            return [full.reshape(*full.shape[:2], *shape)]
+        return [
+            full[:, :, layer.cells].reshape(*full.shape[:2], *layer.shape) for layer in self.detector.layers
+        ]
 
 
 class _Conv(nn.Module):

@@ -85,8 +85,8 @@ def features_table(judged: Judged, names: list[str], detector: Detector) -> Tabl
         key="what_gives_it_away",
         title="What gives it away",
         theme="classifiers",
-        caption="AUC of the boosted trees that is lost when one feature is shuffled among the showers. Features "
-        "that say the same share their worth.",
+        caption="AUC of the boosted trees that is lost when one feature is shuffled among the showers. "
+        "Features that say the same share their worth.",
         columns=("Feature", *judged.names, "Geant4, floor"),
         rows=rows,
     )
@@ -165,8 +165,9 @@ def _weights(judged: Judged, number: int, key: str, label: str) -> Histogram:
         key=f"weight_{key}",
         title=f"Weights of showers, {label}",
         theme="classifiers",
-        caption=r"$w=p/(1-p)$ would turn the candidate into Geant4 (arXiv 2305.16774). A tail of Geant4 at large weights is "
-        "what the candidate never makes; the candidate's tail at small weights is what Geant4 never does.",
+        caption=r"$w=p/(1-p)$ would turn the candidate into Geant4 (arXiv 2305.16774). "
+        "A tail of Geant4 at large weights is what the candidate never makes; the candidate's tail at "
+        "small weights is what Geant4 never does.",
         x="Weight $w$",
         unit="",
         edges=edges,
@@ -214,8 +215,8 @@ def _learning(judged: Judged, key: str, label: str) -> Curve:
         key=f"learning_{key}",
         title=f"Learning curve, {label}",
         theme="classifiers",
-        caption="Binary cross-entropy on showers that are not trained on, mean of the trainings that reach the epoch; "
-        "the level is ln 2, a guess.",
+        caption="Binary cross-entropy on showers that are not trained on, mean of the trainings that reach "
+        "the epoch; the level is ln 2, a guess.",
         x="Epoch",
         unit="",
         y="Loss",

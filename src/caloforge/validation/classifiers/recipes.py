@@ -72,8 +72,9 @@ class Recipe:
         plan = self.schedule
         stop = "" if plan.patience is None else f", stopped after {plan.patience} without a better one"
         return (
-            f"Recipe {self.name} ({self.source}): {self.hidden} hidden layers of {self.width} LeakyReLU, Adam at "
-            f"{plan.learning_rate:g}{' falling to 0' if plan.cosine else ''}, batches of {plan.batch}, "
+            f"Recipe {self.name} ({self.source}): {self.hidden} hidden layers of {self.width} LeakyReLU, "
+            "Adam "
+            f"at {plan.learning_rate:g}{' falling to 0' if plan.cosine else ''}, batches of {plan.batch}, "
             f"{plan.epochs} epochs{stop}; 60 % of the showers train, the epoch with the best {plan.best} on "
             "another 20 % is calibrated on these (isotonic regression) and tested on the last 20 %."
         )
@@ -84,7 +85,7 @@ QUICK = Recipe(
     source="caloforge's own",
     width=128,
     hidden=3,
-    schedule=Schedule(2e-3, 256, 24, steps=600, patience=4, best="loss", cosine=True),
+    schedule=Schedule(2e-3, 256, 24, steps=400, patience=4, best="loss", cosine=True),
     preprocessing="quick",
     channels=(8, 16, 32),
     blocks=1,

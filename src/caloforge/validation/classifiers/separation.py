@@ -52,7 +52,7 @@ class Separation:
 
     Attributes:
         auc: Area under the ROC curve of each training, shape `(trainings,)`.
-        jsd: Jensen-Shannon divergence of each, `1 - BCE / ln 2` of calibrated probabilities (a bound from below).
+        jsd: Jensen-Shannon divergence of each, `1 - BCE / ln 2` of calibrated probabilities: a lower bound.
         auc_error: Standard error of the mean AUC.
         jsd_error: Standard error of the mean divergence.
         tested: Row of each tested shower, all trainings.
@@ -82,8 +82,8 @@ def separate(
 ) -> Separation:
     """Train classifiers of rows `0 .. showers - 1`, Geant4's, against the next as many.
 
-    Each training has its own 60 % to learn from, 20 % to choose the epoch and calibrate, and 20 % for the test.
-    Five in a row test each shower once.
+    Each training has its own 60 % to learn from, 20 % to choose the epoch and calibrate, and 20 % for the
+    test. Five in a row test each shower once.
 
     Args:
         showers: Showers of each kind.

@@ -7,6 +7,7 @@ __all__ = ["triforce"]
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,10 +51,10 @@ class _Figure:
 def triforce(samples: Samples, tell: Tell, *, trainings: int = 2) -> Study:
     """Train a network on Geant4 and apply it to other showers, and train on others and apply to Geant4.
 
-    It measures the incident energy from the cells, the angle where it varies, and the particle where there are
-    several (as TriForce, arXiv 1912.06794). `regression_*` is trained on the reference and applied to the
-    candidate, floor: to the other sample of Geant4. `transfer_*` is trained on the candidate and applied to the
-    reference, floor: trained on the other sample of Geant4.
+    It measures the incident energy from the cells, the angle where it varies, and the particle where there
+    are several (as TriForce, arXiv 1912.06794). `regression_*` is trained on the reference and applied to
+    the candidate, floor: to the other sample of Geant4. `transfer_*` is trained on the candidate and applied
+    to the reference, floor: trained on the other sample of Geant4.
 
     Args:
         samples: What is compared.
@@ -77,9 +78,12 @@ def triforce(samples: Samples, tell: Tell, *, trainings: int = 2) -> Study:
         numbers=numbers,
         charts=(*_charts("regression", forward, names), *_charts("transfer", reverse, names)),
         findings=tuple(_findings(found) for found in numbers),
-        method=f"{_TITLE}: {HIDDEN} hidden layers of {WIDTH} nodes on logarithms of cells and layers measure the "
-        f"incident energy, the angle if it varies and the particle if there are several (after TriForce, arXiv "
-        f"1912.06794), Adam at {SCHEDULE.learning_rate:g} falling to 0, batches of {SCHEDULE.batch}, the epoch that "
+        method=f"{_TITLE}: {HIDDEN} hidden layers of {WIDTH} nodes on logarithms of cells and layers "
+        "measure the "
+        f"incident energy, the angle if it varies and the particle if there are several (after TriForce, "
+        "arXiv "
+        f"1912.06794), Adam at {SCHEDULE.learning_rate:g} falling to 0, batches of {SCHEDULE.batch}, the "
+        "epoch that "
         f"is best on a fifth of the showers. Mean of {trainings} trainings on {showers} showers. Bias and "
         "resolution are mean and standard deviation of 100 (E - prediction) / E.",
     )
@@ -118,13 +122,25 @@ def _figures(example: Residuals) -> tuple[_Figure, ...]:
     ]
     if example.angle is not None:
         figures += [
-            _Figure("angle_bias", "angle bias", "mrad", lambda r: _mean(r.angle), "Mean of prediction - theta"),
-            _Figure("angle_resolution", "angle resolution", "mrad", lambda r: _deviation(r.angle), "Its deviation"),
+            _Figure(
+                "angle_bias", "angle bias", "mrad", lambda r: _mean(r.angle), "Mean of prediction - theta"
+            ),
+            _Figure(
+                "angle_resolution", "angle resolution", "mrad", lambda r: _deviation(r.angle), "Its deviation"
+            ),
         ]
     if example.classes is not None:
         figures += [
-            _Figure("accuracy", "particles recognised", "%", _accuracy, "Showers whose particle is recognised"),
-            _Figure("particle_auc", "AUC of particles", "", _particle_auc, "Area under the ROC curve, mean of pairs"),
+            _Figure(
+                "accuracy", "particles recognised", "%", _accuracy, "Showers whose particle is recognised"
+            ),
+            _Figure(
+                "particle_auc",
+                "AUC of particles",
+                "",
+                _particle_auc,
+                "Area under the ROC curve, mean of pairs",
+            ),
         ]
     return tuple(figures)
 
@@ -141,7 +157,9 @@ def _deviation(values: Array | None) -> _Pair | None:
     # the error of a standard deviation follows from the fourth moment, whatever the tails
     deviation = float(values.std(ddof=1))
     fourth = float(((values - values.mean()) ** 4).mean())
-    error = math.sqrt(max(fourth - deviation**4, 0.0) / len(values)) / (2 * deviation) if deviation > 0 else 0.0
+    error = (
+        math.sqrt(max(fourth - deviation**4, 0.0) / len(values)) / (2 * deviation) if deviation > 0 else 0.0
+    )
     return _Pair(deviation, error)
 
 
@@ -226,7 +244,13 @@ def _charts(kind: str, found: _Found, names: tuple[str, ...]) -> tuple[Chart, ..
         charts = [
             _curve(f"{kind}_bias_energy", f"Energy bias, {what}", "Bias", found, labels, edges, _mean),
             _curve(
-                f"{kind}_resolution_energy", f"Energy resolution, {what}", "Resolution", found, labels, edges, _deviation
+                f"{kind}_resolution_energy",
+                f"Energy resolution, {what}",
+                "Resolution",
+                found,
+                labels,
+                edges,
+                _deviation,
             ),
         ]
     return (*charts, _histogram(f"{kind}_residual", f"Energy residuals, {what}", found, labels))
@@ -243,7 +267,7 @@ def _curve(
 ) -> Curve:
     lines = []
     for (name, role), residuals in zip(labels, found, strict=True):
-        pairs = [[_in_bin(r, low, high, take) for low, high in zip(edges, edges[1:], strict=False)] for r in residuals]
+        pairs = [[_in_bin(r, low, high, take) for low, high in pairwise(edges)] for r in residuals]
         values = np.array([[pair.value for pair in row] for row in pairs]).mean(axis=0)
         errors = np.array([[pair.error for pair in row] for row in pairs]).mean(axis=0)
         lines.append(Line(name, role, values, errors))
@@ -251,7 +275,8 @@ def _curve(
         key=key,
         title=title,
         theme="classifiers",
-        caption="Mean of the trainings, in bins with as many showers each. Geant4 is the sample that is also the floor.",
+        caption="Mean of the trainings, in bins with as many showers each. Geant4 is the sample that is "
+        "also the floor.",
         x="Incident energy",
         unit="MeV",
         y=y,
