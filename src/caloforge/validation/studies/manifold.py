@@ -117,6 +117,7 @@ def _method(count: int) -> str:
     return (
         f"Precision, recall, density and coverage (arXiv 2002.09797) of {count:,} showers in log10 of the "
         f"cells, empty cells taken as {EMPTY} MeV, with balls that reach to the {NEIGHBOURS}th neighbour, "
-        "as in the CaloChallenge. Errors are a jackknife over 20 groups of both samples at fixed radii. "
-        "These numbers depend on the number of showers: compare them with their floor only."
+        "as in the CaloChallenge. Errors are a jackknife over 20 groups of both samples at fixed radii, up "
+        "to twice too large. These numbers depend on the number of showers: compare them with their floor "
+        "only."
     )
