@@ -17,12 +17,12 @@ LIGHT: Mapping[str, str] = {
     "rule": "#e3e0da",
     "geant4": "#4a5b6e",
     "floor": "#8d979f",
-    "candidate-0": "#d4430f",
-    "candidate-1": "#0a6cb5",
-    "candidate-2": "#00906a",
-    "candidate-3": "#b0559a",
-    "candidate-4": "#b07d00",
-    "candidate-5": "#3a9fd8",
+    "candidate-0": "#ca3b09",
+    "candidate-1": "#096db8",
+    "candidate-2": "#008e69",
+    "candidate-3": "#ad5597",
+    "candidate-4": "#b89700",
+    "candidate-5": "#3aa2dc",
 }
 """Colours by name: of a printed figure, and the light theme of the page. Candidates are the vermilion, blue,
 green, purple, orange and sky blue of Okabe and Ito, which the colour-blind tell apart, darkened for paper."""

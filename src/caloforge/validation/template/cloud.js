@@ -26,11 +26,12 @@
         return { name, role, hits: rows.map((i) => [x[i], y[i], z[i], Math.min(1, Math.max(0, Math.log(e[i] / low) / Math.log(top / low || 2)))]) };
       });
       this.radius = Math.hypot(...this.size) / 2;
-      // turn about the middle of Geant4's shower, near enough to fill the picture
+      // turn about a point between the middles of Geant4's shower and of the detector, not far away
       const [x, y, z, e] = data.parts[0].values, sum = e.reduce((a, b) => a + b, 0);
-      this.middle = [x, y, z].map((v, k) => (sum > 0 ? v.reduce((a, b, i) => a + b * e[i], 0) / sum : k === 2 ? this.size[2] / 2 : 0));
+      const box = [0, 0, this.size[2] / 2];
+      this.middle = [x, y, z].map((v, k) => (sum > 0 ? (box[k] + v.reduce((a, b, i) => a + b * e[i], 0) / sum) / 2 : box[k]));
       const far = this.showers.flatMap(({ hits }) => hits.map((hit) => Math.hypot(...this.middle.map((v, k) => hit[k] - v)))).sort((a, b) => a - b);
-      this.start = this.zoom = Math.min(1.4, Math.max(0.8, (0.8 * this.radius) / (far[Math.floor(0.97 * far.length)] || this.radius)));
+      this.start = this.zoom = Math.min(1.2, Math.max(0.8, (0.8 * this.radius) / (far[Math.floor(0.97 * far.length)] || this.radius)));
       this.canvases = [...figure.querySelectorAll(".plate")].map((plate, i) => this.canvas(plate, this.showers[i]));
       this.watch();
       this.paint();
