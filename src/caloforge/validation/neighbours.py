@@ -66,12 +66,12 @@ def prdc(reference: Single, test: Single, reference_radii: Single, test_radii: S
     inside = np.zeros((groups, len(test)), np.int64)
     covering, covered = (np.zeros((groups, len(reference)), bool) for _ in range(2))
     for i, row in enumerate(rows):
+        distance = squared_distances(reference[row], test)
+        in_reference, in_test = distance < reference_radii[row, None], distance < test_radii
+        inside[i] = in_reference.sum(axis=0)
         for j, column in enumerate(columns):
-            distance = squared_distances(reference[row], test[column])
-            in_reference = distance < reference_radii[row, None]
-            inside[i, column] = in_reference.sum(axis=0)
-            covered[j, row] = in_reference.any(axis=1)
-            covering[j, row] = (distance < test_radii[column]).any(axis=1)
+            covered[j, row] = in_reference[:, column].any(axis=1)
+            covering[j, row] = in_test[:, column].any(axis=1)
     return Manifold(inside, covering, covered, k)
 
 

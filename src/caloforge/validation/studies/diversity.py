@@ -22,6 +22,7 @@ from caloforge.validation.study import Finding, Study, Tell
 Array = NDArray[np.float64]
 _FEWEST_PAIRS = 5
 _COLLAPSED = 0.8
+_ERRATIC = 3.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def diversity(samples: Samples, tell: Tell) -> Study:
     chance, spreads = _spreads(samples, wanted, tell)
     tell(0.6, "pairs of showers")
     pairs = _pair_numbers(samples)
-    kept = np.isfinite(chance.value) & np.isfinite(chance.draws).all(axis=0)
+    kept = _kept(chance)
     wanted = [observable for observable, k in zip(wanted, kept, strict=True) if k]
     chance, *spreads = (_Spreads(s.value[kept], s.draws[:, kept]) for s in (chance, *spreads))
     numbers = tuple(
@@ -63,6 +64,16 @@ def diversity(samples: Samples, tell: Tell) -> Study:
         tuple(tuple(_findings(wanted, chance, spread)) for spread in spreads),
         _METHOD if all(pairs) else f"{_METHOD} Pairs are left out: too few whole showers.",
     )
+
+
+def _kept(chance: _Spreads) -> NDArray[np.bool_]:
+    """Say which observables have a spread that two samples of Geant4 agree on."""
+    known = np.isfinite(chance.value) & np.isfinite(chance.draws).all(axis=0)
+    if not known.any():
+        return known
+    scatter = np.where(known, chance.draws.std(axis=0), np.inf)
+    # a number that is nearly always the same varies by a few showers in a thousand
+    return np.asarray(scatter <= _ERRATIC * np.median(scatter[known]))
 
 
 def _whole(samples: Samples) -> list[Observable]:
@@ -225,5 +236,6 @@ _METHOD = (
     "energy in each of up to ten bins of it, mean over the bins; floor: 200 cuts of all Geant4 showers in "
     "two halves; errors: bootstrap of 100 random blocks. SSIM between pairs of showers of one sample that "
     "are neighbours in energy, on log10 of cell over incident energy, three decades, Gaussian weights, "
-    "mean over layers by energy; its floor is that of pairs of Geant4 showers."
+    "mean over layers by energy; its floor is that of pairs of Geant4 showers. Observables whose ratio "
+    "chance alone moves three times as much as that of most are left out."
 )

@@ -48,16 +48,16 @@ def frechet_distances(samples: Samples, tell: Tell) -> Study:
     return Study("frechet", title, tuple(values), method=_method(m, used[0].shape[1]))
 
 
-def _physics_features(sample: Sample) -> Array:
-    # the first column is the incident energy: what a shower is conditioned on, not what it looks like
-    return np.asarray(sample.features[:, 1:], np.float64)
+def _published_features(sample: Sample) -> Array:
+    # the incident energy is among them, as in the CaloChallenge's own evaluation
+    return np.asarray(sample.challenge, np.float64)
 
 
 def _features(samples: Samples) -> list[Array]:
     """Return features of equally many showers of Geant4, its floor and all candidates, scaled."""
     every = (samples.reference, samples.floor, *samples.candidates)
-    m = min(len(sample.features) for sample in every)
-    return scale_features([_physics_features(sample)[:m] for sample in every])
+    m = min(len(sample.challenge) for sample in every)
+    return scale_features([_published_features(sample)[:m] for sample in every])
 
 
 def scale_features(features: list[Array]) -> list[Array]:
@@ -140,11 +140,12 @@ def _method(m: int, d: int) -> str:
         else (" (scaled down with the sample from the published 10,000 to 50,000 and 10,000)")
     )
     return (
-        f"FPD and KPD (arXiv 2211.10295) on {d} high-level features of {m:,} showers, the incident energy "
-        "left out, each divided by Geant4's largest absolute value, in units of 1e-3. FPD: ten batch sizes "
-        f"evenly spaced in 1/N from {least:,} to {most:,}, twenty batches each, line in 1/N; KPD: median of "
-        f"{DRAWS} batches of {batch:,}{scaled}. Batches are drawn with replacement, as in jetnet; FPD draws "
-        "random groups of showers rather than single ones, which has the same expectation. The error of FPD "
-        "adds to jetnet's, which is that of the line, the scatter from one sample to the next; the error of "
-        f"KPD is jetnet's. Floors are means over {_CUTS} random cuts of all Geant4 showers in two halves."
+        f"FPD and KPD (arXiv 2211.10295) on {d} high-level features of the CaloChallenge (arXiv "
+        f"2410.21611), the incident energy among them, of {m:,} showers, each divided by Geant4's largest "
+        f"absolute value, in units of 1e-3. FPD: ten batch sizes evenly spaced in 1/N from {least:,} to "
+        f"{most:,}, twenty batches each, line in 1/N; KPD: median of {DRAWS} batches of {batch:,}{scaled}. "
+        "Batches are drawn with replacement, as in jetnet; FPD draws random groups of showers rather than "
+        "single ones, which has the same expectation. The error of FPD adds to jetnet's, which is that of "
+        "the line, the scatter from one sample to the next; the error of KPD is jetnet's. Floors are means "
+        f"over {_CUTS} random cuts of all Geant4 showers in two halves."
     )
