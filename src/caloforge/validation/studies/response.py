@@ -24,6 +24,7 @@ from caloforge.validation.study import Finding, Study, Tell
 Array = NDArray[np.float64]
 _GEV = 1e3
 _FEWEST_POINTS, _LEAST_RANGE = 5, 3.0
+_NOTE = "response and resolution"
 
 
 def response(samples: Samples, tell: Tell) -> Study:
@@ -38,28 +39,24 @@ def response(samples: Samples, tell: Tell) -> Study:
     """
     each = (samples.reference, samples.floor, *samples.candidates)
     edges = energy_edges(np.concatenate([s.incident.energy for s in each[:2]]))
-    blocks = [_Blocks.of(sample, edges) for sample in each]
-    found = []
+    found, blocks = [], []
     for i, sample in enumerate(each):
-        tell(0.3 * i / len(each), "response and resolution")
+        tell(0.2 * i / len(each), _NOTE)
         found.append(linearity(sample.incident.energy, sample.column("response"), edges))
+        blocks.append(_Blocks.of(sample, edges))
     ways = splits(samples.blocks, samples.seed), bootstraps(samples.blocks, samples.seed)
-    cuts = _differences(blocks[0], blocks[1], ways[0])
-    numbers, findings = [], []
-    for i, other in enumerate(blocks[2:]):
-        tell(0.3 + 0.7 * (i + 0.5) / len(each), "response and resolution")
-        of_candidate = _numbers(blocks[0], other, ways, cuts)
-        numbers.append(of_candidate)
-        findings.append(tuple(_findings(of_candidate)))
+    steps = _Steps(tell, (len(edges) - 1) * (1 + 2 * len(samples.candidates)))
+    cuts = _differences(blocks[0], blocks[1], ways[0], steps)
+    numbers = tuple(_numbers(blocks[0], other, ways, cuts, steps) for other in blocks[2:])
     fits = [fit_resolution(f.energy / _GEV, f.resolution, f.resolution_error) for f in found]
     names = [s.name for s in each]
-    tell(1.0, "response and resolution")
+    tell(1.0, _NOTE)
     return Study(
         "response",
         "Response and resolution",
-        numbers=tuple(numbers),
+        numbers=numbers,
         charts=tuple(_charts(names, found, fits)),
-        findings=tuple(findings),
+        findings=tuple(tuple(_findings(of_candidate)) for of_candidate in numbers),
         method=_method(fits),
         details={
             "energy_edges": edges.tolist(),
@@ -151,7 +148,20 @@ class _Blocks:
         )
 
 
-def _differences(first: _Blocks, second: _Blocks, ways: Resampling) -> dict[str, Array]:
+@dataclass
+class _Steps:
+    """Tells how far the resampling is: it takes most of the time."""
+
+    tell: Tell
+    total: int
+    done: int = 0
+
+    def advance(self) -> None:
+        self.done += 1
+        self.tell(0.2 + 0.8 * self.done / self.total, _NOTE)
+
+
+def _differences(first: _Blocks, second: _Blocks, ways: Resampling, steps: _Steps) -> dict[str, Array]:
     """Return the numbers of a pair of samples for each resampling, in percent; NaN where undefined."""
     blocks, _, bins = first.sums.shape
     sums = [
@@ -164,7 +174,7 @@ def _differences(first: _Blocks, second: _Blocks, ways: Resampling) -> dict[str,
         whole = np.divide(*(s[:, 0].sum(axis=1) / s[:, 1].sum(axis=1) for s in reversed(sums)))
         ratio = two / one
         bent = ratio / whole[:, None]
-    wide = _resolutions(first, second, ways)
+    wide = _resolutions(first, second, ways, steps)
     return {
         "response": 100 * (whole - 1),
         "response_worst": 100 * _largest(ratio - 1),
@@ -173,22 +183,27 @@ def _differences(first: _Blocks, second: _Blocks, ways: Resampling) -> dict[str,
     }
 
 
-def _resolutions(first: _Blocks, second: _Blocks, ways: Resampling) -> Array:
+def _resolutions(first: _Blocks, second: _Blocks, ways: Resampling, steps: _Steps) -> Array:
     """Return the ratio of resolutions in each bin of energy, shape `(resamplings, bins)`."""
     blocks = len(first.sums)
     out = np.full((len(ways.first), len(first.ranked)), np.nan)
     for i in range(out.shape[1]):
         values = np.concatenate([first.ranked[i], second.ranked[i]])
         order = np.argsort(values, kind="stable")
-        block = np.concatenate([first.block[i], second.block[i] + blocks])[order]
+        values, block = values[order], np.concatenate([first.block[i], second.block[i] + blocks])[order]
         for j, weights in enumerate(zip(ways.first, ways.second, strict=True)):
-            out[j, i] = _width_ratio(values[order], [w[block].astype(np.int64) for w in weights])
+            one, two = (_width(values, w[block]) for w in weights)
+            out[j, i] = two / one
+        steps.advance()
     return out
 
 
-def _width_ratio(ranked: Array, weights: Sequence[NDArray[np.int64]]) -> float:
-    widths = [relative_width(np.repeat(ranked, w)) if w.sum() >= LEAST else np.nan for w in weights]
-    return widths[1] / widths[0] if widths[0] != 0 else np.nan
+def _width(ranked: Array, weights: Array) -> float:
+    if weights.sum() < LEAST:
+        return np.nan
+    once = weights.max() <= 1
+    width = relative_width(ranked[weights > 0] if once else np.repeat(ranked, weights.astype(np.int64)))
+    return width if width > 0 else np.nan
 
 
 def _largest(values: Array) -> Array:
@@ -223,9 +238,13 @@ _SIGNED = ("response", "resolution")
 
 
 def _numbers(
-    reference: _Blocks, other: _Blocks, ways: tuple[Resampling, Resampling], cuts: dict[str, Array]
+    reference: _Blocks,
+    other: _Blocks,
+    ways: tuple[Resampling, Resampling],
+    cuts: dict[str, Array],
+    steps: _Steps,
 ) -> tuple[Number, ...]:
-    exchanges, draws = (_differences(reference, other, way) for way in ways)
+    exchanges, draws = (_differences(reference, other, way, steps) for way in ways)
     found = {
         key: Exchanged(float(v[0]), cuts[key][1:], v, draws[key])
         for key, v in exchanges.items()
