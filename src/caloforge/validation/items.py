@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "FINE",
-    "Column",
-    "Histogram",
-    "Item",
-    "histogram",
-    "observable_item",
-    "profile_item",
-    "spectrum_item",
-]
+__all__ = ["FINE", "Column", "Item", "histogram", "observable_item", "profile_item", "roles", "spectrum_item"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
