@@ -20,7 +20,8 @@ from caloforge.validation.kernel_distance import (
     plain_kpd,
     tile_counts,
 )
-from caloforge.validation.studies.frechet import scale_features
+from caloforge.validation.studies.frechet import frechet_distances, scale_features
+from validation_toys import broken, samples_of, toy_showers
 
 Array = NDArray[np.float64]
 # Made in an environment with jetnet by the script that the file holds.
@@ -191,3 +192,17 @@ def test_features_that_never_vary_or_are_not_finite_are_left_out() -> None:
     first, second = scale_features([a, b])
     assert first.tolist() == [[0.5, 0.0], [-1.0, 0.0]]
     assert second.tolist() == [[2.0, 1.0], [1.0, 0.0]]
+
+
+def test_distances_of_samples_find_broken_showers(tmp_path: Path) -> None:
+    good = (toy_showers(800, seed) for seed in (1, 2, 3))
+    bad = (broken(toy_showers(800, 4), kind) for kind in ("shifted", "noisy", "empty"))
+    study = frechet_distances(samples_of(tmp_path, *good, *bad), lambda share, note: None)
+    off = [{number.name for number in numbers if number.off} for numbers in study.numbers]
+    assert off == [set(), *({"fpd", "kpd"} for _ in range(3))]
+    assert "scaled down" in study.method
+
+
+def test_too_few_showers_have_no_distance(tmp_path: Path) -> None:
+    samples = samples_of(tmp_path, *(toy_showers(5, seed) for seed in (1, 2, 3)))
+    assert frechet_distances(samples, lambda share, note: None).numbers == ((),)

@@ -60,7 +60,10 @@ def memorisation(samples: Samples, tell: Tell) -> Study:
     if training is None or count < _FEWEST or training.cells.shape[0] < 2:
         nothing = tuple(() for _ in samples.candidates)
         return Study(
-            "memory", _TITLE, nothing, method="Memorisation was not looked for: no training showers."
+            "memory",
+            _TITLE,
+            nothing,
+            method="Memorisation was not looked for: too few or no training showers.",
         )
     every = (samples.reference, samples.floor, *samples.candidates)
     found, known = [], shower_digests(training.cells)
