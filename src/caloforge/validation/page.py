@@ -6,7 +6,6 @@ __all__ = ["Judged", "Origin", "Summary", "number", "page"]
 
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,13 +18,13 @@ from markupsafe import Markup
 from caloforge import __version__
 from caloforge.validation import figures
 from caloforge.validation.charts import Chart, Cloud, Maps, Points, Table
-from caloforge.validation.distances import Distance
+from caloforge.validation.distances import LARGEST_P, Distance
 from caloforge.validation.export import chart_data, file_name
 from caloforge.validation.figures.glyphs import outline
 from caloforge.validation.measure import Number
 from caloforge.validation.require import Outcome
 from caloforge.validation.study import Finding, Study, Tell
-from caloforge.validation.text import cell, chance, mean, number, rich, sigmas
+from caloforge.validation.text import cell, chance, floor, mean, number, rich, sigmas, value
 from caloforge.validation.verdict import Verdict, plain
 
 _THEMES = {
@@ -149,7 +148,8 @@ class Figure:
         width: Of a panel at full size, CSS pixels.
         data: Its numbers as JSON.
         distances: Distance of each candidate if the chart is a distribution, otherwise empty.
-        excess: Largest of their excesses, -1 without.
+        judged: Whether it is known if candidates differ by more than chance here.
+        excess: Largest excess of a candidate, -1 without.
         off: Whether any candidate differs by more than chance here, or a fault is seen here.
     """
 
@@ -159,6 +159,7 @@ class Figure:
     width: float
     data: str
     distances: tuple[Distance, ...]
+    judged: bool
     excess: float
     off: bool
 
@@ -192,7 +193,16 @@ def page(summary: Summary, charts: Sequence[Chart], tell: Tell | None = None) ->
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = {"number": number, "sigmas": sigmas, "cell": cell, "rich": rich, "mean": mean, "chance": chance}
+    filters = {
+        "number": number,
+        "value": value,
+        "floor": floor,
+        "sigmas": sigmas,
+        "cell": cell,
+        "rich": rich,
+        "mean": mean,
+        "chance": chance,
+    }
     environment.filters.update(
         filters, bar=_bar, file=file_name, urgent=_urgent, measure=lambda key: _MEASURES.get(key, key)
     )
@@ -227,6 +237,7 @@ def _draw(
     look = figures.Look(summary.names)
     by_name = [{d.name: d for d in c.distances} for c in summary.candidates]
     faults = {f.chart for c in summary.candidates for f in c.findings if f.severity == "fault"}
+    in_bins = _in_bins(summary)
     found, words = [], {}
     for i, chart in enumerate(charts):
         if tell is not None:
@@ -235,6 +246,7 @@ def _draw(
         for plate in plates:
             words.update(plate.words())
         distances = tuple(known[chart.key] for known in by_name if chart.key in known)
+        excess = [(d.excess, d.off) for d in distances] or in_bins.get(chart.key, [])
         found.append(
             Figure(
                 chart,
@@ -245,11 +257,22 @@ def _draw(
                 width=plates[0].width / 0.72 if plates else 0.0,
                 data=json.dumps(chart_data(chart), separators=(",", ":")).replace("</", "<\\/"),
                 distances=distances,
-                excess=max((d.excess for d in distances if not math.isnan(d.excess)), default=-1.0),
-                off=any(d.off for d in distances) or chart.key in faults,
+                judged=bool(excess),
+                excess=max((e for e, _ in excess if not math.isnan(e)), default=-1.0),
+                off=any(off for _, off in excess) or chart.key in faults,
             )
         )
     return found, words
+
+
+def _in_bins(summary: Summary) -> dict[str, list[tuple[float, bool]]]:
+    """Return excess, and whether it is more than chance, of each candidate's distributions in bins."""
+    found: dict[str, list[tuple[float, bool]]] = {}
+    for study in summary.studies:
+        for candidate in study.details.get("bins", ()):
+            for name, told in candidate.items():
+                found.setdefault(name, []).append((float(told["excess"]), bool(told["p_value"] < LARGEST_P)))
+    return found
 
 
 def _pages(summary: Summary, drawn: Sequence[Figure]) -> list[dict[str, Any]]:
@@ -270,11 +293,11 @@ def _pages(summary: Summary, drawn: Sequence[Figure]) -> list[dict[str, Any]]:
 
 
 def _home(study: Study) -> str:
-    """Return the page of a study's numbers: that of its charts; a study about everything has none."""
-    themes = Counter(chart.theme for chart in study.charts)
+    """Return the page of a study's numbers: that of its first chart; a study about everything has none."""
+    themes = list(dict.fromkeys(chart.theme for chart in study.charts))
     if len(themes) > 3:
         return ""
-    return themes.most_common(1)[0][0] if themes else _HOME
+    return themes[0] if themes else _HOME
 
 
 def _groups(drawn: Sequence[Figure]) -> list[tuple[str, list[Figure]]]:

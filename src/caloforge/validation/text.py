@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["cell", "chance", "mean", "number", "rich", "sigmas"]
+__all__ = ["cell", "chance", "floor", "mean", "number", "rich", "sigmas", "value"]
 
 import math
 import re
@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from caloforge.validation.distances import Distance
 from caloforge.validation.figures.style import unit_scale
+from caloforge.validation.measure import Number
 from caloforge.validation.resampling import SPLITS
 
 
@@ -35,6 +36,8 @@ def number(value: float, error: float | None = None, sign: str = "") -> str:
             f"{value:{sign}.0f}" if float(value).is_integer() and abs(value) < 1e6 else f"{value:{sign}.3g}"
         )
         return text.replace("-", "−")
+    if error < 1e-7 * abs(value):  # of no meaning beside so large a value
+        return number(value, None, sign)
     size = math.floor(math.log10(max(abs(value), error)))
     if size >= 6 or size <= -4:  # as a power of ten that both share
         scaled = number(value / 10.0**size, error / 10.0**size, sign)
@@ -42,6 +45,33 @@ def number(value: float, error: float | None = None, sign: str = "") -> str:
     digits = 1 - math.floor(math.log10(error))
     value, error, digits = round(value, digits), round(error, digits), max(0, digits)
     return f"{value:{sign}.{digits}f} ± {error:.{digits}f}".replace("-", "−")
+
+
+def value(found: Number) -> str:
+    """Write a figure of merit with its error and unit; differences have a sign."""
+    return _with_unit(number(found.measure.value, found.measure.error, _sign(found)), found.unit)
+
+
+def floor(found: Number) -> str:
+    """Write the floor of a figure of merit with its scatter and unit."""
+    sign = "" if found.measure.floor == 0 else _sign(found)
+    return _with_unit(number(found.measure.floor, found.measure.floor_error, sign), found.unit)
+
+
+def _sign(found: Number) -> str:
+    """Return `+` for a difference: a number whose floor is zero but for chance."""
+    measure = found.measure
+    errors = [e for e in (measure.error, measure.floor_error) if not math.isnan(e)]
+    return "+" if found.better == "floor" and abs(measure.floor) <= 5 * max(errors, default=0.0) else ""
+
+
+def _with_unit(text: str, unit: str) -> str:
+    """Append a unit; one that is a power of ten, as `1e-3`, is written as a factor."""
+    power = re.fullmatch(r"1e([+-]?\d+)", unit)
+    if power is None:
+        return f"{text} {unit}" if unit and text != "—" else text
+    body = f"({text})" if " " in text else text
+    return text if text == "—" else f"{body}·10{str(int(power[1])).translate(_RAISED)}"
 
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
 from caloforge.validation.charts import Face, Map, Maps
-from caloforge.validation.figures.panel import Panel
+from caloforge.validation.figures.panel import Panel, fitting
 from caloforge.validation.figures.plate import Box, Plate
 from caloforge.validation.figures.ticks import ticks
 
@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 WIDTH, HEIGHT = 259.0, 223.0
 _BOX = Box(46.0, 38.0, 207.0, 199.0)
 _LEVELS = 96
+_TITLE = 160.0
+"""Room for the title of a panel, up to that of its scale."""
 _DECADES = 5
 _SMALL, _TICKS_MOST = 7.5, 16
 
@@ -97,7 +99,7 @@ def _plate(panel: Map, scale: Scale) -> Plate:
         box = _square(box, abs(x_ends[1] - x_ends[0]), abs(y_ends[1] - y_ends[0]))
     axes = Panel(plate, box, x_ends, y_ends)
     _draw_cells(axes, face, values, scale)
-    plate.text(_BOX.left, 208.0, panel.name, 10.5)
+    plate.text(_BOX.left, 208.0, panel.name, fitting(panel.name, _TITLE, 10.5))
     if panel.ticks:
         _matrix_frame(axes, panel.ticks)
     else:

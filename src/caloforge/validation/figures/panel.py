@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Panel"]
+__all__ = ["Panel", "fitting"]
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,7 +135,7 @@ class Panel:
             self.plate.text(at, y, text, TICK_SIZE, "middle")
         if found.factor:
             label = f"{label} {found.factor}" if label else found.factor
-        self.plate.text(box.right, y - LABEL_SIZE - 3.5, label, _fitting(label, box.right - 4), "right")
+        self.plate.text(box.right, y - LABEL_SIZE - 3.5, label, fitting(label, box.right - 4), "right")
 
     def _numbers_left(self, found: Ticks, label: str, middle: bool) -> None:
         box = self.box
@@ -143,15 +143,15 @@ class Panel:
             self.plate.text(box.left - 4, at - 0.36 * TICK_SIZE, text, TICK_SIZE, "right")
         if found.factor:
             self.plate.text(box.left, box.top + 3.5, found.factor, TICK_SIZE, "left")
-        size = _fitting(label, box.top - box.bottom)
+        size = fitting(label, box.top - box.bottom)
         x = LABEL_SIZE + 1.0
         y = (box.top + box.bottom) / 2 if middle else box.top
         self.plate.text(x, y, label, size, "middle" if middle else "right", upwards=True)
 
 
-def _fitting(label: str, room: float) -> float:
-    """Return the font size in which a label fits."""
-    return min(LABEL_SIZE, room / max(width(label) / SIZE, 1e-9))
+def fitting(label: str, room: float, most: float = LABEL_SIZE) -> float:
+    """Return the font size, at most `most`, in which a label fits into `room` points."""
+    return min(most, room / max(width(label) / SIZE, 1e-9))
 
 
 def _placed(values: Array, ends: tuple[float, float], log: bool, first: float, last: float) -> Array:

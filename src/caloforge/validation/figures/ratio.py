@@ -199,7 +199,7 @@ def _spanned(frame: Frame, strands: Sequence[Strand]) -> tuple[float, float]:
         return 0.0, 0.0
     values, errors = values[known], errors[known]
     if frame.counts or frame.y_log:
-        return float(values.min()), float(values.max())
+        return float(values.min()), float((values + np.nan_to_num(errors)).max())
     usual = np.isfinite(errors)
     if usual.any():
         usual &= errors <= 4 * np.median(errors[usual])
