@@ -48,7 +48,7 @@ class _Figure:
     meaning: str
 
 
-def triforce(samples: Samples, tell: Tell, *, trainings: int = 2) -> Study:
+def triforce(samples: Samples, tell: Tell, *, trainings: int = 3) -> Study:
     """Train a network on Geant4 and apply it to other showers, and train on others and apply to Geant4.
 
     It measures the incident energy from the cells, the angle where it varies, and the particle where there
@@ -193,9 +193,12 @@ def _numbers(kind: str, found: _Found, which: int, figures: tuple[_Figure, ...])
     }[kind]
     numbers = []
     for figure in figures:
-        pairs = [_together(figure.take, found[i], retrained=kind == "transfer") for i in (which, 0)]
+        pairs = [_together(figure.take, found[i]) for i in (which, 0)]
         if pairs[0] is not None and pairs[1] is not None:
-            measure = Measure(pairs[0].value, pairs[0].error, pairs[1].value, pairs[1].error)
+            # floor and candidate have networks of their own, whose scatter is known better from both together
+            scatter = _scatter(figure.take, found[which], found[0]) if kind == "transfer" else 0.0
+            errors = [math.hypot(pair.error, scatter) for pair in (pairs[0], pairs[1])]
+            measure = Measure(pairs[0].value, errors[0], pairs[1].value, errors[1])
             numbers.append(
                 Number(
                     f"{kind}_{figure.name}",
@@ -209,16 +212,23 @@ def _numbers(kind: str, found: _Found, which: int, figures: tuple[_Figure, ...])
     return tuple(numbers)
 
 
-def _together(take: _Take, found: list[Residuals], retrained: bool) -> _Pair | None:
-    """Mean over the trainings; their scatter counts where floor and candidate have networks of their own."""
+def _together(take: _Take, found: list[Residuals]) -> _Pair | None:
+    """Mean over the trainings."""
     pairs = [pair for residuals in found if (pair := take(residuals)) is not None]
     if not pairs:
         return None
-    values = np.array([pair.value for pair in pairs])
-    error = float(np.mean([pair.error for pair in pairs]))
-    if retrained and len(values) > 1:
-        error = math.hypot(error, float(values.std(ddof=1)) / math.sqrt(len(values)))
-    return _Pair(float(values.mean()), error)
+    return _Pair(
+        float(np.mean([pair.value for pair in pairs])), float(np.mean([pair.error for pair in pairs]))
+    )
+
+
+def _scatter(take: _Take, *networks: list[Residuals]) -> float:
+    """Error of a mean over trainings, from how much these scatter among the networks of each sample."""
+    variances = []
+    for found in networks:
+        values = [pair.value for residuals in found if (pair := take(residuals)) is not None]
+        variances.append(np.var(values, ddof=1) / len(values) if len(values) > 1 else 0.0)
+    return math.sqrt(float(np.mean(variances)))
 
 
 def _findings(numbers: tuple[Number, ...]) -> tuple[Finding, ...]:
