@@ -84,7 +84,7 @@ def test_studies_are_picked_by_name_and_by_number():
     assert [e.name for e in pick("fpd, auc_low", ["separation.hits"], False, False)] == [
         "distributions",
         "frechet",
-        "low_level",
+        "low",
     ]
 
 

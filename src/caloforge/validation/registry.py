@@ -110,6 +110,8 @@ def _convolutional(samples: Samples, tell: Tell, options: Options) -> Study:
     return classifiers.convolutional(samples, tell, recipe=options.recipe, trainings=options.trainings)
 
 
+_RECONSTRUCTED = ("bias", "resolution", "angle_bias", "angle_resolution", "accuracy", "particle_auc")
+
 ENTRIES = (
     Entry(
         "distributions",
@@ -134,18 +136,18 @@ ENTRIES = (
     ),
     Entry("images", ("ssim", "ssim_pairs"), _plain(images), 3),
     Entry("merit", ("figure_of_merit", "merit_moments", "merit_profiles"), _plain(figure_of_merit), 1),
-    Entry("high_level", ("auc_high", "jsd_high"), _high, 25),
+    Entry("high", ("auc_high", "jsd_high"), _high, 25),
     Entry("trees", ("auc_trees", "jsd_trees"), _trees, 10),
     Entry("frechet", ("fpd", "kpd"), _plain(frechet_distances), 8),
     Entry("manifold", ("precision", "recall", "density", "coverage"), _plain(manifold), 10),
     Entry("diversity", ("spread", "spread_worst", "pair_ssim"), _plain(diversity), 2),
     Entry("power", ("equivalent_showers",), _plain(power), 5),
-    Entry("low_level", ("auc_low", "jsd_low"), _low, 120, slow=True),
+    Entry("low", ("auc_low", "jsd_low"), _low, 120, slow=True),
     Entry("normalised", ("auc_normalised", "jsd_normalised"), _normalised, 120, slow=True),
-    Entry("convolutional", ("auc_cnn", "jsd_cnn"), _convolutional, 300, slow=True),
+    Entry("cnn", ("auc_cnn", "jsd_cnn"), _convolutional, 300, slow=True),
     Entry(
         "triforce",
-        ("regression_bias", "regression_resolution"),
+        tuple(f"{kind}_{name}" for kind in ("regression", "transfer") for name in _RECONSTRUCTED),
         _plain(triforce),
         100,
         slow=True,
