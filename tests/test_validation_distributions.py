@@ -14,14 +14,15 @@ from caloforge.detector import load_detector
 from caloforge.observables import observables_for
 from caloforge.showers import Incident, Showers
 from caloforge.validation.charts import Curve, Histogram, Table
+from caloforge.validation.column import Column
 from caloforge.validation.distances import Exchanged, corrected
 from caloforge.validation.equivalent import Ladder, Ranks, crossing, scaled_ks
-from caloforge.validation.items import Column
+from caloforge.validation.resolution import fit_resolution
 from caloforge.validation.samples import Samples
 from caloforge.validation.studies.bins import bins
 from caloforge.validation.studies.distributions import distributions
 from caloforge.validation.studies.power import power
-from caloforge.validation.studies.response import fit_resolution, response
+from caloforge.validation.studies.response import response
 from validation_toys import broken, samples_of, single_layer, toy_detector, toy_showers
 
 N = 600

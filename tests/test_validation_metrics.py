@@ -15,7 +15,8 @@ from scipy import stats
 from caloforge.errors import ValidationError
 from caloforge.observables import Observable
 from caloforge.validation.binning import binning, widened
-from caloforge.validation.items import Column, observable_item, profile_item
+from caloforge.validation.column import Column
+from caloforge.validation.items import observable_item, profile_item
 from caloforge.validation.linearity import energy_edges, linearity, narrowest, relative_width
 from caloforge.validation.metrics import (
     chi2,

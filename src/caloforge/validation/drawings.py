@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from caloforge.detector import Detector
 from caloforge.observables import Observable
 from caloforge.validation.charts import Curve, Histogram, Line
-from caloforge.validation.items import Column, roles
+from caloforge.validation.column import Column
+from caloforge.validation.items import roles
 from caloforge.validation.metrics import moments
 from caloforge.validation.profiles import Profile
 from caloforge.validation.sample import SPECTRUM_EDGES, Sample

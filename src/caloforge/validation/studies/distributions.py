@@ -11,9 +11,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from caloforge.observables import observables_for
 from caloforge.validation.charts import Chart
+from caloforge.validation.column import Column
 from caloforge.validation.distances import LARGEST_P, Assessment, Distance, Exchanged, corrected
 from caloforge.validation.drawings import LayerCurves, profile_charts, spectrum_chart
-from caloforge.validation.items import Column, histogram, observable_item, profile_item, spectrum_item
+from caloforge.validation.items import histogram, observable_item, profile_item, spectrum_item
 from caloforge.validation.measure import Measure, Number
 from caloforge.validation.profiles import profiles_for
 from caloforge.validation.resampling import BOOTSTRAPS, SPLITS
