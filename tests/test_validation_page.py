@@ -15,7 +15,7 @@ import pytest
 from browser import Browser, chromium
 from caloforge.validation.measure import Measure, Number
 from caloforge.validation.page import Origin, number, page
-from caloforge.validation.text import cell, rich
+from caloforge.validation.text import cell, floor, rich, value
 from validation_charts import NAMES, every_kind, histograms, judged, summary
 
 MANY = 60
@@ -121,8 +121,20 @@ def test_numbers_are_written_to_their_error():
     assert number(float("nan"), 1.0) == "—"
     assert number(0.25) == "0.25"
     assert number(-2.0, 0.5, "+") == "−2.00 ± 0.50"
+    assert number(0.99999, 1e-24) == "1"
     assert cell((0.5, 0.01)) == "0.500 ± 0.010"
     assert cell(None) == ""
+
+
+def test_figures_of_merit_have_units_and_signs():
+    fpd = Number("fpd", "FPD", Measure(14943.0, 62.0, 4.3, 1.4), "1e-3")
+    assert (value(fpd), floor(fpd)) == ("(14943 ± 62)·10⁻³", "(4.3 ± 1.4)·10⁻³")
+    response = Number("response", "Response", Measure(2.0, 0.1, -0.01, 0.1), "%", "floor")
+    assert (value(response), floor(response)) == ("+2.00 ± 0.10 %", "−0.01 ± 0.10 %")
+    similar = Number("ssim", "SSIM", Measure(0.6, 0.01, 0.9, 0.01), "", "floor")
+    assert value(similar) == "0.600 ± 0.010"  # no difference: its floor is far from zero
+    unknown = Number("x", "x", Measure(float("nan")), "mm")
+    assert value(unknown) == "—"
 
 
 def test_labels_become_html():

@@ -49,7 +49,7 @@ def save_pdf(plates: Sequence[Plate], path: File, columns: int = 3) -> None:
         path: File to write.
         columns: Most plates in a row.
     """
-    with mpl.rc_context({**font_style(), "pdf.fonttype": 42}):
+    with mpl.rc_context({**font_style(), "pdf.fonttype": 3}):
         figure = figure_of(plates, columns)
         FigureCanvasPdf(figure).print_pdf(path, metadata={"CreationDate": None})
 

@@ -32,6 +32,7 @@
       this.middle = [x, y, z].map((v, k) => (sum > 0 ? (box[k] + v.reduce((a, b, i) => a + b * e[i], 0) / sum) / 2 : box[k]));
       const far = this.showers.flatMap(({ hits }) => hits.map((hit) => Math.hypot(...this.middle.map((v, k) => hit[k] - v)))).sort((a, b) => a - b);
       this.start = this.zoom = Math.min(1.2, Math.max(0.8, (0.8 * this.radius) / (far[Math.floor(0.97 * far.length)] || this.radius)));
+      this.grow = Math.min(2.2, Math.max(1, Math.sqrt(900 / Math.max(1, ...this.showers.map(({ hits }) => hits.length))))); // few cells are large ones
       this.canvases = [...figure.querySelectorAll(".plate")].map((plate, i) => this.canvas(plate, this.showers[i]));
       this.watch();
       this.paint();
@@ -110,7 +111,7 @@
       this.frame(pen, seen, dense);
       const drawn = hits.map((hit) => { const at = seen(hit); at.push(hit[3]); return at; }).sort((a, b) => a[2] - b[2]);
       for (const [x, y, , f, share] of drawn) {
-        const side = Math.max(1.2 * dense, f * this.radius * (0.008 + 0.022 * share));
+        const side = Math.max(1.2 * dense, f * this.radius * this.grow * (0.008 + 0.022 * share));
         pen.globalAlpha = 0.55 + 0.45 * share;
         pen.fillStyle = this.colours[Math.round(31 * share)];
         pen.fillRect(x - side / 2, y - side / 2, side, side);
