@@ -227,7 +227,7 @@ def _scatter(take: _Take, *networks: list[Residuals]) -> float:
     variances = []
     for found in networks:
         values = [pair.value for residuals in found if (pair := take(residuals)) is not None]
-        variances.append(np.var(values, ddof=1) / len(values) if len(values) > 1 else 0.0)
+        variances.append(float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0)
     return math.sqrt(float(np.mean(variances)))
 
 
