@@ -15,6 +15,7 @@ POINTS = 10
 DRAWS = 20
 LEAST, MOST = 10_000, 50_000
 _GROUPS = 200
+_PARTS = 20
 _NUMBERS = 20_000_000
 """Most numbers in the second moments of one set of features, 160 MB."""
 
@@ -22,8 +23,8 @@ _NUMBERS = 20_000_000
 def frechet(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -> float:
     r"""Return $|\mu_a-\mu_b|^2+\mathrm{Tr}(\Sigma_a+\Sigma_b-2(\Sigma_a\Sigma_b)^{1/2})$ of two Gaussians.
 
-    The trace of the root is that of $(\Sigma_a^{1/2}\Sigma_b\Sigma_a^{1/2})^{1/2}$, whose argument is
-    symmetric: its eigenvalues are real and cheap, and singular covariances need no special case.
+    The trace of the root is that of $(L^T\Sigma_b L)^{1/2}$ with $\Sigma_a=LL^T$, whose argument is
+    symmetric: its eigenvalues are real and cheap. Covariances may be singular.
 
     Args:
         mean_a: Shape `(d,)`.
@@ -31,12 +32,20 @@ def frechet(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -> float:
         mean_b: Shape `(d,)`.
         cov_b: Shape `(d, d)`.
     """
-    values, vectors = np.linalg.eigh(cov_a)
-    half = vectors * np.sqrt(np.maximum(values, 0.0))
+    half = _root(cov_a)
     cross = np.linalg.eigvalsh(half.T @ cov_b @ half)
     root = np.sqrt(np.maximum(cross, 0.0)).sum()
     distance = np.sum((mean_a - mean_b) ** 2) + np.trace(cov_a) + np.trace(cov_b) - 2 * root
     return float(max(distance, 0.0))
+
+
+def _root(covariance: Array) -> Array:
+    """Return L of LL^T: Cholesky's, or, eight times as slow, that of the eigenvectors if it is singular."""
+    try:
+        return np.asarray(np.linalg.cholesky(covariance), np.float64)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(covariance)
+        return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,7 @@ class Fpd:
     Attributes:
         value: Frechet distance extrapolated to infinitely large batches.
         fit_error: Standard error of the extrapolation, the error that jetnet gives.
-        error: Standard error from the size of the sample: the scatter of bootstrapped batches.
+        error: Standard error from the size of the sample, a jackknife, with that of the extrapolation.
     """
 
     value: float
@@ -126,8 +135,21 @@ def fpd(a: Moments, b: Moments, seed: int) -> Fpd:
         pairs = zip(_draws(a, batch, rng), _draws(b, batch, rng), strict=True)
         row[:] = [frechet(*one, *other) for one, other in pairs]
     value, fit_error = line_from_zero(1 / sizes, values.mean(axis=1))
-    error = np.sqrt(np.mean(values.var(axis=1, ddof=1) * sizes / size))
-    return Fpd(value, fit_error, float(np.hypot(fit_error, error)))
+    return Fpd(value, fit_error, float(np.hypot(fit_error, _jackknife(a, b))))
+
+
+def _jackknife(a: Moments, b: Moments) -> float:
+    """Return the standard error of the distance: a twentieth of both samples is left out at a time."""
+    parts = min(_PARTS, len(a.counts), len(b.counts))
+    every = [_left_out(len(m.counts), parts) for m in (a, b)]
+    pairs = zip(a.gaussians(every[0]), b.gaussians(every[1]), strict=True)
+    values = np.array([frechet(*one, *other) for one, other in pairs])
+    return float(np.sqrt((parts - 1) * values.var()))
+
+
+def _left_out(groups: int, parts: int) -> Array:
+    part = np.arange(groups) * parts // groups
+    return np.asarray(part != np.arange(parts)[:, None], np.float64)
 
 
 def _draws(moments: Moments, batch: float, rng: np.random.Generator) -> list[tuple[Array, Array]]:

@@ -146,6 +146,6 @@ def _method(m: int, d: int) -> str:
         f"{most:,}, twenty batches each, line in 1/N; KPD: median of {DRAWS} batches of {batch:,}{scaled}. "
         "Batches are drawn with replacement, as in jetnet; FPD draws random groups of showers rather than "
         "single ones, which has the same expectation. The error of FPD adds to jetnet's, which is that of "
-        "the line, the scatter from one sample to the next; the error of KPD is jetnet's. Floors are means "
+        "the line, that of a jackknife over the samples; the error of KPD is jetnet's. Floors are means "
         f"over {_CUTS} random cuts of all Geant4 showers in two halves."
     )
