@@ -57,7 +57,9 @@ def test_fpd_is_jetnets(row: dict) -> None:
     assert abs(found.value - exact) < 4 * found.fit_error + 0.01 * exact
 
 
-@pytest.mark.parametrize("row", [r for r in CASES if r["d"] == 10], ids=lambda row: row["case"])
+@pytest.mark.parametrize(
+    "row", [r for r in CASES if r["d"] == 10 and r["case"] == "covariance"], ids=lambda row: row["case"]
+)
 def test_kpd_is_jetnets(row: dict) -> None:
     value, error = _kpd(*scale_features(list(features(row["case"], row["n"], row["d"]))))
     assert abs(value - row["kpd"][0]) < 2 * np.hypot(error, row["kpd"][1])
@@ -65,8 +67,12 @@ def test_kpd_is_jetnets(row: dict) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", [r for r in CASES if r["d"] == 60], ids=lambda row: row["case"])
-def test_kpd_is_jetnets_with_60_features(row: dict) -> None:
+@pytest.mark.parametrize(
+    "row",
+    [r for r in CASES if r["d"] == 60 or r["case"] != "covariance"],
+    ids=lambda row: f"{row['case']}-{row['d']}",
+)
+def test_kpd_is_jetnets_in_all_cases(row: dict) -> None:
     value, error = _kpd(*scale_features(list(features(row["case"], row["n"], row["d"]))))
     assert abs(value - row["kpd"][0]) < 2 * np.hypot(error, row["kpd"][1])
 
