@@ -19,7 +19,7 @@ import numpy as np
 from caloforge.validation import figures
 from caloforge.validation.charts import Chart, Cloud, Curve, Histogram, Line, Maps, Points, Table
 
-Column = tuple[str, Sequence[Any]]
+Column = tuple[str, Sequence[Any] | np.ndarray]
 
 
 def export_figures(

@@ -154,7 +154,8 @@ def _bar(plate: Plate, box: Box, scale: Scale) -> None:
     plate.stroke([outline[[0, 1, 2, 3, 0, 1]]], "ink", 0.6)
     plate.text(left, box.top + 5, scale.title, 9)
     if scale.log and scale.high / scale.low <= 4.0001:
-        major, labels = np.array([0.5, 0.7, 1, 1.4, 2]), ("0.5", "0.7", "1", "1.4", "2")
+        labels: tuple[str, ...] = ("0.5", "0.7", "1", "1.4", "2")
+        major = np.array([0.5, 0.7, 1, 1.4, 2])
         inside = (major >= scale.low) & (major <= scale.high)
         major, labels = major[inside], tuple(t for t, i in zip(labels, inside, strict=True) if i)
     else:

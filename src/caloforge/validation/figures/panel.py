@@ -172,4 +172,4 @@ def _known_runs(known: NDArray[np.bool_]) -> list[slice]:
 
 def _runs(x: Array, y: Array) -> list[Array]:
     points = np.column_stack([x, y])
-    return [points[run] for run in _known_runs(np.isfinite(points).all(axis=1))]
+    return [points[run] for run in _known_runs(np.asarray(np.isfinite(points).all(axis=1)))]

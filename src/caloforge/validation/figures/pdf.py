@@ -6,6 +6,7 @@ __all__ = ["figure_of", "save_pdf"]
 
 from collections.abc import Sequence
 from pathlib import Path as File
+from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -51,7 +52,8 @@ def save_pdf(plates: Sequence[Plate], path: File, columns: int = 3) -> None:
     """
     with mpl.rc_context({**font_style(), "pdf.fonttype": 3}):
         figure = figure_of(plates, columns)
-        FigureCanvasPdf(figure).print_pdf(path, metadata={"CreationDate": None})
+        canvas = FigureCanvasPdf(figure)
+        canvas.print_pdf(path, metadata={"CreationDate": None})  # type: ignore[no-untyped-call]
 
 
 def _add(figure: Figure, item: Stroke | Marks | Text, place: Affine2D) -> None:
@@ -71,7 +73,11 @@ def _add(figure: Figure, item: Stroke | Marks | Text, place: Affine2D) -> None:
 
 
 def _label(item: Text, onto: Transform) -> Label:
-    sides = {"left": "left", "middle": "center", "right": "right"}
+    sides: dict[str, Literal["left", "center", "right"]] = {
+        "left": "left",
+        "middle": "center",
+        "right": "right",
+    }
     return Label(
         *(item.x, item.y, item.text),
         fontsize=item.size,
@@ -103,7 +109,7 @@ def _stroke(item: Stroke) -> PathPatch:
 def _marks(item: Marks) -> PathPatch:
     colour = _colour(item.colour)
     if item.shape == "circle":
-        dots = [Path(_CIRCLE.vertices * item.radius + at, _CIRCLE.codes) for at in item.at]
+        dots = [Path(np.asarray(_CIRCLE.vertices) * item.radius + at, _CIRCLE.codes) for at in item.at]
         return PathPatch(Path.make_compound_path(*dots), facecolor=colour, edgecolor="none")
     shape = item.radius * CORNERS[item.shape]
     return PathPatch(_joined([shape + at for at in item.at], True), facecolor=colour, edgecolor="none")

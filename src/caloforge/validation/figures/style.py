@@ -61,7 +61,7 @@ class Look:
 
 
 @cache
-def font_style() -> dict[str, Any]:
+def font_style() -> dict[Any, Any]:
     """Return matplotlib's settings for text in the field's style."""
     import mplhep
 

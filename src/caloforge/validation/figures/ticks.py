@@ -50,17 +50,17 @@ def ratio_ticks(step: float, ends: tuple[float, float]) -> Ticks:
         ends: Of the axis.
     """
     major = 1 + step * np.array([-1.0, 0.0, 1.0])
-    minor = 1 + step / 5 * np.arange(-20, 21)
+    minor = 1 + step / 5 * np.arange(-20.0, 21.0)
     return Ticks(major, _written(major, step), minor[(minor > ends[0]) & (minor < ends[1])])
 
 
 def _linear(low: float, high: float, most: int) -> Ticks:
-    found = np.asarray(MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
+    found = np.asarray(MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high), np.float64)
     step = found[1] - found[0]
     slack = 1e-6 * (high - low)
     major = found[(found >= low - slack) & (found <= high + slack)]
-    minor = (found[0] + step / 5 * np.arange(5 * len(found))).ravel()
-    minor = minor[(minor > low) & (minor < high)]
+    minor: Array = np.asarray(found[0] + step / 5 * np.arange(5 * len(found)), np.float64)
+    minor = np.asarray(minor[(minor > low) & (minor < high)])
     largest = max(abs(low), abs(high))
     power = int(np.floor(np.log10(largest) + 1e-9)) if largest > 0 else 0
     power = power if power >= 5 or power <= -4 else 0
@@ -76,8 +76,8 @@ def _written(values: Array, step: float) -> tuple[str, ...]:
 
 def _logarithmic(low: float, high: float, most: int) -> Ticks:
     first, last = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))
-    decades = 10.0 ** np.arange(first, last + 1)
-    fine = np.outer(decades, np.arange(2, 10)).ravel()
+    decades: Array = np.asarray(10.0 ** np.arange(first, last + 1), np.float64)
+    fine: Array = np.outer(decades, np.arange(2, 10)).astype(np.float64).ravel()
     minor = fine[(fine > low) & (fine < high)]
     inside = decades[(decades >= low * (1 - 1e-9)) & (decades <= high * (1 + 1e-9))]
     if len(inside) < 2:
