@@ -4,8 +4,9 @@ from __future__ import annotations
 
 __all__ = ["LARGEST_P", "Assessment", "Distance", "Exchanged", "Measure", "corrected"]
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +94,7 @@ class Exchanged:
         scatter = known.std()
         if scatter <= 1e-12 * np.abs(known).max():
             return np.where(np.isfinite(self.exchanges), 0.0, -np.inf)
-        return np.nan_to_num((self.exchanges - known.mean()) / scatter, nan=-np.inf)
+        return np.asarray(np.nan_to_num((self.exchanges - known.mean()) / scatter, nan=-np.inf), np.float64)
 
     @property
     def p_value(self) -> float:
@@ -103,7 +104,7 @@ class Exchanged:
     @property
     def absolute(self) -> Exchanged:
         """The absolute values: a signed distance is as clear on one side as on the other."""
-        return Exchanged(*(np.abs(v) for v in (self.value, self.cuts, self.exchanges, self.draws)))
+        return Exchanged(abs(self.value), *(np.abs(v) for v in (self.cuts, self.exchanges, self.draws)))
 
     @staticmethod
     def combine(parts: Sequence[Exchanged], how: str = "mean") -> Exchanged:
@@ -113,7 +114,7 @@ class Exchanged:
             parts: Distances of one candidate.
             how: `mean` or `max`.
         """
-        take = {"mean": np.nanmean, "max": np.nanmax}[how]
+        take: Callable[..., Any] = {"mean": np.nanmean, "max": np.nanmax}[how]
         rows = [np.column_stack([getattr(p, n) for p in parts]) for n in ("cuts", "exchanges", "draws")]
         return Exchanged(float(take([p.value for p in parts])), *(take(row, axis=1) for row in rows))
 

@@ -187,7 +187,8 @@ def histogram(
 
 def roles(samples: int) -> tuple[Role, ...]:
     """Return what each sample is in a figure: Geant4, its floor, then candidates."""
-    return ("geant4", "floor", *("candidate" for _ in range(samples - 2)))
+    candidates: list[Role] = ["candidate"] * (samples - 2)
+    return ("geant4", "floor", *candidates)
 
 
 def spectrum_item(samples: Sequence[Sample]) -> Item:
