@@ -1,4 +1,4 @@
-"""Whole comparisons of toy showers: samples of one kind lie at the floor, every fault is noticed and named."""
+"""Whole comparisons of toy showers: one kind lies at the floor, every fault is noticed and named."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_wrong_scale_is_measured(judged):
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_every_study_keeps_its_promises(geant4, entry):
-    """Numbers that the registry announces, each with label, unit and floor; unique charts; sane for odd samples."""
+    """Numbers that the registry announces, each with label and floor; unique charts; odd samples."""
     if entry.needs == "model":
         pytest.skip("scans have tests of their own")
     if entry.slow:

@@ -78,7 +78,7 @@ def _scale(samples: Samples, candidate: Sample) -> Iterator[Finding]:
             "fault",
             "Response depends on the energy in a wrong way",
             f"Its ratio to Geant4's runs from {ratio[known].min():.3f} to {ratio[known].max():.3f}; it is "
-            f"farthest off at {geant4.energy[worst] / 1e3:.3g} GeV, with {ratio[worst]:.3f} ± {error[worst]:.3f}.",
+            f"farthest off at {geant4.energy[worst] / 1e3:.3g} GeV: {ratio[worst]:.3f} ± {error[worst]:.3f}.",
             "response_vs_energy",
         )
     yield from _resolution(
@@ -111,9 +111,10 @@ def _shift(samples: Samples, candidate: Sample) -> Iterator[Finding]:
             continue
         layer = int(layers[np.argmax(np.where(sure, np.abs(shifts) / errors, 0))])
         i = int(np.flatnonzero(layers == layer)[0])
+        name = samples.detector.layers[layer].name.replace("_", " ")
         text = (
             f"Centroids along {axis} lie {shifts[i]:+.3g} ± {errors[i]:.2g} mm beside Geant4's in "
-            f"{samples.detector.layers[layer].name.replace('_', ' ')}, {shifts[i] / cells[i]:+.2f} of its cells; "
+            f"{name}, {shifts[i] / cells[i]:+.2f} of its cells; "
             f"shifted are {int(sure.sum())} of {len(layers)} layers that resolve {axis}."
         )
         yield Finding("fault", f"Showers shifted along {axis}", text, f"centroid_{axis}_{layer}")

@@ -114,7 +114,7 @@ class Exchanged:
             parts: Distances of one candidate.
             how: `mean` or `max`.
         """
-        take: Callable[..., Any] = {"mean": np.nanmean, "max": np.nanmax}[how]
+        take: Callable[..., Any] = np.nanmean if how == "mean" else np.nanmax
         rows = [np.column_stack([getattr(p, n) for p in parts]) for n in ("cuts", "exchanges", "draws")]
         return Exchanged(float(take([p.value for p in parts])), *(take(row, axis=1) for row in rows))
 

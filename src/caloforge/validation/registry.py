@@ -152,7 +152,13 @@ ENTRIES = (
         100,
         slow=True,
     ),
-    Entry("memory", ("memorised", "memory_distance", "training_copies"), _plain(memorisation), 10, needs="training"),
+    Entry(
+        "memory",
+        ("memorised", "memory_distance", "training_copies"),
+        _plain(memorisation),
+        10,
+        needs="training",
+    ),
     Entry(
         "regions",
         ("trained_shift", "interpolation_shift", "extrapolation_shift"),

@@ -82,10 +82,10 @@ def _on_classifiers(aucs: Sequence[Number], size: int) -> str:
     if not aucs:
         return f"{size:,} showers of each kind were compared, without a classifier."
     best = max(aucs, key=lambda n: n.measure.value)
-    auc = best.measure
+    auc, name = best.measure, best.label.removeprefix("AUC, ")
     return (
-        f"Given {size:,} showers of each kind, the best classifier ({best.label.removeprefix('AUC, ')}) reaches "
-        f"AUC {auc.value:.3f} ± {auc.error:.3f}; between two samples of Geant4, "
+        f"Given {size:,} showers of each kind, the best classifier ({name}) reaches AUC "
+        f"{auc.value:.3f} ± {auc.error:.3f}; between two samples of Geant4, "
         f"{auc.floor:.3f} ± {auc.floor_error:.3f}."
     )
 

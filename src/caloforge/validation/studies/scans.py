@@ -26,8 +26,8 @@ def scans(samples: Samples, tell: Tell) -> Study:
     """Scan the conditions and the latent space of the first candidate's generator.
 
     Energy: 64 noises, the same at each of 40 energies, from 1/1.5 of the lowest to 1.5 times the highest
-    trained one; the other conditions stay at their means in Geant4's sample. Latent space: 16 walks of 33 steps
-    on the sphere between two noises at the mean energy. A good generator changes smoothly in both.
+    trained one; the other conditions stay at their means in Geant4's sample. Latent space: 16 walks of 33
+    steps on the sphere between two noises at the mean energy. A good generator changes smoothly in both.
 
     Args:
         samples: With `model`.
@@ -64,8 +64,8 @@ def scans(samples: Samples, tell: Tell) -> Study:
         (numbers, *(() for _ in samples.candidates[1:])),
         charts=tuple(charts),
         method=(
-            f"Scans ask the generator of {samples.candidates[0].name} itself: {_NOISES} noises at {_ENERGIES} "
-            f"energies, and {_WALKS} walks of {_STEPS} steps between two noises on a sphere."
+            f"Scans ask the generator of {samples.candidates[0].name} itself: {_NOISES} noises at "
+            f"{_ENERGIES} energies, and {_WALKS} walks of {_STEPS} steps between two noises on a sphere."
         ),
     )
 
@@ -167,6 +167,6 @@ def _jump(walks: list[Array], by_energy: Array, observables: Sequence[Observable
         "Largest step of a latent walk",
         Measure(float(largest.mean()), float(largest.std(ddof=1) / np.sqrt(len(largest)))),
         "σ",
-        meaning=f"Largest change of an observable in 1/{_STEPS - 1} of the way between two noises, over its spread.",
+        meaning=f"Largest change of an observable in 1/{_STEPS - 1} of the way, over its spread.",
         beyond=False,
     )
