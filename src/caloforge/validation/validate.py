@@ -106,7 +106,7 @@ def validate(
         html = page(summary_of(comparison, notes, speed, outcomes), charts, bar.rest())
         numbers = to_json(comparison, notes, speed, outcomes)
         if figures:
-            export_figures(charts, target / "figures")
+            export_figures(charts, target / "figures", comparison.names)
     return Report(
         _write(target / "report.html", html),
         _write(target / "report.json", json.dumps(numbers, indent=1, allow_nan=False) + "\n"),
