@@ -173,9 +173,9 @@ def test_cells_tell_what_is_wrong(samples: Samples) -> None:
 
 
 def test_convolution_sees_noise(tmp_path: Path) -> None:
-    noisy = broken(toy_showers(150, 3), "noisy")
+    noisy = broken(toy_showers(300, 3), "noisy")
     study = studies.convolutional(
-        samples_of(tmp_path, toy_showers(150, 1), toy_showers(150, 2), noisy), _silent, trainings=2
+        samples_of(tmp_path, toy_showers(300, 1), toy_showers(300, 2), noisy), _silent, trainings=2
     )
     auc = study.numbers[0][0]
     assert (auc.name, auc.off) == ("auc_cnn", True)

@@ -89,7 +89,7 @@ QUICK = Recipe(
     preprocessing="quick",
     channels=(8, 16, 32),
     blocks=1,
-    convolution=Schedule(2e-3, 256, 12, steps=600, patience=3, best="loss", cosine=True),
+    convolution=Schedule(2e-3, 64, 24, steps=600, patience=6, best="loss", cosine=True),
 )
 """Seconds on a laptop: narrow, and trained no longer than thousands of showers allow."""
 
