@@ -18,7 +18,7 @@ from caloforge.observables import (
     observables_for,
 )
 from caloforge.showers.formats.calochallenge import FORMAT
-from caloforge.validation.metrics import separation_power
+from caloforge.validation.metrics.one_dimensional import separation_power
 from official_toys import DATA_SETS, official_showers
 
 RECORD = json.loads((Path(__file__).parent / "data" / "calochallenge_official.json").read_text())

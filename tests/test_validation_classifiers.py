@@ -23,7 +23,7 @@ from caloforge.validation.classifiers.learning import Learner
 from caloforge.validation.classifiers.networks import Convolutional, _Conv, dense
 from caloforge.validation.classifiers.recipes import CALOCHALLENGE, CALOFLOW, RECIPES, Schedule
 from caloforge.validation.classifiers.separation import _splits, hanley_mcneil, separate
-from caloforge.validation.samples import Samples
+from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.studies import classifiers as studies
 from caloforge.validation.study import Study
 from validation_toys import broken, samples_of, single_layer, toy_detector, toy_showers

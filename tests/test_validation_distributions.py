@@ -14,11 +14,11 @@ from caloforge.detector import load_detector
 from caloforge.observables import observables_for
 from caloforge.showers import Incident, Showers
 from caloforge.validation.charts import Curve, Histogram, Table
-from caloforge.validation.column import Column
-from caloforge.validation.distances import Exchanged, corrected
-from caloforge.validation.equivalent import Ladder, Ranks, crossing, scaled_ks
-from caloforge.validation.resolution import fit_resolution
-from caloforge.validation.samples import Samples
+from caloforge.validation.inputs.samples import Samples
+from caloforge.validation.metrics.column import Column
+from caloforge.validation.metrics.distances import Exchanged, corrected
+from caloforge.validation.metrics.equivalent import Ladder, Ranks, crossing, scaled_ks
+from caloforge.validation.metrics.resolution import fit_resolution
 from caloforge.validation.studies.bins import bins
 from caloforge.validation.studies.distributions import distributions
 from caloforge.validation.studies.power import power

@@ -18,12 +18,12 @@ from matplotlib.textpath import TextPath
 
 from caloforge.validation import figures
 from caloforge.validation.charts import Line, Point, Points
-from caloforge.validation.export import chart_csv, chart_data, export_figures, file_name
 from caloforge.validation.figures.curves import _trimmed
 from caloforge.validation.figures.glyphs import SIZE, line_of_words, width
 from caloforge.validation.figures.plate import Marks, Stroke, Text
 from caloforge.validation.figures.style import LIGHT, font_style
 from caloforge.validation.figures.ticks import ticks
+from caloforge.validation.report.export import chart_csv, chart_data, export_figures, file_name
 from validation_charts import NAMES, cloud, curve, every_kind, histograms, maps, matrix, pareto, table
 
 

@@ -11,8 +11,8 @@ import scipy.linalg
 from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 
-from caloforge.validation.frechet_distance import Moments, fpd, frechet, line_from_zero, plain_fpd
-from caloforge.validation.kernel_distance import (
+from caloforge.validation.metrics.frechet_distance import Moments, fpd, frechet, line_from_zero, plain_fpd
+from caloforge.validation.metrics.kernel_distance import (
     KernelSums,
     draw_batches,
     kernel_sums,

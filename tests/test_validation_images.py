@@ -11,12 +11,12 @@ from scipy.sparse import csr_array
 from caloforge.detector import Detector, load_detector
 from caloforge.showers import Showers
 from caloforge.validation.charts import Cloud, Maps
-from caloforge.validation.correlation import largest_difference, pearson, products, rms_difference
-from caloforge.validation.faces import even_layers, front_face, layer_face, main_layers, side_face
-from caloforge.validation.figure_of_merit import axes_of, merit, profiles
-from caloforge.validation.pairs import nearest_in_energy, neighbours_in_energy
-from caloforge.validation.samples import Samples
-from caloforge.validation.similarity import layer_similarity, log_image, ssim_map
+from caloforge.validation.charts.faces import even_layers, front_face, layer_face, main_layers, side_face
+from caloforge.validation.inputs.pairs import nearest_in_energy, neighbours_in_energy
+from caloforge.validation.inputs.samples import Samples
+from caloforge.validation.metrics.correlation import largest_difference, pearson, products, rms_difference
+from caloforge.validation.metrics.figure_of_merit import axes_of, merit, profiles
+from caloforge.validation.metrics.similarity import layer_similarity, log_image, ssim_map
 from caloforge.validation.studies.correlations import correlations
 from caloforge.validation.studies.images import images
 from caloforge.validation.studies.merit import figure_of_merit

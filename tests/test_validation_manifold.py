@@ -11,9 +11,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from caloforge.showers import Incident, Showers
 from caloforge.validation.charts import Table
-from caloforge.validation.nearest import nearest_training
-from caloforge.validation.neighbours import jackknife, prdc, radii
-from caloforge.validation.spread import energy_bins, limits, relative_spread, residuals
+from caloforge.validation.metrics.nearest import nearest_training
+from caloforge.validation.metrics.neighbours import jackknife, prdc, radii
+from caloforge.validation.metrics.spread import energy_bins, limits, relative_spread, residuals
 from caloforge.validation.studies.diversity import diversity
 from caloforge.validation.studies.manifold import log_cells, manifold
 from caloforge.validation.studies.memory import memorisation, relative_to, shower_digests

@@ -14,20 +14,20 @@ from scipy import stats
 
 from caloforge.errors import ValidationError
 from caloforge.observables import Observable
-from caloforge.validation.binning import binning, widened
-from caloforge.validation.column import Column
-from caloforge.validation.items import observable_item, profile_item
-from caloforge.validation.linearity import energy_edges, linearity, narrowest, relative_width
-from caloforge.validation.metrics import (
+from caloforge.validation.inputs.resampling import Resampling, bootstraps, splits
+from caloforge.validation.inputs.split import plan
+from caloforge.validation.metrics.binning import binning, widened
+from caloforge.validation.metrics.column import Column
+from caloforge.validation.metrics.items import observable_item, profile_item
+from caloforge.validation.metrics.linearity import energy_edges, linearity, narrowest, relative_width
+from caloforge.validation.metrics.one_dimensional import (
     chi2,
     kolmogorov_smirnov,
     moments,
     separation_power,
     wasserstein,
 )
-from caloforge.validation.profiles import profiles_for
-from caloforge.validation.resampling import Resampling, bootstraps, splits
-from caloforge.validation.split import plan
+from caloforge.validation.metrics.profiles import profiles_for
 from validation_toys import toy_detector, toy_showers
 
 counts = arrays(np.int64, 12, elements=st.integers(0, 50))

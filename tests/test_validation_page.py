@@ -14,8 +14,8 @@ import pytest
 
 from browser import Browser, chromium
 from caloforge.validation.measure import Measure, Number
-from caloforge.validation.page import Origin, number, page
-from caloforge.validation.text import cell, floor, rich, value
+from caloforge.validation.report.page import Origin, number, page
+from caloforge.validation.report.text import cell, floor, rich, value
 from validation_charts import NAMES, every_kind, histograms, judged, summary
 
 MANY = 60
@@ -278,7 +278,7 @@ def saved(view, figure: str, kind: str) -> str:
 
 
 def test_data_and_picture_of_a_figure_are_saved(view, files):
-    from caloforge.validation.export import chart_csv, chart_data
+    from caloforge.validation.report.export import chart_csv, chart_data
 
     chart = histograms(3, 3)[2]
     view.open(files["three"], "#fig-width_x_0")

@@ -18,9 +18,9 @@ from caloforge.showers import Incident, Showers
 from caloforge.validation import validate
 from caloforge.validation.bar import Bar
 from caloforge.validation.compare import Comparison, Given, compare
-from caloforge.validation.page import number
+from caloforge.validation.inputs.source import open_source
 from caloforge.validation.registry import ENTRIES, Options, pick
-from caloforge.validation.source import open_source
+from caloforge.validation.report.page import number
 from validation_toys import broken, single_layer, toy_detector, toy_showers
 
 N = 400
@@ -255,7 +255,7 @@ def test_streaming_gives_what_memory_gives(tmp_path, monkeypatch, few):
     reference, candidate = few, toy_showers(45, 2)
     whole = run(reference, candidate)
     paths = [s.save(tmp_path / f"{i}.h5") for i, s in enumerate((reference, candidate))]
-    monkeypatch.setattr("caloforge.validation.source._CELLS_AT_ONCE", 17 * reference.detector.n_cells)
+    monkeypatch.setattr("caloforge.validation.inputs.source._CELLS_AT_ONCE", 17 * reference.detector.n_cells)
     with open_source(paths[0]) as source:
         assert len(list(source.chunks())) == 6
     pieces = run(*paths)

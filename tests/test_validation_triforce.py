@@ -12,10 +12,10 @@ from sklearn.metrics import roc_auc_score
 from caloforge.showers import Incident, Showers
 from caloforge.validation import triforce as network
 from caloforge.validation.charts import Curve, Histogram
+from caloforge.validation.classifiers.triforce import Residuals, apply, task_of, train
 from caloforge.validation.measure import Number
 from caloforge.validation.studies.triforce import _accuracy, _deviation, _particle_auc, triforce
 from caloforge.validation.study import Study
-from caloforge.validation.triforce import Residuals, apply, task_of, train
 from validation_toys import broken, sample_of, samples_of, toy_showers
 
 N = 600

@@ -17,9 +17,9 @@ from caloforge.validation.charts import (
     Points,
     Table,
 )
-from caloforge.validation.distances import Distance
 from caloforge.validation.measure import Measure, Number
-from caloforge.validation.page import Judged, Origin, Summary
+from caloforge.validation.metrics.distances import Distance
+from caloforge.validation.report.page import Judged, Origin, Summary
 from caloforge.validation.study import Finding, Study
 from caloforge.validation.verdict import Verdict
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from caloforge.detector import Detector
 from caloforge.showers import Incident, Showers
-from caloforge.validation.sample import Sample, collect
-from caloforge.validation.samples import Samples
-from caloforge.validation.source import open_source
-from caloforge.validation.split import all_rows
+from caloforge.validation.inputs.sample import Sample, collect
+from caloforge.validation.inputs.samples import Samples
+from caloforge.validation.inputs.source import open_source
+from caloforge.validation.inputs.split import all_rows
 
 TOY = """
 name: toy

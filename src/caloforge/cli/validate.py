@@ -101,7 +101,7 @@ def _named(candidates: list[str]) -> dict[str, Path]:
 
 
 def _print(report: Report) -> None:
-    from caloforge.validation.page import number
+    from caloforge.validation.report.page import number
     from caloforge.validation.verdict import plain
 
     comparison = report.comparison

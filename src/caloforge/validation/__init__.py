@@ -4,5 +4,5 @@ from __future__ import annotations
 
 __all__ = ["Report", "validate"]
 
-from caloforge.validation.report import Report
+from caloforge.validation.report.report import Report
 from caloforge.validation.validate import validate

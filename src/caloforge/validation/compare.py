@@ -10,7 +10,8 @@ from pathlib import Path
 
 from caloforge.observables import observables_for
 from caloforge.validation.bar import Bar
-from caloforge.validation.checks import (
+from caloforge.validation.diagnosis import diagnose
+from caloforge.validation.inputs.checks import (
     check_detectors,
     check_energies,
     check_memory,
@@ -20,14 +21,13 @@ from caloforge.validation.checks import (
     check_showers,
     check_training,
 )
-from caloforge.validation.diagnosis import diagnose
-from caloforge.validation.distances import Distance
+from caloforge.validation.inputs.sample import Pass, collect
+from caloforge.validation.inputs.samples import Model, Samples
+from caloforge.validation.inputs.source import Source
+from caloforge.validation.inputs.split import Plan, Rows, all_rows, plan
 from caloforge.validation.measure import Number
+from caloforge.validation.metrics.distances import Distance
 from caloforge.validation.registry import Entry, Options
-from caloforge.validation.sample import Pass, collect
-from caloforge.validation.samples import Model, Samples
-from caloforge.validation.source import Source
-from caloforge.validation.split import Plan, Rows, all_rows, plan
 from caloforge.validation.studies.distributions import Distances
 from caloforge.validation.study import Finding, Study
 from caloforge.validation.verdict import Verdict, judge

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from caloforge.detector import CartesianGrid, Detector, Layer
 from caloforge.observables import observables_for
-from caloforge.validation.linearity import energy_edges, linearity
-from caloforge.validation.sample import SPECTRUM_EDGES, Sample
-from caloforge.validation.samples import Samples
+from caloforge.validation.inputs.sample import SPECTRUM_EDGES, Sample
+from caloforge.validation.inputs.samples import Samples
+from caloforge.validation.metrics.linearity import energy_edges, linearity
 from caloforge.validation.study import Finding
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ from typing import Literal
 
 from caloforge.errors import ValidationError, nearest
 from caloforge.validation.classifiers.recipes import QUICK, RECIPES, Recipe
-from caloforge.validation.samples import Samples
+from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.studies import classifiers
 from caloforge.validation.studies.bins import bins
 from caloforge.validation.studies.correlations import correlations

@@ -16,13 +16,13 @@ from caloforge.progress import Progress
 from caloforge.showers import Showers
 from caloforge.validation.bar import Bar
 from caloforge.validation.compare import Given, compare, expected_seconds
-from caloforge.validation.export import export_figures
-from caloforge.validation.page import page
+from caloforge.validation.inputs.samples import Model
+from caloforge.validation.inputs.source import Source, open_source
 from caloforge.validation.registry import options, pick
-from caloforge.validation.report import Report, charts_of, summary_of, to_json
+from caloforge.validation.report.export import export_figures
+from caloforge.validation.report.page import page
+from caloforge.validation.report.report import Report, charts_of, summary_of, to_json
 from caloforge.validation.require import check, requirements
-from caloforge.validation.samples import Model
-from caloforge.validation.source import Source, open_source
 
 From = Showers | str | Path
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from caloforge.validation.distances import Distance
 from caloforge.validation.measure import Number
+from caloforge.validation.metrics.distances import Distance
 from caloforge.validation.study import Finding
 
 Level = Literal["floor", "close", "visible", "far"]

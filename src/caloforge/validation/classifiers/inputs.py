@@ -21,7 +21,7 @@ from scipy.stats import rankdata
 from caloforge.detector import Detector
 from caloforge.observables import high_level_names
 from caloforge.validation.classifiers.recipes import Preprocessing
-from caloforge.validation.sample import Sample
+from caloforge.validation.inputs.sample import Sample
 
 Features = NDArray[np.float32]
 _KEV = 1e-3

@@ -15,12 +15,12 @@ from caloforge.detector import CartesianGrid, Detector
 from caloforge.observables import Observable, observables_for
 from caloforge.showers import Incident
 from caloforge.validation.charts import Chart, Curve, Line, Table
-from caloforge.validation.column import Column
-from caloforge.validation.distances import LARGEST_P, Assessment, Distance, Exchanged
-from caloforge.validation.items import histogram, observable_item, roles
+from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Number
-from caloforge.validation.metrics import moments
-from caloforge.validation.samples import Samples
+from caloforge.validation.metrics.column import Column
+from caloforge.validation.metrics.distances import LARGEST_P, Assessment, Distance, Exchanged
+from caloforge.validation.metrics.items import histogram, observable_item, roles
+from caloforge.validation.metrics.one_dimensional import moments
 from caloforge.validation.study import Finding, Study, Tell
 
 Array = NDArray[np.float64]

@@ -19,9 +19,9 @@ from caloforge.validation.classifiers.inputs import (
 from caloforge.validation.classifiers.pictures import Judged, charts, features_table
 from caloforge.validation.classifiers.recipes import QUICK, Recipe
 from caloforge.validation.classifiers.separation import FEWEST, Separation, Train, separate
+from caloforge.validation.inputs.sample import Sample
+from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
-from caloforge.validation.sample import Sample
-from caloforge.validation.samples import Samples
 from caloforge.validation.study import Finding, Study, Tell
 
 _TRAININGS = 5

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from caloforge.observables import observables_for
 from caloforge.validation.charts import Face, Map, Maps
-from caloforge.validation.correlation import (
+from caloforge.validation.inputs.resampling import Resampling, bootstraps, splits
+from caloforge.validation.inputs.sample import Sample
+from caloforge.validation.inputs.samples import Samples
+from caloforge.validation.measure import Measure, Number
+from caloforge.validation.metrics.correlation import (
     Products,
     largest_difference,
     pearson,
     products,
     rms_difference,
 )
-from caloforge.validation.measure import Measure, Number
-from caloforge.validation.resampling import Resampling, bootstraps, splits
-from caloforge.validation.sample import Sample
-from caloforge.validation.samples import Samples
 from caloforge.validation.study import Finding, Study, Tell
 
 Array = NDArray[np.float64]

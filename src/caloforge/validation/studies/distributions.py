@@ -11,14 +11,14 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from caloforge.observables import observables_for
 from caloforge.validation.charts import Chart
-from caloforge.validation.column import Column
-from caloforge.validation.distances import LARGEST_P, Assessment, Distance, Exchanged, corrected
-from caloforge.validation.drawings import LayerCurves, profile_charts, spectrum_chart
-from caloforge.validation.items import histogram, observable_item, profile_item, spectrum_item
+from caloforge.validation.charts.drawings import LayerCurves, profile_charts, spectrum_chart
+from caloforge.validation.inputs.resampling import BOOTSTRAPS, SPLITS
+from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
-from caloforge.validation.profiles import profiles_for
-from caloforge.validation.resampling import BOOTSTRAPS, SPLITS
-from caloforge.validation.samples import Samples
+from caloforge.validation.metrics.column import Column
+from caloforge.validation.metrics.distances import LARGEST_P, Assessment, Distance, Exchanged, corrected
+from caloforge.validation.metrics.items import histogram, observable_item, profile_item, spectrum_item
+from caloforge.validation.metrics.profiles import profiles_for
 from caloforge.validation.study import Finding, Study, Tell
 
 _NAMED = 5

@@ -11,12 +11,19 @@ from numpy.typing import NDArray
 
 from caloforge.observables import Observable, observables_for
 from caloforge.validation.charts import Chart, Curve, Line, Table
+from caloforge.validation.inputs.pairs import PairImages, neighbours_in_energy
+from caloforge.validation.inputs.resampling import Resampling, bootstraps, splits
+from caloforge.validation.inputs.sample import Sample
+from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
-from caloforge.validation.pairs import PairImages, neighbours_in_energy
-from caloforge.validation.resampling import Resampling, bootstraps, splits
-from caloforge.validation.sample import Sample
-from caloforge.validation.samples import Samples
-from caloforge.validation.spread import Limits, Residuals, energy_bins, limits, relative_spread, residuals
+from caloforge.validation.metrics.spread import (
+    Limits,
+    Residuals,
+    energy_bins,
+    limits,
+    relative_spread,
+    residuals,
+)
 from caloforge.validation.study import Finding, Study, Tell
 
 Array = NDArray[np.float64]

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.validation.frechet_distance import LEAST, MOST, Moments, fpd, plain_fpd
-from caloforge.validation.kernel_distance import (
+from caloforge.validation.inputs.sample import Sample
+from caloforge.validation.inputs.samples import Samples
+from caloforge.validation.measure import Measure, Number
+from caloforge.validation.metrics.frechet_distance import LEAST, MOST, Moments, fpd, plain_fpd
+from caloforge.validation.metrics.kernel_distance import (
     BATCH,
     DRAWS,
     KernelSums,
@@ -20,9 +23,6 @@ from caloforge.validation.kernel_distance import (
     plain_kpd,
     tile_counts,
 )
-from caloforge.validation.measure import Measure, Number
-from caloforge.validation.sample import Sample
-from caloforge.validation.samples import Samples
 from caloforge.validation.study import Study, Tell
 
 Array = NDArray[np.float64]

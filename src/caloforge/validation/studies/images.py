@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from caloforge.detector import Detector
 from caloforge.validation.charts import Chart, Cloud, Face, Map, Maps, Role
-from caloforge.validation.faces import even_layers, front_face, layer_face, main_layers, side_face
+from caloforge.validation.charts.faces import even_layers, front_face, layer_face, main_layers, side_face
+from caloforge.validation.inputs.pairs import PairImages, nearest_in_energy
+from caloforge.validation.inputs.resampling import Resampling, bootstraps, splits
+from caloforge.validation.inputs.sample import Sample
+from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
-from caloforge.validation.pairs import PairImages, nearest_in_energy
-from caloforge.validation.resampling import Resampling, bootstraps, splits
-from caloforge.validation.sample import Sample
-from caloforge.validation.samples import Samples
-from caloforge.validation.similarity import layer_similarity, log_image
+from caloforge.validation.metrics.similarity import layer_similarity, log_image
 from caloforge.validation.study import Study, Tell
 
 Array = NDArray[np.float64]

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from caloforge.validation.charts import Table
+from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
-from caloforge.validation.neighbours import PRDC, jackknife, prdc, radii
-from caloforge.validation.samples import Samples
+from caloforge.validation.metrics.neighbours import PRDC, jackknife, prdc, radii
 from caloforge.validation.study import Study, Tell
 
 Array = NDArray[np.float64]

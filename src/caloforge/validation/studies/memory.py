@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from caloforge.validation.charts import Histogram, Line, Map, Maps
-from caloforge.validation.faces import shower_face
+from caloforge.validation.charts.faces import shower_face
+from caloforge.validation.inputs.sample import Sample
+from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
-from caloforge.validation.nearest import nearest_training
-from caloforge.validation.sample import Sample
-from caloforge.validation.samples import Samples
+from caloforge.validation.metrics.nearest import nearest_training
 from caloforge.validation.study import Finding, Study, Tell
 
 Array = NDArray[np.float64]

@@ -7,11 +7,11 @@ __all__ = ["figure_of_merit"]
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.validation.figure_of_merit import Axis, Profiles, axes_of, merit, profiles
+from caloforge.validation.inputs.resampling import Resampling, bootstraps, splits
+from caloforge.validation.inputs.sample import Sample
+from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
-from caloforge.validation.resampling import Resampling, bootstraps, splits
-from caloforge.validation.sample import Sample
-from caloforge.validation.samples import Samples
+from caloforge.validation.metrics.figure_of_merit import Axis, Profiles, axes_of, merit, profiles
 from caloforge.validation.study import Study, Tell
 
 Array = NDArray[np.float64]

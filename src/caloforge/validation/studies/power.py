@@ -13,9 +13,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from caloforge.observables import observables_for
 from caloforge.validation.charts import Curve, Line
-from caloforge.validation.equivalent import PAIRS, Ladder, Ranks, crossing, scaled_ks
+from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
-from caloforge.validation.samples import Samples
+from caloforge.validation.metrics.equivalent import PAIRS, Ladder, Ranks, crossing, scaled_ks
 from caloforge.validation.study import Finding, Study, Tell
 
 Array = NDArray[np.float64]

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from caloforge.observables import Observable, observables_for
 from caloforge.validation.charts import Chart, Curve, Line, Role
-from caloforge.validation.linearity import energy_edges
+from caloforge.validation.inputs.resampling import Resampling, bootstraps, splits
+from caloforge.validation.inputs.sample import Sample
+from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
-from caloforge.validation.resampling import Resampling, bootstraps, splits
-from caloforge.validation.sample import Sample
-from caloforge.validation.samples import Samples
+from caloforge.validation.metrics.linearity import energy_edges
 from caloforge.validation.study import Study, Tell
 
 Array = NDArray[np.float64]

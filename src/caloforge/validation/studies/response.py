@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.validation.charts import Chart, Curve, Line, Table
-from caloforge.validation.distances import LARGEST_P, Exchanged, corrected
-from caloforge.validation.items import roles
-from caloforge.validation.linearity import LEAST, Linearity, energy_edges, linearity, relative_width
+from caloforge.validation.inputs.resampling import Resampling, bootstraps, splits
+from caloforge.validation.inputs.sample import Sample
+from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Number
-from caloforge.validation.resampling import Resampling, bootstraps, splits
-from caloforge.validation.resolution import Fit, fit_resolution
-from caloforge.validation.sample import Sample
-from caloforge.validation.samples import Samples
+from caloforge.validation.metrics.distances import LARGEST_P, Exchanged, corrected
+from caloforge.validation.metrics.items import roles
+from caloforge.validation.metrics.linearity import LEAST, Linearity, energy_edges, linearity, relative_width
+from caloforge.validation.metrics.resolution import Fit, fit_resolution
 from caloforge.validation.study import Finding, Study, Tell
 
 Array = NDArray[np.float64]

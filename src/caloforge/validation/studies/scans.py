@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from caloforge.observables import Observable, Shapes, evaluate, observables_for
 from caloforge.showers import Incident, Showers
 from caloforge.validation.charts import Chart, Curve, Line
+from caloforge.validation.inputs.samples import Model, Samples
 from caloforge.validation.measure import Measure, Number
-from caloforge.validation.samples import Model, Samples
 from caloforge.validation.study import Study, Tell
 
 Array = NDArray[np.float64]

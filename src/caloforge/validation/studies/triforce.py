@@ -14,11 +14,19 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from caloforge.validation.charts import Chart, Curve, Histogram, Line, Role
+from caloforge.validation.classifiers.triforce import (
+    HIDDEN,
+    SCHEDULE,
+    WIDTH,
+    Residuals,
+    apply,
+    task_of,
+    train,
+)
+from caloforge.validation.inputs.sample import Sample
+from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
-from caloforge.validation.sample import Sample
-from caloforge.validation.samples import Samples
 from caloforge.validation.study import Finding, Study, Tell
-from caloforge.validation.triforce import HIDDEN, SCHEDULE, WIDTH, Residuals, apply, task_of, train
 
 Array = NDArray[np.float64]
 _FEWEST = 100

@@ -24,8 +24,8 @@ from caloforge.observables import (
     observables_for,
 )
 from caloforge.showers import Incident, Showers
-from caloforge.validation.source import Source
-from caloforge.validation.split import Rows
+from caloforge.validation.inputs.source import Source
+from caloforge.validation.inputs.split import Rows
 
 SPECTRUM_EDGES = np.logspace(-6, 6, 241)
 """Bins of the cell spectrum in MeV: twenty per decade from 1 eV to 1 TeV, fixed so that one pass suffices."""

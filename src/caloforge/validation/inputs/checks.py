@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from caloforge.detector import Detector
 from caloforge.errors import ValidationError
-from caloforge.validation.metrics import kolmogorov_smirnov
-from caloforge.validation.sample import Pass
-from caloforge.validation.samples import Model
-from caloforge.validation.source import Source
+from caloforge.validation.inputs.sample import Pass
+from caloforge.validation.inputs.samples import Model
+from caloforge.validation.inputs.source import Source
+from caloforge.validation.metrics.one_dimensional import kolmogorov_smirnov
 from caloforge.validation.study import Finding
 
 _UNLIKELY = 1e-3

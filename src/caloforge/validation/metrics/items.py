@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.observables import Observable
-from caloforge.validation.binning import Binning, binning, widened
 from caloforge.validation.charts import Histogram, Line, Role
-from caloforge.validation.column import Column
-from caloforge.validation.metrics import (
+from caloforge.validation.inputs.resampling import Resampling
+from caloforge.validation.inputs.sample import SPECTRUM_EDGES, Sample
+from caloforge.validation.metrics.binning import Binning, binning, widened
+from caloforge.validation.metrics.column import Column
+from caloforge.validation.metrics.one_dimensional import (
     chi2,
     cumulative_difference,
     separation_power,
     sorted_distances,
 )
-from caloforge.validation.profiles import Profile
-from caloforge.validation.resampling import Resampling
-from caloforge.validation.sample import SPECTRUM_EDGES, Sample
+from caloforge.validation.metrics.profiles import Profile
 
 Array = NDArray[np.float64]
 Sums = NDArray[np.floating]

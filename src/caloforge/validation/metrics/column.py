@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.validation.sample import Sample
+from caloforge.validation.inputs.sample import Sample
 
 Array = NDArray[np.float64]
 

@@ -17,7 +17,7 @@ from caloforge.detector import Detector
 from caloforge.validation.classifiers.inputs import Table
 from caloforge.validation.classifiers.learning import Learner, predict
 from caloforge.validation.classifiers.recipes import Schedule
-from caloforge.validation.sample import Sample
+from caloforge.validation.inputs.sample import Sample
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

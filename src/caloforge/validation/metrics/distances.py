@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.validation.items import Item
+from caloforge.validation.inputs.resampling import bootstraps, splits
 from caloforge.validation.measure import Measure
-from caloforge.validation.resampling import bootstraps, splits
+from caloforge.validation.metrics.items import Item
 
 Array = NDArray[np.float64]
 LARGEST_P = 0.01

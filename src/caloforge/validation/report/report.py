@@ -15,12 +15,12 @@ import numpy as np
 from caloforge import __version__
 from caloforge.validation.charts import Chart
 from caloforge.validation.compare import Comparison
-from caloforge.validation.distances import Distance
+from caloforge.validation.inputs.source import Source
 from caloforge.validation.measure import Number
-from caloforge.validation.overview import incident_chart, pareto_charts
-from caloforge.validation.page import Judged, Origin, Summary
+from caloforge.validation.metrics.distances import Distance
+from caloforge.validation.report.overview import incident_chart, pareto_charts
+from caloforge.validation.report.page import Judged, Origin, Summary
 from caloforge.validation.require import Outcome
-from caloforge.validation.source import Source
 from caloforge.validation.verdict import Verdict
 
 SCHEMA = 2

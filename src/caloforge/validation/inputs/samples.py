@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.detector import Detector
-from caloforge.validation.sample import Sample
+from caloforge.validation.inputs.sample import Sample
 
 
 class Model(Protocol):

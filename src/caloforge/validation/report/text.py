@@ -9,10 +9,10 @@ import re
 
 from markupsafe import Markup, escape
 
-from caloforge.validation.distances import Distance
 from caloforge.validation.figures.style import unit_scale
+from caloforge.validation.inputs.resampling import SPLITS
 from caloforge.validation.measure import Number
-from caloforge.validation.resampling import SPLITS
+from caloforge.validation.metrics.distances import Distance
 
 
 def number(value: float, error: float | None = None, sign: str = "") -> str:

@@ -18,13 +18,13 @@ from markupsafe import Markup
 from caloforge import __version__
 from caloforge.validation import figures
 from caloforge.validation.charts import Chart, Cloud, Maps, Points, Table
-from caloforge.validation.distances import LARGEST_P, Distance
-from caloforge.validation.export import chart_data, file_name
 from caloforge.validation.figures.glyphs import outline
 from caloforge.validation.measure import Number
+from caloforge.validation.metrics.distances import LARGEST_P, Distance
+from caloforge.validation.report.export import chart_data, file_name
+from caloforge.validation.report.text import cell, chance, floor, mean, number, rich, sigmas, value
 from caloforge.validation.require import Outcome
 from caloforge.validation.study import Finding, Study, Tell
-from caloforge.validation.text import cell, chance, floor, mean, number, rich, sigmas, value
 from caloforge.validation.verdict import Verdict, plain
 
 _THEMES = {
@@ -188,7 +188,7 @@ def page(summary: Summary, charts: Sequence[Chart], tell: Tell | None = None) ->
     """
     drawn, words = _draw(summary, charts, tell)
     environment = Environment(
-        loader=PackageLoader("caloforge.validation", "template"),
+        loader=PackageLoader("caloforge.validation.report", "template"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from caloforge.validation.binning import binning
 from caloforge.validation.charts import Chart, Histogram, Line, Point, Points
+from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Number
-from caloforge.validation.samples import Samples
+from caloforge.validation.metrics.binning import binning
 
 _QUALITIES = ("auc_high", "auc_trees", "auc_low", "fpd", "separation")
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from caloforge.detector import Detector
 from caloforge.observables import Observable
 from caloforge.validation.charts import Curve, Histogram, Line
-from caloforge.validation.column import Column
-from caloforge.validation.items import roles
-from caloforge.validation.metrics import moments
-from caloforge.validation.profiles import Profile
-from caloforge.validation.sample import SPECTRUM_EDGES, Sample
+from caloforge.validation.inputs.sample import SPECTRUM_EDGES, Sample
+from caloforge.validation.metrics.column import Column
+from caloforge.validation.metrics.items import roles
+from caloforge.validation.metrics.one_dimensional import moments
+from caloforge.validation.metrics.profiles import Profile
 
 Array = NDArray[np.float64]
 _MANY_LAYERS = 8

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.detector import Detector
-from caloforge.validation.sample import Sample
-from caloforge.validation.similarity import layer_similarity, log_image
+from caloforge.validation.inputs.sample import Sample
+from caloforge.validation.metrics.similarity import layer_similarity, log_image
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]

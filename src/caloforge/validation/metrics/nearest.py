@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from caloforge.validation.neighbours import squared_distances
+from caloforge.validation.metrics.neighbours import squared_distances
 
 Array = NDArray[np.float64]
 Single = NDArray[np.float32]

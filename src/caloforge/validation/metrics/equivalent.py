@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.validation.resampling import Resampling
+from caloforge.validation.inputs.resampling import Resampling
 
 Array = NDArray[np.float64]
 PAIRS, NULL_PAIRS = 50, 200

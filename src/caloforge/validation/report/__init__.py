@@ -1,0 +1,1 @@
+"""The report: its page, its JSON, and figures as files."""
