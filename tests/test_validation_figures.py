@@ -199,7 +199,7 @@ def test_candidates_differ_for_the_colour_blind(place):
             [-0.011820, 0.042940, 0.968881],
         ],
     }
-    css = (files("caloforge.validation") / "template" / "page.css").read_text()
+    css = (files("caloforge.validation.report") / "template" / "page.css").read_text()
     themes = [re.findall(rf"--candidate-{i}: (#[0-9a-f]{{6}})", css) for i in range(6)]
     assert [theme[0] for theme in themes] == [LIGHT[f"candidate-{i}"] for i in range(6)]
     colours = np.array([mpl.colors.to_rgb(theme[place]) for theme in themes])

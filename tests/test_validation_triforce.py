@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from caloforge.showers import Incident, Showers
-from caloforge.validation import triforce as network
+from caloforge.validation.classifiers import triforce as network
 from caloforge.validation.charts import Curve, Histogram
 from caloforge.validation.classifiers.triforce import Residuals, apply, task_of, train
 from caloforge.validation.measure import Number

@@ -103,10 +103,12 @@ def validate(
         target = Path(out)
         target.mkdir(parents=True, exist_ok=True)
         charts = charts_of(comparison)
-        html = page(summary_of(comparison, notes, speed, outcomes), charts, bar.rest())
+        tell = bar.rest()
+        html = page(summary_of(comparison, notes, speed, outcomes), charts, tell)
         numbers = to_json(comparison, notes, speed, outcomes)
         if figures:
             export_figures(charts, target / "figures", comparison.names)
+        tell(1.0, "report written")
     return Report(
         _write(target / "report.html", html),
         _write(target / "report.json", json.dumps(numbers, indent=1, allow_nan=False) + "\n"),

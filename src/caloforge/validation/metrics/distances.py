@@ -17,6 +17,7 @@ from caloforge.validation.metrics.items import Item
 
 Array = NDArray[np.float64]
 LARGEST_P = 0.01
+_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -85,21 +86,24 @@ class Exchanged:
         scatter = float(np.fmax(_spread(self.cuts), resolution))
         return Measure(self.value, _spread(self.draws), _mean(self.cuts), scatter)
 
-    @property
-    def in_scatters(self) -> Array:
-        """The exchanges in units of their own scatter, `-inf` where undefined."""
+    def in_scatters(self, resolution: float = 0.0) -> Array:
+        """Return the exchanges in units of their own scatter, `-inf` where undefined.
+
+        Args:
+            resolution: Of the distance; a scatter far below it is rounding, and says nothing.
+        """
         known = self.exchanges[np.isfinite(self.exchanges)]
         if len(known) == 0:
             return np.full(len(self.exchanges), -np.inf)
         scatter = known.std()
-        if scatter <= 1e-12 * np.abs(known).max():
+        if scatter <= max(1e-12 * np.abs(known).max(), _ROUNDING * resolution):
             return np.where(np.isfinite(self.exchanges), 0.0, -np.inf)
         return np.asarray(np.nan_to_num((self.exchanges - known.mean()) / scatter, nan=-np.inf), np.float64)
 
     @property
     def p_value(self) -> float:
         """How often an exchange gives as large a distance as the samples at hand."""
-        return _p_value(self.in_scatters, self.in_scatters[0])
+        return _p_value(self.in_scatters(), self.in_scatters()[0])
 
     @property
     def absolute(self) -> Exchanged:
@@ -174,7 +178,7 @@ class Assessment:
 
     def _judge(self, c: int) -> tuple[Distance, ...]:
         clear = [
-            np.max([found[c][key].in_scatters for key in item.tested if key in found[c]], axis=0)
+            np.max([found[c][key].in_scatters(item.resolution) for key in item.tested if key in found[c]], axis=0)
             for item, found in zip(self._items, self._found, strict=True)
         ]
         largest = np.max(clear, axis=0) if clear else np.zeros(0)
@@ -190,7 +194,7 @@ def corrected(found: Sequence[Exchanged]) -> tuple[float, ...]:
     """
     if not found:
         return ()
-    clear = [f.in_scatters for f in found]
+    clear = [f.in_scatters() for f in found]
     largest = np.max(clear, axis=0)
     return tuple(_p_value(largest, z[0]) for z in clear)
 
