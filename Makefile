@@ -2,6 +2,8 @@
 PYTHON ?= python3
 # uv does not read pip's settings: where pip is given a folder of wheels (a CPU build of torch), uv looks there too.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+# Modules compiled once here and not by every process, which some machines forbid (PYTHONDONTWRITEBYTECODE).
+export UV_COMPILE_BYTECODE ?= 1
 BIN := .venv/bin
 READY := .venv/.ready
 

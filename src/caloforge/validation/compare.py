@@ -5,8 +5,10 @@ from __future__ import annotations
 __all__ = ["Comparison", "Given", "compare", "expected_seconds"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from caloforge.observables import observables_for
 from caloforge.validation.bar import Bar
@@ -21,16 +23,20 @@ from caloforge.validation.inputs.checks import (
     check_showers,
     check_training,
 )
-from caloforge.validation.inputs.sample import Pass, collect
+from caloforge.validation.inputs.sample import Pass, Sample, collect
 from caloforge.validation.inputs.samples import Model, Samples
 from caloforge.validation.inputs.source import Source
 from caloforge.validation.inputs.split import Plan, Rows, all_rows, plan
 from caloforge.validation.measure import Number
 from caloforge.validation.metrics.distances import Distance
+from caloforge.validation.parallel import aside, two_cores
 from caloforge.validation.registry import Entry, Options
 from caloforge.validation.studies.distributions import Distances
 from caloforge.validation.study import Finding, Study
 from caloforge.validation.verdict import Verdict, judge
+
+_WORTH_A_PROCESS = 4000
+"""Showers in a sample from which starting another process pays."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +129,7 @@ def compare(
     floor = None if given.floor is None else len(given.floor)
     chosen = plan(len(given.reference), [len(source) for source in given.candidates.values()], floor, seed)
     samples, after, about = _read(given, chosen, seed, folder, bar)
-    scale = _scale(given, chosen.size)
-    studies = tuple(entry.run(samples, bar.part(scale * entry.seconds), options) for entry in entries)
+    studies = _study(entries, samples, options, bar, _scale(given, chosen.size))
     every = tuple(
         (*first, *second, *_found(studies, i), *diagnose(samples, candidate))
         for i, (first, second, candidate) in enumerate(zip(findings, about, samples.candidates, strict=True))
@@ -134,6 +139,43 @@ def compare(
         for i, found in enumerate(every)
     )
     return Comparison(given, chosen, samples, studies, every, (*remarks, *after), verdicts)
+
+
+def _study(
+    entries: Sequence[Entry], samples: Samples, options: Options, bar: Bar, scale: float
+) -> tuple[Study, ...]:
+    """Make all studies; those that need no cells in another process meanwhile, if that saves time."""
+    light = [entry for entry in entries if entry.light]
+    heavy = [entry for entry in entries if not entry.light]
+    if len(samples) < _WORTH_A_PROCESS or not (light and heavy and two_cores()):
+        light, heavy = [], list(entries)
+    future = aside(_study_light, light, _without_cells(samples), options) if light else None
+    # two threads of ours beside another process would wait for each other
+    with threadpool_limits(1 if light else None, user_api="blas"):
+        found = {e.name: e.run(samples, bar.part(scale * e.seconds), options) for e in heavy}
+    if future is not None:
+        tell = bar.part(scale * sum(entry.seconds for entry in light))
+        tell(0.0, "waiting for classifiers")
+        found |= {study.name: study for study in future.result()}
+        tell(1.0, "classifiers")
+    return tuple(found[entry.name] for entry in entries)
+
+
+def _study_light(entries: Sequence[Entry], samples: Samples, options: Options) -> list[Study]:
+    return [entry.run(samples, _silent, options) for entry in entries]
+
+
+def _silent(_: float, __: str) -> None:
+    """Tell nobody."""
+
+
+def _without_cells(samples: Samples) -> Samples:
+    def bare(sample: Sample) -> Sample:
+        return replace(sample, cells=sample.cells[:0])
+
+    reference, floor = bare(samples.reference), bare(samples.floor)
+    candidates = tuple(bare(candidate) for candidate in samples.candidates)
+    return Samples(samples.detector, reference, floor, candidates, seed=samples.seed)
 
 
 def _distances(studies: Sequence[Study], candidate: int) -> tuple[Distance, ...]:

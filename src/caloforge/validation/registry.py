@@ -75,6 +75,7 @@ class Entry:
         run: The study.
         seconds: What it costs on one core for 20,000 showers of 500 cells and one candidate, for the bar.
         slow: Whether it runs only when asked for.
+        light: Whether it needs no cells and can be sent to another process.
         needs: What must be given besides the samples.
     """
 
@@ -83,6 +84,7 @@ class Entry:
     run: Callable[[Samples, Tell, Options], Study]
     seconds: float
     slow: bool = False
+    light: bool = False
     needs: Need | None = None
 
 
@@ -136,8 +138,8 @@ ENTRIES = (
     ),
     Entry("images", ("ssim", "ssim_pairs"), _plain(images), 3),
     Entry("merit", ("figure_of_merit", "merit_moments", "merit_profiles"), _plain(figure_of_merit), 1),
-    Entry("high", ("auc_high", "jsd_high"), _high, 25),
-    Entry("trees", ("auc_trees", "jsd_trees"), _trees, 10),
+    Entry("high", ("auc_high", "jsd_high"), _high, 25, light=True),
+    Entry("trees", ("auc_trees", "jsd_trees"), _trees, 10, light=True),
     Entry("frechet", ("fpd", "kpd"), _plain(frechet_distances), 8),
     Entry("manifold", ("precision", "recall", "density", "coverage"), _plain(manifold), 10),
     Entry("diversity", ("spread", "spread_worst", "pair_ssim"), _plain(diversity), 2),

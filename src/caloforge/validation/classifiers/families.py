@@ -75,7 +75,7 @@ class Trees:
             early_stopping=False,
             random_state=seed,
         )
-        with threadpool_limits(1):
+        with threadpool_limits(1, user_api="openmp"):  # of this thread only
             model.fit(self.features[learn], truth[learn])
             tell(0.5)
             known, unknown = (model.predict_proba(self.features[rows])[:, 1] for rows in (select, test))

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -92,8 +93,9 @@ class Learner:
         """
         import torch
 
-        with seeded(self.seed):
-            network = self.build()
+        with one_thread():
+            with seeded(self.seed):
+                network = self.build()
             optimiser = torch.optim.Adam(network.parameters(), lr=self.schedule.learning_rate, fused=True)
             answers, wanted = torch.as_tensor(targets), torch.as_tensor(targets[select])
             history, best, kept = History(), -math.inf, network.state_dict()
@@ -159,16 +161,27 @@ def predict(network: nn.Module, inputs: Batches, rows: Rows) -> Tensor:
         return torch.cat([network(torch.from_numpy(inputs.rows(part))) for part in parts])
 
 
+_SEEDING = Lock()
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Make torch repeatable inside, with at most two threads, and leave it outside as it was."""
+    """Make what torch draws repeatable inside, one thread at a time, and leave it outside as it was."""
+    import torch
+
+    with _SEEDING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread inside: networks are trained side by side instead."""
     import torch
 
     threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        torch.set_num_threads(min(2, threads))
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -178,7 +178,7 @@ class Assessment:
 
     def _judge(self, c: int) -> tuple[Distance, ...]:
         clear = [
-            np.max([found[c][key].in_scatters(item.resolution) for key in item.tested if key in found[c]], axis=0)
+            np.max([found[c][k].in_scatters(item.resolution) for k in item.tested if k in found[c]], axis=0)
             for item, found in zip(self._items, self._found, strict=True)
         ]
         largest = np.max(clear, axis=0) if clear else np.zeros(0)

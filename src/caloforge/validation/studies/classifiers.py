@@ -7,6 +7,7 @@ __all__ = ["convolutional", "high_level", "low_level", "normalised", "trees"]
 from collections.abc import Callable
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from caloforge.observables import high_level_names
 from caloforge.validation.classifiers.families import Network, Trees
@@ -22,6 +23,7 @@ from caloforge.validation.classifiers.separation import FEWEST, Separation, Trai
 from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
+from caloforge.validation.parallel import side_by_side
 from caloforge.validation.study import Finding, Study, Tell
 
 _TRAININGS = 5
@@ -182,15 +184,17 @@ def _study(samples: Samples, tell: Tell, plan: _Plan, make: _Make) -> Study:
 
 
 def _judge(samples: Samples, tell: Tell, plan: _Plan, make: _Make) -> Judged:
-    others = (samples.floor, *samples.candidates)
-    found = []
-    for number, other in enumerate(others):
-        train, showers = make(samples.reference, other)
+    def against(other: Sample) -> Callable[[Tell], Separation]:
+        def job(tell: Tell) -> Separation:
+            train, showers = make(samples.reference, other)
+            note = f"{plan.label} against {other.name}"
+            return separate(showers, train, plan.trainings, samples.seed, lambda done: tell(done, note))
 
-        def share(done: float, number: int = number, name: str = other.name) -> None:
-            tell((number + done) / len(others), f"{plan.label} against {name}")
+        return job
 
-        found.append(separate(showers, train, plan.trainings, samples.seed, share))
+    jobs = [against(other) for other in (samples.floor, *samples.candidates)]
+    with threadpool_limits(1, user_api="blas"):
+        found = side_by_side(jobs, tell)
     return Judged(tuple(sample.name for sample in samples.candidates), found[0], tuple(found[1:]))
 
 
