@@ -48,7 +48,7 @@ def line_of_words(text: str) -> tuple[Word, ...]:
         text: Mathematics between dollars; words between blanks.
     """
     words, left = [], 0.0
-    for piece in re.findall(r"\$[^$]*\$|[^\s$]+|\s+", text):
+    for piece in re.findall(r"\$[^$]*\$|[^\s$]+|\s+", _plain_unless_mathematics(text)):
         if piece.isspace():
             left += _blank()
             continue
@@ -56,6 +56,19 @@ def line_of_words(text: str) -> tuple[Word, ...]:
         words.append(Word(piece, _key(piece), left, reach))
         left += reach
     return tuple(words)
+
+
+@lru_cache(maxsize=4096)
+def _plain_unless_mathematics(text: str) -> str:
+    """Return a label without its dollars if what is between them is no mathematics, as in a file's name."""
+    pieces = re.findall(r"\$[^$]*\$", text)
+    try:
+        for piece in pieces:
+            _reach(piece)
+        sound = text.count("$") == 2 * len(pieces) and "\\" not in re.sub(r"\$[^$]*\$", "", text)
+    except ValueError:
+        sound = False
+    return text if sound else re.sub(r"[$\\]", "", text)
 
 
 def width(text: str) -> float:

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from caloforge.validation.charts import Line, Point
+from caloforge.validation.verdict import plain
 
 LIGHT: Mapping[str, str] = {
     "ink": "#1d2329",
@@ -91,5 +92,7 @@ def short(name: str, most: int = 22) -> str:
         >>> short("a-very-long-file-name-indeed.h5", 12)
         'a-very…ed.h5'
     """
-    head = (most - 1 + 1) // 2
+    if len(name) <= most:
+        return name
+    name, head = plain(name), most // 2  # half a formula would be none
     return name if len(name) <= most else f"{name[:head]}…{name[head - most + 1 :]}"
