@@ -10,8 +10,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from caloforge.showers import Incident, Showers
-from caloforge.validation.classifiers import triforce as network
 from caloforge.validation.charts import Curve, Histogram
+from caloforge.validation.classifiers import triforce as network
 from caloforge.validation.classifiers.triforce import Residuals, apply, task_of, train
 from caloforge.validation.measure import Number
 from caloforge.validation.studies.triforce import _accuracy, _deviation, _particle_auc, triforce

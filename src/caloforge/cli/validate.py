@@ -106,14 +106,14 @@ def _print(report: Report) -> None:
 
     comparison = report.comparison
     for finding in comparison.remarks:
-        say(f"[yellow]{finding.severity}:[/yellow] {finding.title}. {finding.text}")
+        say(f"[yellow]{finding.severity}:[/yellow] {finding.title}. {plain(finding.text)}")
     for i, name in enumerate(comparison.names):
         verdict = comparison.verdicts[i]
         say(f"\n[bold]{name}: {verdict.title}[/bold]")
         say(verdict.text)
         for finding in comparison.findings[i]:
             colour = "red" if finding.severity == "fault" else "yellow"
-            say(f"[{colour}]{finding.severity}:[/{colour}] {finding.title}. {finding.text}")
+            say(f"[{colour}]{finding.severity}:[/{colour}] {finding.title}. {plain(finding.text)}")
         rows = [
             (f"{n.label}{', ' + n.unit if n.unit else ''}", n.measure) for study in comparison.studies
             for n in study.numbers[i]

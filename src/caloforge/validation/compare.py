@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from caloforge.observables import observables_for
@@ -80,6 +82,7 @@ class Comparison:
         findings: Faults, warnings and notes on each candidate.
         remarks: Findings on reference, floor and training.
         verdicts: The answer for each candidate.
+        digests: Hash of each shower in the reference's and in each candidate's whole file.
     """
 
     given: Given
@@ -89,6 +92,7 @@ class Comparison:
     findings: tuple[tuple[Finding, ...], ...]
     remarks: tuple[Finding, ...]
     verdicts: tuple[Verdict, ...]
+    digests: tuple[NDArray[np.uint64], ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -128,17 +132,17 @@ def compare(
     remarks, findings = _before(given)
     floor = None if given.floor is None else len(given.floor)
     chosen = plan(len(given.reference), [len(source) for source in given.candidates.values()], floor, seed)
-    samples, after, about = _read(given, chosen, seed, folder, bar)
+    samples, after, about, digests = _read(given, chosen, seed, folder, bar)
     studies = _study(entries, samples, options, bar, _scale(given, chosen.size))
     every = tuple(
-        (*first, *second, *_found(studies, i), *diagnose(samples, candidate))
+        _faults_first((*first, *second, *diagnose(samples, candidate), *_found(studies, i)))
         for i, (first, second, candidate) in enumerate(zip(findings, about, samples.candidates, strict=True))
     )
     verdicts = tuple(
         judge(_distances(studies, i), [n for study in studies for n in study.numbers[i]], found, chosen.size)
         for i, found in enumerate(every)
     )
-    return Comparison(given, chosen, samples, studies, every, (*remarks, *after), verdicts)
+    return Comparison(given, chosen, samples, studies, every, (*remarks, *after), verdicts, digests)
 
 
 def _study(
@@ -182,6 +186,10 @@ def _distances(studies: Sequence[Study], candidate: int) -> tuple[Distance, ...]
     return next((s.distances[candidate] for s in studies if isinstance(s, Distances)), ())
 
 
+def _faults_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda finding: ("fault", "warning", "note").index(finding.severity)))
+
+
 def _found(studies: Sequence[Study], candidate: int) -> list[Finding]:
     return [finding for study in studies if study.findings for finding in study.findings[candidate]]
 
@@ -204,7 +212,7 @@ def _alike(reference: Source, other: Source, halves: bool) -> list[Finding]:
 
 def _read(
     given: Given, chosen: Plan, seed: int, folder: Path, bar: Bar
-) -> tuple[Samples, list[Finding], list[list[Finding]]]:
+) -> tuple[Samples, list[Finding], list[list[Finding]], tuple[NDArray[np.uint64], ...]]:
     def read(source: Source, wanted: Sequence[tuple[str, Rows]]) -> Pass:
         tell, done = bar.part(_reading(source)), 0
 
@@ -238,7 +246,7 @@ def _read(
         remarks += check_training(learned, reference, given.reference.name)
         for findings, part in zip(about, candidates, strict=True):
             findings += check_memory(learned, part)
-    return samples, remarks, about
+    return samples, remarks, about, (reference.digests, *(part.digests for part in candidates))
 
 
 def expected_seconds(given: Given, entries: Sequence[Entry]) -> float:

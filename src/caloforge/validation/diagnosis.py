@@ -166,7 +166,7 @@ def _soft(samples: Samples, candidate: Sample) -> Iterator[Finding]:
         return
     title = "Noise: too many soft cells" if apart[worst] > 0 else "Soft cells missing"
     text = f"{other[0]:.4g} cells per shower have energy, in Geant4 {geant4[0]:.4g}"
-    if geant4[worst] < geant4[0]:
+    if other[worst] < 0.99 * other[0]:
         above = _energy(SPECTRUM_EDGES[worst])
         text += f"; above {above} there are {other[worst]:.4g}, in Geant4 {geant4[worst]:.4g}"
     yield Finding("fault", title, f"{text}.", "cell_spectrum")

@@ -197,4 +197,4 @@ def _repeated(reference: Pass, candidate: Pass) -> Iterator[Finding]:
             f"{repeats[1]} of {counts[1]} showers of the candidate repeat another one bit for bit; "
             f"in Geant4 {repeats[0]} of {counts[0]}. They add no statistics."
         )
-        yield Finding("fault", "Repeated showers", text)
+        yield Finding("fault", "Repeated showers", text, "repeats")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["incident_chart", "pareto_charts"]
+__all__ = ["incident_chart", "pareto_charts", "repeats_chart"]
 
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from caloforge.validation.charts import Chart, Histogram, Line, Point, Points
 from caloforge.validation.inputs.samples import Samples
@@ -14,6 +15,8 @@ from caloforge.validation.measure import Number
 from caloforge.validation.metrics.binning import binning
 
 _QUALITIES = ("auc_high", "auc_trees", "auc_low", "fpd", "separation")
+
+_MOST_REPEATS = 10
 
 
 def incident_chart(samples: Samples) -> Chart:
@@ -77,3 +80,33 @@ def pareto_charts(
                 log_x=True,
                 pareto=True,
             )
+
+
+def repeats_chart(names: Sequence[str], digests: Sequence[NDArray[np.uint64]]) -> Chart | None:
+    """Return how often showers occur in a file, or None if every shower is there once.
+
+    Args:
+        names: Of Geant4 and of each candidate.
+        digests: Hash of each shower with energy, over the whole files.
+    """
+    times = [np.unique(d, return_counts=True)[1] for d in digests]
+    most = max(int(t.max(initial=1)) for t in times)
+    if most < 2:
+        return None
+    shown = min(most, _MOST_REPEATS)
+    counts = [np.bincount(np.minimum(t, shown), weights=t, minlength=shown + 1)[1:] for t in times]
+    return Histogram(
+        key="repeats",
+        title="How often a shower occurs",
+        theme="showers",
+        caption="Bit for bit the same shower, in the whole file. Repeated showers add no statistics.",
+        quantity="repeats",
+        x="Times that a shower occurs" + (f", {shown} or more in the last bin" if most > shown else ""),
+        unit="",
+        edges=np.arange(shown + 1, dtype=np.float64) + 0.5,
+        lines=tuple(
+            Line(name, "candidate" if i else "geant4", np.array([*count, 0, 0, 0], np.float64))
+            for i, (name, count) in enumerate(zip(names, counts, strict=True))
+        ),
+        integer=True,
+    )

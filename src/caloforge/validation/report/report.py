@@ -18,7 +18,7 @@ from caloforge.validation.compare import Comparison
 from caloforge.validation.inputs.source import Source
 from caloforge.validation.measure import Number
 from caloforge.validation.metrics.distances import Distance
-from caloforge.validation.report.overview import incident_chart, pareto_charts
+from caloforge.validation.report.overview import incident_chart, pareto_charts, repeats_chart
 from caloforge.validation.report.page import Judged, Origin, Summary
 from caloforge.validation.require import Outcome
 from caloforge.validation.verdict import Verdict
@@ -128,7 +128,9 @@ def charts_of(comparison: Comparison) -> tuple[Chart, ...]:
     numbers = [comparison.numbers(i) for i in range(len(comparison.names))]
     pareto = pareto_charts(("Geant4", *comparison.names), numbers, [_milliseconds(s) for s in sources])
     studied = (chart for study in comparison.studies for chart in study.charts)
-    return (*pareto, incident_chart(comparison.samples), *studied)
+    repeats = repeats_chart(("Geant4", *comparison.names), comparison.digests)
+    own = [chart for chart in (incident_chart(comparison.samples), repeats) if chart is not None]
+    return (*pareto, *own, *studied)
 
 
 def _keys(numbers: Mapping[str, Number]) -> tuple[Number, ...]:

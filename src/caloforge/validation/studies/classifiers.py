@@ -226,7 +226,7 @@ def _findings(plan: _Plan, found: Separation, judged: Judged) -> tuple[Finding, 
     findings = []
     if auc - floor > _CERTAIN * error:
         text = f"AUC {auc:.3f} ± {found.auc_error:.3f}, Geant4 against Geant4 {floor:.3f}."
-        findings.append(Finding("fault", f"A classifier tells it: {plan.label}", text, f"roc_{plan.key}"))
+        findings.append(Finding("note", f"A classifier tells it: {plan.label}", text, f"roc_{plan.key}"))
     if floor - 0.5 > _CERTAIN * judged.floor.auc_error:
         text = f"The classifier ({plan.label}) tells the two samples of Geant4 apart, AUC {floor:.3f}."
         findings.append(Finding("warning", "The floor is above chance", text, f"roc_{plan.key}"))

@@ -86,7 +86,7 @@ def _fpds(used: list[Array], seed: int, tell: Tell) -> list[Number]:
         measure = Measure(
             found.value * _SCALE, found.error * _SCALE, float(chance.mean()), float(chance.std(ddof=1))
         )
-        out.append(Number("fpd", "FPD", measure, "1e-3", meaning=_FPD))
+        out.append(Number("fpd", "FPD × 10³", measure, meaning=_FPD))
         tell(0.1 + 0.3 * (i + 1) / len(candidates), "Frechet physics distance")
     return out
 
@@ -119,7 +119,7 @@ def _kpds(used: list[Array], seed: int, tell: Tell) -> list[Number]:
 def _kpd_number(reference: KernelSums, pair: _Kernels, size: int, chance: Array) -> Number:
     value, error = kpd(reference, pair.itself, pair.across, size)
     measure = Measure(value * _SCALE, error * _SCALE, float(chance.mean()), float(chance.std(ddof=1)))
-    return Number("kpd", "KPD", measure, "1e-3", meaning=_KPD)
+    return Number("kpd", "KPD × 10³", measure, meaning=_KPD)
 
 
 _FPD = (

@@ -19,7 +19,7 @@ from caloforge.validation.metrics.distances import LARGEST_P, Exchanged, correct
 from caloforge.validation.metrics.items import roles
 from caloforge.validation.metrics.linearity import LEAST, Linearity, energy_edges, linearity, relative_width
 from caloforge.validation.metrics.resolution import Fit, fit_resolution
-from caloforge.validation.study import Finding, Study, Tell
+from caloforge.validation.study import Study, Tell
 
 Array = NDArray[np.float64]
 _GEV = 1e3
@@ -55,7 +55,6 @@ def response(samples: Samples, tell: Tell) -> Study:
         "Response and resolution",
         numbers=numbers,
         charts=tuple(_charts(names, found, fits)),
-        findings=tuple(tuple(_findings(of_candidate)) for of_candidate in numbers),
         method=_method(fits),
         details={
             "energy_edges": edges.tolist(),
@@ -210,17 +209,6 @@ def _numbers(
         )
         for (key, f), p in zip(found.items(), p_values, strict=True)
     )
-
-
-def _findings(numbers: Sequence[Number]) -> Iterator[Finding]:
-    for number in numbers:
-        if number.beyond and number.name != "response_worst":
-            m = number.measure
-            sign = "+" if number.name in _SIGNED else ""
-            value = f"{m.value:{sign}.2f}"
-            chart = "resolution_vs_energy" if number.name == "resolution" else "response_vs_energy"
-            text = f"{number.meaning} It is ({value} ± {m.error:.2f}) %."
-            yield Finding("note", f"{number.label}: {value} %", text, chart)
 
 
 def _charts(names: Sequence[str], found: Sequence[Linearity], fits: Sequence[Fit | None]) -> Iterator[Chart]:

@@ -242,7 +242,7 @@ def _scatter(take: _Take, *networks: list[Residuals]) -> float:
 def _findings(numbers: tuple[Number, ...]) -> tuple[Finding, ...]:
     return tuple(
         Finding(
-            "fault",
+            "note",
             number.label,
             f"{number.measure.value:.3g} ± {number.measure.error:.2g} {number.unit}, Geant4 "
             f"{number.measure.floor:.3g} ± {number.measure.floor_error:.2g}. {number.meaning}".strip(),
