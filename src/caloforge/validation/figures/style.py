@@ -94,5 +94,6 @@ def short(name: str, most: int = 22) -> str:
     """
     if len(name) <= most:
         return name
-    name, head = plain(name), most // 2  # half a formula would be none
+    # half a formula would be none, and the font has no angle brackets
+    name, head = plain(name).replace("⟨", "").replace("⟩", ""), most // 2
     return name if len(name) <= most else f"{name[:head]}…{name[head - most + 1 :]}"

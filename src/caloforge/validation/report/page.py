@@ -236,7 +236,7 @@ def _draw(
 ) -> tuple[list[Figure], dict[str, str]]:
     look = figures.Look(summary.names)
     by_name = [{d.name: d for d in c.distances} for c in summary.candidates]
-    faults = {f.chart for c in summary.candidates for f in c.findings if f.severity == "fault"}
+    faults = {f.chart for c in summary.candidates for f in c.findings}
     in_bins = _in_bins(summary)
     found, words = [], {}
     for i, chart in enumerate(charts):
