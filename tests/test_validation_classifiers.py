@@ -172,6 +172,7 @@ def test_cells_tell_what_is_wrong(samples: Samples) -> None:
         assert (fair.off, scaled.off, empty.off) == (False, True, True)
 
 
+@pytest.mark.slow
 def test_convolution_sees_noise(tmp_path: Path) -> None:
     noisy = broken(toy_showers(300, 3), "noisy")
     study = studies.convolutional(

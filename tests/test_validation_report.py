@@ -19,8 +19,9 @@ from caloforge.validation import validate
 from caloforge.validation.bar import Bar
 from caloforge.validation.compare import Comparison, Given, compare
 from caloforge.validation.inputs.source import open_source
-from caloforge.validation.registry import ENTRIES, Options, pick
+from caloforge.validation.registry import ENTRIES, Entry, Options, pick
 from caloforge.validation.report.page import number
+from caloforge.validation.report.report import charts_of
 from validation_toys import broken, single_layer, toy_detector, toy_showers
 
 N = 400
@@ -105,7 +106,7 @@ def test_faults_are_noticed_and_named(judged, kind, names, fault):
     assert any(title.startswith(fault) for title in faults(judged, i))
     assert fault.lower()[1:] in judged.verdicts[i].text.lower()
     assert judged.verdicts[i].level != "floor"
-    keys = {chart.key for study in judged.studies for chart in study.charts}
+    keys = {chart.key for chart in charts_of(judged)}
     assert {f.chart for f in judged.findings[i]} - {""} <= keys
 
 
@@ -129,7 +130,12 @@ def test_a_wrong_scale_is_measured(judged):
     assert abs(response.floor) < 4 * response.floor_error + 0.1
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def _contract(entry: Entry) -> object:
+    """Convolutions take half a minute even of toys."""
+    return pytest.param(entry, id=entry.name, marks=[pytest.mark.slow] if entry.name == "cnn" else [])
+
+
+@pytest.mark.parametrize("entry", [_contract(entry) for entry in ENTRIES])
 def test_every_study_keeps_its_promises(geant4, entry):
     """Numbers that the registry announces, each with label and floor; unique charts; odd samples."""
     if entry.needs == "model":
