@@ -399,6 +399,21 @@ def test_command_line_refuses_bad_input(tmp_path, files, arguments):
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.parametrize("text", ["=FILE", "name=", "", "twice"])
+def test_command_line_refuses_candidates_without_a_name(tmp_path, files, text):
+    given = [files[1], files[1]] if text == "twice" else [text.replace("FILE", files[1])]
+    result = CliRunner().invoke(app, ["validate", files[0], *given, "--out", str(tmp_path / "r")])
+    assert isinstance(result.exception, ValidationError)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path, few):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder" / "report.html").mkdir(parents=True)
+    for out in ("file", "file/below", "folder"):
+        with pytest.raises(ValidationError, match="cannot be written"):
+            validate(few, few, out=tmp_path / out)
+
+
 def test_numbers_are_written_to_their_error():
     assert number(0.012345, 0.00214) == "0.0123 ± 0.0021"
     assert number(0.99, 0.1) == "0.99 ± 0.10"

@@ -46,7 +46,7 @@ def validate(
     figures: Annotated[
         bool, typer.Option("--figures", help="Write each figure as PDF and its data as CSV and JSON, too.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of splits, resampling and classifiers.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of splits, resampling and classifiers.", min=0)] = 0,
     json: JsonOption = False,
 ) -> None:
     """Compare showers with Geant4's, beside the statistical floor.
@@ -88,16 +88,27 @@ def _named(candidates: list[str]) -> dict[str, Path]:
     for text in candidates:
         name, equals, path = text.partition("=")
         # a path may hold an equals sign of its own
-        file = Path(text) if not equals or Path(text).exists() else Path(path)
-        name = name if equals and file == Path(path) else file.stem
+        if not equals or _is_file(text):
+            name, path = Path(text).stem, text
+        if not name or not path:
+            raise ValidationError(
+                "a candidate without a name or a file", got=repr(text), expected="FILE or NAME=FILE"
+            )
         if name in named:
             raise ValidationError(
                 "two candidates have one name",
-                got=f"{named[name]} and {file}",
-                cure=f"name them: NAME={file}",
+                got=f"{named[name]} and {path}",
+                cure=f"name them: NAME={path}",
             )
-        named[name] = file
+        named[name] = Path(path)
     return named
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except OSError:  # too long to be a path
+        return False
 
 
 def _print(report: Report) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["validate"]
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -73,7 +74,7 @@ def validate(
 
     Raises:
         ValidationError: Samples that cannot be compared: other cells, no common energies, too few showers;
-            or names of metrics or numbers that do not exist.
+            names of metrics or numbers that do not exist; a folder that cannot be written to.
         ShowersError: A file that cannot be read.
 
     Example:
@@ -81,6 +82,7 @@ def validate(
         >>> report.verdict.title  # doctest: +SKIP
         'Visibly different from Geant4'
     """
+    _can_write(Path(out))
     wanted = () if require is None else requirements(require)
     chosen = options(recipe, trainings)
     entries = pick(metrics, [w.name for w in wanted], training is not None, model is not None)
@@ -101,7 +103,7 @@ def validate(
             for outcome in check(wanted, name, comparison.numbers(i))
         )
         target = Path(out)
-        target.mkdir(parents=True, exist_ok=True)
+        _make(target)
         charts = charts_of(comparison)
         tell = bar.rest()
         html = page(summary_of(comparison, notes, speed, outcomes), charts, tell)
@@ -127,6 +129,24 @@ def _candidates(candidate: From | Mapping[str, From], stack: ExitStack) -> Itera
     for name, showers in given.items():
         source = stack.enter_context(open_source(showers))
         yield name or Path(source.name).stem, source
+
+
+def _can_write(folder: Path) -> None:
+    """Refuse a folder that cannot be written to before hours of work, without making it yet."""
+    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
+    taken = [name for name in ("report.html", "report.json") if (folder / name).is_dir()]
+    if not there.is_dir() or not os.access(there, os.W_OK) or taken:
+        got = "a file" if there.is_file() else f"{', '.join(taken)} is a folder" if taken else "no permission"
+        raise ValidationError(
+            "the report cannot be written there", where=folder, got=got, cure="give another folder with --out"
+        )
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValidationError("the report's folder cannot be made", where=folder, got=error) from error
 
 
 def _write(path: Path, text: str) -> Path:
