@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.validation.charts import Chart, Histogram, Line, Point, Points
+from caloforge.validation.charts import Chart, Curve, Histogram, Line, Point, Points
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Number
 from caloforge.validation.metrics.binning import binning
@@ -95,7 +95,8 @@ def repeats_chart(names: Sequence[str], digests: Sequence[NDArray[np.uint64]]) -
         return None
     shown = min(most, _MOST_REPEATS)
     counts = [np.bincount(np.minimum(t, shown), weights=t, minlength=shown + 1)[1:] for t in times]
-    return Histogram(
+    sizes = [max(len(d), 1) for d in digests]
+    return Curve(
         key="repeats",
         title="How often a shower occurs",
         theme="showers",
@@ -103,10 +104,13 @@ def repeats_chart(names: Sequence[str], digests: Sequence[NDArray[np.uint64]]) -
         quantity="repeats",
         x="Times that a shower occurs" + (f", {shown} or more in the last bin" if most > shown else ""),
         unit="",
+        y="Share of all showers",
+        y_unit="%",
+        at=np.arange(1, shown + 1, dtype=np.float64),
         edges=np.arange(shown + 1, dtype=np.float64) + 0.5,
         lines=tuple(
-            Line(name, "candidate" if i else "geant4", np.array([*count, 0, 0, 0], np.float64))
-            for i, (name, count) in enumerate(zip(names, counts, strict=True))
+            Line(name, "candidate" if i else "geant4", 100 * count / size, 100 * np.sqrt(count) / size)
+            for i, (name, count, size) in enumerate(zip(names, counts, sizes, strict=True))
         ),
-        integer=True,
+        ratio=False,
     )
