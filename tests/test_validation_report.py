@@ -220,6 +220,42 @@ def test_other_energies_are_said_or_refused(few):
     assert "GeV" in str(error.value)
 
 
+def test_other_angles_and_impact_points_are_said_and_no_fault_of_the_showers(few):
+    candidate = broken(toy_showers(90, 2), "scaled")
+    for name, value in (("theta", 0.3), ("phi", 1.0), ("x", 5.0), ("y", -5.0)):
+        incident = Incident.of(candidate.incident.energy, **{name: value})
+        found = run(few, Showers(candidate.detector, incident, candidate.cells))
+        assert f"The incident {name} differs" in {f.title for f in found.findings[0]}
+        assert faults(found) == set()
+    assert faults(run(few, candidate)) != set()
+
+
+def test_a_shower_of_impossible_energy_is_a_fault(few):
+    candidate = toy_showers(90, 2)
+    cells = candidate.cells.copy()
+    cells[7, 5] = 1e9
+    found = run(few, Showers(candidate.detector, candidate.incident, cells))
+    assert faults(found) == {"Impossible energies"}
+    assert found.verdicts[0].level != "floor"
+
+
+def test_without_distributions_and_classifiers_the_verdict_rests_on_what_there_is(few):
+    assert run(few, toy_showers(45, 2), metrics="correlations").verdicts[0].level == "none"
+    found = run(few, broken(toy_showers(45, 2), "shifted"), metrics="merit")
+    assert found.verdicts[0].level != "floor"
+    assert "Geant4's, but" not in found.verdicts[0].title
+
+
+def test_no_faults_are_diagnosed_in_a_handful_of_showers():
+    for count in (2, 3, 5, 10):
+        assert faults(run(toy_showers(90, 1), toy_showers(count, 2), metrics="response")) == set()
+
+
+def test_seven_candidates_are_refused(tmp_path, few):
+    with pytest.raises(ValidationError, match="too many"):
+        validate(few, {str(i): few for i in range(7)}, out=tmp_path / "r")
+
+
 def test_other_particles_are_said(few):
     candidate = toy_showers(90, 2)
     photons = Showers(candidate.detector, Incident.of(candidate.incident.energy, pdg=22), candidate.cells)

@@ -33,7 +33,6 @@ NUMBERS = {
         ("auc_high < 70%", False),
         ("auc_high<71%", True),
         ("response<2%", False),  # its size counts, not its sign
-        ("response<2", False),
         ("response<3%", True),
         ("coverage>0.8", True),
         ("coverage>=0.95", False),
@@ -66,6 +65,18 @@ def test_unknown_number_names_the_nearest():
     with pytest.raises(ValidationError) as error:
         check(requirements("auc_hihg<0.6"), "gan", NUMBERS)
     assert "auc_high" in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["response<2", "response<-1%", "response>-1%"])
+def test_a_limit_without_its_unit_or_below_zero_is_refused(text):
+    with pytest.raises(ValidationError):
+        check(requirements(text), "gan", NUMBERS)
+
+
+@pytest.mark.parametrize("metrics", ["", " , ", []])
+def test_no_metric_at_all_is_refused(metrics):
+    with pytest.raises(ValidationError, match="no metric"):
+        pick(metrics, [], False, False)
 
 
 def test_a_percentage_of_something_else_is_refused():

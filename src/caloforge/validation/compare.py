@@ -17,6 +17,7 @@ from caloforge.validation.bar import Bar
 from caloforge.validation.diagnosis import diagnose
 from caloforge.validation.inputs.checks import (
     check_detectors,
+    check_directions,
     check_energies,
     check_memory,
     check_model,
@@ -135,7 +136,7 @@ def compare(
     samples, after, about, digests = _read(given, chosen, seed, folder, bar)
     studies = _study(entries, samples, options, bar, _scale(given, chosen.size))
     every = tuple(
-        _faults_first((*first, *second, *diagnose(samples, candidate), *_found(studies, i)))
+        _faults_first((*first, *second, *_diagnosis(samples, candidate, first), *_found(studies, i)))
         for i, (first, second, candidate) in enumerate(zip(findings, about, samples.candidates, strict=True))
     )
     verdicts = tuple(
@@ -186,6 +187,12 @@ def _distances(studies: Sequence[Study], candidate: int) -> tuple[Distance, ...]
     return next((s.distances[candidate] for s in studies if isinstance(s, Distances)), ())
 
 
+def _diagnosis(samples: Samples, candidate: Sample, before: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Look for faults of the showers, unless their particles differ: then these are the reason."""
+    differ = any(f.severity == "warning" and f.title.startswith("The incident") for f in before)
+    return () if differ else diagnose(samples, candidate)
+
+
 def _faults_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: ("fault", "warning", "note").index(finding.severity)))
 
@@ -206,7 +213,11 @@ def _before(given: Given) -> tuple[list[Finding], list[list[Finding]]]:
 
 
 def _alike(reference: Source, other: Source, halves: bool) -> list[Finding]:
-    checks = (check_detectors(reference, other), check_particles(reference, other))
+    checks = (
+        check_detectors(reference, other),
+        check_particles(reference, other),
+        check_directions(reference, other),
+    )
     return [finding for check in checks for finding in check] + list(check_energies(reference, other, halves))
 
 

@@ -22,6 +22,10 @@ _CELLS_APART = 0.1
 """Least shift, in cells, that is called a shift: below it a shower is only a little asymmetric."""
 
 _CELLS_OFF = 0.03
+_FEWEST = 30
+"""Showers without which a standard error is itself too uncertain."""
+
+_IMPOSSIBLE = 2.0
 _HOLDS = 0.9
 """Cells are soft below the energy above which the others hold this share of the shower."""
 
@@ -38,9 +42,23 @@ def diagnose(samples: Samples, candidate: Sample) -> tuple[Finding, ...]:
     Returns:
         Faults that are five standard errors and large enough to matter, with the figure that shows each.
     """
-    if not candidate.mean_cells.any():
+    if not candidate.mean_cells.any() or len(candidate) < _FEWEST:
         return ()
+    if impossible := tuple(_impossible(samples, candidate)):
+        return impossible  # a mean that one such shower rules says nothing
     return (*_scale(samples, candidate), *_shift(samples, candidate), *_soft(samples, candidate))
+
+
+def _impossible(samples: Samples, candidate: Sample) -> Iterator[Finding]:
+    """Find showers with far more energy than any of Geant4's has for its particle."""
+    most = float(np.nanmax(_geant4(samples, "response")))
+    above = int(np.count_nonzero(candidate.column("response") > _IMPOSSIBLE * most))
+    if above:
+        text = (
+            f"In {above} of {len(candidate)} showers the energy over the incident one is more than "
+            f"{_IMPOSSIBLE:g} times that of any shower of Geant4."
+        )
+        yield Finding("fault", "Impossible energies", text, "response")
 
 
 def _geant4(samples: Samples, name: str) -> Array:
@@ -96,7 +114,7 @@ def _resolution(geant4: Array, geant4_error: Array, other: Array, other_error: A
     mean, sigma = float(np.average(ratio[known], weights=weight)), float(weight.sum() ** -0.5)
     if abs(mean - 1) > max(_SIGMAS * sigma, _SPREAD):
         word = "wide" if mean > 1 else "narrow"
-        text = f"σ/μ of the response is {mean:.2f} ± {sigma:.2f} of Geant4's, averaged over the energies."
+        text = f"σ/μ of the response is {mean:.2f} ± {sigma:.2f} times Geant4's, averaged over the energies."
         yield Finding("fault", f"Energy resolution too {word}", text, "resolution_vs_energy")
 
 

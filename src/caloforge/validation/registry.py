@@ -204,6 +204,10 @@ def pick(
     have = {"training": training, "model": model, "training or model": training or model}
     names = [name.strip() for name in metrics.split(",")] if isinstance(metrics, str) else list(metrics)
     wanted = {_named(name, "--require").name for name in required}
+    if not any(names):
+        raise ValidationError(
+            "no metric was asked for", where="--metrics", got=repr(metrics), expected="quick, all, or names"
+        )
     for name in filter(None, names):
         if name in ("quick", "all"):
             wanted |= {

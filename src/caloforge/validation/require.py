@@ -140,6 +140,20 @@ def _outcome(requirement: Requirement, candidate: str, numbers: Mapping[str, Num
             got=requirement.text,
             expected=f"a limit in {number.unit}",
         )
+    if number.unit == "%" and not requirement.percent:
+        raise ValidationError(
+            f"{requirement.name} is a percentage",
+            where="--require",
+            got=requirement.text,
+            cure=f"write the unit: {requirement.name}{requirement.sign}{requirement.limit:g}%",
+        )
+    if number.better == "floor" and limit < 0:
+        raise ValidationError(
+            f"the size of {requirement.name} counts, which is never negative",
+            where="--require",
+            got=requirement.text,
+            expected="a limit of 0 or more",
+        )
     if requirement.percent and number.unit == "":
         limit /= 100
     value = abs(number.measure.value) if number.better == "floor" else number.measure.value

@@ -26,6 +26,7 @@ from caloforge.validation.report.report import Report, charts_of, summary_of, to
 from caloforge.validation.require import check, requirements
 
 From = Showers | str | Path
+MOST_CANDIDATES = 6
 
 
 def validate(
@@ -125,6 +126,13 @@ def _candidates(candidate: From | Mapping[str, From], stack: ExitStack) -> Itera
     if not given:
         raise ValidationError(
             "there is nothing to compare with the reference", expected="one candidate or more"
+        )
+    if len(given) > MOST_CANDIDATES:
+        raise ValidationError(
+            "too many candidates for one report",
+            got=len(given),
+            expected=f"at most {MOST_CANDIDATES}, the colours that can be told apart",
+            cure="make two reports against the same reference",
         )
     for name, showers in given.items():
         source = stack.enter_context(open_source(showers))

@@ -14,7 +14,7 @@ from caloforge.validation.measure import Number
 from caloforge.validation.metrics.distances import Distance
 from caloforge.validation.study import Finding
 
-Level = Literal["floor", "close", "visible", "far"]
+Level = Literal["none", "floor", "close", "visible", "far"]
 
 _CLOSE, _VISIBLE = 0.6, 0.8
 
@@ -24,8 +24,8 @@ class Verdict:
     """The report's answer.
 
     Attributes:
-        level: `floor` (not to be told from Geant4 at this sample size), `close` (AUC below 0.6), `visible`
-            (below 0.8) or `far`.
+        level: `none` (too little was compared to say), `floor` (not to be told from Geant4 at this sample
+            size), `close` (AUC below 0.6), `visible` (below 0.8) or `far`.
         title: The answer.
         text: What it rests on.
     """
@@ -36,6 +36,7 @@ class Verdict:
 
 
 _TITLES: dict[Level, str] = {
+    "none": "No verdict: neither distributions nor a classifier were asked for",
     "floor": "Not to be told from Geant4 at this sample size",
     "close": "Close to Geant4, with differences that are more than chance",
     "visible": "Visibly different from Geant4",
@@ -43,6 +44,7 @@ _TITLES: dict[Level, str] = {
 }
 
 _ONLY_FAULTS = "Showers like Geant4's, but a faulty sample"
+_OF_THE_SAMPLE = ("Repeated showers", "Copies of the reference", "Copies of training showers")
 
 
 def judge(
@@ -59,16 +61,21 @@ def judge(
     off = [d for d in distances if d.off]
     faults = [f for f in findings if f.severity == "fault"]
     aucs = [n for n in numbers if n.name.startswith("auc_") and not math.isnan(n.measure.value)]
-    level = _level(off, aucs, faults)
+    beyond = [n for n in numbers if n.off]
+    level = _level(off, aucs, faults, beyond) if distances or aucs or faults or beyond else "none"
     parts = [_on_classifiers(aucs, size), _on_distances(off, len(distances))]
     if faults:
         parts.append("Faults: " + ", ".join(lower_first(f.title) for f in faults) + ".")
-    only_faults = faults and not off and not any(n.off for n in aucs)
+    if not off and beyond:
+        parts.append("Beyond their floor: " + ", ".join(plain(lower_first(n.label)) for n in beyond) + ".")
+    only_faults = faults and not (off or beyond) and all(f.title in _OF_THE_SAMPLE for f in faults)
     return Verdict(level, _ONLY_FAULTS if only_faults else _TITLES[level], " ".join(filter(None, parts)))
 
 
-def _level(off: Sequence[Distance], aucs: Sequence[Number], faults: Sequence[Finding]) -> Level:
-    if not (off or faults or any(n.off for n in aucs)):
+def _level(
+    off: Sequence[Distance], aucs: Sequence[Number], faults: Sequence[Finding], beyond: Sequence[Number]
+) -> Level:
+    if not (off or faults or beyond):
         return "floor"
     auc = max((n.measure.value for n in aucs), default=_CLOSE)
     # A classifier of few showers may overlook what one observable shows at a glance.

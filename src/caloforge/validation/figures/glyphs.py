@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["SIZE", "Word", "line_of_words", "outline", "width"]
+__all__ = ["SIZE", "Word", "line_of_words", "outline", "strange_letters", "width"]
 
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -80,7 +83,7 @@ def width(text: str) -> float:
 @lru_cache(maxsize=4096)
 def outline(text: str) -> str:
     """Return the outline of a word at font size `SIZE` as data of an SVG path, y downwards."""
-    with mpl.rc_context(font_style()):
+    with mpl.rc_context(font_style()), strange_letters():
         path = TextPath((0, 0), text, size=SIZE, prop=_font())
     codes = np.asarray([] if path.codes is None else path.codes)
     parts: list[str] = []
@@ -96,9 +99,17 @@ def outline(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _reach(piece: str) -> float:
-    with mpl.rc_context(font_style()):
+    with mpl.rc_context(font_style()), strange_letters():
         found = text_to_path.get_text_width_height_descent(piece, _font(), ismath=piece.startswith("$"))
     return float(found[0])
+
+
+@contextmanager
+def strange_letters() -> Iterator[None]:
+    """Draw letters that the font does not have as boxes, without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 @lru_cache(maxsize=1)

@@ -17,6 +17,7 @@ from matplotlib.path import Path
 from matplotlib.text import Text as Label
 from matplotlib.transforms import Affine2D, Transform
 
+from caloforge.validation.figures.glyphs import strange_letters
 from caloforge.validation.figures.plate import CORNERS, Marks, Plate, Stroke, Text
 from caloforge.validation.figures.style import LIGHT, font_style
 
@@ -50,7 +51,7 @@ def save_pdf(plates: Sequence[Plate], path: File, columns: int = 3) -> None:
         path: File to write.
         columns: Most plates in a row.
     """
-    with mpl.rc_context({**font_style(), "pdf.fonttype": 3}):
+    with mpl.rc_context({**font_style(), "pdf.fonttype": 3}), strange_letters():
         figure = figure_of(plates, columns)
         canvas = FigureCanvasPdf(figure)
         canvas.print_pdf(path, metadata={"CreationDate": None})  # type: ignore[no-untyped-call]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "check_detectors",
+    "check_directions",
     "check_energies",
     "check_memory",
     "check_model",
@@ -29,6 +30,12 @@ from caloforge.validation.study import Finding
 _UNLIKELY = 1e-3
 _SMALL_SHARE = 1e-3
 _FEW = 500
+_DIRECTIONS = {
+    "theta": ("rad", "The angle"),
+    "phi": ("rad", "The azimuth"),
+    "x": ("mm", "The impact point"),
+    "y": ("mm", "The impact point"),
+}
 
 
 def check_detectors(reference: Source, other: Source) -> Iterator[Finding]:
@@ -109,6 +116,22 @@ def check_energies(reference: Source, other: Source, halves: bool) -> Iterator[F
             "independent Geant4 samples have not. Energy-like distances may therefore lie below the floor."
         )
         yield Finding("note", "Same incident energies as the reference", text)
+
+
+def check_directions(reference: Source, other: Source) -> Iterator[Finding]:
+    """Warn if angles or impact points are distributed otherwise: a shower follows its particle."""
+    for name, (unit, label) in _DIRECTIONS.items():
+        a, b = (np.asarray(getattr(s.incident, name), np.float64) for s in (reference, other))
+        if (a == a[0]).all() and (b == a[0]).all():
+            continue
+        distance, p = kolmogorov_smirnov(a, b)
+        if p < _UNLIKELY:
+            text = (
+                f"{label} runs from {b.min():.4g} to {b.max():.4g} {unit} in {other.name}, "
+                f"from {a.min():.4g} to {a.max():.4g} {unit} in {reference.name}; the largest distance of the cumulative "
+                f"distributions is {distance:.3f} (p = {p:.1g}). Showers differ for this reason alone."
+            )
+            yield Finding("warning", f"The incident {name} differs", text)
 
 
 def _range(energy: NDArray[np.float64]) -> str:
