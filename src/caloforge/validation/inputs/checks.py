@@ -126,10 +126,11 @@ def check_directions(reference: Source, other: Source) -> Iterator[Finding]:
             continue
         distance, p = kolmogorov_smirnov(a, b)
         if p < _UNLIKELY:
+            here, there = (f"{v.min():.4g} to {v.max():.4g} {unit}" for v in (b, a))
             text = (
-                f"{label} runs from {b.min():.4g} to {b.max():.4g} {unit} in {other.name}, "
-                f"from {a.min():.4g} to {a.max():.4g} {unit} in {reference.name}; the largest distance of the cumulative "
-                f"distributions is {distance:.3f} (p = {p:.1g}). Showers differ for this reason alone."
+                f"{label} runs from {here} in {other.name}, from {there} in {reference.name}; the largest "
+                f"distance of the cumulative distributions is {distance:.3f} (p = {p:.1g}). Showers differ for "
+                "this reason alone."
             )
             yield Finding("warning", f"The incident {name} differs", text)
 
