@@ -129,8 +129,8 @@ def check_directions(reference: Source, other: Source) -> Iterator[Finding]:
             here, there = (f"{v.min():.4g} to {v.max():.4g} {unit}" for v in (b, a))
             text = (
                 f"{label} runs from {here} in {other.name}, from {there} in {reference.name}; the largest "
-                f"distance of the cumulative distributions is {distance:.3f} (p = {p:.1g}). Showers differ for "
-                "this reason alone."
+                f"distance of the cumulative distributions is {distance:.3f} (p = {p:.1g}). Showers differ "
+                "for this reason alone."
             )
             yield Finding("warning", f"The incident {name} differs", text)
 
