@@ -14,7 +14,8 @@ from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Number
 from caloforge.validation.metrics.binning import binning
 
-_QUALITIES = ("auc_high", "auc_trees", "auc_low", "fpd", "separation")
+_QUALITIES = ("auc_high", "fpd", "auc_trees", "separation", "auc_low")
+_MOST_SHOWN = 2
 
 _MOST_REPEATS = 10
 
@@ -50,17 +51,16 @@ def _counts(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 def pareto_charts(
     names: Sequence[str], numbers: Sequence[Mapping[str, Number]], milliseconds: Sequence[float | None]
 ) -> Iterator[Chart]:
-    """Yield quality against milliseconds per shower, for the numbers that were computed.
+    """Yield quality against milliseconds per shower, for the first two of these numbers that were computed.
 
     Args:
         names: Of Geant4 and of each candidate.
         numbers: Of each candidate, by name.
         milliseconds: Per shower of Geant4 and of each candidate; None where not known.
     """
-    for key in _QUALITIES:
-        known = [n[key] for n in numbers if key in n]
-        if len(known) < len(numbers):
-            continue
+    computed = [key for key in _QUALITIES if all(key in n for n in numbers)]
+    for key in computed[:_MOST_SHOWN]:
+        known = [n[key] for n in numbers]
         geant4 = known[0].measure
         measures = [(geant4.floor, geant4.floor_error), *((n.measure.value, n.measure.error) for n in known)]
         points = tuple(
