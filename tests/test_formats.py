@@ -83,6 +83,7 @@ def test_lcd_there_and_back(published: Path, tmp_path: Path) -> None:
         assert close(again[key], values), key
     with ShowerFile(tmp_path / "a.h5") as ours:
         part = ours.read(3, 4)
+        assert ours.read(2, 2).cells.shape == (0, part.detector.n_cells)
     assert np.allclose(part.layers()[7][0], 1000 * original["ECAL"][3, :, :, 7], rtol=1e-6)
     assert part.incident.pdg[0] == 11
     assert part.incident.theta[0] == 0

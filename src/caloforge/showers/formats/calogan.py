@@ -39,7 +39,9 @@ class CaloganFile(ForeignFile):
         return n, [layer.shape[1:] for layer in self._layers]
 
     def _cells(self, start: int, stop: int) -> NDArray[np.float32]:
-        layers = [layer[start:stop].reshape(stop - start, -1) for layer in self._layers]
+        layers = [
+            layer[start:stop].reshape(stop - start, layer.shape[1] * layer.shape[2]) for layer in self._layers
+        ]
         return np.concatenate(layers, axis=1, dtype=np.float32)
 
     def _incident(self, start: int, stop: int) -> Incident:

@@ -96,7 +96,7 @@ class LcdFile(ForeignFile):
         return unit
 
     def _cells(self, start: int, stop: int) -> NDArray[np.float32]:
-        cells = self._ecal[start:stop].transpose(0, 3, 1, 2).reshape(stop - start, -1)
+        cells = self._ecal[start:stop].transpose(0, 3, 1, 2).reshape(stop - start, self.detector.n_cells)
         # Through float64: one rounding, so that the way back gives the same number or its neighbour.
         scaled: NDArray[np.float32] = (cells * np.float64(self._unit)).astype(np.float32)
         return scaled
