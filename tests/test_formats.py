@@ -83,10 +83,15 @@ def test_lcd_there_and_back(published: Path, tmp_path: Path) -> None:
         assert close(again[key], values), key
     with ShowerFile(tmp_path / "a.h5") as ours:
         part = ours.read(3, 4)
-        assert ours.read(2, 2).cells.shape == (0, part.detector.n_cells)
     assert np.allclose(part.layers()[7][0], 1000 * original["ECAL"][3, :, :, 7], rtol=1e-6)
     assert part.incident.pdg[0] == 11
     assert part.incident.theta[0] == 0
+
+
+@pytest.mark.parametrize("name", ["calogan/positrons.h5", "clic/electrons.h5", "clic/electrons-angle.h5"])
+def test_no_showers_at_all_can_be_read(published: Path, name: str) -> None:
+    with open_showers(published / name) as file:
+        assert file.read(2, 2).cells.shape == (0, file.detector.n_cells)
 
 
 def test_lcd_angle_there_and_back(published: Path, tmp_path: Path) -> None:
