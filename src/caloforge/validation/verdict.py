@@ -16,7 +16,7 @@ from caloforge.validation.study import Finding
 
 Level = Literal["none", "floor", "close", "visible", "far"]
 
-_CLOSE, _VISIBLE = 0.6, 0.8
+_CLOSE, _VISIBLE, _SIGMAS = 0.6, 0.8, 4.0
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,15 @@ def judge(
 
     Args:
         distances: All distributions and profiles; empty if they were not asked for.
-        numbers: All its numbers; those called `auc_...` are weighed.
+        numbers: All its numbers; those far beyond their floor and those called `auc_...` are weighed.
         findings: What was found.
         size: Showers in each sample.
     """
     off = [d for d in distances if d.off]
     faults = [f for f in findings if f.severity == "fault"]
     aucs = [n for n in numbers if n.name.startswith("auc_") and not math.isnan(n.measure.value)]
-    beyond = [n for n in numbers if n.off]
+    # each number has a false alarm in a hundred reports of its own: only a clear one decides
+    beyond = [n for n in numbers if n.off and abs(n.measure.excess) > _SIGMAS]
     level = _level(off, aucs, faults, beyond) if distances or aucs or faults or beyond else "none"
     parts = [_on_classifiers(aucs, size), _on_distances(off, len(distances))]
     if faults:

@@ -180,7 +180,7 @@ def check_training(training: Pass, reference: Pass, name: str) -> Iterator[Findi
 
     Args:
         training: What one pass over the training showers gave.
-        reference: What one pass over the reference (or the floor) gave.
+        reference: What one pass over the reference gave.
         name: Its file.
     """
     text = "What was learned by heart looks like what was understood: take showers that were not trained on."

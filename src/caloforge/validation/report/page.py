@@ -90,7 +90,7 @@ class Judged:
         name: Of the candidate, as in the charts.
         origin: Its file.
         verdict: The answer.
-        keys: The few numbers that matter most, best five.
+        keys: The few numbers that matter most, at most six.
         findings: What a reader must know.
         distances: All distributions and profiles; empty if they were not compared.
     """
