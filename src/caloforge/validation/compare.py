@@ -35,7 +35,7 @@ from caloforge.validation.metrics.distances import Distance
 from caloforge.validation.parallel import aside, two_cores
 from caloforge.validation.registry import Entry, Options
 from caloforge.validation.studies.distributions import Distances
-from caloforge.validation.study import Finding, Study
+from caloforge.validation.study import Finding, Study, faults_first
 from caloforge.validation.verdict import Verdict, judge
 
 _WORTH_A_PROCESS = 4000
@@ -136,7 +136,7 @@ def compare(
     samples, after, about, digests = _read(given, chosen, seed, folder, bar)
     studies = _study(entries, samples, options, bar, _scale(given, chosen.size))
     every = tuple(
-        _faults_first((*first, *second, *_diagnosis(samples, candidate, first), *_found(studies, i)))
+        faults_first((*first, *second, *_diagnosis(samples, candidate, first), *_found(studies, i)))
         for i, (first, second, candidate) in enumerate(zip(findings, about, samples.candidates, strict=True))
     )
     verdicts = tuple(
@@ -191,10 +191,6 @@ def _diagnosis(samples: Samples, candidate: Sample, before: Sequence[Finding]) -
     """Look for faults of the showers, unless their particles differ: then these are the reason."""
     differ = any(f.severity == "warning" and f.title.startswith("The incident") for f in before)
     return () if differ else diagnose(samples, candidate)
-
-
-def _faults_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    return tuple(sorted(findings, key=lambda finding: ("fault", "warning", "note").index(finding.severity)))
 
 
 def _found(studies: Sequence[Study], candidate: int) -> list[Finding]:

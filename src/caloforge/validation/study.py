@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Finding", "Study", "Tell"]
+__all__ = ["Finding", "Study", "Tell", "faults_first"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -53,3 +53,8 @@ class Study:
     findings: tuple[tuple[Finding, ...], ...] = ()
     method: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def faults_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return faults, then warnings, then notes."""
+    return tuple(sorted(findings, key=lambda finding: ("fault", "warning", "note").index(finding.severity)))

@@ -15,6 +15,7 @@ __all__ = [
     "Points",
     "Role",
     "Table",
+    "binned",
 ]
 
 from dataclasses import dataclass
@@ -236,3 +237,16 @@ class Table(Chart):
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str | float | tuple[float, float], ...], ...]
+
+
+def binned(values: NDArray[np.floating], edges: Array) -> Array:
+    """Return counts as a `Histogram` takes them: in each bin, then below, above and undefined.
+
+    Args:
+        values: Shape `(n,)`.
+        edges: Shape `(k + 1,)`.
+    """
+    known = values[~np.isnan(values)]
+    inside = np.histogram(known, edges)[0]
+    outside = (known < edges[0]).sum(), (known > edges[-1]).sum(), len(values) - len(known)
+    return np.array([*inside, *outside], np.float64)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.validation.charts import Chart, Curve, Histogram, Line, Point, Points
+from caloforge.validation.charts import Chart, Curve, Histogram, Line, Point, Points, binned
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Number
 from caloforge.validation.metrics.binning import binning
@@ -37,15 +37,10 @@ def incident_chart(samples: Samples) -> Chart:
         edges=bins.edges,
         log=bins.log,
         lines=tuple(
-            Line(sample.name, role, _counts(energy, bins.edges))  # type: ignore[arg-type]
+            Line(sample.name, role, binned(energy, bins.edges))  # type: ignore[arg-type]
             for sample, role, energy in zip(parts, roles, energies, strict=True)
         ),
     )
-
-
-def _counts(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    inside = np.histogram(values, edges)[0]
-    return np.array([*inside, (values < edges[0]).sum(), (values > edges[-1]).sum(), 0], np.float64)
 
 
 def pareto_charts(

@@ -24,7 +24,7 @@ from caloforge.validation.metrics.distances import LARGEST_P, Distance
 from caloforge.validation.report.export import chart_data, file_name
 from caloforge.validation.report.text import cell, chance, floor, mean, number, rich, sigmas, value
 from caloforge.validation.require import Outcome
-from caloforge.validation.study import Finding, Study, Tell
+from caloforge.validation.study import Finding, Study, Tell, faults_first
 from caloforge.validation.verdict import Verdict, plain
 
 _THEMES = {
@@ -204,7 +204,7 @@ def page(summary: Summary, charts: Sequence[Chart], tell: Tell | None = None) ->
         "chance": chance,
     }
     environment.filters.update(
-        filters, bar=_bar, file=file_name, urgent=_urgent, measure=lambda key: _MEASURES.get(key, key)
+        filters, bar=_bar, file=file_name, urgent=faults_first, measure=lambda key: _MEASURES.get(key, key)
     )
     pareto = [f for f in drawn if isinstance(f.chart, Points) and f.chart.pareto]
     themed = [f for f in drawn if f not in pareto]
@@ -359,11 +359,6 @@ def _badness(found: Number) -> float:
 def _measures(summary: Summary) -> list[str]:
     """Return which distances there are, in the order of the candidates' distributions."""
     return list(dict.fromkeys(key for c in summary.candidates for d in c.distances for key in d.measures))
-
-
-def _urgent(findings: Sequence[Finding]) -> list[Finding]:
-    """Return faults first, then warnings, then notes."""
-    return sorted(findings, key=lambda f: ("fault", "warning", "note").index(f.severity))
 
 
 def _bar(excess: float) -> float:

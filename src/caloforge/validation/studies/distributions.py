@@ -84,10 +84,6 @@ def _study(samples: Samples, assessment: Assessment, charts: tuple[Chart, ...]) 
         charts=charts,
         findings=tuple(_findings(found) for found in distances),
         method=_METHOD.format(size=len(samples), blocks=samples.blocks),
-        details={
-            "size": len(samples),
-            "distances": [{d.name: _plain(d) for d in found} for found in distances],
-        },
         distances=distances,
     )
 
@@ -154,18 +150,6 @@ def _findings(distances: Sequence[Distance]) -> tuple[Finding, ...]:
         off[0].name,
     )
     return (found,)
-
-
-def _plain(distance: Distance) -> dict[str, object]:
-    return {
-        "excess": distance.excess,
-        "p_value": distance.p_value,
-        "off": distance.off,
-        "mean": distance.mean,
-        "candidate_mean": distance.candidate_mean,
-        "sigma": distance.sigma,
-        "measures": {key: vars(m) for key, m in distance.measures.items()},
-    }
 
 
 _METHOD = (

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from caloforge.validation.charts import Histogram, Line, Map, Maps
+from caloforge.validation.charts import Histogram, Line, Map, Maps, binned
 from caloforge.validation.charts.faces import shower_face
 from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
@@ -239,7 +239,7 @@ def _histogram(found: list[_Near]) -> Histogram:
     edges = np.geomspace(low * 0.98, max(high, low * 1.1) * 1.02, 41)
     roles = ("geant4", "floor", *("candidate" for _ in found[2:]))
     lines = tuple(
-        Line(near.sample.name, role, _counts(near.distance, edges))  # type: ignore[arg-type]
+        Line(near.sample.name, role, binned(near.distance, edges))  # type: ignore[arg-type]
         for near, role in zip(found, roles, strict=True)
     )
     return Histogram(
@@ -253,11 +253,6 @@ def _histogram(found: list[_Near]) -> Histogram:
         lines=lines,
         log=True,
     )
-
-
-def _counts(values: Array, edges: Array) -> Array:
-    inside = np.histogram(values, edges)[0]
-    return np.array([*inside, (values < edges[0]).sum(), (values > edges[-1]).sum(), 0], np.float64)
 
 
 def _closest(found: list[_Near], training: Sample) -> Maps:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from caloforge.validation.charts import Chart, Curve, Histogram, Line, Role
+from caloforge.validation.charts import Chart, Curve, Histogram, Line, Role, binned
 from caloforge.validation.classifiers.triforce import (
     HIDDEN,
     SCHEDULE,
@@ -326,12 +326,7 @@ def _histogram(key: str, title: str, found: _Found, labels: list[tuple[str, Role
         unit="%",
         edges=edges,
         lines=tuple(
-            Line(name, role, _counts(residuals[0].relative, edges))
+            Line(name, role, binned(residuals[0].relative, edges))
             for (name, role), residuals in zip(labels, found, strict=True)
         ),
     )
-
-
-def _counts(values: Array, edges: Array) -> Array:
-    below, above = (values < edges[0]).sum(), (values > edges[-1]).sum()
-    return np.array([*np.histogram(values, edges)[0], below, above, 0], np.float64)
