@@ -26,6 +26,7 @@ from caloforge.models import build_critic, build_generator
 from caloforge.training import load_recipe
 from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware
+from caloforge.training.requests import Requests, ResponseFit
 
 
 def main() -> None:
@@ -53,17 +54,19 @@ def _parts(recipe: object, precision: str, batch: int) -> dict[str, Callable[[],
     torch.manual_seed(1)
     detector = load_detector(recipe.detector)
     generator, critic = build_generator(recipe.model, detector), build_critic(recipe.model, detector)
-    bounds = torch.tensor([1e3]), torch.tensor([1e5])
+    requests = Requests(torch.tensor([1e3]), torch.tensor([1e5]))
     hardware = Hardware(torch.device("cpu"), precision)
-    objective = AdversarialObjective(generator, critic, recipe.objective, *bounds, hardware)
-    incident = objective._incident(batch)
+    objective = AdversarialObjective(
+        generator, critic, recipe.objective, requests, ResponseFit((1.0,)), hardware
+    )
+    incident = requests.draw(batch)
     with torch.no_grad():
         cells = generator(generator.sample_noise(batch), incident)
     return {
         "whole step": lambda: objective.step(cells, incident),
         "critic, real": lambda: objective._critic_step(cells, incident, real=True),
-        "showers for the critic": lambda: objective._unlearned(batch),
-        "generator": lambda: objective._generator_step(batch),
+        "showers for the critic": lambda: objective._unlearned(incident),
+        "generator": lambda: objective._generator_step(cells, incident),
         "Adam of the generator": objective.optimisers["generator"].step,
     }
 

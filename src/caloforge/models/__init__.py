@@ -4,14 +4,29 @@ from __future__ import annotations
 
 __all__ = ["build_critic", "build_generator"]
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from caloforge.detector import Detector
-    from caloforge.models.base import Generator
+    from caloforge.models.base import Critic, Generator
     from caloforge.models.settings import ModelSettings
+
+# Where each kind of model has its generator and its critic; imported when it is built, as torch is slow to load.
+_GENERATORS = {
+    "calogan": "calogan.CaloganGenerator",
+    "lagan": "lagan.LaganGenerator",
+    "gan3d": "gan3d.Gan3dGenerator",
+    "gan3d-angle": "gan3d_angle.Gan3dAngleGenerator",
+    "conv2d": "conv2d.Conv2dGenerator",
+}
+_CRITICS = {
+    "calogan": "calogan_critic.CaloganCritic",
+    "lagan": "lagan.LaganCritic",
+    "gan3d": "gan3d.Gan3dCritic",
+    "gan3d-angle": "gan3d_angle.Gan3dAngleCritic",
+    "conv2d": "conv2d.Conv2dCritic",
+}
 
 
 def build_generator(settings: ModelSettings, detector: Detector) -> Generator:
@@ -24,13 +39,20 @@ def build_generator(settings: ModelSettings, detector: Detector) -> Generator:
     Raises:
         DetectorError: The model cannot make showers of this detector.
     """
-    from caloforge.models.calogan import CaloganGenerator
+    generator: Generator = _load(_GENERATORS[settings.kind])(detector, settings)
+    return generator
 
-    return CaloganGenerator(detector, settings)
+
+def build_critic(settings: ModelSettings, detector: Detector) -> Critic:
+    """Return the untrained critic that belongs to the model.
+
+    Raises:
+        DetectorError: The model cannot judge showers of this detector.
+    """
+    critic: Critic = _load(_CRITICS[settings.kind])(detector, settings)
+    return critic
 
 
-def build_critic(settings: ModelSettings, detector: Detector) -> nn.Module:
-    """Return the untrained critic that belongs to the model; see `CaloganCritic.forward`."""
-    from caloforge.models.calogan_critic import CaloganCritic
-
-    return CaloganCritic(detector, settings)
+def _load(place: str) -> Any:
+    module, name = place.split(".")
+    return getattr(import_module(f"caloforge.models.{module}"), name)

@@ -1,8 +1,8 @@
-"""The contract of a generator: noise and the incident particle in, cell energies out."""
+"""The contracts: a generator makes cell energies of noise and incident particle, a critic judges them."""
 
 from __future__ import annotations
 
-__all__ = ["Generator"]
+__all__ = ["GEV", "Critic", "Generator"]
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
+
+GEV = 1e3  # MeV
 
 
 class Generator(nn.Module, ABC):
@@ -25,7 +27,8 @@ class Generator(nn.Module, ABC):
     """
 
     conditions: tuple[str, ...] = ("energy",)
-    """Columns of `incident`: a subset of energy (MeV), theta, phi (rad), x, y (mm), in this order."""
+    """Columns of `incident`: energy (MeV) and of theta, phi (rad), x, y (mm), pdg those that it knows, in
+    this order."""
 
     noise_shape: tuple[int, ...]
     """Shape of the noise that seeds one shower."""
@@ -40,14 +43,43 @@ class Generator(nn.Module, ABC):
         """Draw standard normal noise, shape `(n, *noise_shape)`."""
         return torch.randn((n, *self.noise_shape), generator=generator, device=device)
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Take note that the epoch of this number begins, from 0; for what changes in a training's course."""
+
     @abstractmethod
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         """Make showers.
 
         Args:
             noise: `(n, *noise_shape)` from `sample_noise`.
-            incident: `(n, len(conditions))` in MeV, rad and mm.
+            incident: `(n, len(conditions))` in MeV, rad and mm; particles by PDG id.
 
         Returns:
             Energy of every cell in MeV, `(n, n_cells)`, layer-major.
+        """
+
+
+class Critic(nn.Module, ABC):
+    """Tells Geant4's showers from generated ones, and may measure them too.
+
+    Args:
+        detector: Whose showers are judged.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    @abstractmethod
+    def forward(self, cells: Tensor, incident: Tensor) -> dict[str, Tensor]:
+        """Judge showers; they must be all real or all generated, as some features compare within the batch.
+
+        Args:
+            cells: `(n, n_cells)` MeV.
+            incident: `(n, k)` columns as the generator's `conditions`: what was asked for.
+
+        Returns:
+            `logit` `(n,)` of being real, and where the model has them: `auxiliary` `(n,)`, its estimate of the
+            incident energy in units of 100 GeV; `angle` `(n,)`, the angle measured in the image, rad; `counts`
+            `(n, k)`, cells in bins of energy; `classes` `(n, k)`, scores of the particles told apart.
         """

@@ -12,18 +12,17 @@ from torch import Tensor, nn
 
 from caloforge.detector import CartesianGrid
 from caloforge.errors import DetectorError
-from caloforge.models.base import Generator
+from caloforge.models.base import GEV, Generator
 from caloforge.models.grid import BatchNorm, LocallyConnected, SharedConv, resize, zero_pad
 from caloforge.models.initialise import glorot_normal_, glorot_uniform_, he_uniform_
+from caloforge.models.layers import SLOPE
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
     from caloforge.models.settings import CaloganSettings
 
 Pair = tuple[int, int]
-SLOPE = 0.3  # Keras' LeakyReLU
 ENERGY_SCALE = 100e3  # MeV: the network sees the incident energy in units of 100 GeV
-GEV = 1e3
 
 
 class Stream(nn.Module):

@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from caloforge.models.calogan import GEV, SLOPE, layer_grids
+from caloforge.models.base import GEV, Critic
+from caloforge.models.calogan import layer_grids
 from caloforge.models.grid import BatchNorm, LocallyConnected, SharedConv, zero_pad
 from caloforge.models.initialise import glorot_uniform_
+from caloforge.models.layers import SLOPE
 from caloforge.models.minibatch import MinibatchFeatures
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ class LayerFeatures(nn.Module):
         )
 
 
-class CaloganCritic(nn.Module):
+class CaloganCritic(Critic):
     """Tells Geant4's showers from generated ones, knowing what energy was asked for.
 
     Args:
@@ -71,8 +73,7 @@ class CaloganCritic(nn.Module):
     """
 
     def __init__(self, detector: Detector, settings: CaloganSettings) -> None:
-        super().__init__()
-        self.detector = detector
+        super().__init__(detector)
         layers = [LayerFeatures(shape) for shape in layer_grids(detector, settings.attention)]
         n = len(layers)
         self.layers = nn.ModuleList(layers)
@@ -82,16 +83,7 @@ class CaloganCritic(nn.Module):
         glorot_uniform_(self.decide.weight, size, 1)
         nn.init.zeros_(self.decide.bias)
 
-    def forward(self, cells: Tensor, incident: Tensor) -> tuple[Tensor, Tensor]:
-        """Judge showers; they must be all real or all generated, as the features compare within the batch.
-
-        Args:
-            cells: `(n, n_cells)` MeV.
-            incident: `(n, 1)` energy that was asked for, MeV.
-
-        Returns:
-            Logit of being real `(n,)`, and the energy in all cells `(n,)` in GeV.
-        """
+    def forward(self, cells: Tensor, incident: Tensor) -> dict[str, Tensor]:
         images = [image / GEV for image in self.detector.split(cells)]
         energies = torch.stack([image.sum((1, 2)) for image in images], dim=1)
         total = energies.sum(1, keepdim=True)
@@ -106,4 +98,4 @@ class CaloganCritic(nn.Module):
         ]
         with torch.autocast(cells.device.type, enabled=False):
             logit = self.decide(torch.cat(features, dim=1).float())
-        return logit.squeeze(1), total.squeeze(1)
+        return {"logit": logit.squeeze(1)}

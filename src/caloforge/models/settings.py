@@ -2,27 +2,104 @@
 
 from __future__ import annotations
 
-__all__ = ["CaloganSettings", "ModelSettings"]
+__all__ = [
+    "CaloganSettings",
+    "Conv2dSettings",
+    "Gan3dAngleSettings",
+    "Gan3dSettings",
+    "LaganSettings",
+    "ModelSettings",
+]
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Whole = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-class CaloganSettings(BaseModel):
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CaloganSettings(_Settings):
     """CaloGAN, arXiv:1705.02355: one LAGAN stream for each readout layer, joined by in-painting attention.
 
     Its scales are those of showers of up to 100 GeV.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     kind: Literal["calogan"] = "calogan"
-    latent: Annotated[int, Field(gt=0)] = 1024
+    latent: Whole = 1024
     """Numbers of noise that seed one shower."""
     attention: bool = True
     """Let each layer take over parts of the layer before it."""
+    particles: tuple[int, ...] = ()
+    """PDG ids that one model tells apart (ACGAN); none: one particle, whichever it is."""
+    given: tuple[Literal["theta", "phi", "x", "y"], ...] = ()
+    """Incident columns besides the energy that showers are made for."""
+    energy_well: bool = True
+    """Show the critic how far the energy is from what was asked for, and how the layers' energies compare
+    within the batch."""
 
 
-# One model so far; a second makes this a union told apart by `kind`.
-ModelSettings = CaloganSettings
+class LaganSettings(_Settings):
+    """LAGAN, arXiv:1701.05927: images of one layer, told apart by class."""
+
+    kind: Literal["lagan"] = "lagan"
+    form: Literal["lagan", "dcgan", "fcn", "hybrid"] = "lagan"
+    """The networks: locally connected, convolutional, fully connected, or both of the outer two."""
+    latent: Whole = 200
+    """Numbers of noise that seed one shower."""
+    particles: tuple[int, ...] = ()
+    """PDG ids of the classes that are told apart; none: one class."""
+    dropout: Share = 0.2
+    """Share of the critic's features that are left out at each step."""
+
+
+class Gan3dSettings(_Settings):
+    """3DGAN for orthogonal incidence, arXiv:1912.06794 and svalleco/3Dgan: three-dimensional convolutions."""
+
+    kind: Literal["gan3d"] = "gan3d"
+    latent: Whole = 200
+    """Numbers of noise that seed one shower."""
+    scale: Positive = 100.0
+    """What energies of cells in GeV are multiplied with before the networks see them."""
+    dropout: Share = 0.2
+    """Share of the critic's features that are left out at each step."""
+
+
+class Gan3dAngleSettings(_Settings):
+    """3DGAN for any angle, EPJC 82:386 (arXiv:2109.07388): energies of cells to a power, angle as input."""
+
+    kind: Literal["gan3d-angle"] = "gan3d-angle"
+    latent: Annotated[int, Field(gt=2)] = 256
+    """Numbers that seed one shower; energy and angle take the place of two of them."""
+    scale: Positive = 50.0
+    """What energies of cells in GeV are multiplied with before the networks see them."""
+    power: Annotated[float, Field(gt=0, le=1)] = 0.85
+    """Exponent that brings the energies of cells closer together."""
+    dropout: Share = 0.2
+    """Share of the critic's features that are left out at each step."""
+
+
+class Conv2dSettings(_Settings):
+    """The two-dimensional 3DGAN, arXiv:2105.08960: one axis of the shower is the channels of an image."""
+
+    kind: Literal["conv2d"] = "conv2d"
+    form: Literal["branches", "residual", "planes"] = "residual"
+    """Three branches that see the shower along its three axes; one branch with residual sums over the axes,
+    the best in the publication; or one small branch for each plane."""
+    latent: Whole = 200
+    """Numbers of noise that seed one shower."""
+    dropout: Share = 0.2
+    """Share of features that are left out at each step, in generator and critic."""
+    linear_epochs: Annotated[int, Field(ge=0)] = 2
+    """Epochs before the final ReLU cuts off negative energies."""
+
+
+ModelSettings = Annotated[
+    CaloganSettings | LaganSettings | Gan3dSettings | Gan3dAngleSettings | Conv2dSettings,
+    Field(discriminator="kind"),
+]

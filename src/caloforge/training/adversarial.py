@@ -1,4 +1,4 @@
-"""The objective of CaloGAN: a critic that learns real from generated, and a generator that learns to pass."""
+"""The objective of the GANs: a critic that learns real from generated, and a generator that learns to pass."""
 
 from __future__ import annotations
 
@@ -10,35 +10,32 @@ from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer, RMSprop
 
-from caloforge.models.calogan import GEV
+from caloforge.models.base import GEV
+from caloforge.training.losses import critic_loss, generator_loss
 
 if TYPE_CHECKING:
-    from caloforge.models.base import Generator
+    from caloforge.models.base import Critic, Generator
     from caloforge.training.hardware import Hardware
     from caloforge.training.recipe import AdversarialSettings
+    from caloforge.training.requests import Requests, ResponseFit
 
 
 class AdversarialObjective:
-    r"""Updates critic and generator from one batch.
+    """Updates critic and generator from one batch; the losses are in `caloforge.training.losses`.
 
     The critic takes a step on the real showers and another on generated ones, never mixed, as its features
-    compare the showers of a batch. Then the generator takes its steps, each with fresh noise and energies,
-    on
-
-    .. math:: -\log D(G(z, E), E) + \lambda \, |\sum_c G_c(z, E) - E|
-
-    The energies asked for are uniform over the range of the data.
+    compare the showers of a batch (the Wasserstein loss needs both in one step). Then the generator takes
+    its steps, each with fresh noise and incident particles.
 
     Args:
         generator: Whose showers are to become like Geant4's.
-        critic: `(cells, incident) -> (logit, visible energy in GeV)`.
+        critic: What judges them.
         settings: The `objective` part of a recipe.
-        low: Lowest of each condition, shape `(k,)`.
-        high: Highest of each condition.
+        requests: What is asked of the generator.
+        response: How much energy the cells should hold, where the recipe wants a fit.
         hardware: Where and how precisely it is computed.
 
     Attributes:
@@ -50,27 +47,31 @@ class AdversarialObjective:
     def __init__(
         self,
         generator: Generator,
-        critic: nn.Module,
+        critic: Critic,
         settings: AdversarialSettings,
-        low: Tensor,
-        high: Tensor,
+        requests: Requests,
+        response: ResponseFit,
         hardware: Hardware,
     ) -> None:
         self.generator, self.critic = generator.to(hardware.device), critic.to(hardware.device)
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "critic": self.critic}
         rates = {"generator": settings.generator_rate, "critic": settings.critic_rate}
-        # Keras' epsilon; `fused` goes through the weights once instead of seven times.
         self.optimisers = {
-            name: Adam(
-                module.parameters(), lr=rates[name], betas=(settings.beta1, 0.999), eps=1e-7, fused=True
-            )
-            for name, module in self.modules.items()
+            name: _optimiser(module, rates[name], settings) for name, module in self.modules.items()
         }
         self.result = self.generator
         if settings.average:
-            self.result = self.modules["average"] = deepcopy(self.generator).requires_grad_(False)
+            self.result = deepcopy(self.generator).requires_grad_(False)
+            self.modules["average"] = self.result
         self.settings, self.hardware = settings, hardware
-        self.low, self.high = low.to(hardware.device), high.to(hardware.device)
+        self.requests, self.response = requests, response
+        self._middle = False
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Take note that the epoch of this number begins, from 0."""
+        self._middle = epoch < self.settings.middle_epochs
+        self.generator.begin_epoch(epoch)
+        self.result.begin_epoch(epoch)
 
     def step(self, cells: Tensor, incident: Tensor) -> dict[str, Tensor]:
         """Learn from one batch of real showers.
@@ -80,49 +81,49 @@ class AdversarialObjective:
             incident: `(n, k)` MeV, rad, mm.
 
         Returns:
-            Numbers that stay on the device: cross entropies `critic_real`, `critic_fake` and `generator`; of
-            the last generated batch `energy` (mean distance from the incident energy, GeV), `response`
-            (all energy in the cells over all incident energy) and `spread` (of the energy in the cells, GeV).
+            Numbers that stay on the device: losses `critic_real`, `critic_fake` and `generator` of telling
+            real from generated; of the last generated batch `energy` (mean distance of the energy in the
+            cells from what it should be, GeV), `response` (all energy in the cells over all that was asked for
+            there) and `spread` (of the energy in the cells, GeV); and the other terms of the losses by name.
         """
-        n = len(cells)
-        report = {"critic_real": self._critic_step(cells, incident, real=True)}
-        report["critic_fake"] = self._critic_step(*self._unlearned(n), real=False)
+        report = self._critic_step(cells, incident, real=True)
+        report |= self._critic_step(*self._unlearned(incident), real=False)
         for _ in range(self.settings.generator_steps):
-            report |= self._generator_step(n)
+            report |= self._generator_step(cells, incident)
         return report
 
-    def _critic_step(self, cells: Tensor, incident: Tensor, real: bool) -> Tensor:
+    def _critic_step(self, cells: Tensor, incident: Tensor, real: bool) -> dict[str, Tensor]:
         with self.hardware.autocast():
-            logit, _ = self.critic(cells, incident)
-        # The published loss also has the energy term here; nothing the critic learns can change it.
-        loss = F.binary_cross_entropy_with_logits(logit, torch.full_like(logit, float(real)))
-        self._update("critic", loss)
-        return loss.detach()
+            readings = self.critic(cells, incident)
+        terms = critic_loss(readings, incident, self.settings, self.requests, real)
+        self._update("critic", sum(terms.values()))
+        name = "critic_real" if real else "critic_fake"
+        return {name if key == "logit" else f"{name}_{key}": value.detach() for key, value in terms.items()}
 
-    def _unlearned(self, n: int) -> tuple[Tensor, Tensor]:
+    def _unlearned(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Generated showers without gradients."""
-        incident = self._incident(n)
+        incident = self._incident(like)
         self.generator.train(not self.settings.running_norms)
         with torch.no_grad(), self.hardware.autocast():
-            cells = self.generator(self._noise(n), incident)
+            cells = self.generator(self._noise(len(like)), incident)
         self.generator.train()
         return cells, incident
 
-    def _generator_step(self, n: int) -> dict[str, Tensor]:
-        incident = self._incident(n)
+    def _generator_step(self, real: Tensor, like: Tensor) -> dict[str, Tensor]:
+        incident = self._incident(like)
         with _frozen(self.critic), self.hardware.autocast():
-            cells = self.generator(self._noise(n), incident)
-            logit, visible = self.critic(cells, incident)
-            fooled = F.binary_cross_entropy_with_logits(logit, torch.ones_like(logit))
-            wanted = incident[:, 0] / GEV
-            energy = (visible - wanted).abs().mean()
-            self._update("generator", fooled + self.settings.energy_weight * energy)
+            cells = self.generator(self._noise(len(like)), incident)
+            readings = self.critic(cells, incident)
+        visible, wanted = cells.sum(1), self._wanted(incident, real)
+        terms = generator_loss(readings, incident, visible, wanted, self.settings, self.requests)
+        self._update("generator", sum(terms.values()))
         self._average()
         return {
-            "generator": fooled.detach(),
-            "energy": energy.detach(),
+            "generator" if key == "logit" else f"generator_{key}": v.detach() for key, v in terms.items()
+        } | {
+            "energy": (visible - wanted).abs().mean().detach() / GEV,
             "response": (visible.sum() / wanted.sum()).detach(),
-            "spread": visible.std().detach(),
+            "spread": visible.std().detach() / GEV,
         }
 
     @torch.no_grad()
@@ -138,15 +139,32 @@ class AdversarialObjective:
 
     def _update(self, name: str, loss: Tensor) -> None:
         self.optimisers[name].zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimisers[name].step()
 
     def _noise(self, n: int) -> Tensor:
         return self.generator.sample_noise(n, device=self.hardware.device)
 
-    def _incident(self, n: int) -> Tensor:
-        uniform = torch.rand((n, len(self.low)), device=self.hardware.device)
-        return self.low + (self.high - self.low) * uniform
+    def _incident(self, like: Tensor) -> Tensor:
+        if self.settings.requested == "batch":
+            return like
+        return self.requests.draw(len(like), self._middle)
+
+    def _wanted(self, incident: Tensor, real: Tensor) -> Tensor:
+        """Energy that the cells of generated showers should hold, MeV."""
+        if self.settings.energy_target == "incident":
+            return incident[:, 0]
+        if self.settings.requested == "batch":
+            return real.sum(1)
+        return self.response.visible(incident[:, 0])
+
+
+def _optimiser(module: nn.Module, rate: float, settings: AdversarialSettings) -> Optimizer:
+    """Adam or RMSprop with Keras' epsilon; `fused` goes through the weights once instead of seven times."""
+    if settings.optimiser == "rmsprop":
+        return RMSprop(module.parameters(), lr=rate, alpha=settings.beta2, eps=1e-7)
+    betas = settings.beta1, settings.beta2
+    return Adam(module.parameters(), lr=rate, betas=betas, eps=1e-7, fused=True)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from caloforge.errors import RecipeError
 from caloforge.showers import Incident, Showers, StreamingReader, open_showers
+from caloforge.training.requests import Requests, ResponseFit, fit_response
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -73,7 +74,8 @@ class TrainingData:
         )
         self.steps = self._reader.steps
         self.incident = self._reader.incident()
-        _one_particle(self.incident)
+        if "pdg" not in conditions:
+            _one_particle(self.incident)
         self.selection = self._selection((data.train, data.train + data.select)) if data.select else None
         self._cells: Tensor | None = None
         if len(self._reader) * detector.n_cells * 4 <= _IN_MEMORY:
@@ -91,10 +93,14 @@ class TrainingData:
             chosen = rows[number * self._batch : (number + 1) * self._batch]
             yield self._cells[chosen], self._kept[chosen]
 
-    def bounds(self) -> tuple[Tensor, Tensor]:
-        """Lowest and highest value of each condition in the training part."""
+    def requests(self) -> Requests:
+        """What a generator is asked for: uniform between the lowest and highest of each condition."""
         given = self._given(self.incident)
-        return given.amin(0), given.amax(0)
+        particles = None
+        if "pdg" in self._conditions:
+            codes = tuple(int(code) for code in np.unique(self.incident.pdg))
+            particles = codes, self._conditions.index("pdg")
+        return Requests(given.amin(0), given.amax(0), particles)
 
     def facts(self) -> dict[str, Any]:
         """What a run remembers of its data: files, numbers, particles and ranges, and a fingerprint."""
@@ -119,11 +125,12 @@ class TrainingData:
                 ends += file.provenance.get(_DRAWN_FROM[column], [])
         return [min(ends), max(ends)]
 
-    def response(self) -> float:
-        """Mean of the energy in all cells over the incident energy, of up to 4096 showers that train."""
+    def response(self) -> tuple[float, ResponseFit]:
+        """Mean and fit of the energy in all cells over the incident energy, of up to 4096 showers that train."""
         with self._ordered((0.0, self._share), 4096) as reader:
             showers = next(iter(reader.epoch()))
-        return float(np.mean(showers.cells.sum(axis=1) / showers.incident.energy))
+        visible, energy = showers.cells.sum(axis=1), showers.incident.energy
+        return float(np.mean(visible / energy)), fit_response(energy, visible)
 
     def close(self) -> None:
         """Close the files."""

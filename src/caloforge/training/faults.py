@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["recipe_error"]
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,7 +16,8 @@ def recipe_error(error: ValidationError, root: type[BaseModel], where: str) -> R
     """Return one error for all that is wrong in a recipe; the first fault leads, the others follow."""
     faults = error.errors(include_url=False)
     first = faults[0]
-    key = ".".join(map(str, first["loc"]))
+    # pydantic puts the kind of model that it tried into the path, which is no key of the recipe.
+    key = ".".join(str(part) for i, part in enumerate(first["loc"]) if first["loc"][:i] != ("model",))
     place = f"{where}, key {key}" + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
     if first["type"] == "extra_forbidden":
         known = _keys(root, first["loc"][:-1])
@@ -33,10 +34,10 @@ def recipe_error(error: ValidationError, root: type[BaseModel], where: str) -> R
 
 
 def _keys(root: type[BaseModel], path: Sequence[Any]) -> list[str]:
-    """Names of the settings below a path."""
+    """Names of the settings below a path; where one of several models is meant, its kind is in the path."""
+    choices: list[Any] = [root]
     for key in path:
-        inner = root.model_fields[str(key)].annotation if str(key) in root.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        root = inner
-    return list(root.model_fields)
+        inner = [c.model_fields[str(key)].annotation for c in choices if str(key) in c.model_fields]
+        kinds = [c for c in choices if "kind" in c.model_fields and c.model_fields["kind"].default == key]
+        choices = kinds or [model for annotation in inner for model in (get_args(annotation) or [annotation])]
+    return [name for model in choices for name in getattr(model, "model_fields", ())]

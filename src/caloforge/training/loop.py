@@ -104,6 +104,7 @@ class Training:
 
     def _epoch(self, signals: list[int]) -> bool:
         """Do the rest of an epoch; return whether the training was told to stop."""
+        self.objective.begin_epoch(self.at.epoch)
         for cells, incident in self.data.epoch(self.at.epoch, self.at.step):
             self.window.append(self.objective.step(cells, incident))
             self.at.step += 1

@@ -42,19 +42,58 @@ class DataSettings(BaseModel):
 
 
 class AdversarialSettings(BaseModel):
-    """A generator against a critic, as CaloGAN was trained."""
+    """A generator against a critic; the defaults are those of CaloGAN."""
 
     model_config = _STRICT
 
     kind: Literal["adversarial"] = "adversarial"
+    loss: Literal["cross-entropy", "wasserstein"] = "cross-entropy"
+    """How real and generated showers are told apart: by cross entropy, or by the Wasserstein distance with a
+    gradient penalty (arXiv:1704.00028)."""
+    gradient_penalty: Annotated[float, Field(ge=0)] = 10.0
+    """Weight of the penalty; without meaning for cross entropy."""
+    optimiser: Literal["adam", "rmsprop"] = "adam"
     generator_rate: Positive = 2e-4
-    """Adam's learning rate for the generator."""
+    """Learning rate of the generator."""
     critic_rate: Positive = 2e-5
-    """Adam's learning rate for the critic."""
+    """Learning rate of the critic."""
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Adam's memory of the gradient."""
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Adam's memory of the squared gradient, and RMSprop's (Keras: 0.9)."""
+    weight: Positive = 1.0
+    """Weight of telling real from generated."""
+    real_label: Annotated[float, Field(gt=0.5, le=1)] = 1.0
+    """What real showers are labelled with, and what the generator wants to read; less than 1 smooths."""
+    flips: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """Share of the critic's labels that are turned round."""
+    generator_flips: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """Share of the labels turned round in the generator's steps."""
     energy_weight: Annotated[float, Field(ge=0)] = 0.05
-    """Weight of |energy in the cells - incident energy| in GeV beside the cross entropy."""
+    """Weight of the distance between the energy in the cells and the energy that they should hold."""
+    energy_error: Literal["mae", "mape"] = "mae"
+    """That distance: mean absolute error in GeV, or in percent."""
+    energy_target: Literal["incident", "response"] = "incident"
+    """What the cells should hold: the incident energy, or as much as a fit to the real showers gives."""
+    auxiliary_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the critic's estimate of the incident energy, mean absolute error in percent."""
+    angle_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the distance between the angle measured in the image and that asked for, rad."""
+    counts_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the distance between the numbers of cells in bins of energy, in percent; needs
+    `requested: batch`."""
+    class_weight: Annotated[float, Field(ge=0)] = 0.2
+    """Weight of telling the particles apart, where the model does."""
+    class_flips: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the generated showers whose particle is given as another one in the critic's step."""
+    generator_class_flips: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The same in the generator's steps."""
+    requested: Literal["uniform", "batch"] = "uniform"
+    """What is asked of the generator: uniform over the range of the data, or the particles of the batch."""
+    middle_epochs: Annotated[int, Field(ge=0)] = 0
+    """First epochs, in which only energies from the middle of the range are asked for."""
+    critic_steps: Whole = 1
+    """Steps of the critic, each on its own batch, before those of the generator."""
     generator_steps: Whole = 2
     """Steps of the generator after each step of the critic on real and on generated showers."""
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -79,10 +79,14 @@ def train(
         torch.manual_seed(chosen.schedule.seed)
         generator, critic = build_generator(chosen.model, detector), build_critic(chosen.model, detector)
         batches = TrainingData(paths, chosen, detector, generator.conditions, hardware.device)
-        _contained(batches.response())
+        mean, response = batches.response()
+        if chosen.objective.energy_target == "incident":
+            _contained(mean)
         environment = _environment(str(hardware.device), hardware.precision)
         run = _prepare(Path(out), chosen, detector, batches.facts(), environment)
-        objective = AdversarialObjective(generator, critic, chosen.objective, *batches.bounds(), hardware)
+        objective = AdversarialObjective(
+            generator, critic, chosen.objective, batches.requests(), response, hardware
+        )
         try:
             Training(objective, batches, chosen, run, budget, tensorboard, progress).run()
         finally:
