@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from caloforge.errors import RecipeError
+from caloforge.models.settings import CaloganSettings
 from caloforge.training import load_recipe, recipe_names
 from caloforge.training.recipe import Recipe
 
@@ -14,7 +15,7 @@ from caloforge.training.recipe import Recipe
 def test_calogan_is_as_published() -> None:
     recipe = load_recipe("calogan")
     assert recipe.published
-    assert recipe.model.model_dump() == {"kind": "calogan", "latent": 1024, "attention": True}
+    assert recipe.model == CaloganSettings(latent=1024, attention=True)
     objective = recipe.objective
     assert (objective.generator_rate, objective.critic_rate, objective.beta1) == (2e-4, 2e-5, 0.5)
     assert (objective.energy_weight, objective.generator_steps) == (0.05, 2)

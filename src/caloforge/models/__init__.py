@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from caloforge.models.base import Critic, Generator
     from caloforge.models.settings import ModelSettings
 
-# Where each kind of model has its generator and its critic; imported when it is built, as torch is slow to load.
+# Where each kind of model has its generator and its critic; imported when built, as torch is slow to load.
 _GENERATORS = {
     "calogan": "calogan.CaloganGenerator",
     "lagan": "lagan.LaganGenerator",

@@ -79,7 +79,8 @@ class Critic(nn.Module, ABC):
             incident: `(n, k)` columns as the generator's `conditions`: what was asked for.
 
         Returns:
-            `logit` `(n,)` of being real, and where the model has them: `auxiliary` `(n,)`, its estimate of the
-            incident energy in units of 100 GeV; `angle` `(n,)`, the angle measured in the image, rad; `counts`
-            `(n, k)`, cells in bins of energy; `classes` `(n, k)`, scores of the particles told apart.
+            `logit` `(n,)` of being real, and where the model has them: `auxiliary` `(n,)`, its estimate of
+            the incident energy in units of 100 GeV; `angle` `(n,)`, the angle measured in the image less
+            that asked for, rad; `counts` `(n, k)`, cells in bins of energy; `classes` `(n, k)`, scores of
+            the particles told apart.
         """

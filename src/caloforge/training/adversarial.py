@@ -1,10 +1,10 @@
-"""The objective of the GANs: a critic that learns real from generated, and a generator that learns to pass."""
+"""The objective of the GANs: a critic learns real from generated, and a generator learns to pass."""
 
 from __future__ import annotations
 
 __all__ = ["AdversarialObjective"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import TYPE_CHECKING
@@ -83,7 +83,7 @@ class AdversarialObjective:
         Returns:
             Numbers that stay on the device: losses `critic_real`, `critic_fake` and `generator` of telling
             real from generated; of the last generated batch `energy` (mean distance of the energy in the
-            cells from what it should be, GeV), `response` (all energy in the cells over all that was asked for
+            cells from what it should be, GeV), `response` (all energy in the cells over all that should be
             there) and `spread` (of the energy in the cells, GeV); and the other terms of the losses by name.
         """
         report = self._critic_step(cells, incident, real=True)
@@ -96,7 +96,7 @@ class AdversarialObjective:
         with self.hardware.autocast():
             readings = self.critic(cells, incident)
         terms = critic_loss(readings, incident, self.settings, self.requests, real)
-        self._update("critic", sum(terms.values()))
+        self._update("critic", terms)
         name = "critic_real" if real else "critic_fake"
         return {name if key == "logit" else f"{name}_{key}": value.detach() for key, value in terms.items()}
 
@@ -116,7 +116,7 @@ class AdversarialObjective:
             readings = self.critic(cells, incident)
         visible, wanted = cells.sum(1), self._wanted(incident, real)
         terms = generator_loss(readings, incident, visible, wanted, self.settings, self.requests)
-        self._update("generator", sum(terms.values()))
+        self._update("generator", terms)
         self._average()
         return {
             "generator" if key == "logit" else f"generator_{key}": v.detach() for key, v in terms.items()
@@ -137,9 +137,9 @@ class AdversarialObjective:
             if mean.is_floating_point():
                 mean.lerp_(value, 1 - self.settings.average)
 
-    def _update(self, name: str, loss: Tensor) -> None:
+    def _update(self, name: str, terms: Mapping[str, Tensor]) -> None:
         self.optimisers[name].zero_grad(set_to_none=True)
-        loss.backward()
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         self.optimisers[name].step()
 
     def _noise(self, n: int) -> Tensor:

@@ -126,7 +126,7 @@ class TrainingData:
         return [min(ends), max(ends)]
 
     def response(self) -> tuple[float, ResponseFit]:
-        """Mean and fit of the energy in all cells over the incident energy, of up to 4096 showers that train."""
+        """Mean and fit of the energy in all cells over the incident energy, of 4096 showers that train."""
         with self._ordered((0.0, self._share), 4096) as reader:
             showers = next(iter(reader.epoch()))
         visible, energy = showers.cells.sum(axis=1), showers.incident.energy

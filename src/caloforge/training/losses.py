@@ -1,4 +1,4 @@
-"""The losses of the published GANs, each a function of what the critic reads; a recipe gives their weights."""
+"""The losses of the published GANs, functions of what the critic reads; a recipe gives their weights."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def generator_loss(
 
 
 def _told(logit: Tensor, label: float, flips: float) -> Tensor:
-    """Cross entropy of telling real from generated; a flipped label is 0 where it was not, and 1 where it was."""
+    """Cross entropy of telling real from generated; a flipped label is 0 if it was not, and 1 if it was."""
     labels = torch.full_like(logit, label)
     if flips:
         flipped = torch.rand_like(labels) < flips

@@ -1,4 +1,4 @@
-"""What a generator in training is asked for: incident particles, and the energy that their cells should hold."""
+"""What a generator in training is asked for: incident particles, and the energy of their cells."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class ResponseFit:
 def fit_response(energy: NDArray[np.float32], visible: NDArray[np.float32], degree: int = 4) -> ResponseFit:
     """Fit the response of real showers, which generated showers are to have.
 
-    The published 3DGAN has a polynomial of fourth degree for electrons in its own calorimeter; this is the same
-    of whatever showers are given. The degree is lower where there are fewer different energies.
+    The published 3DGAN has a polynomial of fourth degree for electrons in its own calorimeter; this is the
+    same for whatever showers are given. The degree is lower where there are fewer different energies.
 
     Args:
         energy: Incident energies, MeV.
@@ -61,7 +61,7 @@ class Requests:
     Attributes:
         low: Lowest of each incident column, shape `(k,)`, on the device.
         high: Highest of each.
-        particles: PDG ids to choose from, and the column that holds them; None if the model knows no particles.
+        particles: PDG ids to choose from, and the column that holds them; None if it knows no particles.
     """
 
     low: Tensor
