@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from caloforge.detector import Detector
 from caloforge.errors import MissingExtraError, RecipeError, RunError, ShowersError, TrainingError
 from caloforge.models import build_critic, build_generator
+from caloforge.models.response import ResponseFit
 from caloforge.models.settings import CaloganSettings
 from caloforge.showers import Incident, Showers
 from caloforge.training import Recipe, Run, batches, load_recipe, train
@@ -25,7 +26,7 @@ from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware
 from caloforge.training.metrics import read_metrics
 from caloforge.training.recipe import AdversarialSettings
-from caloforge.training.requests import Requests, ResponseFit
+from caloforge.training.requests import Requests
 from caloforge.training.watch import Watch
 
 TINY = """
