@@ -9,6 +9,7 @@ __all__ = [
     "DetectorError",
     "Geant4Error",
     "MissingExtraError",
+    "ProcessLostError",
     "QuantityError",
     "RangeError",
     "RecipeError",
@@ -112,6 +113,10 @@ class RecipeError(CaloforgeError):
 
 class TrainingError(CaloforgeError):
     """A training that diverged or cannot go on; what was trained is kept."""
+
+
+class ProcessLostError(TrainingError):
+    """Another process of a training has died."""
 
 
 class RunError(CaloforgeError):

@@ -6,7 +6,7 @@ an un-shared convolution is then one batched matrix product, and nothing has to 
 
 from __future__ import annotations
 
-__all__ = ["BatchNorm", "LocallyConnected", "SharedConv", "resize", "zero_pad"]
+__all__ = ["BatchNorm", "Dropout", "LocallyConnected", "SharedConv", "resize", "zero_pad"]
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from caloforge.models import layers
 from caloforge.models.initialise import glorot_uniform_
 
 Pair = tuple[int, int]
@@ -50,14 +51,15 @@ class _Local(torch.autograd.Function):
     """The products of a locally connected layer, going through memory as few times as possible.
 
     Only the columns of the windows are copied side by side; their rows are slices of that copy. Autograd
-    would moreover make a whole zero image for each place in the kernel and add them all up.
+    would moreover make a whole zero image for each place in the kernel and add them all up. Where the
+    gradient is itself to be differentiated, it does so all the same: the copy has no history.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, kernel: Pair, stride: Pair) -> Tensor:
         rows, columns = ctx.positions = _positions(x.shape, kernel, stride)
         seen = torch.cat([_column(x, j, columns, stride) for j in range(kernel[1])], dim=-1)
-        ctx.save_for_backward(seen, weight)
+        ctx.save_for_backward(x, seen, weight)
         ctx.shape, ctx.kernel, ctx.stride = x.shape, kernel, stride
         parts = weight.chunk(kernel[0], dim=1)
         y = torch.bmm(_row(seen, 0, rows, stride).flatten(0, 1), parts[0])
@@ -66,8 +68,10 @@ class _Local(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        seen, weight = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, seen, weight = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return *_differentiable_gradients(x, weight, ctx.kernel, ctx.stride, grad), None, None
         rows, columns = ctx.positions
         grad_x, grad_weight = None, None
         if ctx.needs_input_grad[1]:
@@ -80,6 +84,20 @@ class _Local(torch.autograd.Function):
                 place = _row(_column(grad_x, j, columns, ctx.stride), i, rows, ctx.stride)
                 place += torch.bmm(grad, part).view(place.shape)
         return grad_x, grad_weight, None, None
+
+
+def _differentiable_gradients(
+    x: Tensor, weight: Tensor, kernel: Pair, stride: Pair, grad: Tensor
+) -> list[Tensor | None]:
+    """Gradients of `_Local` by autograd's own formulas, with which they have gradients too."""
+    wanted = [tensor for tensor in (x, weight) if tensor.requires_grad]
+    y = _products(x, weight, kernel, stride)
+    found = iter(torch.autograd.grad(y, wanted, grad, create_graph=True))
+    return [next(found) if tensor.requires_grad else None for tensor in (x, weight)]
+
+
+def _products(x: Tensor, weight: Tensor, kernel: Pair, stride: Pair) -> Tensor:
+    return torch.bmm(windows(x, kernel, stride).flatten(0, 1), weight)
 
 
 class LocallyConnected(nn.Module):
@@ -118,7 +136,7 @@ class LocallyConnected(nn.Module):
         if torch.is_grad_enabled():
             y: Tensor = _Local.apply(x, weight, self.kernel, self.stride)  # type: ignore[no-untyped-call]
         else:
-            y = torch.bmm(windows(x, self.kernel, self.stride).flatten(0, 1), weight)
+            y = _products(x, weight, self.kernel, self.stride)
         y = y if self.bias is None else y + _autocast(self.bias)
         return y.view(*self.shape, *y.shape[1:])
 
@@ -160,15 +178,18 @@ class SharedConv(nn.Module):
         return F.conv2d(x, self.weight, self.bias).permute(2, 3, 0, 1).contiguous()
 
 
-class BatchNorm(nn.BatchNorm1d):
+class BatchNorm(layers.BatchNorm):
     """Batch normalisation over everything but the channels, with Keras' momentum (0.99 old) and epsilon."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=1e-3, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `(rows, columns, batch, channels)`."""
         return super().forward(x.reshape(-1, x.shape[-1])).view(x.shape)
+
+
+class Dropout(layers.Dropout):
+    """Leaves out a share of the features of `(rows, columns, batch, channels)` at each step of a training."""
+
+    batch_axis = 2
 
 
 def resize(x: Tensor, shape: Pair) -> Tensor:

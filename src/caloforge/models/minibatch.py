@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from caloforge.models.initialise import glorot_uniform_
+from caloforge.models.processes import gather
+from caloforge.models.wasserstein import Rough
 
 
-class MinibatchFeatures(nn.Module):
+class MinibatchFeatures(Rough):
     r"""Closeness of each shower to its batch, in learned kernel spaces (arXiv:1606.03498).
 
     .. math:: o_{if} = \tanh \sum_j \exp(-\lVert K_{if} - K_{jf} \rVert_1), \quad K_{if} = W_f x_i + b_f
@@ -25,6 +27,7 @@ class MinibatchFeatures(nn.Module):
 
     def __init__(self, inputs: int, features: int = 10, dimensions: int = 10) -> None:
         super().__init__()
+        self.width = features
         # Keras counts the fans of a rank-3 weight with its first axis as the receptive field.
         fans = features * inputs, features * dimensions
         self.weight = nn.Parameter(glorot_uniform_(torch.empty(features, inputs, dimensions), *fans))
@@ -35,9 +38,14 @@ class MinibatchFeatures(nn.Module):
         kernels = torch.matmul(x, self.weight) + self.bias
         # Distances and their exponentials lose all meaning in half precision.
         with torch.autocast(x.device.type, enabled=False):
-            return closeness(kernels.float()).T.tanh()
+            own = kernels.float()
+            return closeness(own, gather(own.transpose(0, 1)).transpose(0, 1)).T.tanh()
 
 
-def closeness(kernels: Tensor) -> Tensor:
-    """Sum `exp(-|K_i - K_j|)` over all `j`: `(features, batch, dimensions)` to `(features, batch)`."""
-    return torch.exp(-torch.cdist(kernels, kernels, p=1)).sum(2)
+def closeness(kernels: Tensor, others: Tensor) -> Tensor:
+    """Sum `exp(-|K_i - K_j|)` over all `j` of the others; all are `(features, batch, dimensions)`.
+
+    Returns:
+        `(features, batch)`.
+    """
+    return torch.exp(-torch.cdist(kernels, others, p=1)).sum(2)

@@ -31,14 +31,19 @@ Whole = Annotated[int, Field(ge=1)]
 
 
 class DataSettings(BaseModel):
-    """Which part of each file trains and which selects; what is left is never looked at."""
+    """Which part of the showers trains and which selects; what is left is never looked at."""
 
     model_config = _STRICT
 
+    split: Literal["shower", "file"] = "shower"
+    """What is divided: the showers of each file, or whole files, in the order in which they are given."""
     train: Annotated[float, Field(gt=0, le=1)] = 0.70
-    """The first part of each file, which trains."""
+    """The first part of each file, or of the files, which trains."""
     select: Annotated[float, Field(ge=0, lt=1)] = 0.15
     """The next part, on which epochs are compared."""
+    mirror: bool = False
+    """Show each shower as one of its mirror images, drawn anew each time: along x, along y, and with x and y
+    exchanged, as far as the detector and the incident particles are symmetric."""
 
 
 class AdversarialSettings(BaseModel):
@@ -111,6 +116,18 @@ class ScheduleSettings(BaseModel):
 
     epochs: Whole = 50
     batch: Annotated[int, Field(ge=2)] = 256
+    """Showers of a step; several processes share them."""
+    accumulate: Whole = 1
+    """Parts of the batch that are computed one after another, where it does not fit into memory as a whole.
+    The gradients are those of all; norms and comparisons between showers see one part at a time."""
+    rates: Literal["constant", "exponential", "cosine"] = "constant"
+    """The course of both learning rates: exponential and cosine fall, cosine to zero at the end."""
+    decay: Positive = 0.24
+    """exponential: by how much the logarithm of the rates falls in an epoch, a twentieth of it 20 times."""
+    decay_after: Annotated[float, Field(ge=0)] = 4.0
+    """exponential: epochs with the full rates."""
+    warm_up: Annotated[int, Field(ge=0)] = 0
+    """Steps in which the rates grow linearly to their full size."""
     seed: Annotated[int, Field(ge=0)] = 1
     minutes: Positive | None = None
     """Stop after this time even if epochs are left; a resumed training gets the time anew."""
@@ -123,6 +140,11 @@ class ScheduleSettings(BaseModel):
     """Epochs between two looks at the physics on the selection part."""
     keep: Literal["best", "last"] = "best"
     """Which generator the run holds: the one nearest to Geant4 on the selection part, or the last."""
+    select: Literal["score", "merit"] = "score"
+    """How near a generator is: by the distributions of all observables, or by 3DGAN's figure of merit (mean
+    profiles and moments), which needs layers that all have the same grid."""
+    compile: bool = False
+    """Let torch compile both networks; takes a minute at the start."""
 
 
 class Recipe(BaseModel):
