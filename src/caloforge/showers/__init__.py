@@ -15,10 +15,12 @@ __all__ = [
     "inspect",
     "open_showers",
     "picture",
+    "shower_files",
 ]
 
 from caloforge.showers.container import Showers
 from caloforge.showers.convert import Converted, convert
+from caloforge.showers.files import shower_files
 from caloforge.showers.formats import FORMATS, open_showers
 from caloforge.showers.incident import Incident
 from caloforge.showers.picture import picture

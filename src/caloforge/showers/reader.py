@@ -6,18 +6,17 @@ __all__ = ["StreamingReader"]
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
-from caloforge.showers.container import Showers, same_detector
-from caloforge.showers.formats import open_showers
+from caloforge.showers.container import Showers
+from caloforge.showers.files import ShowerFiles
 from caloforge.showers.incident import Incident
-from caloforge.showers.source import ShowerSource, chunk_rows
+from caloforge.showers.order import Order, Piece
 from caloforge.showers.sparse import Sparse
 
 if TYPE_CHECKING:
@@ -27,22 +26,17 @@ if TYPE_CHECKING:
 
     from caloforge.detector import Detector
 
-_BLOCK = 256  # showers read at once: enough that seeking is free
-_BLOCKS = 16  # blocks mixed at a time
-
-
-class _Block(NamedTuple):
-    source: ShowerSource
-    start: int
-    stop: int
+_BLOCK_CELLS = 1 << 23  # cells read at once, empty ones counted
+_COLUMNS = 1 << 18  # incident particles read at once
 
 
 class StreamingReader:
     """Reads showers in batches, one epoch after the other, in constant memory; a context manager.
 
-    Blocks of neighbouring showers are drawn in random order from all files, and the showers of sixteen blocks
-    at a time are mixed. They wait without their empty cells. What comes depends on the seed, the epoch and
-    the files alone, so that a reader can go on at any (epoch, step) as if it had never stopped.
+    Any number of files is read as one. Neighbouring showers are drawn in blocks, in random order from all
+    files, and mixed (`caloforge.showers.order`). They wait without their empty cells. What comes depends on
+    the seed, the epoch and the files alone, so that a reader can go on at any (epoch, step) as if it had
+    never stopped. It can be sent to another process, which then opens the files itself.
 
     Args:
         paths: One or more shower files of any format, all of one detector.
@@ -52,9 +46,12 @@ class StreamingReader:
             the usual split (the next 15 % selects, the last 15 % tests).
         shuffle: False gives the order of the files.
         detector: What was hit, where a file cannot say.
+        part: `(rank, size)` of one of several processes that share the batches: of each it gets a slice of
+            `batch / size` showers, and reads little else.
 
     Attributes:
         detector: What was hit.
+        order: Which showers come when.
         steps: Batches per epoch. A shuffled epoch has full batches only, and what is left over is different
             in each epoch; in file order the last batch may be smaller.
 
@@ -76,47 +73,63 @@ class StreamingReader:
         select: tuple[float, float] = (0.0, 0.7),
         shuffle: bool = True,
         detector: Detector | None = None,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         names = [paths] if isinstance(paths, str | Path) else list(paths)
+        rank, size = part
         if not names or not 0 <= select[0] < select[1] <= 1 or batch < 1:
             raise ShowersError(
                 "nothing to read",
                 got=f"{len(names)} files, fractions {select}, batches of {batch}",
                 expected="a file, fractions from 0 to 1 that rise, and a batch of 1 or more",
             )
-        self._sources: list[ShowerSource] = []
-        self._opened = ExitStack()
-        with ExitStack() as stack:
-            for name in names:
-                self._sources.append(stack.enter_context(open_showers(name, detector)))
-                same_detector(self._sources[0].detector, self._sources[-1].detector, name)
-            self._opened = stack.pop_all()
-        self.detector = self._sources[0].detector
-        self._batch, self._seed, self._shuffle = batch, seed, shuffle
-        self._spans = [(s, *_span(len(s), select)) for s in self._sources]
-        rows = min(_BLOCK, chunk_rows(self.detector.n_cells))
-        self._blocks = [
-            _Block(source, first, min(first + rows, stop))
-            for source, start, stop in self._spans
-            for first in range(start, stop, rows)
-        ]
-        self.steps = len(self) // batch if shuffle else math.ceil(len(self) / batch)
+        if not 0 <= rank < size or batch % size or (size > 1 and not shuffle):
+            raise ShowersError(
+                "these processes cannot share a batch",
+                got=f"process {rank} of {size}, batches of {batch}",
+                expected="a multiple of the number of processes, and shuffled batches",
+            )
+        self._files = ShowerFiles(names, detector)
+        self.detector = self._files.detector
+        self._batch, self._shuffle, self._part = batch, shuffle, part
+        self._spans = [_span(n, select) for n in self._files.lengths]
+        self.order = Order(self._spans, batch, seed, self.detector.n_cells)
+        self.steps = self.order.steps if shuffle else math.ceil(len(self) / batch)
         if not self.steps:
             self.close()
             raise ShowersError(
                 "there are fewer showers than one batch",
-                where=", ".join(map(str, names)),
+                where=", ".join(map(str, names[:5])) + (" ..." if len(names) > 5 else ""),
                 got=f"{len(self)} showers between {select[0]:g} and {select[1]:g} of each file",
                 expected=f"at least {batch}",
             )
 
     def __len__(self) -> int:
         """Showers that the selected parts hold."""
-        return sum(stop - start for _, start, stop in self._spans)
+        return self.order.rows
 
     def incident(self) -> Incident:
-        """The incident columns of the selected showers, in file order."""
-        return Incident.concat([source.incident()[start:stop] for source, start, stop in self._spans])
+        """The incident columns of the selected showers, in file order; `incidents` needs less memory."""
+        return Incident.concat(list(self.incidents()))
+
+    def incidents(self) -> Iterator[Incident]:
+        """The incident columns piece by piece."""
+        for file, (start, stop) in enumerate(self._spans):
+            for first in range(start, stop, _COLUMNS):
+                yield self._files[file].columns(first, min(first + _COLUMNS, stop))
+
+    def in_order(self, rows: int | None = None) -> Iterator[Sparse]:
+        """The showers in the order of the files, some at a time.
+
+        Args:
+            rows: Only as many, the first ones of each file in proportion to its part.
+        """
+        share = 1.0 if rows is None else min(1.0, rows / len(self))
+        done = 0
+        for file, (start, stop) in enumerate(self._spans):
+            done += stop - start
+            given = round(done * share) - round((done - stop + start) * share)
+            yield from self._blocks(Piece(file, start, start + given))
 
     def stream(self, epoch: int = 0, step: int = 0) -> Iterator[tuple[int, int, Showers]]:
         """Epoch after epoch without end, from a batch on: (epoch, step, showers)."""
@@ -127,28 +140,33 @@ class StreamingReader:
 
     def epoch(self, epoch: int = 0, step: int = 0) -> Iterator[Showers]:
         """The batches of one epoch, from a step on; what comes before is not read."""
-        groups = self._groups(epoch)
-        ends = np.cumsum([sum(block.stop - block.start for block in group) for group in groups])
-        skip = step * self._batch
-        first = int(np.searchsorted(ends, skip, side="right"))
-        skip -= int(ends[first - 1]) if first else 0
-        left = self.steps - step
-        if left <= 0:
-            return
-        waiting: list[Sparse] = []
-        for number in range(first, len(groups)):
-            rows = self._mixed(groups[number], epoch, number)
-            waiting = [Sparse.concat([*waiting, rows[skip : len(rows)]])]
-            skip = 0
-            last = number == len(groups) - 1 and not self._shuffle
-            for batch in self._cut(waiting, last):
-                if left > 0:
-                    left -= 1
-                    yield batch
+        batches = self._shuffled(epoch, step) if self._shuffle else self._in_order(step)
+        for rows in batches:
+            yield Showers(self.detector, rows.incident, rows.dense(), rows.overflow)
+
+    def round(self, epoch: int, number: int) -> Sparse:
+        """The showers of a round of batches, one batch after the other; see `caloforge.showers.order`."""
+        pieces, order = self.order.round(epoch, number, self._part)
+        return Sparse.concat([rows for piece in pieces for rows in self._blocks(piece)]).take(order)
+
+    def rows(self, epoch: int, number: int) -> NDArray[np.int64]:
+        """The numbers of the same showers in file order."""
+        pieces, order = self.order.round(epoch, number, self._part)
+        starts = np.cumsum([0, *(stop - start for start, stop in self._spans)])
+        parts = []
+        for file, start, stop in pieces:
+            first = int(starts[file]) - self._spans[file][0]
+            parts.append(np.arange(first + start, first + stop))
+        numbers: NDArray[np.int64] = np.concatenate(parts)[order]
+        return numbers
+
+    def provenances(self) -> Iterator[dict[str, Any]]:
+        """How the showers of each file were made."""
+        return (self._files[file].provenance for file in range(len(self._files)))
 
     def close(self) -> None:
         """Close the files."""
-        self._opened.close()
+        self._files.close()
 
     def __enter__(self) -> Self:
         return self
@@ -158,32 +176,34 @@ class StreamingReader:
     ) -> None:
         self.close()
 
-    def _groups(self, epoch: int) -> list[list[_Block]]:
-        order = np.arange(len(self._blocks))
-        if self._shuffle:
-            order = np.random.default_rng((self._seed, epoch)).permutation(order)
-        return [
-            [self._blocks[i] for i in order[start : start + _BLOCKS]]
-            for start in range(0, len(order), _BLOCKS)
-        ]
+    def _shuffled(self, epoch: int, step: int) -> Iterator[Sparse]:
+        size = self._batch // self._part[1]
+        first, skip = divmod(step, self.order.round_steps)
+        for number in range(first, self.order.rounds):
+            rows = self.round(epoch, number)
+            for start in range(skip * size, len(rows), size):
+                yield rows[start : start + size]
+            skip = 0
 
-    def _mixed(self, group: list[_Block], epoch: int, number: int) -> Sparse:
-        """The showers of a group of blocks in their order."""
-        rows = Sparse.concat([block.source.sparse(block.start, block.stop) for block in group])
-        if not self._shuffle:
-            return rows
-        order: NDArray[np.int64] = np.random.default_rng((self._seed, epoch, number)).permutation(len(rows))
-        return rows.take(order)
+    def _in_order(self, step: int) -> Iterator[Sparse]:
+        """Batches in the order of the files, from a step on."""
+        ends = np.cumsum([stop - start for start, stop in self._spans])
+        for first in range(step * self._batch, len(self), self._batch):
+            last = min(first + self._batch, len(self))
+            parts: list[Sparse] = []
+            for file in range(int(np.searchsorted(ends, first, side="right")), len(ends)):
+                begin = self._spans[file][1] - int(ends[file])
+                start, stop = max(first + begin, self._spans[file][0]), min(last, int(ends[file])) + begin
+                parts += self._blocks(Piece(file, start, stop))
+                if last <= ends[file]:
+                    break
+            yield Sparse.concat(parts)
 
-    def _cut(self, waiting: list[Sparse], last: bool) -> Iterator[Showers]:
-        """Take full batches from what waits, and what is left at the very end; the rest goes on waiting."""
-        rows = waiting.pop()
-        n = len(rows)
-        full = n if last else n - n % self._batch
-        for start in range(0, full, self._batch):
-            part = rows[start : min(start + self._batch, full)]
-            yield Showers(self.detector, part.incident, part.dense(), part.overflow)
-        waiting.append(rows[full:n])
+    def _blocks(self, piece: Piece) -> Iterator[Sparse]:
+        """Read a piece, a bounded number of cells at a time."""
+        rows = max(1, _BLOCK_CELLS // self.detector.n_cells)
+        for start in range(piece.start, piece.stop, rows):
+            yield self._files[piece.file].sparse(start, min(start + rows, piece.stop))
 
 
 def _span(n: int, select: tuple[float, float]) -> tuple[int, int]:

@@ -49,6 +49,10 @@ class ShowerSource(ABC):
     def incident(self) -> Incident:
         """The incident columns of all showers."""
 
+    def columns(self, start: int, stop: int) -> Incident:
+        """The incident columns from `start` to `stop`, which must lie inside."""
+        return self.incident()[start:stop]
+
     @abstractmethod
     def close(self) -> None:
         """Give the file back."""

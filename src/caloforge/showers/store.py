@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "caloforge-showers/1"
 _CHUNK = 1 << 14  # values; small enough that a block of a few hundred showers reads little beyond itself
+_DETECTORS = 16  # that are remembered
 
 
 def write_store(
@@ -113,13 +114,11 @@ class ShowerFile(ShowerSource):
     format = "caloforge"
 
     def __init__(self, path: str | Path) -> None:
-        from caloforge.detector import Detector
-
         self.path = Path(path)
         part = self.path.is_file() and is_journal(self.path)
         self._rows: _Stored | _Producing = _Producing(self.path) if part else _Stored(self.path)
         try:
-            self.detector = Detector.from_yaml(self._rows.detector, where=str(self.path))
+            self.detector = _detector(self._rows.detector, self.path)
             self.provenance = self._rows.provenance
             self.overflow = self._rows.prepare(self.detector.n_cells, self.detector.n_layers)
         except BaseException:
@@ -144,7 +143,10 @@ class ShowerFile(ShowerSource):
         return rows
 
     def incident(self) -> Incident:
-        return self._rows.incident()
+        return self._rows.columns(0, len(self))
+
+    def columns(self, start: int, stop: int) -> Incident:
+        return self._rows.columns(start, stop)
 
     def close(self) -> None:
         self._rows.close()
@@ -157,6 +159,20 @@ class ShowerFile(ShowerSource):
 
     def _dense(self, rows: Sparse) -> Showers:
         return Showers(self.detector, rows.incident, rows.dense(), rows.overflow, self.provenance)
+
+
+_detectors: dict[str, Detector] = {}
+
+
+def _detector(text: str, where: Path) -> Detector:
+    """Read a detector once for all files that hold it: that takes longer than to open the file."""
+    from caloforge.detector import Detector
+
+    if text not in _detectors:
+        if len(_detectors) >= _DETECTORS:
+            _detectors.clear()
+        _detectors[text] = Detector.from_yaml(text, where=str(where))
+    return _detectors[text]
 
 
 class _Stored:
@@ -205,14 +221,14 @@ class _Stored:
                     expected=f"0 to {len(self._index)}, increasing",
                     cure="make or copy the file again",
                 )
-            incident = Incident(**{name: column[start:stop] for name, column in self._columns.items()})
+            incident = self.columns(start, stop)
             outside = None if self._overflow is None else self._overflow[start:stop]
             index, energy = self._index[first:last], self._energy[first:last]
         return Sparse(incident, offset - first, index, energy, outside, self._n_cells)
 
-    def incident(self) -> Incident:
+    def columns(self, start: int, stop: int) -> Incident:
         with reading(self._file.filename):
-            return Incident(**{name: column[:] for name, column in self._columns.items()})
+            return Incident(**{name: column[start:stop] for name, column in self._columns.items()})
 
     def close(self) -> None:
         self._file.close()
@@ -241,8 +257,10 @@ class _Producing:
     def rows(self, start: int, stop: int) -> Sparse:
         return self._journal.rows(start, stop)
 
-    def incident(self) -> Incident:
-        parts = [rows.incident for rows in self._journal.records()]
+    def columns(self, start: int, stop: int) -> Incident:
+        # A journal's records hold cells, too: not all at once.
+        ends = [(first, min(first + _CHUNK, stop)) for first in range(start, stop, _CHUNK)]
+        parts = [self._journal.rows(*end).incident for end in ends]
         return Incident.concat(parts) if parts else Incident.of([])
 
     def close(self) -> None:

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 __all__ = ["TrainingData"]
 
-import hashlib
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from caloforge.errors import RecipeError
-from caloforge.showers import Incident, Showers, StreamingReader, open_showers
-from caloforge.training.requests import Requests, ResponseFit, fit_response
+from caloforge.models.response import ResponseFit, fit_response
+from caloforge.showers import Showers, StreamingReader
+from caloforge.showers.sparse import Sparse
+from caloforge.training.facts import Facts
+from caloforge.training.feeds import Batch, Feed, Kept, Streamed, to_device
+from caloforge.training.requests import Requests
+from caloforge.training.symmetry import Mirrors, mirrors_of
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
-    from caloforge.training.recipe import Recipe
+    from caloforge.training.recipe import DataSettings, Recipe
 
-_IN_MEMORY = 512 * 2**20  # bytes of cells up to which the training part is kept on the device
+_IN_MEMORY = 512 * 2**20  # bytes of cells up to which the training part is kept as one tensor
+_OF_GPU = 4  # a GPU keeps as much as this part of its free memory
 _SELECT = 2000  # showers that compare epochs; more would not change the choice
+_SELECT_CELLS = 1 << 25  # cells of these at most, empty ones counted
+_RESPONSE = 4096  # showers whose response is measured
+_STRANGE = 0.1  # of the showers that select may have energies that none of those that train has
+_MIRRORS = 3  # tells these random numbers apart from those of the order
 
 # Keys of `simulate`'s provenance that hold the range which a column was drawn from.
 _DRAWN_FROM = {
@@ -32,10 +42,14 @@ _DRAWN_FROM = {
     "x": "impact_x_mm",
     "y": "impact_y_mm",
 }
+_UNITS = {"energy": "MeV", "theta": "rad", "phi": "rad", "x": "mm", "y": "mm"}
 
 
 class TrainingData:
-    """The showers of a training; small sets live on the device as one tensor, large ones are streamed.
+    """The showers of a training, in memory that does not grow with the number and size of the files.
+
+    Small sets live on the device as one tensor. Large ones are read ahead by another process. Either way the
+    batch of an epoch and a step is the same: it depends on seed, files and size of a batch alone.
 
     Args:
         paths: Shower files of one detector.
@@ -43,14 +57,18 @@ class TrainingData:
         detector: The detector of the recipe, which the files must agree with.
         conditions: Incident columns that the generator knows.
         device: Where batches are wanted.
+        rank: Number of this process, of several that share each batch.
+        size: How many processes share each batch: this one gets the slice of `batch / size` showers from
+            `rank * batch / size` on.
 
     Attributes:
         steps: Batches per epoch.
-        incident: Incident columns of the training part.
-        selection: Showers on which epochs are compared, or None.
+        selection: Showers on which epochs are compared, or None; the same in each process.
+        waited: Seconds that were spent waiting for batches so far, unpacking and copying included.
 
     Raises:
-        RecipeError: The parts overlap, or the showers are of several particles.
+        RecipeError: The parts overlap or are empty, the showers are of several particles or have no mirror
+            images, or the processes cannot share a batch.
         ShowersError: A file cannot be read, is of another detector, or holds less than a batch.
     """
 
@@ -61,103 +79,159 @@ class TrainingData:
         detector: Detector,
         conditions: Sequence[str],
         device: torch.device,
+        rank: int = 0,
+        size: int = 1,
     ) -> None:
         data, schedule = recipe.data, recipe.schedule
-        if data.train + data.select > 1:
+        if schedule.batch % size:
             raise RecipeError(
-                "the parts that train and select overlap", where="data", got=f"{data.train} + {data.select}"
+                "the processes cannot share a batch equally",
+                where="schedule.batch",
+                got=f"{schedule.batch} showers for {size} processes",
+                expected=f"a multiple of {size}",
             )
         self.paths, self._conditions, self._device = list(paths), conditions, device
-        self._batch, self._seed, self._share = schedule.batch, schedule.seed, data.train
+        self._batch, self._seed, self._part = schedule.batch, schedule.seed, (rank, size)
+        train, select = _split(self.paths, data)
         self._reader = StreamingReader(
-            self.paths, self._batch, seed=self._seed, select=(0.0, data.train), detector=detector
+            train[0], self._batch, seed=self._seed, select=train[1], detector=detector, part=self._part
         )
         self.steps = self._reader.steps
-        self.incident = self._reader.incident()
+        self._facts = Facts(self._reader.incidents())
         if "pdg" not in conditions:
-            _one_particle(self.incident)
-        self.selection = self._selection((data.train, data.train + data.select)) if data.select else None
-        self._cells: Tensor | None = None
-        if len(self._reader) * detector.n_cells * 4 <= _IN_MEMORY:
-            self._load()
+            _one_particle(self._facts.particles)
+        self.selection = self._selection(*select) if data.select else None
+        if data.split == "file" and self.selection is not None:
+            _alike(self._facts, self.selection)
+        self._mirrors = self._find_mirrors() if data.mirror else None
+        self._feed: Feed | None = None
+        self.waited = 0.0
 
-    def epoch(self, epoch: int, step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    def __len__(self) -> int:
+        """Showers that train."""
+        return len(self._reader)
+
+    def epoch(self, epoch: int, step: int = 0) -> Iterator[Batch]:
         """Cells (MeV), conditions of an epoch's batches from a step on, in the order of seed and epoch."""
-        if self._cells is None:
-            for showers in self._reader.epoch(epoch, step):
-                yield self._tensor(showers.cells), self._given(showers.incident)
-            return
-        order = np.random.default_rng((self._seed, epoch)).permutation(len(self._cells))
-        rows = torch.from_numpy(order).to(self._device)
-        for number in range(step, self.steps):
-            chosen = rows[number * self._batch : (number + 1) * self._batch]
-            yield self._cells[chosen], self._kept[chosen]
+        begin = time.perf_counter()
+        for number, batch in enumerate(self._batches(epoch, step), start=step):
+            mirrored = self._mirrored(batch, epoch, number)
+            self.waited += time.perf_counter() - begin
+            yield mirrored
+            begin = time.perf_counter()
 
     def requests(self) -> Requests:
         """What a generator is asked for: uniform between the lowest and highest of each condition."""
-        given = self._given(self.incident)
+        low, high = (
+            torch.tensor([ends[name] for name in self._conditions], device=self._device)
+            for ends in (self._facts.low, self._facts.high)
+        )
         particles = None
         if "pdg" in self._conditions:
-            codes = tuple(int(code) for code in np.unique(self.incident.pdg))
-            particles = codes, self._conditions.index("pdg")
-        return Requests(given.amin(0), given.amax(0), particles)
+            particles = tuple(self._facts.particles), self._conditions.index("pdg")
+        return Requests(low, high, particles)
 
     def facts(self) -> dict[str, Any]:
         """What a run remembers of its data: files, numbers, particles and ranges, and a fingerprint."""
-        columns = {"energy": "MeV", "theta": "rad", "phi": "rad", "x": "mm", "y": "mm"}
-        ranges = {name: self._range(name) for name in columns}
+        mirrors = {} if self._mirrors is None else {"mirrors": self._mirrors.names}
         return {
             "files": [str(path) for path in self.paths],
-            "showers": len(self.incident),
+            "showers": len(self),
             "selection": 0 if self.selection is None else len(self.selection),
-            "units": columns,
-            "particles": sorted({int(code) for code in np.unique(self.incident.pdg)}),
-            **ranges,
-            "fingerprint": _fingerprint(self.incident),
+            "units": _UNITS,
+            "particles": self._facts.particles,
+            **self._ranges(),
+            **mirrors,
+            "fingerprint": self._facts.fingerprint,
         }
 
-    def _range(self, column: str) -> list[float]:
-        """Lowest and highest value, or the range drawn from where a file says so: extremes lie inside it."""
-        values = getattr(self.incident, column)
-        ends = [float(values.min()), float(values.max())]
-        for path in self.paths:
-            with open_showers(path, self._reader.detector) as file:
-                ends += file.provenance.get(_DRAWN_FROM[column], [])
-        return [min(ends), max(ends)]
+    def _ranges(self) -> dict[str, list[float]]:
+        """Lowest and highest values, or the ranges drawn from where a file says so: extremes lie inside."""
+        ends = {name: [self._facts.low[name], self._facts.high[name]] for name in _UNITS}
+        for provenance in self._reader.provenances():
+            for name, key in _DRAWN_FROM.items():
+                ends[name] += provenance.get(key, [])
+        return {name: [min(values), max(values)] for name, values in ends.items()}
 
     def response(self) -> tuple[float, ResponseFit]:
         """Mean and fit of the energy in all cells over the incident energy, of 4096 showers that train."""
-        with self._ordered((0.0, self._share), 4096) as reader:
-            showers = next(iter(reader.epoch()))
-        visible, energy = showers.cells.sum(axis=1), showers.incident.energy
+        rows = Sparse.concat(list(self._reader.in_order(_RESPONSE)))
+        visible, energy = _sums(rows), rows.incident.energy
         return float(np.mean(visible / energy)), fit_response(energy, visible)
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files, and end the process that reads ahead."""
+        if self._feed is not None:
+            self._feed.close()
         self._reader.close()
 
-    def _load(self) -> None:
-        with self._ordered((0.0, self._share), 4096) as reader:
-            cells = np.concatenate([showers.cells for showers in reader.epoch()])
-        self._cells, self._kept = self._tensor(cells), self._given(self.incident)
+    def _batches(self, epoch: int, step: int) -> Iterator[Batch]:
+        size, order = self._batch // self._part[1], self._reader.order
+        first, skip = divmod(step, order.round_steps)
+        for number in range(first, order.rounds):
+            take = self._source().round(epoch, number)
+            steps = min(order.round_steps, order.steps - number * order.round_steps)
+            for place in range(skip, steps):
+                yield take(slice(place * size, (place + 1) * size))
+            skip = 0
 
-    def _selection(self, part: tuple[float, float]) -> Showers:
-        with self._ordered(part, _SELECT) as reader:
-            return next(iter(reader.epoch()))
+    def _source(self) -> Feed:
+        """Where batches come from; made when the first is wanted."""
+        if self._feed is None:
+            few = len(self) * self._reader.detector.n_cells * 4 <= _room(self._device)
+            self._feed = (Kept if few else Streamed)(self._reader, self._conditions, self._device)
+        return self._feed
 
-    def _ordered(self, part: tuple[float, float], batch: int) -> StreamingReader:
+    def _mirrored(self, batch: Batch, epoch: int, step: int) -> Batch:
+        if self._mirrors is None:
+            return batch
+        rank, size = self._part
+        random = np.random.default_rng((self._seed, _MIRRORS, epoch, step))
+        slices = self._mirrors.draw(self._batch, random).reshape(size, -1)
+        return self._mirrors(*batch, to_device(slices[rank], self._device))
+
+    def _find_mirrors(self) -> Mirrors:
+        detector, facts = self._reader.detector, self._facts
+        mirrors = mirrors_of(detector, facts)
+        return Mirrors(mirrors, detector, self._conditions, facts.low["phi"], self._device)
+
+    def _selection(self, paths: Sequence[Path], part: tuple[float, float]) -> Showers:
         detector = self._reader.detector
-        return StreamingReader(self.paths, batch, select=part, shuffle=False, detector=detector)
-
-    def _given(self, incident: Incident) -> Tensor:
-        return self._tensor(incident.matrix(self._conditions))
-
-    def _tensor(self, array: np.ndarray[Any, np.dtype[np.float32]]) -> Tensor:
-        return torch.from_numpy(array).to(self._device)
+        with StreamingReader(paths, 1, select=part, shuffle=False, detector=detector) as reader:
+            most = min(_SELECT, max(1, _SELECT_CELLS // detector.n_cells))
+            rows = Sparse.concat(list(reader.in_order(most)))
+        return Showers(detector, rows.incident, rows.dense(), rows.overflow)
 
 
-def _one_particle(incident: Incident) -> None:
-    particles = np.unique(incident.pdg)
+def _split(paths: Sequence[Path], data: DataSettings) -> list[tuple[Sequence[Path], tuple[float, float]]]:
+    """Files, and what part of each, that train and that select."""
+    ends = data.train, data.train + data.select
+    if ends[1] > 1:
+        raise RecipeError(
+            "the parts that train and select overlap", where="data", got=f"{data.train} + {data.select}"
+        )
+    if data.split == "shower":
+        return [(paths, (0.0, ends[0])), (paths, ends)]
+    train, select = (round(end * len(paths)) for end in ends)
+    if train < 1 or (data.select and select == train):
+        raise RecipeError(
+            "there are too few files to divide",
+            where="data.split: file",
+            got=f"{len(paths)} files, of which {train} train and {select - train} select",
+            expected="at least one that trains and one that selects",
+            cure="give more files, or divide the showers of each: data.split=shower",
+        )
+    return [(paths[:train], (0.0, 1.0)), (paths[train:select], (0.0, 1.0))]
+
+
+def _room(device: torch.device) -> int:
+    """Bytes of cells that may be kept."""
+    if device.type != "cuda":
+        return _IN_MEMORY
+    return max(_IN_MEMORY, torch.cuda.mem_get_info(device)[0] // _OF_GPU)
+
+
+def _one_particle(particles: Sequence[int]) -> None:
     if len(particles) > 1:
         raise RecipeError(
             "this model learns one kind of particle at a time",
@@ -166,9 +240,21 @@ def _one_particle(incident: Incident) -> None:
         )
 
 
-def _fingerprint(incident: Incident) -> str:
-    """Tell whether two trainings see the same showers, without reading all cells again."""
-    digest = hashlib.sha256()
-    for name, values in incident.items():
-        digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
+def _alike(facts: Facts, selection: Showers) -> None:
+    """See that whole files were not divided by what they hold."""
+    energy = selection.incident.energy
+    strange = float(np.mean((energy < facts.low["energy"]) | (energy > facts.high["energy"])))
+    if strange > _STRANGE:
+        raise RecipeError(
+            "the files that select hold other energies than those that train",
+            where="data.split: file",
+            got=f"{strange:.0%} of them outside",
+            expected=f"{facts.low['energy']:g} to {facts.high['energy']:g} MeV",
+            cure="give the files in another order, or divide the showers of each: data.split=shower",
+        )
+
+
+def _sums(rows: Sparse) -> NDArray[np.float32]:
+    """Energy in all cells of each shower, MeV."""
+    shower = np.repeat(np.arange(len(rows)), np.diff(rows.offset))
+    return np.bincount(shower, rows.energy, len(rows)).astype(np.float32)

@@ -6,7 +6,7 @@ ends the process if a data file is missing. A pool lives as long as one producti
 
 from __future__ import annotations
 
-__all__ = ["Batch", "Made", "Plan", "produce"]
+__all__ = ["Batch", "Made", "Plan", "die_with", "produce"]
 
 import ctypes
 import os
@@ -107,12 +107,12 @@ def _start(plan: Plan, parent: int) -> None:
     """Prepare this worker process."""
     # Ctrl-C goes to all processes of a terminal; what happens then is for the parent to decide.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with(parent)
+    die_with(parent)
     global _plan
     _plan = plan
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Have the kernel kill this process when its parent ends; elsewhere it ends after its batch."""
     if sys.platform == "linux":
         set_parent_death_signal = 1

@@ -100,8 +100,11 @@ class ForeignFile(ShowerSource):
         return Showers(self.detector, incident, cells, overflow, self.provenance)
 
     def incident(self) -> Incident:
+        return self.columns(0, self._n)
+
+    def columns(self, start: int, stop: int) -> Incident:
         with reading(self.path), _quiet():
-            return self._incident(0, self._n)
+            return self._incident(start, stop)
 
     def close(self) -> None:
         self._file.close()
