@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from caloforge.errors import RecipeError
+
 if TYPE_CHECKING:
     from caloforge.detector import Detector
 
@@ -43,6 +45,14 @@ class Generator(nn.Module, ABC):
         """Draw standard normal noise, shape `(n, *noise_shape)`."""
         return torch.randn((n, *self.noise_shape), generator=generator, device=device)
 
+    def adapt(self, cells: Tensor, incident: Tensor) -> None:
+        """Take statistics from real showers before a training begins.
+
+        Args:
+            cells: `(n, n_cells)` MeV.
+            incident: `(n, k)` columns `conditions` in MeV, rad and mm.
+        """
+
     def begin_epoch(self, epoch: int) -> None:
         """Take note that the epoch of this number begins, from 0; for what changes in a training's course."""
 
@@ -66,9 +76,21 @@ class Critic(nn.Module, ABC):
         detector: Whose showers are judged.
     """
 
+    unit: float = GEV
+    """MeV in a cell that its networks see as 1: the unit of the critic's slope, which the Wasserstein loss
+    keeps near 1."""
+
     def __init__(self, detector: Detector) -> None:
         super().__init__()
         self.detector = detector
+
+    def adapt(self, cells: Tensor, incident: Tensor) -> None:
+        """Take statistics from real showers before a training begins.
+
+        Args:
+            cells: `(n, n_cells)` MeV.
+            incident: `(n, k)` columns `conditions` in MeV, rad and mm.
+        """
 
     @abstractmethod
     def forward(self, cells: Tensor, incident: Tensor) -> dict[str, Tensor]:
@@ -84,3 +106,16 @@ class Critic(nn.Module, ABC):
             that asked for, rad; `counts` `(n, k)`, cells in bins of energy; `classes` `(n, k)`, scores of
             the particles told apart.
         """
+
+    def observe(self, cells: Tensor, incident: Tensor) -> Tensor:  # noqa: ARG002 - of those that can
+        """Return observables of showers and of what was asked for, each of the order of one, `(n, k)`.
+
+        Raises:
+            RecipeError: This critic looks at no observables.
+        """
+        raise RecipeError(
+            "this critic looks at no observables",
+            where="objective.matching_weight",
+            got=type(self).__name__,
+            cure="leave objective.matching_weight at 0, or take a model whose critic does: kind: factored",
+        )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from caloforge.detector import CartesianGrid
 from caloforge.errors import DetectorError
 from caloforge.models.base import GEV, Generator
+from caloforge.models.conditions import Particles, Placement, incident_columns
 from caloforge.models.grid import BatchNorm, LocallyConnected, SharedConv, resize, zero_pad
 from caloforge.models.initialise import glorot_normal_, glorot_uniform_, he_uniform_
 from caloforge.models.layers import SLOPE
@@ -81,6 +82,9 @@ class InPainting(nn.Module):
 class CaloganGenerator(Generator):
     """One stream for each layer, in-painting from front to back, and a final ReLU that makes empty cells.
 
+    Noise and incident energy come in as their product; with several particles also times a learned vector of
+    the particle's (ACGAN). Direction and impact point are put beside it.
+
     Args:
         detector: Its layers must be cartesian; with attention, the grids of successive layers must differ
             by whole factors.
@@ -88,6 +92,7 @@ class CaloganGenerator(Generator):
 
     Raises:
         DetectorError: The layers do not fit.
+        RecipeError: The particles cannot be told apart.
 
     Example:
         >>> from caloforge.detector import load_detector
@@ -101,12 +106,23 @@ class CaloganGenerator(Generator):
         super().__init__(detector)
         shapes = layer_grids(detector, chained=settings.attention)
         self.noise_shape = (settings.latent,)
-        self.streams = nn.ModuleList(Stream(settings.latent, shape) for shape in shapes)
+        self.conditions = incident_columns(settings.given, settings.particles)
+        self.placement = Placement(detector, self.conditions)
+        if "pdg" in self.conditions:
+            self.particles = Particles(settings.particles)
+            known = torch.empty(len(settings.particles), settings.latent)
+            self.embedding = nn.Parameter(glorot_normal_(known, *known.shape))
+        inputs = settings.latent + self.placement.width
+        self.streams = nn.ModuleList(Stream(inputs, shape) for shape in shapes)
         painted = shapes[1:] if settings.attention else []
         self.in_painting = nn.ModuleList(InPainting(shape) for shape in painted)
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         h = noise * (incident[:, :1] / ENERGY_SCALE)
+        if "pdg" in self.conditions:
+            h = h * (self.particles(incident[:, -1]) @ self.embedding)
+        if self.placement.width:
+            h = torch.cat([h, self.placement(incident)], dim=1)
         images = [stream(h) for stream in self.streams]
         # Attention sums energies: three digits of bfloat16 would not do.
         with torch.autocast(noise.device.type, enabled=False):
