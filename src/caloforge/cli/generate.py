@@ -18,6 +18,17 @@ def generate(
     energy: Annotated[
         str | None, typer.Option(help="25GeV, 1:100GeV (uniform), log:1:1000GeV or 10,20,50GeV.")
     ] = None,
+    particle: Annotated[
+        str | None, typer.Option(help="Name or PDG id, where the generator knows several.")
+    ] = None,
+    theta: Annotated[
+        str | None, typer.Option(help="Angle to the z axis, fixed or a range (0:30deg).")
+    ] = None,
+    phi: Annotated[str | None, typer.Option(help="The same for the azimuth of the direction.")] = None,
+    x: Annotated[
+        str | None, typer.Option(help="Impact point on the front face, fixed or a range (-2:2mm).")
+    ] = None,
+    y: Annotated[str | None, typer.Option(help="The same in y.")] = None,
     like: Annotated[
         Path | None, typer.Option(help="Instead: take the incident particles of this shower file.")
     ] = None,
@@ -52,6 +63,11 @@ def generate(
             source,
             out=out,
             energy=spectrum,
+            particle=particle,
+            theta=theta,
+            phi=phi,
+            x=x,
+            y=y,
             like=like,
             count=count,
             seed=seed,

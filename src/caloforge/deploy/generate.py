@@ -5,22 +5,24 @@ from __future__ import annotations
 __all__ = ["generate", "open_sampler"]
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from caloforge import machine
 from caloforge.deploy.bundle import Bundle, is_bundle
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.sampling import Sampler, chunk_size, make_showers
-from caloforge.deploy.validity import Outside, Validity
+from caloforge.deploy.validity import Outside, Span, Validity
 from caloforge.errors import BundleError, CaloforgeError, RangeError
 from caloforge.progress import Progress
-from caloforge.quantities import Spectrum
+from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import Incident, Showers, ShowerWriter, open_showers
+from caloforge.truth.particles import particle_name, pdg_id
 
 
 def generate(
@@ -28,6 +30,11 @@ def generate(
     *,
     out: str | Path,
     energy: Spectrum | str | None = None,
+    particle: str | int | None = None,
+    theta: Interval | str | None = None,
+    phi: Interval | str | None = None,
+    x: Interval | str | None = None,
+    y: Interval | str | None = None,
     like: str | Path | None = None,
     count: int | None = None,
     seed: int = 1,
@@ -40,13 +47,18 @@ def generate(
 
     The same seed gives the same showers from a run and from the bundle that was exported from it, up to
     rounding. Energies come from one source of random numbers and noise from another: a different spectrum
-    leaves the noise as it was. Columns other than the energy are drawn uniformly from the trained range
-    (which usually is a single value).
+    leaves the noise as it was. Of direction and impact point, what is not given is drawn uniformly from the
+    trained range (which usually is a single value).
 
     Args:
         source: A run or a bundle.
         out: The shower file to make; it must not exist.
         energy: Spectrum of the incident energy, e.g. "25GeV" or "1:100GeV".
+        particle: Name or PDG id; needed where the generator knows several.
+        theta: Angle to the z axis, "10deg" or a range "0:30deg".
+        phi: Azimuth of the direction.
+        x: Impact point on the front face, "1mm" or a range "-2:2mm".
+        y: The same in y.
         like: Instead, a shower file of any known format whose incident particles are taken over.
         count: How many; with `like`, the first so many of that file (by default all).
         seed: The same seed gives the same showers, whatever the number of threads is.
@@ -65,12 +77,15 @@ def generate(
     """
     sampler = open_sampler(source, threads)
     energies, noise, rest = np.random.SeedSequence(seed).spawn(3)
+    places = {"theta": theta, "phi": phi, "x": x, "y": y}
     if like is not None:
-        incident = _taken_over(Path(like), energy, count)
+        incident = _taken_over(Path(like), {"energy": energy, "particle": particle, **places}, count)
     else:
-        incident = _drawn(
-            sampler.valid, energy, count, np.random.default_rng(energies), np.random.default_rng(rest)
-        )
+        n = _count(energy, count)
+        columns = _places(sampler.valid, places, n, np.random.default_rng(rest))
+        spectrum = energy if isinstance(energy, Spectrum) else Spectrum.parse(str(energy))
+        drawn = spectrum.sample(np.random.default_rng(energies), n)
+        incident = Incident.of(drawn, pdg=_particle(sampler.valid, particle), **columns)
     complaints = sampler.valid.admit(incident, outside)
     provenance = {
         "command": command or "caloforge.generate",
@@ -112,11 +127,12 @@ def _text(energy: Spectrum | str | None) -> str:
     return energy.text if isinstance(energy, Spectrum) else str(energy)
 
 
-def _taken_over(like: Path, energy: object, count: int | None) -> Incident:
-    if energy is not None:
+def _taken_over(like: Path, asked: Mapping[str, object], count: int | None) -> Incident:
+    given = [name for name, value in asked.items() if value is not None]
+    if given:
         raise CaloforgeError(
-            "energies can be given or taken from a file, not both",
-            got="--energy and --like",
+            "incident particles can be given or taken from a file, not both",
+            got=", ".join(f"--{name}" for name in given) + " and --like",
             cure="leave one of them out",
         )
     with open_showers(like) as file:
@@ -131,13 +147,7 @@ def _taken_over(like: Path, energy: object, count: int | None) -> Incident:
     return incident[slice(count)]
 
 
-def _drawn(
-    valid: Validity,
-    energy: Spectrum | str | None,
-    count: int | None,
-    energies: np.random.Generator,
-    rest: np.random.Generator,
-) -> Incident:
+def _count(energy: object, count: int | None) -> int:
     if energy is None or count is None:
         raise CaloforgeError(
             "which showers, and how many?",
@@ -146,17 +156,38 @@ def _drawn(
         )
     if count < 1:
         raise CaloforgeError("at least one shower must be asked for", got=f"--count {count}")
+    return count
+
+
+def _particle(valid: Validity, particle: str | int | None) -> int:
+    if particle is not None:
+        return pdg_id(particle)
     if len(valid.particles) != 1:
         raise RangeError(
-            "the generator knows several particles, and the energy alone does not say which",
-            got=valid.particles,
-            cure="use --like with a file of the particles that you want",
+            "the generator knows several particles: which one is wanted?",
+            expected=", ".join(particle_name(pdg) for pdg in valid.particles),
+            cure="say it with --particle, or use --like with a file of the particles that you want",
         )
-    spectrum = energy if isinstance(energy, Spectrum) else Spectrum.parse(energy)
-    columns = {
-        name: rest.uniform(span.min, span.max, count) for name, span in valid.spans() if name != "energy"
-    }
-    return Incident.of(spectrum.sample(energies, count), pdg=valid.particles[0], **columns)
+    return valid.particles[0]
+
+
+def _places(
+    valid: Validity, asked: Mapping[str, Interval | str | None], n: int, rng: np.random.Generator
+) -> dict[str, NDArray[np.float64]]:
+    """Draw direction and impact point, from what is asked for or else from the trained range."""
+    columns = {}
+    for name, span in valid.spans():
+        if name in asked:
+            columns[name] = _interval(name, asked[name], span).sample(rng, n)
+    return columns
+
+
+def _interval(name: str, asked: Interval | str | None, span: Span) -> Interval:
+    if asked is None:
+        return Interval(span.min, span.max)
+    if isinstance(asked, Interval):
+        return asked
+    return Interval.parse(asked, "length" if span.unit == "mm" else "angle", f"--{name}")
 
 
 def _write(

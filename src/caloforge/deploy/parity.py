@@ -65,6 +65,9 @@ def _incident(sampler: Sampler, rng: np.random.Generator, n: int) -> np.ndarray:
     spans = dict(sampler.valid.spans())
     columns = []
     for name in sampler.conditions:
+        if name == "pdg":
+            columns.append(rng.choice(sampler.valid.particles, n).astype(float))
+            continue
         low, high = spans[name].min, spans[name].max
         values = rng.uniform(low, high, n)
         values[0], values[-1] = low, high
