@@ -25,6 +25,8 @@ PRESETS = (
     "calogan",
     "clic",
     "clic-angle",
+    "ild-15",
+    "ild-5",
 )
 
 
@@ -43,6 +45,8 @@ def test_presets_are_those_of_the_docs():
         ("calogan", 504, 3, 480.0),
         ("clic", 15625, 25, 129.2),
         ("clic-angle", 65025, 25, 129.2),
+        ("ild-15", 1500, 15, 201.65),
+        ("ild-5", 720, 5, 201.65),
         ("calochallenge-1-photons", 368, 5, 5.0),
         ("calochallenge-1-pions", 533, 7, 7.0),
         ("calochallenge-2", 6480, 45, 153.0),
