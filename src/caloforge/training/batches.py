@@ -98,6 +98,7 @@ class TrainingData:
         )
         self.steps = self._reader.steps
         self._facts = Facts(self._reader.incidents())
+        _known(self._facts.particles, getattr(recipe.model, "particles", ()))
         if "pdg" not in conditions:
             _one_particle(self._facts.particles)
         self.selection = self._selection(*select) if data.select else None
@@ -229,6 +230,18 @@ def _room(device: torch.device) -> int:
     if device.type != "cuda":
         return _IN_MEMORY
     return max(_IN_MEMORY, torch.cuda.mem_get_info(device)[0] // _OF_GPU)
+
+
+def _known(particles: Sequence[int], wanted: Sequence[int]) -> None:
+    """See that the showers are of the particles that the model is to learn, and of all of them."""
+    if wanted and set(particles) != set(wanted):
+        raise RecipeError(
+            "the showers are of other particles than the recipe says",
+            where="model.particles",
+            got="showers of PDG ids " + ", ".join(map(str, particles)),
+            expected="showers of PDG ids " + ", ".join(map(str, sorted(wanted))),
+            cure=f"--set 'model.particles={sorted(particles)}', or train on other files",
+        )
 
 
 def _one_particle(particles: Sequence[int]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["critic_loss", "generator_loss"]
+__all__ = ["critic_loss", "generator_loss", "gradient_penalty", "wasserstein_loss"]
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -12,8 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caloforge.models.base import GEV
+from caloforge.models.processes import own_rand, own_rand_like
 
 if TYPE_CHECKING:
+    from caloforge.models.base import Critic
     from caloforge.training.recipe import AdversarialSettings
     from caloforge.training.requests import Requests
 
@@ -31,8 +33,7 @@ def critic_loss(
 
     Energy, angle and counts are measured, not learned: in the critic's loss they would change nothing.
     """
-    label = settings.real_label if real else 0.0
-    terms = {"logit": settings.weight * _told(readings["logit"], label, settings.flips)}
+    terms = {"logit": settings.weight * _told(readings["logit"], settings, real, settings.flips)}
     if settings.auxiliary_weight:
         terms["auxiliary"] = settings.auxiliary_weight * _auxiliary(readings, incident)
     if "classes" in readings:
@@ -60,7 +61,7 @@ def generator_loss(
         requests: Knows the particles.
     """
     flips = settings.generator_flips
-    terms = {"logit": settings.weight * _told(readings["logit"], settings.real_label, flips)}
+    terms = {"logit": settings.weight * _told(readings["logit"], settings, True, flips)}
     if settings.energy_weight:
         terms["energy"] = settings.energy_weight * _energy(visible, wanted, settings.energy_error)
     if settings.auxiliary_weight:
@@ -73,11 +74,66 @@ def generator_loss(
     return terms
 
 
-def _told(logit: Tensor, label: float, flips: float) -> Tensor:
-    """Cross entropy of telling real from generated; a flipped label is 0 if it was not, and 1 if it was."""
+def wasserstein_loss(
+    critic: Critic,
+    real: Tensor,
+    made: Tensor,
+    incident: Tensor,
+    settings: AdversarialSettings,
+    requests: Requests,
+) -> dict[str, Tensor]:
+    """Return the weighted terms of the critic's loss where its readings estimate a Wasserstein distance.
+
+    Real and generated showers must have the same incident particles: the distance is then that between the
+    showers of each particle, and what the critic thinks of the particles alone drops out.
+
+    Args:
+        critic: Judges each shower alone (`models.wasserstein.judge_alone`).
+        real: Cells of real showers, `(n, n_cells)` MeV.
+        made: Cells of generated showers of the same particles.
+        incident: The particles, `(n, k)`.
+        settings: The weights.
+        requests: Knows the particles.
+
+    Returns:
+        `critic_real` and `critic_fake`, whose sum is less than zero by the distance; `critic_penalty`; and
+        the other terms.
+    """
+    terms: dict[str, Tensor] = {}
+    for name, cells in (("critic_real", real), ("critic_fake", made)):
+        found = critic_loss(critic(cells, incident), incident, settings, requests, cells is real)
+        terms |= {name if key == "logit" else f"{name}_{key}": value for key, value in found.items()}
+    penalty = gradient_penalty(critic, real, made, incident)
+    return terms | {"critic_penalty": settings.weight * settings.gradient_penalty * penalty}
+
+
+def gradient_penalty(critic: Critic, real: Tensor, made: Tensor, incident: Tensor) -> Tensor:
+    """Mean of (slope - 1) squared at random mixtures of real and generated showers (arXiv:1704.00028).
+
+    The slope is that of the critic's reading along the vector of cell energies in the critic's `unit`, the
+    one that its networks see. In MeV a slope of 1 would be far too steep, or far too flat, for any of them.
+    """
+    share = own_rand((len(real), 1), real.device)
+    mixed = torch.lerp(made, real, share).requires_grad_()
+    reading = critic(mixed, incident)["logit"]
+    (gradient,) = torch.autograd.grad(reading.sum(), mixed, create_graph=True)
+    # Within the root, as the root of zero has no derivative.
+    slope = ((gradient * critic.unit).square().sum(1) + 1e-12).sqrt()
+    return (slope - 1).square().mean()
+
+
+def _told(logit: Tensor, settings: AdversarialSettings, real: bool, flips: float) -> Tensor:
+    """Distance from reading what is or should be real as high, and what is generated as low.
+
+    By cross entropy, where a flipped label is 0 if it was not, and 1 if it was; or by the readings
+    themselves.
+    """
+    if settings.loss == "wasserstein":
+        return -logit.mean() if real else logit.mean()
+    label = settings.real_label if real else 0.0
     labels = torch.full_like(logit, label)
     if flips:
-        flipped = torch.rand_like(labels) < flips
+        flipped = own_rand_like(labels) < flips
         labels = torch.where(flipped, torch.full_like(logit, float(not label)), labels)
     return F.binary_cross_entropy_with_logits(logit, labels)
 
@@ -104,7 +160,7 @@ def _classes(scores: Tensor, incident: Tensor, requests: Requests, flips: float)
     known = torch.tensor(codes, dtype=incident.dtype, device=incident.device)
     labels = (incident[:, column : column + 1] == known).int().argmax(1)
     if flips:
-        others = labels + torch.randint(1, len(codes), labels.shape, device=labels.device)
-        flipped = torch.rand(labels.shape, device=labels.device) < flips
+        others = labels + 1 + (own_rand(labels.shape, labels.device) * (len(codes) - 1)).long()
+        flipped = own_rand(labels.shape, labels.device) < flips
         labels = torch.where(flipped, others % len(codes), labels)
     return F.cross_entropy(scores, labels)

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from caloforge.errors import RecipeError, nearest
 from caloforge.models.settings import CaloganSettings, ModelSettings
@@ -93,6 +94,9 @@ class AdversarialSettings(BaseModel):
     """Share of the generated showers whose particle is given as another one in the critic's step."""
     generator_class_flips: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """The same in the generator's steps."""
+    matching_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the distance between the distributions of observables of generated and real showers; needs
+    `requested: batch` and a critic that observes."""
     requested: Literal["uniform", "batch"] = "uniform"
     """What is asked of the generator: uniform over the range of the data, or the particles of the batch."""
     middle_epochs: Annotated[int, Field(ge=0)] = 0
@@ -107,6 +111,17 @@ class AdversarialSettings(BaseModel):
     running_norms: bool = True
     """Show the critic showers made with the running statistics of the generator's norms, as Keras' `predict`
     does. They lag behind by some hundred steps: a short training does better without."""
+
+    @field_validator("gradient_penalty", "real_label", "flips", "generator_flips")
+    @classmethod
+    def _fits_the_loss(cls, value: float, info: ValidationInfo) -> float:
+        if info.data.get("loss") != "wasserstein":
+            return value
+        if info.field_name == "gradient_penalty" and not value:
+            raise PydanticCustomError("no_penalty", "more than 0 with the Wasserstein loss")
+        if info.field_name != "gradient_penalty" and value != cls.model_fields[str(info.field_name)].default:
+            raise PydanticCustomError("no_labels", "left out, as the Wasserstein loss has no labels")
+        return value
 
 
 class ScheduleSettings(BaseModel):

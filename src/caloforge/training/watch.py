@@ -20,9 +20,13 @@ class Watch:
 
     A generator is dead when its showers are empty or all alike; a critic is saturated when it has been sure
     of every shower for so long that nothing is left to learn from it.
+
+    Args:
+        saturates: The critic's losses are cross entropies. Wasserstein's have no floor: they go on teaching.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, saturates: bool = True) -> None:
+        self._saturates = saturates
         self._dead = 0
         self._saturated = 0
 
@@ -47,7 +51,7 @@ class Watch:
             _stop(
                 "the generator is dead: its showers are " + what, f"{self._dead} steps of it", total, "rate"
             )
-        sure = losses["critic_real"] < _SATURATED and losses["critic_fake"] < _SATURATED
+        sure = self._saturates and losses["critic_real"] < _SATURATED and losses["critic_fake"] < _SATURATED
         self._saturated = self._saturated + steps if sure else 0
         if self._saturated >= _SATURATED_STEPS:
             got = f"both of its losses below {_SATURATED:g} for {self._saturated} steps"
