@@ -82,17 +82,9 @@ def _first(error: Exception) -> str:
 # --- parts of a batch ---
 
 
-def own_part(x: Tensor, parts: int = 1) -> Tensor:
-    """Return the rows of a whole batch that belong to this process.
-
-    Args:
-        x: `(n, ...)`.
-        parts: The batch is learned from in this many parts, one after another, and each is shared out.
-    """
-    if world() == 1:
-        return x
-    shared = x.reshape(parts, world(), -1, *x.shape[1:])
-    return shared[:, rank()].flatten(0, 1)
+def own_part(x: Tensor) -> Tensor:
+    """Return the rows of a whole batch that belong to this process."""
+    return x if world() == 1 else x.chunk(world())[rank()]
 
 
 def own_rand(shape: Sequence[int], device: torch.device | None = None) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from caloforge.errors import TrainingError
 
 if TYPE_CHECKING:
+    from caloforge.training.place import Place
     from caloforge.training.recipe import ScheduleSettings
 
 
@@ -30,11 +31,15 @@ class Hardware:
     precision: str
 
     @classmethod
-    def choose(cls, schedule: ScheduleSettings) -> Hardware:
+    def choose(cls, schedule: ScheduleSettings, place: Place | None = None) -> Hardware:
         """Turn `auto` into what this machine does best.
 
+        Args:
+            schedule: What the recipe says.
+            place: Which of several processes this is: on a machine with several GPUs, each takes its own.
+
         Raises:
-            TrainingError: A GPU was asked for and there is none.
+            TrainingError: A GPU was asked for and there is none, or there are more processes than GPUs.
         """
         if schedule.device == "cuda" and not torch.cuda.is_available():
             raise TrainingError(
@@ -44,7 +49,7 @@ class Hardware:
                 cure="leave it at auto, or install torch with CUDA",
             )
         cuda = schedule.device != "cpu" and torch.cuda.is_available()
-        device = torch.device("cuda" if cuda else "cpu")
+        device = _gpu(place) if cuda else torch.device("cpu")
         if schedule.precision != "auto":
             return cls(device, schedule.precision)
         return cls(device, "bf16" if _native_bf16(device) else "fp32")
@@ -52,6 +57,21 @@ class Hardware:
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context in which networks are evaluated."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def _gpu(place: Place | None) -> torch.device:
+    """The GPU of this process, which becomes torch's current one."""
+    found = torch.cuda.device_count()
+    # Where the launcher shows each process one GPU only, that is the one.
+    number = place.local if place is not None and found > 1 else 0
+    if number >= found:
+        raise TrainingError(
+            "there are more processes than GPUs on this machine",
+            got=f"process {number} of this machine, {found} GPUs",
+            cure=f"start {found} processes on each machine, or train with --set schedule.device=cpu",
+        )
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
 
 
 def _native_bf16(device: torch.device) -> bool:

@@ -10,16 +10,20 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from caloforge.errors import TrainingError
+from caloforge.errors import ProcessLostError, RecipeError, TrainingError
+from caloforge.models.processes import largest, mean, rank, send_weights, world
 from caloforge.training.checkpoint import load_checkpoint, save_checkpoint, save_generator
+from caloforge.training.curves import Curves
 from caloforge.training.metrics import Metrics
 from caloforge.training.quicklook import QuickLook
+from caloforge.training.schedule import rate_factor
 from caloforge.training.watch import Watch
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 
 _REPORT_SECONDS = 2.0
 _REPORT_STEPS = 50
+_ECHO_SECONDS = 2.0  # Ctrl-C reaches the processes from the terminal and once more from their launcher
 
 
 @dataclass
@@ -71,21 +76,36 @@ class Training:
         progress: Progress | None,
     ) -> None:
         self.objective, self.data, self.folder = objective, data, run
-        self.schedule, self.budget, self.progress = recipe.schedule, budget, progress
+        self.schedule, self.budget = recipe.schedule, budget
+        self.steps = data.steps // objective.settings.critic_steps
+        if not self.steps:
+            raise RecipeError(
+                "an epoch has fewer batches than the critic's steps",
+                where="objective.critic_steps",
+                got=f"{objective.settings.critic_steps} for {data.steps} batches",
+                cure="train on more showers, or with a smaller schedule.batch",
+            )
         self.at = Position()
         if run.checkpoint.is_file():
             self.at = Position(**load_checkpoint(objective, run.checkpoint))
+        send_weights(objective.modules.values())
         self.start = Position(**asdict(self.at))
-        self.metrics = Metrics(run.path, self.at.steps, tensorboard)
-        self.look = QuickLook(data.selection, self.schedule.seed) if data.selection is not None else None
-        self.watch = Watch()
+        # Of several processes the first writes, reports and looks at the physics for all.
+        first = rank() == 0
+        self.metrics = Metrics(run.path, self.at.steps, tensorboard) if first else None
+        self.progress = progress if first else None
+        self.look = None
+        if data.selection is not None and first:
+            self.look = QuickLook(data.selection, self.schedule.seed, self.schedule.select)
+        self.curves = Curves(run.path, self.schedule.select, self.steps) if first else None
+        self.watch = Watch(saturates=recipe.objective.loss == "cross-entropy")
         self.window: list[dict[str, Tensor]] = []
 
     def run(self) -> None:
         """Train.
 
         Raises:
-            TrainingError: The training diverged; what was saved before is good.
+            TrainingError: The training diverged, or another process of it died; what was saved is good.
             KeyboardInterrupt: It was interrupted; everything is saved.
         """
         self.begin = self.reported = self.saved = time.monotonic()
@@ -97,25 +117,28 @@ class Training:
                 self._save()
                 if not signals:
                     self._finish()
+                largest(0)  # launchers end all processes when one ends: nobody goes before all is saved
+        except ProcessLostError as error:
+            raise self._lost(error) from None
         finally:
-            self.metrics.close()
+            self._close()
         for number in signals:
             signal.raise_signal(number)
 
     def _epoch(self, signals: list[int]) -> bool:
         """Do the rest of an epoch; return whether the training was told to stop."""
         self.objective.begin_epoch(self.at.epoch)
-        for cells, incident in self.data.epoch(self.at.epoch, self.at.step):
+        for cells, incident in self._batches():
+            self.objective.scale_rates(self._rates())
             self.window.append(self.objective.step(cells, incident))
             self.at.step += 1
             self.at.steps += 1
-            now = time.monotonic()
-            self.at.seconds = self.start.seconds + now - self.begin
-            if len(self.window) >= _REPORT_STEPS or now - self.reported >= _REPORT_SECONDS:
+            report, stop, save = self._due(signals)
+            if report:
                 self._report()
-            if signals or now - self.begin >= self.budget:
+            if stop:
                 return True
-            if now - self.saved >= self.schedule.checkpoint_seconds:
+            if save:
                 self._save()
         self._report()
         self.at.epoch, self.at.step = self.at.epoch + 1, 0
@@ -123,23 +146,59 @@ class Training:
             self._look()
         return False
 
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """What is left of the epoch, as many batches at a time as the critic takes for each of its steps."""
+        at_once = self.objective.settings.critic_steps
+        batches = iter(self.data.epoch(self.at.epoch, self.at.step * at_once))
+        while len(group := list(islice(batches, at_once))) == at_once:
+            cells, incident = zip(*group, strict=True)
+            yield torch.cat(cells), torch.cat(incident)
+
+    def _rates(self) -> float:
+        return rate_factor(self.schedule, self.at.steps, self.steps)
+
+    def _due(self, signals: list[int]) -> tuple[bool, bool, bool]:
+        """Whether to report, to stop and to save; clocks and signals differ, so the processes agree on it."""
+        now = time.monotonic()
+        self.at.seconds = self.start.seconds + now - self.begin
+        report = len(self.window) >= _REPORT_STEPS or now - self.reported >= _REPORT_SECONDS
+        over = now - self.begin >= self.budget
+        save = now - self.saved >= self.schedule.checkpoint_seconds
+        signal_, *due = largest(max(signals, default=0), report, over, save)
+        if signal_ and not signals:
+            signals.append(signal_)
+        return bool(due[0]), bool(signal_ or due[1]), bool(due[2])
+
     def _report(self) -> None:
         """Bring the losses to the host, write them down, and see whether all is well."""
         if not self.window:
             return
-        losses = {name: torch.stack([w[name] for w in self.window]).mean().item() for name in self.window[0]}
+        losses = self._losses()
         steps, now = len(self.window), time.monotonic()
         speed = steps * self.schedule.batch / (now - self.reported)
         self.window, self.reported = [], now
-        entry = {"epoch": self.at.epoch, "seconds": self.at.seconds, "showers_per_second": speed, **losses}
-        self.metrics.write("step", self.at.steps, entry)
+        entry = {
+            "epoch": self.at.epoch,
+            "seconds": self.at.seconds,
+            "showers_per_second": speed,
+            **{f"{name}_rate": rate * self._rates() for name, rate in self.objective.rates.items()},
+            **losses,
+        }
+        if self.metrics:
+            self.metrics.write("step", self.at.steps, entry)
         if self.progress:
             self.progress(self.at.steps, self._expected(), self._note(losses, speed))
         self.watch.look(losses, steps, self.at.steps)
 
+    def _losses(self) -> dict[str, float]:
+        """Means over the steps since the last report and over the processes."""
+        names = list(self.window[0])
+        means = [torch.stack([terms[name] for terms in self.window]).mean() for name in names]
+        return dict(zip(names, mean(torch.stack(means)).tolist(), strict=True))
+
     def _expected(self) -> int:
         """Steps at the end, which the time may cut short."""
-        total = self.schedule.epochs * self.data.steps
+        total = self.schedule.epochs * self.steps
         used, done = self.reported - self.begin, self.at.steps - self.start.steps
         if self.budget == float("inf") or not done:
             return total
@@ -155,28 +214,48 @@ class Training:
 
     def _look(self) -> None:
         """Compare with Geant4, and keep the weights if the recipe says so."""
+        self._check_finite()
+        if rank() > 0:
+            return
         found = self.look(self.objective.result) if self.look else {}
-        score = found.get("score")
+        score = found.get(self.schedule.select)
         better = score is None or self.at.best is None or score < self.at.best
-        if self.look:
+        if self.metrics and self.look:
             entry = {"epoch": self.at.epoch, "seconds": self.at.seconds, "kept": better, **found}
             self.metrics.write("epoch", self.at.steps, entry)
         if better or self.schedule.keep == "last":
-            self._check_finite()
             self.at.best = score
             save_generator(self.objective.result, asdict(self.at), self.folder.path / "weights.safetensors")
+        if self.curves:
+            self.curves.draw()
 
     def _finish(self) -> None:
         """See that the run holds weights, also when the time was over before the first look."""
         cut_short = self.at.step > 0 and self.schedule.keep == "last"
-        if cut_short or not (self.folder.path / "weights.safetensors").is_file():
+        missing = rank() == 0 and not (self.folder.path / "weights.safetensors").is_file()
+        if cut_short or missing:
             self._look()
 
     def _save(self) -> None:
         self._report()
         self._check_finite()
-        save_checkpoint(self.objective, asdict(self.at), self.folder.checkpoint)
+        if rank() == 0:
+            save_checkpoint(self.objective, asdict(self.at), self.folder.checkpoint)
         self.saved = time.monotonic()
+
+    def _close(self) -> None:
+        if self.metrics:
+            self.metrics.close()
+        if self.curves:
+            self.curves.draw(last=True)
+
+    def _lost(self, error: ProcessLostError) -> ProcessLostError:
+        """The same error, with what is left and what to do."""
+        left = self.folder.checkpoint.is_file()
+        saved = f"saved {time.monotonic() - self.saved:.0f} s ago" if left else "nothing was saved yet"
+        again = "start all processes again with --resume; see above what the launcher says of the lost one"
+        where = f"step {self.at.steps}, {error.details['where']}; {saved}"
+        return ProcessLostError(error.problem, where=where, got=error.details["got"], cure=again)
 
     def _check_finite(self) -> None:
         """Losses are seen one step before the weights that they spoil."""
@@ -197,8 +276,12 @@ def _caught_signals() -> Iterator[list[int]]:
         yield caught  # only the main thread may handle signals
         return
 
+    first = [0.0]
+
     def note(number: int, _: FrameType | None) -> None:
-        if caught:
+        if not caught:
+            first[0] = time.monotonic()
+        elif world() == 1 or time.monotonic() - first[0] > _ECHO_SECONDS:
             raise KeyboardInterrupt  # asked twice: do not even save
         caught.append(number)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["QuickLook"]
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from scipy.stats import wasserstein_distance
 from caloforge.models.noise import draw_noise
 from caloforge.observables import evaluate, observables_for
 from caloforge.showers import Showers
+from caloforge.training.merit import energy_bins, figure_of_merit, images
 
 if TYPE_CHECKING:
     from caloforge.models.base import Generator
@@ -31,28 +32,43 @@ class QuickLook:
     Args:
         geant4: Showers that do not train.
         seed: Seed of the noise, the same at every look.
+        select: Also give the figure of merit of 3DGAN, if that is what epochs are compared by.
+
+    Raises:
+        RecipeError: This detector has no figure of merit.
     """
 
     geant4: Showers
     seed: int
+    select: Literal["score", "merit"] = "score"
+
+    def __post_init__(self) -> None:
+        if self.select == "merit":
+            images(self.geant4[:1])  # refused before a long training rather than after its first epoch
 
     def __call__(self, generator: Generator) -> dict[str, Any]:
-        """Return `score`, and mean and spread of some observables.
+        """Return `score`, `merit` where that selects, and mean and spread of some observables.
 
         The score is the mean over all observables of the detector of the Wasserstein distance in units of
         Geant4's standard deviation; smaller is better, and it has no meaning beyond comparing epochs.
         """
         wanted = observables_for(self.geant4.detector)
         truth = evaluate(wanted, self.geant4)
-        made = evaluate(wanted, self._generate(generator))
+        generated = self._generate(generator)
+        made = evaluate(wanted, generated)
         distances = [_distance(truth[:, i], made[:, i]) for i in range(len(wanted))]
         shown = [i for i, observable in enumerate(wanted) if observable.quantity in _HEADLINES]
         names = [wanted[i].name for i in shown]
         return {
             "score": float(np.mean(distances)),
+            **({"merit": self._merit(generated)} if self.select == "merit" else {}),
             "generated": {name: _moments(made[:, i]) for name, i in zip(names, shown, strict=True)},
             "geant4": {name: _moments(truth[:, i]) for name, i in zip(names, shown, strict=True)},
         }
+
+    def _merit(self, generated: Showers) -> float:
+        bins = energy_bins(self.geant4.incident.energy)
+        return figure_of_merit(images(self.geant4), images(generated), bins)
 
     def _generate(self, generator: Generator) -> Showers:
         incident = self.geant4.incident
@@ -70,7 +86,9 @@ class QuickLook:
                 for start in range(0, len(given), _AT_ONCE)
             ]
         generator.train(was_training)
-        return Showers(self.geant4.detector, incident, torch.cat(parts).cpu().numpy())
+        # What a run keeps makes no negative energies, even where the training still lets them through.
+        cells = torch.cat(parts).clamp_min(0)
+        return Showers(self.geant4.detector, incident, cells.cpu().numpy())
 
 
 def _distance(truth: NDArray[np.float32], made: NDArray[np.float32]) -> float:

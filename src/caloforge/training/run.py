@@ -68,7 +68,8 @@ class Run:
     @cached_property
     def data(self) -> dict[str, Any]:
         """What it was trained on: files, numbers of showers, particles, ranges."""
-        return self._json("data.json")
+        facts: dict[str, Any] = self._json("data.json")
+        return facts
 
     @property
     def incident_range(self) -> dict[str, list[Any]]:
@@ -82,7 +83,14 @@ class Run:
             "recipe": self.recipe.model_dump(),
             "data": self.data,
             "environment": self._json("environment.json"),
+            "init": self.init,
         }
+
+    @property
+    def init(self) -> list[dict[str, Any]]:
+        """Where the weights that it began with come from; nothing if they were random."""
+        begin: list[dict[str, Any]] = self._json("init.json") if (self.path / "init.json").is_file() else []
+        return begin
 
     @property
     def weights(self) -> Path:
@@ -140,10 +148,10 @@ class Run:
             "look": kept,
         }
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def _json(self, name: str) -> Any:
         file = self.path / name
         try:
-            tree: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            tree = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError("a file of the run is damaged", where=file, got=str(error)) from None
         return tree

@@ -7,6 +7,7 @@ __all__ = ["train"]
 import json
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,18 @@ from caloforge.training.recipe import Recipe, load_recipe
 from caloforge.training.run import Run, atomic_text
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from caloforge.models.base import Critic, Generator
     from caloforge.progress import Progress
+    from caloforge.training.batches import TrainingData
+    from caloforge.training.hardware import Hardware
 
 # What may differ when a training is resumed: it changes when to stop and what to keep, not what is learned.
 _FREE = {"epochs", "minutes", "checkpoint_seconds"}
+
+
+_ADAPT = 4096  # showers whose statistics a model begins with
 
 
 def train(
@@ -30,6 +39,7 @@ def train(
     out: str | Path,
     *,
     resume: bool = False,
+    init: str | Path | Sequence[str | Path] = (),
     minutes: float | None = None,
     tensorboard: bool = False,
     progress: Progress | None = None,
@@ -39,11 +49,15 @@ def train(
     What is learned is kept at every moment: a training that is stopped, killed or diverges leaves its last
     checkpoint, and `resume` goes on from there as if nothing had happened.
 
+    Started in several processes by torchrun, srun or mpirun, these share each batch and learn what one would.
+
     Args:
         recipe: A recipe, the name of a preset, or a file.
-        data: One or more shower files of the recipe's detector.
+        data: Shower files of the recipe's detector: names, folders, patterns such as `a/*.h5`, or several.
         out: Folder of the run.
         resume: Go on with the training in `out`, or start it if there is none.
+        init: Weights to begin with: folders of runs, safetensors files, or HDF5 files of the published 3DGAN,
+            each for generator, critic or both. Without meaning once there is a checkpoint.
         minutes: Stop after this time; overrides the recipe's `schedule.minutes`.
         tensorboard: Also write TensorBoard's event files.
         progress: Called with (steps done, steps in all, losses and speed).
@@ -53,45 +67,103 @@ def train(
 
     Raises:
         RecipeError: The recipe, or what it asks of these showers, is impossible.
-        RunError: `out` already holds a run, or cannot be resumed.
-        TrainingError: The training diverged; the run keeps its last good weights.
+        RunError: `out` already holds a run, or cannot be resumed, or `init` is of another network.
+        TrainingError: The training diverged, or another of its processes died; the run keeps what was good.
     """
     # Large pages halve the time that fresh memory costs; torch looks at this once, at its first tensor.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     import torch
 
     from caloforge.models import build_critic, build_generator
+    from caloforge.models.processes import rank, world
+    from caloforge.showers import shower_files
     from caloforge.training.adversarial import AdversarialObjective
     from caloforge.training.batches import TrainingData
     from caloforge.training.hardware import Hardware
     from caloforge.training.loop import Training
+    from caloforge.training.place import find_place
+    from caloforge.training.processes import all_or_none, together
+    from caloforge.training.warm import warm_start
 
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     if _is_run(Path(out)) and not resume:
         raise RunError(
             "there is a run already", where=out, cure="go on with it by --resume, or choose another --out"
         )
-    paths = [Path(data)] if isinstance(data, str | Path) else [Path(path) for path in data]
+    paths = shower_files(data)
     budget = (minutes or chosen.schedule.minutes or float("inf")) * 60
-    hardware = Hardware.choose(chosen.schedule)
     detector = load_detector(chosen.detector)
-    with torch.random.fork_rng():
+    place = find_place()
+    hardware = Hardware.choose(chosen.schedule, place)
+    gpus = [hardware.device] if hardware.device.type == "cuda" else []
+    with ExitStack() as stack:
+        stack.enter_context(together(place))
+        stack.enter_context(torch.random.fork_rng(gpus))
         torch.manual_seed(chosen.schedule.seed)
-        generator, critic = build_generator(chosen.model, detector), build_critic(chosen.model, detector)
-        batches = TrainingData(paths, chosen, detector, generator.conditions, hardware.device)
-        mean, response = batches.response()
-        if chosen.objective.energy_target == "incident":
-            _contained(mean)
-        environment = _environment(str(hardware.device), hardware.precision)
-        run = _prepare(Path(out), chosen, detector, batches.facts(), environment)
+        with all_or_none():
+            _shared_equally(chosen)
+            generator, critic = build_generator(chosen.model, detector), build_critic(chosen.model, detector)
+            conditions = generator.conditions
+            batches = TrainingData(paths, chosen, detector, conditions, hardware.device, rank(), world())
+            stack.callback(batches.close)
+            mean, response = batches.response()
+            if chosen.objective.energy_target == "incident":
+                _contained(mean)
+        _adapt((generator, critic), batches)
+        with all_or_none():
+            environment = _environment(hardware)
+            run, begin = _prepare(Path(out), chosen, detector, batches.facts(), environment, _paths(init))
+            if begin:
+                story = warm_start(begin, {"generator": generator, "critic": critic})
+                if rank() == 0:
+                    atomic_text(run.path / "init.json", json.dumps(story, indent=2))
         objective = AdversarialObjective(
-            generator, critic, chosen.objective, batches.requests(), response, hardware
+            generator,
+            critic,
+            chosen.objective,
+            batches.requests(),
+            response,
+            hardware,
+            chosen.schedule.accumulate,
         )
-        try:
-            Training(objective, batches, chosen, run, budget, tensorboard, progress).run()
-        finally:
-            batches.close()
+        if chosen.schedule.compile:
+            objective.compile()
+        Training(objective, batches, chosen, run, budget, tensorboard, progress).run()
     return run
+
+
+def _paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+
+
+def _shared_equally(recipe: Recipe) -> None:
+    from caloforge.models.processes import world
+
+    batch, parts = recipe.schedule.batch, world() * recipe.schedule.accumulate
+    if batch % parts or batch < 2 * parts:
+        raise RecipeError(
+            "the batch cannot be shared equally",
+            where="schedule.batch",
+            got=f"{batch} showers for {world()} processes, schedule.accumulate {recipe.schedule.accumulate}",
+            expected=f"a multiple of {parts}, and two showers or more for each part",
+            cure=f"--set schedule.batch={max(2, round(batch / parts)) * parts}",
+        )
+
+
+def _adapt(models: Sequence[Generator | Critic], data: TrainingData) -> None:
+    """Show the models the first batches of real showers, before anything is learned."""
+    import torch
+
+    from caloforge.models.processes import gather
+
+    batches: list[tuple[Tensor, Tensor]] = []
+    for batch in data.epoch(0):
+        batches.append(tuple(gather(part).cpu() for part in batch))
+        if sum(len(cells) for cells, _ in batches) >= _ADAPT:
+            break
+    cells, incident = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    for model in models:
+        model.adapt(cells, incident)
 
 
 def _is_run(folder: Path) -> bool:
@@ -115,17 +187,29 @@ def _prepare(
     detector: Detector,
     data: dict[str, Any],
     environment: dict[str, Any],
-) -> Run:
-    """Make the run's folder, or see that the one there is the same training."""
+    init: list[Path],
+) -> tuple[Run, list[Path]]:
+    """Make the run's folder, or see that the one there is the same training.
+
+    Returns:
+        The run, and what it begins with: nothing if there is a checkpoint to go on from.
+    """
+    from caloforge.models.processes import rank
+
+    run = Run(out)
     if _is_run(out):
         _same_training(Run.open(out), recipe, detector, data)
+        # Stopped before its first checkpoint: it begins again as it did.
+        init = [] if run.checkpoint.is_file() else init or [Path(one["path"]) for one in run.init]
+    if rank() > 0:
+        return run, init
     out.mkdir(parents=True, exist_ok=True)
     atomic_text(out / "detector.yaml", detector.to_yaml())
     atomic_text(out / "data.json", json.dumps(data, indent=2))
     atomic_text(out / "environment.json", json.dumps(environment, indent=2))
     # Last, as it is what makes the folder a run.
     atomic_text(out / "recipe.yaml", recipe.to_yaml())
-    return Run(out)
+    return run, init
 
 
 def _same_training(run: Run, recipe: Recipe, detector: Detector, data: dict[str, Any]) -> None:
@@ -140,7 +224,7 @@ def _same_training(run: Run, recipe: Recipe, detector: Detector, data: dict[str,
             "this is another training than the one in the folder",
             where=run.path,
             got="different " + ", ".join(different),
-            expected="the same recipe and showers; only " + ", ".join(sorted(_FREE)) + " may change",
+            expected="the same recipe and showers; only " + ", ".join(sorted(_free(recipe))) + " may change",
             cure="choose another --out, or resume with what it was started with",
         )
 
@@ -149,18 +233,25 @@ def _fixed(recipe: Recipe) -> dict[str, Any]:
     """All settings that decide what is learned, by their path."""
     tree = recipe.model_dump(exclude={"name", "about", "published", "detector"})
     flat = {f"{section}.{key}": value for section, part in tree.items() for key, value in part.items()}
-    return {key: value for key, value in flat.items() if key.removeprefix("schedule.") not in _FREE}
+    return {key: value for key, value in flat.items() if key.removeprefix("schedule.") not in _free(recipe)}
 
 
-def _environment(device: str, precision: str) -> dict[str, Any]:
+def _free(recipe: Recipe) -> set[str]:
+    return _FREE - {"epochs"} if recipe.schedule.rates == "cosine" else _FREE
+
+
+def _environment(hardware: Hardware) -> dict[str, Any]:
     import torch
+
+    from caloforge.models.processes import world
 
     return {
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "processor": processor(),
-        "gpu": torch.cuda.get_device_name() if device == "cuda" else None,
-        "device": device,
-        "precision": precision,
+        "gpu": torch.cuda.get_device_name() if hardware.device.type == "cuda" else None,
+        "device": hardware.device.type,
+        "precision": hardware.precision,
+        "processes": world(),
         "threads": torch.get_num_threads(),
         "versions": versions("torch", "numpy", "safetensors"),
     }

@@ -1,0 +1,151 @@
+"""The learning curves of a run as a picture in its folder, renewed while it trains."""
+
+from __future__ import annotations
+
+__all__ = ["Curves", "draw_curves"]
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.training.metrics import read_metrics
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_INK, _GREY, _PALE = "#1f2a37", "#55606e", "#e3e8ee"
+_REAL, _FAKE, _MADE, _KEPT = "#2f6db3", "#e4572e", "#1b8a6b", "#f3a712"
+_POINTS = 300  # of a line; more would not be seen
+_SHARE = 0.02  # of the time of a training that may go into pictures of it
+_LOSSES = {
+    "critic_real": ("critic, Geant4", _REAL),
+    "critic_fake": ("critic, generated", _FAKE),
+    "generator": ("generator", _MADE),
+}
+_RATES = {"critic_rate": ("critic", _FAKE), "generator_rate": ("generator", _MADE)}
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.edgecolor": _GREY,
+    "axes.labelcolor": _GREY,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": _PALE,
+    "xtick.color": _GREY,
+    "ytick.color": _GREY,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "caloforge",
+}
+
+Numbers = NDArray[np.float64]
+Entries = Sequence[Mapping[str, Any]]
+
+
+class Curves:
+    """Draws `curves.svg` of a run from its diary, now and then.
+
+    Args:
+        folder: The run.
+        select: What its epochs are compared by, `score` or `merit`.
+        steps: Steps of an epoch.
+    """
+
+    def __init__(self, folder: Path, select: str, steps: int) -> None:
+        self._folder, self._select, self._steps = folder, select, steps
+        self._next = 0.0
+
+    def draw(self, last: bool = False) -> None:
+        """Draw, unless this was done so shortly ago that training would suffer.
+
+        Args:
+            last: Draw in any case.
+        """
+        begin = time.monotonic()
+        if begin < self._next and not last:
+            return
+        entries = read_metrics(self._folder / "metrics.jsonl")
+        if any(entry["kind"] == "step" for entry in entries):
+            draw_curves(entries, self._select, self._steps, self._folder / "curves.svg")
+        self._next = begin + (time.monotonic() - begin) / _SHARE
+
+
+def draw_curves(entries: Entries, select: str, steps: int, path: Path) -> None:
+    """Draw losses, response, what selects, and learning rates over the epochs.
+
+    Args:
+        entries: A run's diary, `Run.metrics()`.
+        select: `score` or `merit`.
+        steps: Steps of an epoch.
+        path: File to write, whole or not at all; its ending says as what (svg, png, pdf).
+    """
+    # pyplot would look for a screen, and keep every figure.
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    done = [entry for entry in entries if entry["kind"] == "step"]
+    looks = [entry for entry in entries if entry["kind"] == "epoch"]
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(9, 6), layout="constrained")
+        axes = figure.subplots(2, 2, sharex=True)
+        _lines(axes[0, 0], "loss", done, _LOSSES, steps)
+        _lines(axes[0, 1], "energy in all cells / what it should be", done, {"response": ("", _MADE)}, steps)
+        axes[0, 1].axhline(1, color=_GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+        _selection(axes[1, 0], looks, select, steps)
+        _lines(axes[1, 1], "learning rate", done, _RATES, steps)
+        axes[1, 1].set_yscale("log")
+        for axis in axes[1]:
+            axis.set_xlabel("epochs")
+        part = path.with_name(f".{path.name}.part")
+        figure.savefig(part, format=path.suffix[1:], dpi=150)
+    part.replace(path)
+
+
+def _lines(axis: Axes, title: str, done: Entries, names: Mapping[str, tuple[str, str]], steps: int) -> None:
+    """Draw means over stretches of the training, and pale behind them what lies between their extremes."""
+    axis.set_title(title, loc="left", color=_INK, fontsize=10)
+    for name, (label, colour) in names.items():
+        found = [(e["steps"] / steps, e[name]) for e in done if isinstance(e.get(name), int | float)]
+        if not found:
+            continue
+        at, low, middle, high = _thinned(np.array(found))
+        axis.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
+        axis.plot(at, middle, color=colour, linewidth=1.4, label=label)
+    if len(names) > 1 and axis.lines:
+        axis.legend(frameon=False, labelcolor="linecolor", handlelength=1.2, fontsize=9)
+
+
+def _thinned(points: NDArray[Any]) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    """Position, lowest, mean and highest value of at most `_POINTS` stretches of equal length."""
+    parts = np.array_split(points, min(len(points), _POINTS))
+    at, middle = np.array([part.mean(axis=0) for part in parts]).T
+    low = np.array([part[:, 1].min() for part in parts])
+    high = np.array([part[:, 1].max() for part in parts])
+    return at, low, middle, high
+
+
+def _selection(axis: Axes, looks: Entries, select: str, steps: int) -> None:
+    """Draw what epochs are compared by, with a mark at the one that is kept."""
+    words = {"score": "distance from Geant4 (score)", "merit": "figure of merit"}
+    axis.set_title(f"{words[select]}, smaller is better", loc="left", color=_INK, fontsize=10)
+    seen = [entry for entry in looks if isinstance(entry.get(select), int | float)]
+    if not seen:
+        axis.text(0.5, 0.5, "no look at the physics yet", ha="center", color=_GREY, transform=axis.transAxes)
+        return
+    at, values = [entry["steps"] / steps for entry in seen], [entry[select] for entry in seen]
+    axis.plot(at, values, color=_REAL, linewidth=1.4, marker="o" if len(seen) < 40 else "", markersize=3)
+    kept = next((entry for entry in reversed(seen) if entry["kept"]), None)
+    if kept is not None:
+        here = kept["steps"] / steps, kept[select]
+        axis.plot(*here, marker="o", markersize=9, color=_KEPT, markeredgecolor=_INK, zorder=5)
+        text = f"kept: epoch {kept['epoch']}, {kept[select]:.3g}"
+        axis.annotate(text, here, (0, 12), textcoords="offset points", ha="center")
+    if min(values) > 0 and max(values) / min(values) > 20:
+        axis.set_yscale("log")
+    axis.margins(y=0.2)
