@@ -20,6 +20,7 @@ __all__ = [
     "Run",
     "Showers",
     "__version__",
+    "adopt",
     "bench",
     "convert",
     "export",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from caloforge.showers.convert import convert
     from caloforge.showers.survey import inspect
     from caloforge.training import Run
+    from caloforge.training.adopt import adopt
     from caloforge.training.train import train
     from caloforge.truth import simulate
     from caloforge.validation.validate import validate
@@ -55,6 +57,7 @@ _ROOM_OF = {
     "Engine": "deploy",
     "Run": "training",
     "Showers": "showers",
+    "adopt": "training",
     "bench": "deploy",
     "convert": "showers",
     "export": "deploy",

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from caloforge import __version__
+from caloforge.cli.adopt import adopt
 from caloforge.cli.bench import bench
 from caloforge.cli.convert import convert
 from caloforge.cli.demo import demo
@@ -34,7 +35,7 @@ app = typer.Typer(
     help="Build, prove and ship a fast simulation for any calorimeter.",
     epilog="Start with `caloforge demo`. Units: 25GeV, 2mm, 30deg, 1:100GeV.",
 )
-for _verb in (demo, simulate, train, generate, validate, export, bench, convert, inspect, doctor):
+for _verb in (demo, simulate, train, adopt, generate, validate, export, bench, convert, inspect, doctor):
     app.command()(_verb)
 app.add_typer(detector_app, name="detector")
 
