@@ -4,52 +4,87 @@ from __future__ import annotations
 
 __all__ = ["train"]
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, say, table
+from caloforge.errors import CaloforgeError, ProcessLostError
+
+
+def _list_recipes(value: bool) -> None:
+    if not value:
+        return
+    from caloforge.training import load_recipe, recipe_names
+
+    recipes = [load_recipe(name) for name in recipe_names()]
+    rows = [(r.name, r.detector, "yes" if r.published else "", r.about) for r in recipes]
+    table("Recipes", ("name", "detector", "published", "about"), rows)
+    emit({"recipes": [r.model_dump(include={"name", "detector", "published", "about"}) for r in recipes]})
+    raise typer.Exit
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Preset recipe (calogan, calogan-demo) or YAML file.")],
+    recipe: Annotated[str, typer.Argument(help="Preset recipe (see --list) or YAML file.")],
     data: Annotated[list[Path], typer.Option(help="Shower file; may be given several times.")],
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change the recipe, e.g. schedule.epochs=10.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in --out.")] = False,
+    init: Annotated[
+        list[Path] | None,
+        typer.Option(help="Begin with these weights: a run, a safetensors file, Keras' HDF5 of 3DGAN."),
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop after this time.", min=0.01)] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write TensorBoard's event files.")
     ] = False,
     json: JsonOption = False,
+    listing: Annotated[
+        bool,
+        typer.Option("--list", help="List the preset recipes.", callback=_list_recipes, is_eager=True),
+    ] = False,
 ) -> None:
     """Train a generator on showers.
 
     Stopped or killed at any moment, it goes on with --resume as if nothing had happened.
+    Several processes share the work: torchrun --nproc-per-node 2 -m caloforge train ..., srun or mpirun.
 
     Example: caloforge train calogan --data showers.h5 --out runs/calogan --minutes 30
     """
     from caloforge.training import load_recipe
     from caloforge.training import train as run_training
+    from caloforge.training.place import find_place
 
-    chosen = load_recipe(recipe, settings or [])
+    place = find_place()
+    quiet = place is not None and place.rank > 0
     try:
-        with progress_bar(f"Training {chosen.name}") as progress:
+        chosen = load_recipe(recipe, settings or [])
+        with nullcontext() if quiet else progress_bar(f"Training {chosen.name}") as progress:
             run = run_training(
                 chosen,
                 data,
                 out,
                 resume=resume,
+                init=init or (),
                 minutes=minutes,
                 tensorboard=tensorboard,
                 progress=progress,
             )
     except KeyboardInterrupt:
-        say(f"Saved; go on with the same command and [bold]--resume[/bold] ({out})")
+        if not quiet:
+            say(f"Saved; go on with the same command and [bold]--resume[/bold] ({out})")
         raise
+    except CaloforgeError as error:
+        # Of several processes one speaks. Process 1 must where 0 is what was lost.
+        if quiet and not (isinstance(error, ProcessLostError) and place and place.rank == 1):
+            raise typer.Exit(error.exit_code) from None
+        raise
+    if quiet:
+        return
     summary = run.summary()
     _show(summary)
     say(f"Run: {run.path}  Next: [bold]caloforge export {run.path} --out BUNDLE[/bold]")

@@ -116,7 +116,7 @@ class _Gather(torch.autograd.Function):
         x = x.contiguous()
         out = x.new_empty((world() * x.shape[0], *x.shape[1:]))
         with _together():
-            dist.all_gather_into_tensor(out, x)
+            dist.all_gather_single(out, x)
         return out
 
     @staticmethod

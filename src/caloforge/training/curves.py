@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _INK, _GREY, _PALE = "#1f2a37", "#55606e", "#e3e8ee"
 _REAL, _FAKE, _MADE, _KEPT = "#2f6db3", "#e4572e", "#1b8a6b", "#f3a712"
-_POINTS = 300  # of a line; more would not be seen
+_POINTS = 200  # of a line; more would not be seen
+_FIRST = 10.0  # seconds until the first picture
 _SHARE = 0.02  # of the time of a training that may go into pictures of it
 _LOSSES = {
     "critic_real": ("critic, Geant4", _REAL),
@@ -59,7 +60,7 @@ class Curves:
 
     def __init__(self, folder: Path, select: str, steps: int) -> None:
         self._folder, self._select, self._steps = folder, select, steps
-        self._next = 0.0
+        self._next = time.monotonic() + _FIRST
 
     def draw(self, last: bool = False) -> None:
         """Draw, unless this was done so shortly ago that training would suffer.
@@ -92,7 +93,9 @@ def draw_curves(entries: Entries, select: str, steps: int, path: Path) -> None:
     done = [entry for entry in entries if entry["kind"] == "step"]
     looks = [entry for entry in entries if entry["kind"] == "epoch"]
     with rc_context(_STYLE):
-        figure = Figure(figsize=(9, 6), layout="constrained")
+        figure = Figure(figsize=(9, 6))
+        # Fixed places: letting matplotlib find them takes longer than all the rest.
+        figure.subplots_adjust(left=0.07, right=0.98, bottom=0.08, top=0.95, hspace=0.2, wspace=0.17)
         axes = figure.subplots(2, 2, sharex=True)
         _lines(axes[0, 0], "loss", done, _LOSSES, steps)
         _lines(axes[0, 1], "energy in all cells / what it should be", done, {"response": ("", _MADE)}, steps)
@@ -109,7 +112,7 @@ def draw_curves(entries: Entries, select: str, steps: int, path: Path) -> None:
 
 def _lines(axis: Axes, title: str, done: Entries, names: Mapping[str, tuple[str, str]], steps: int) -> None:
     """Draw means over stretches of the training, and pale behind them what lies between their extremes."""
-    axis.set_title(title, loc="left", color=_INK, fontsize=10)
+    _title(axis, title)
     for name, (label, colour) in names.items():
         found = [(e["steps"] / steps, e[name]) for e in done if isinstance(e.get(name), int | float)]
         if not found:
@@ -121,9 +124,15 @@ def _lines(axis: Axes, title: str, done: Entries, names: Mapping[str, tuple[str,
         axis.legend(frameon=False, labelcolor="linecolor", handlelength=1.2, fontsize=9)
 
 
+def _title(axis: Axes, text: str) -> None:
+    # With a height of its own: matplotlib would look for one that touches nothing, which takes long.
+    axis.set_title(text, loc="left", y=1.02, color=_INK, fontsize=10)
+
+
 def _thinned(points: NDArray[Any]) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """Position, lowest, mean and highest value of at most `_POINTS` stretches of equal length."""
-    parts = np.array_split(points, min(len(points), _POINTS))
+    size = -(-len(points) // _POINTS)
+    parts = [points[start : start + size] for start in range(0, len(points), size)]
     at, middle = np.array([part.mean(axis=0) for part in parts]).T
     low = np.array([part[:, 1].min() for part in parts])
     high = np.array([part[:, 1].max() for part in parts])
@@ -133,7 +142,7 @@ def _thinned(points: NDArray[Any]) -> tuple[Numbers, Numbers, Numbers, Numbers]:
 def _selection(axis: Axes, looks: Entries, select: str, steps: int) -> None:
     """Draw what epochs are compared by, with a mark at the one that is kept."""
     words = {"score": "distance from Geant4 (score)", "merit": "figure of merit"}
-    axis.set_title(f"{words[select]}, smaller is better", loc="left", color=_INK, fontsize=10)
+    _title(axis, f"{words[select]}, smaller is better")
     seen = [entry for entry in looks if isinstance(entry.get(select), int | float)]
     if not seen:
         axis.text(0.5, 0.5, "no look at the physics yet", ha="center", color=_GREY, transform=axis.transAxes)
@@ -145,7 +154,7 @@ def _selection(axis: Axes, looks: Entries, select: str, steps: int) -> None:
         here = kept["steps"] / steps, kept[select]
         axis.plot(*here, marker="o", markersize=9, color=_KEPT, markeredgecolor=_INK, zorder=5)
         text = f"kept: epoch {kept['epoch']}, {kept[select]:.3g}"
-        axis.annotate(text, here, (0, 12), textcoords="offset points", ha="center")
+        axis.annotate(text, here, (0, -18), textcoords="offset points", ha="center")
     if min(values) > 0 and max(values) / min(values) > 20:
         axis.set_yscale("log")
     axis.margins(y=0.2)
