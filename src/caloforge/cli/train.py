@@ -22,7 +22,6 @@ def _list_recipes(value: bool) -> None:
     recipes = [load_recipe(name) for name in recipe_names()]
     rows = [(r.name, r.detector, "yes" if r.published else "", r.about) for r in recipes]
     table("Recipes", ("name", "detector", "published", "about"), rows)
-    emit({"recipes": [r.model_dump(include={"name", "detector", "published", "about"}) for r in recipes]})
     raise typer.Exit
 
 

@@ -111,19 +111,26 @@ class Training:
         self.begin = self.reported = self.saved = time.monotonic()
         try:
             with _caught_signals() as signals:
-                stopped = False
-                while self.at.epoch < self.schedule.epochs and not stopped:
-                    stopped = self._epoch(signals)
-                self._save()
-                if not signals:
-                    self._finish()
-                largest(0)  # launchers end all processes when one ends: nobody goes before all is saved
-        except ProcessLostError as error:
-            raise self._lost(error) from None
+                self._until_stopped(signals)
         finally:
-            self._close()
+            if self.metrics:
+                self.metrics.close()
         for number in signals:
             signal.raise_signal(number)
+
+    def _until_stopped(self, signals: list[int]) -> None:
+        try:
+            stopped = False
+            while self.at.epoch < self.schedule.epochs and not stopped:
+                stopped = self._epoch(signals)
+            self._save()
+            if not signals:
+                self._finish()
+            if self.curves:
+                self.curves.draw(last=True)
+            largest(0)  # launchers end all processes when one ends: nobody goes before all is saved
+        except ProcessLostError as error:
+            raise self._lost(error) from None
 
     def _epoch(self, signals: list[int]) -> bool:
         """Do the rest of an epoch; return whether the training was told to stop."""
@@ -243,12 +250,6 @@ class Training:
             save_checkpoint(self.objective, asdict(self.at), self.folder.checkpoint)
         self.saved = time.monotonic()
 
-    def _close(self) -> None:
-        if self.metrics:
-            self.metrics.close()
-        if self.curves:
-            self.curves.draw(last=True)
-
     def _lost(self, error: ProcessLostError) -> ProcessLostError:
         """The same error, with what is left and what to do."""
         left = self.folder.checkpoint.is_file()
@@ -288,6 +289,10 @@ def _caught_signals() -> Iterator[list[int]]:
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield caught
+    except ProcessLostError:
+        # The launcher now ends what is left of the training, which ends anyway: let it say why first.
+        before[signal.SIGTERM] = signal.SIG_IGN
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
