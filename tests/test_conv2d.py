@@ -338,3 +338,7 @@ def test_the_recipe_is_the_published_one() -> None:
     assert (objective.real_label, objective.flips, objective.generator_flips) == (0.9, 0.05, 0.05)
     assert (objective.generator_steps, objective.middle_epochs) == (1, 2)
     assert (recipe.schedule.batch, recipe.schedule.epochs) == (128, 30)
+    # 0.012 in each of 20 files of an epoch, after the first 80 files; epochs chosen by 3DGAN's own metric.
+    schedule = recipe.schedule
+    assert (schedule.rates, schedule.decay / 20, schedule.decay_after * 20) == ("exponential", 0.012, 80)
+    assert schedule.select == "merit"

@@ -27,6 +27,7 @@ PRESETS = (
     "clic-angle",
     "ild-15",
     "ild-5",
+    "jet-image",
 )
 
 
@@ -47,6 +48,7 @@ def test_presets_are_those_of_the_docs():
         ("clic-angle", 65025, 25, 129.2),
         ("ild-15", 1500, 15, 201.65),
         ("ild-5", 720, 5, 201.65),
+        ("jet-image", 625, 1, 1.0),
         ("calochallenge-1-photons", 368, 5, 5.0),
         ("calochallenge-1-pions", 533, 7, 7.0),
         ("calochallenge-2", 6480, 45, 153.0),

@@ -378,7 +378,7 @@ def test_names_that_are_none(tmp_path: Path) -> None:
 
 
 def test_the_registry_is_complete() -> None:
-    assert set(FORMATS) == {"caloforge", "calogan", "lcd", "lcd-angle", "calochallenge"}
+    assert set(FORMATS) == {"caloforge", "calogan", "lcd", "lcd-angle", "calochallenge", "lagan"}
     assert all(name == form.name for name, form in FORMATS.items())
 
 

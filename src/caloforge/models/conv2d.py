@@ -204,7 +204,11 @@ class Planes(nn.Module):
         return joined
 
 
-_FORMS = {"branches": Branches, "residual": Residual, "planes": Planes}
+_FORMS: dict[str, type[Branches | Residual | Planes]] = {
+    "branches": Branches,
+    "residual": Residual,
+    "planes": Planes,
+}
 
 
 class Conv2dGenerator(Generator):

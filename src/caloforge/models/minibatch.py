@@ -23,10 +23,12 @@ class MinibatchFeatures(Rough):
         inputs: Length of a shower's vector.
         features: Number of kernel spaces.
         dimensions: Dimensions of each.
+        squash: Take the hyperbolic tangent, as CaloGAN does and LAGAN does not.
     """
 
-    def __init__(self, inputs: int, features: int = 10, dimensions: int = 10) -> None:
+    def __init__(self, inputs: int, features: int = 10, dimensions: int = 10, squash: bool = True) -> None:
         super().__init__()
+        self.squash = squash
         self.width = features
         # Keras counts the fans of a rank-3 weight with its first axis as the receptive field.
         fans = features * inputs, features * dimensions
@@ -39,7 +41,8 @@ class MinibatchFeatures(Rough):
         # Distances and their exponentials lose all meaning in half precision.
         with torch.autocast(x.device.type, enabled=False):
             own = kernels.float()
-            return closeness(own, gather(own.transpose(0, 1)).transpose(0, 1)).T.tanh()
+            close = closeness(own, gather(own.transpose(0, 1)).transpose(0, 1)).T
+            return close.tanh() if self.squash else close
 
 
 def closeness(kernels: Tensor, others: Tensor) -> Tensor:

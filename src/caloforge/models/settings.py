@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "CaloganSettings",
     "Conv2dSettings",
+    "FactoredSettings",
     "Gan3dAngleSettings",
     "Gan3dSettings",
     "LaganSettings",
@@ -49,11 +50,13 @@ class LaganSettings(_Settings):
 
     kind: Literal["lagan"] = "lagan"
     form: Literal["lagan", "dcgan", "fcn", "hybrid"] = "lagan"
-    """The networks: locally connected, convolutional, fully connected, or both of the outer two."""
+    """The networks: locally connected, convolutional, fully connected, or the mean of the latter two."""
     latent: Whole = 200
     """Numbers of noise that seed one shower."""
     particles: tuple[int, ...] = ()
     """PDG ids of the classes that are told apart; none: one class."""
+    scale: Positive = 0.01
+    """What energies of cells in GeV are multiplied with before the networks see them."""
     dropout: Share = 0.2
     """Share of the critic's features that are left out at each step."""
 
@@ -99,7 +102,31 @@ class Conv2dSettings(_Settings):
     """Epochs before the final ReLU cuts off negative energies."""
 
 
+class FactoredSettings(_Settings):
+    """What the tuned recipes train: energies of the layers first, then how the cells share them."""
+
+    kind: Literal["factored"] = "factored"
+    network: Literal["dense", "planes", "volume"] = "dense"
+    """Fully connected, for any detector; two-dimensional convolutions with the layers as channels; or the
+    three-dimensional ones of 3DGAN, judged by a critic with planes."""
+    latent: Whole = 64
+    """Numbers of noise that seed one shower, besides those of its layers and cells."""
+    width: Whole = 512
+    """Features of the dense layers, or channels of the planes."""
+    knee: Positive = 0.3
+    """Energy of a cell, MeV, from which on the networks see its logarithm."""
+    particles: tuple[int, ...] = ()
+    """PDG ids that one model tells apart; none: one particle, whichever it is."""
+    given: tuple[Literal["theta", "phi", "x", "y"], ...] = ()
+    """Incident columns besides the energy that showers are made for."""
+
+
 ModelSettings = Annotated[
-    CaloganSettings | LaganSettings | Gan3dSettings | Gan3dAngleSettings | Conv2dSettings,
+    CaloganSettings
+    | LaganSettings
+    | Gan3dSettings
+    | Gan3dAngleSettings
+    | Conv2dSettings
+    | FactoredSettings,
     Field(discriminator="kind"),
 ]

@@ -107,7 +107,7 @@ def train(
             batches = TrainingData(paths, chosen, detector, conditions, hardware.device, rank(), world())
             stack.callback(batches.close)
             mean, response = batches.response()
-            if chosen.objective.energy_target == "incident":
+            if chosen.objective.energy_weight and chosen.objective.energy_target == "incident":
                 _contained(mean)
         _adapt((generator, critic), batches)
         with all_or_none():
@@ -156,9 +156,9 @@ def _adapt(models: Sequence[Generator | Critic], data: TrainingData) -> None:
 
     from caloforge.models.processes import gather
 
-    batches: list[tuple[Tensor, Tensor]] = []
+    batches: list[list[Tensor]] = []
     for batch in data.epoch(0):
-        batches.append(tuple(gather(part).cpu() for part in batch))
+        batches.append([gather(part).cpu() for part in batch])
         if sum(len(cells) for cells, _ in batches) >= _ADAPT:
             break
     cells, incident = (torch.cat(parts) for parts in zip(*batches, strict=True))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caloforge.errors import ShowersError, nearest
-from caloforge.showers.formats import calochallenge, calogan, lcd, native
+from caloforge.showers.formats import calochallenge, calogan, lagan, lcd, native
 from caloforge.showers.formats.base import Format
 from caloforge.showers.hdf5 import open_hdf5, reading
 from caloforge.showers.journal import is_journal
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from caloforge.detector import Detector
 
 FORMATS: dict[str, Format] = {
-    form.name: form for form in (native.FORMAT, calogan.FORMAT, lcd.FORMAT, lcd.ANGLE, calochallenge.FORMAT)
+    form.name: form
+    for form in (
+        native.FORMAT,
+        calogan.FORMAT,
+        lcd.FORMAT,
+        lcd.ANGLE,
+        calochallenge.FORMAT,
+        lagan.FORMAT,
+    )
 }
 
 
