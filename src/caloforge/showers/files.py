@@ -40,7 +40,10 @@ def shower_files(given: str | Path | Sequence[str | Path]) -> list[Path]:
     """
     names = [given] if isinstance(given, str | Path) else list(given)
     found = [path for name in names for path in _expand(Path(name))]
-    return list({path.resolve(): path for path in reversed(found)}.values())[::-1]
+    once: dict[Path, Path] = {}
+    for path in found:
+        once.setdefault(path.resolve(), path)
+    return list(once.values())
 
 
 def _expand(path: Path) -> list[Path]:
@@ -58,12 +61,12 @@ def _expand(path: Path) -> list[Path]:
             where=path,
             got=f"{len(parts)} unfinished productions" if parts else None,
             expected="files that end in .h5 or .hdf5" if path.is_dir() else None,
-            near=None if path.is_dir() or path.parent.is_dir() else nearest_folder(path),
+            near=None if path.is_dir() or path.parent.is_dir() else _nearest_folder(path),
         )
     return files
 
 
-def nearest_folder(path: Path) -> str | None:
+def _nearest_folder(path: Path) -> str | None:
     """The existing folder that a mistyped one was probably meant to be."""
     above = path.parent.parent
     names = [folder.name for folder in above.iterdir() if folder.is_dir()] if above.is_dir() else []

@@ -75,11 +75,14 @@ class Sparse:
 
     def take(self, rows: NDArray[np.integer]) -> Sparse:
         """The showers at `rows`, in that order."""
-        start, counts = self.offset[rows], np.diff(self.offset)[rows]
-        offset = np.concatenate([[0], np.cumsum(counts)])
-        hits = np.arange(offset[-1]) + np.repeat(start - offset[:-1], counts)
+        start, stop = self.offset[:-1][rows], self.offset[1:][rows]
+        offset = np.concatenate([[0], np.cumsum(stop - start)])
+        # Joining slices takes about half the time that picking single cells does.
+        hits = [slice(*ends) for ends in zip(start.tolist(), stop.tolist(), strict=True)] or [slice(0)]
+        index = np.concatenate([self.index[cells] for cells in hits])
+        energy = np.concatenate([self.energy[cells] for cells in hits])
         outside = None if self.overflow is None else self.overflow[rows]
-        return Sparse(self.incident[rows], offset, self.index[hits], self.energy[hits], outside, self.n_cells)
+        return Sparse(self.incident[rows], offset, index, energy, outside, self.n_cells)
 
     def dense(self) -> NDArray[np.float32]:
         """All cells, empty ones too, shape `(n, n_cells)`, MeV."""
@@ -107,7 +110,7 @@ class Sparse:
                 expected=f"0 to {self.n_cells - 1}",
                 cure="make or copy the file again",
             )
-        rises = np.diff(self.index.astype(np.int64)) > 0
+        rises = self.index[1:] > self.index[:-1]
         inner = self.offset[1:-1]
         rises[inner[(inner > 0) & (inner < len(self.index))] - 1] = True  # from one shower to the next
         if not rises.all():
