@@ -27,7 +27,10 @@ def _list_recipes(value: bool) -> None:
 
 def train(
     recipe: Annotated[str, typer.Argument(help="Preset recipe (see --list) or YAML file.")],
-    data: Annotated[list[Path], typer.Option(help="Shower file; may be given several times.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(help="Shower file, folder of them, or pattern in quotes; may be given several times."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change the recipe, e.g. schedule.epochs=10.")
