@@ -31,6 +31,7 @@ _FREE = {"epochs", "minutes", "checkpoint_seconds"}
 
 
 _ADAPT = 4096  # showers whose statistics a model begins with
+_ADAPT_CELLS = 1 << 25  # cells of these at most, empty ones counted: this bounds the memory
 
 
 def train(
@@ -159,7 +160,8 @@ def _adapt(models: Sequence[Generator | Critic], data: TrainingData) -> None:
     batches: list[list[Tensor]] = []
     for batch in data.epoch(0):
         batches.append([gather(part).cpu() for part in batch])
-        if sum(len(cells) for cells, _ in batches) >= _ADAPT:
+        shown = sum(len(cells) for cells, _ in batches)
+        if shown >= _ADAPT or shown * batches[0][0].shape[1] >= _ADAPT_CELLS:
             break
     cells, incident = (torch.cat(parts) for parts in zip(*batches, strict=True))
     for model in models:
