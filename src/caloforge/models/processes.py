@@ -76,7 +76,7 @@ def _together() -> Iterator[None]:
 
 
 def _first(error: Exception) -> str:
-    return str(error).splitlines()[0][:200]
+    return str(error).splitlines()[0].partition(". ")[0]
 
 
 # --- parts of a batch ---

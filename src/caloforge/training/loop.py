@@ -254,7 +254,7 @@ class Training:
         """The same error, with what is left and what to do."""
         left = self.folder.checkpoint.is_file()
         saved = f"saved {time.monotonic() - self.saved:.0f} s ago" if left else "nothing was saved yet"
-        again = "start all processes again with --resume; see above what the launcher says of the lost one"
+        again = "start all processes again with --resume"
         where = f"step {self.at.steps}, {error.details['where']}; {saved}"
         return ProcessLostError(error.problem, where=where, got=error.details["got"], cure=again)
 

@@ -1,0 +1,299 @@
+"""The course of a training: learning rates, parts of a batch, figure of merit, and the picture of it all."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import test_training as this
+from caloforge.detector import Detector
+from caloforge.errors import RecipeError
+from caloforge.models.base import Critic, Generator
+from caloforge.models.response import ResponseFit
+from caloforge.showers import Incident, Showers
+from caloforge.training import train
+from caloforge.training.adversarial import AdversarialObjective
+from caloforge.training.curves import Curves, draw_curves
+from caloforge.training.hardware import Hardware
+from caloforge.training.merit import energy_bins, figure_of_merit, images, moments, profiles
+from caloforge.training.metrics import read_metrics
+from caloforge.training.recipe import AdversarialSettings, ScheduleSettings
+from caloforge.training.requests import Requests
+from caloforge.training.schedule import rate_factor
+
+CUBES = """
+name: cubes
+shape: planar
+size: [100 mm, 100 mm]
+readout:
+  deposits: all
+  layers:
+    - {name: a, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 4]}}
+    - {name: b, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 4]}}
+"""
+
+# --- learning rates ---
+
+
+def test_constant_rates() -> None:
+    assert {rate_factor(ScheduleSettings(), step, 10) for step in range(1000)} == {1.0}
+
+
+def test_exponential_rates_are_those_of_the_two_dimensional_3dgan() -> None:
+    """Published: rate * exp(-0.012 (k - 80)) from the 80th of the files on, 20 an epoch."""
+    schedule = ScheduleSettings(rates="exponential")
+    steps = 1400  # of an epoch: 70 a file
+    for k in (0, 1, 79, 80, 81, 100, 599):
+        expected = math.exp(-0.012 * (k - 80)) if k > 80 else 1.0
+        for step in (70 * k, 70 * k + 69):
+            assert rate_factor(schedule, step, steps) == pytest.approx(expected, rel=1e-12)
+
+
+def test_cosine_rates_end_at_zero() -> None:
+    schedule = ScheduleSettings(rates="cosine", epochs=4)
+    found = [rate_factor(schedule, step, 25) for step in range(101)]
+    assert found[0] == 1
+    assert found[50] == pytest.approx(0.5)
+    assert found[100] == pytest.approx(0, abs=1e-15)
+    assert all(a > b for a, b in pairwise(found))
+
+
+def test_rates_warm_up() -> None:
+    schedule = ScheduleSettings(warm_up=10)
+    assert [rate_factor(schedule, step, 25) for step in (0, 4, 9, 10, 99)] == [0.1, 0.5, 1, 1, 1]
+    cosine = ScheduleSettings(warm_up=10, rates="cosine", epochs=1)
+    assert rate_factor(cosine, 9, 110) == 1
+    assert rate_factor(cosine, 60, 110) == pytest.approx(0.5)
+
+
+def test_rates_of_a_resumed_training_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caloforge.training.loop._REPORT_STEPS", 1)
+    (tmp_path / "tiny.yaml").write_text(this.TINY)
+    data = this.showers().save(tmp_path / "s.h5")
+    falling = this.recipe(
+        tmp_path / "tiny.yaml",
+        *("schedule.rates=exponential", "schedule.decay=1", "schedule.decay_after=0", "schedule.warm_up=3"),
+        *("schedule.epochs=2", "schedule.checkpoint_seconds=1e-9"),
+    )
+    whole = train(falling, data, tmp_path / "whole")
+    with pytest.raises(this._Stop):
+        train(falling, data, tmp_path / "run", progress=this.stop_after(5))  # type: ignore[arg-type]
+    run = train(falling, data, tmp_path / "run", resume=True)
+    this.assert_same(whole.path, run.path)
+    rates = [entry["generator_rate"] for entry in run.metrics() if entry["kind"] == "step"]
+    # Written after each of four steps an epoch: the rates of the next.
+    expected = [min(1, (s + 1) / 3) * math.exp(-s / 4) for s in range(1, 9)]
+    assert rates == pytest.approx([2e-4 * factor for factor in expected])
+
+
+# --- parts of a batch ---
+
+
+class PlainGenerator(Generator):
+    def __init__(self, detector: Detector) -> None:
+        super().__init__(detector)
+        self.noise_shape = (16,)
+        self.layer = nn.Linear(16, detector.n_cells)
+
+    def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
+        return self.layer(noise * incident / 1e5).relu() * 1e3
+
+
+class PlainCritic(Critic):
+    def __init__(self, detector: Detector) -> None:
+        super().__init__(detector)
+        self.layer = nn.Linear(detector.n_cells, 1)
+
+    def forward(self, cells: Tensor, incident: Tensor) -> dict[str, Tensor]:
+        return {"logit": self.layer(cells / 1e3).squeeze(1)}
+
+
+def _learned(accumulate: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    detector = Detector.from_yaml(this.TINY)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        objective = AdversarialObjective(
+            PlainGenerator(detector),
+            PlainCritic(detector),
+            AdversarialSettings(flips=0.1, optimiser="rmsprop"),
+            Requests(torch.tensor([1e3]), torch.tensor([1e5])),
+            ResponseFit((1.0,)),
+            Hardware(torch.device("cpu"), "fp32"),
+            accumulate,
+        )
+        report: dict[str, Tensor] = {}
+        for _ in range(3):
+            report = objective.step(*this._batch(64))
+    weights = {f"{n}.{k}": v for n, m in objective.modules.items() for k, v in m.state_dict().items()}
+    return weights, report
+
+
+def test_a_batch_in_parts_is_the_same_step() -> None:
+    whole, told = _learned(1)
+    for parts in (2, 4):
+        weights, report = _learned(parts)
+        for name, value in whole.items():
+            torch.testing.assert_close(weights[name], value, rtol=1e-4, atol=1e-6)
+        for name, value in told.items():
+            torch.testing.assert_close(report[name], value, rtol=1e-4, atol=1e-6)
+
+
+# --- figure of merit ---
+
+
+def _images(seed: int, n: int = 30) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.exponential(size=(n, 4, 5, 6)) * (rng.random((n, 4, 5, 6)) < 0.6)
+
+
+def _by_hand(truth: np.ndarray, made: np.ndarray, bins: list[np.ndarray]) -> float:
+    """The published definition, shower by shower."""
+
+    def shower(image: np.ndarray, axis: int) -> tuple[np.ndarray, float, float]:
+        plane = [np.take(image, i, axis=axis).sum() for i in range(image.shape[axis])]
+        mean = sum(i * e for i, e in enumerate(plane)) / sum(plane)
+        return np.array(plane), mean, sum((i - mean) ** 2 * e for i, e in enumerate(plane)) / sum(plane)
+
+    positions, energies = [], []
+    for chosen in bins:
+        for axis in range(3):
+            real = [shower(image, axis) for image in truth[chosen]]
+            fake = [shower(image, axis) for image in made[chosen]]
+            for m in (1, 2):
+                a, b = (np.mean([s[m] for s in showers]) for showers in (real, fake))
+                positions.append(abs(a - b) / a)
+            a, b = (np.mean([s[0] for s in showers], axis=0) for showers in (real, fake))
+            energies.append(np.mean(np.abs(a - b) / a))
+    return float(np.mean(positions) + np.mean(energies))
+
+
+def test_the_figure_of_merit_is_the_published_one() -> None:
+    truth, made = _images(0), _images(1) * np.linspace(0.5, 1.5, 6)
+    bins = [np.ones(30, dtype=bool), np.arange(30) < 11]
+    assert figure_of_merit(truth, made, bins) == pytest.approx(_by_hand(truth, made, bins), rel=1e-12)
+    assert figure_of_merit(truth, truth, bins) == 0
+    # Twice the energy in each cell: no moment moves, every profile is off by as much as it holds.
+    assert figure_of_merit(truth, 2 * truth, bins) == pytest.approx(1)
+
+
+def test_empty_generated_showers_are_wholly_wrong() -> None:
+    truth, bins = _images(0), [np.ones(30, dtype=bool)]
+    assert figure_of_merit(truth, np.zeros_like(truth), bins) == pytest.approx(2)
+    nothing = truth.copy()
+    nothing[:, 0] = 0  # planes in which Geant4 has nothing do not count
+    assert math.isfinite(figure_of_merit(nothing, truth, bins))
+
+
+def test_moments_of_a_point_and_of_a_pair() -> None:
+    image = np.zeros((2, 3, 4, 5))
+    image[0, 1, 2, 3] = 7.0
+    image[1, 0, 2, 1] = image[1, 2, 2, 3] = 1.0
+    x, y, z = (moments(profile) for profile in profiles(image))
+    np.testing.assert_allclose(x, [[1, 0], [1, 1]])
+    np.testing.assert_allclose(y, [[2, 0], [2, 0]])
+    np.testing.assert_allclose(z, [[3, 0], [2, 1]])
+
+
+def test_bins_are_the_published_ones_where_they_fit() -> None:
+    energy = np.repeat([50e3, 97e3, 104e3, 203e3, 300e3, 400e3, 480e3], 10)
+    assert [int(chosen.sum()) for chosen in energy_bins(energy)] == [70, 20, 10, 10, 10]
+    narrow = np.linspace(1e3, 101e3, 201)
+    found = energy_bins(narrow)
+    assert [int(chosen.sum()) for chosen in found] == [201, 21, 21, 21, 21]
+    assert [float(narrow[chosen].mean()) for chosen in found[1:]] == pytest.approx([21e3, 41e3, 61e3, 81e3])
+    assert len(energy_bins(np.full(50, 60e3))) == 5  # one energy only: every bin holds all
+
+
+def test_images_need_layers_alike() -> None:
+    with pytest.raises(RecipeError, match="same grid") as caught:
+        images(this.showers(3))
+    assert "schedule.select=score" in str(caught.value.details["cure"])
+
+
+def test_epochs_are_selected_by_merit(tmp_path: Path) -> None:
+    (tmp_path / "cubes.yaml").write_text(CUBES)
+    detector, rng = Detector.from_yaml(CUBES), np.random.default_rng(0)
+    energy = rng.uniform(1e3, 1e5, 100)
+    cells = rng.exponential(size=(100, detector.n_cells))
+    cells *= (energy / cells.sum(1))[:, None]
+    data = Showers(detector, Incident.of(energy, pdg=-11), cells.astype(np.float32)).save(tmp_path / "s.h5")
+    run = train(this.recipe(tmp_path / "cubes.yaml", "schedule.select=merit"), data, tmp_path / "run")
+    looks = [entry for entry in run.metrics() if entry["kind"] == "epoch"]
+    assert [look["kept"] for look in looks].count(True) >= 1
+    kept = [look for look in looks if look["kept"]][-1]
+    assert kept["merit"] == min(look["merit"] for look in looks)
+    assert min(look["score"] for look in looks) > 0
+
+
+def test_merit_is_refused_before_a_training(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(this.TINY)
+    data = this.showers().save(tmp_path / "s.h5")
+    with pytest.raises(RecipeError, match="same grid"):
+        train(this.recipe(tmp_path / "tiny.yaml", "schedule.select=merit"), data, tmp_path / "run")
+    assert not (tmp_path / "run" / "checkpoint").exists()
+
+
+# --- curves ---
+
+
+def _diary(epochs: int = 6) -> list[dict[str, object]]:
+    steps = [
+        {
+            "kind": "step",
+            "steps": s,
+            "critic_real": 0.6,
+            "critic_fake": 0.7,
+            "generator": 0.8 + 1 / s,
+            "response": 1 - 1 / s,
+            "generator_rate": 2e-4 / s,
+            "critic_rate": 2e-5,
+        }
+        for s in range(1, 10 * epochs)
+    ]
+    looks = [
+        {"kind": "epoch", "steps": 10 * e, "epoch": e, "score": 1 / e + (e == epochs), "kept": e < epochs}
+        for e in range(1, epochs + 1)
+    ]
+    return [*steps, *looks]
+
+
+def test_the_picture_names_what_it_shows(tmp_path: Path) -> None:
+    file = tmp_path / "curves.svg"
+    draw_curves(_diary(), "score", 10, file)
+    words = " ".join(e.text or "" for e in ElementTree.parse(file).iter() if e.tag.endswith("text"))
+    for word in ("loss", "critic, Geant4", "generator", "learning rate", "epochs", "kept: epoch 5, 0.2"):
+        assert word in words
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("entries", [_diary()[:1], [e for e in _diary() if e["kind"] == "step"]])
+def test_a_picture_of_the_beginning(tmp_path: Path, entries: list[dict[str, object]]) -> None:
+    draw_curves(entries, "merit", 10, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_pictures_are_not_drawn_all_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr("caloforge.training.curves.draw_curves", lambda *_: drawn.append(1))
+    (tmp_path / "metrics.jsonl").write_text('{"kind": "step", "steps": 1}\n')
+    curves = Curves(tmp_path, "score", 10)
+    for _ in range(100):
+        curves.draw()
+    assert not drawn
+    curves.draw(last=True)
+    assert drawn == [1]
+
+
+def test_a_run_has_its_picture(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(this.TINY)
+    data = this.showers().save(tmp_path / "s.h5")
+    run = train(this.recipe(tmp_path / "tiny.yaml", "schedule.epochs=1"), data, tmp_path / "run")
+    assert "kept: epoch 1" in (run.path / "curves.svg").read_text()
+    assert read_metrics(run.path / "metrics.jsonl")
