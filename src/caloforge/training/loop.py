@@ -109,6 +109,7 @@ class Training:
             KeyboardInterrupt: It was interrupted; everything is saved.
         """
         self.begin = self.reported = self.saved = time.monotonic()
+        self.waited = self.data.waited
         try:
             with _caught_signals() as signals:
                 self._until_stopped(signals)
@@ -183,11 +184,13 @@ class Training:
         losses = self._losses()
         steps, now = len(self.window), time.monotonic()
         speed = steps * self.schedule.batch / (now - self.reported)
-        self.window, self.reported = [], now
+        waited = (self.data.waited - self.waited) / (now - self.reported)
+        self.window, self.reported, self.waited = [], now, self.data.waited
         entry = {
             "epoch": self.at.epoch,
             "seconds": self.at.seconds,
             "showers_per_second": speed,
+            "waited": waited,
             **{f"{name}_rate": rate * self._rates() for name, rate in self.objective.rates.items()},
             **losses,
         }
