@@ -189,5 +189,7 @@ def send_weights(modules: Iterable[nn.Module]) -> None:
         return
     for module in modules:
         for value in module.state_dict().values():
+            whole = value.contiguous()  # a kernel may lie in memory with its channels last
             with _together():
-                dist.broadcast(value, 0)
+                dist.broadcast(whole, 0)
+            value.copy_(whole)

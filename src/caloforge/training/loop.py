@@ -95,8 +95,10 @@ class Training:
         self.metrics = Metrics(run.path, self.at.steps, tensorboard) if first else None
         self.progress = progress if first else None
         self.look = None
-        if data.selection is not None and first:
-            self.look = QuickLook(data.selection, self.schedule.seed, self.schedule.select)
+        if data.selection is not None:
+            # Made by all, so that a detector that it refuses ends them all with the same error.
+            look = QuickLook(data.selection, self.schedule.seed, self.schedule.select)
+            self.look = look if first else None
         self.curves = Curves(run.path, self.schedule.select, self.steps) if first else None
         self.watch = Watch(saturates=recipe.objective.loss == "cross-entropy")
         self.window: list[dict[str, Tensor]] = []
