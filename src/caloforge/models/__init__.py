@@ -19,6 +19,7 @@ _GENERATORS = {
     "gan3d": "gan3d.Gan3dGenerator",
     "gan3d-angle": "gan3d_angle.Gan3dAngleGenerator",
     "conv2d": "conv2d.Conv2dGenerator",
+    "factored": "factored.FactoredGenerator",
 }
 _CRITICS = {
     "calogan": "calogan_critic.CaloganCritic",
@@ -26,6 +27,7 @@ _CRITICS = {
     "gan3d": "gan3d.Gan3dCritic",
     "gan3d-angle": "gan3d_angle.Gan3dAngleCritic",
     "conv2d": "conv2d.Conv2dCritic",
+    "factored": "observing_critic.ObservingCritic",
 }
 
 

@@ -107,15 +107,21 @@ class Critic(nn.Module, ABC):
             the particles told apart.
         """
 
-    def observe(self, cells: Tensor, incident: Tensor) -> Tensor:  # noqa: ARG002 - of those that can
-        """Return observables of showers and of what was asked for, each of the order of one, `(n, k)`.
+    def views(self, cells: Tensor, incident: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002 - of those that can
+        """Return what the networks see of showers, numbers of the order of one, `(n, k)` each.
+
+        First observables that mean something one by one, then what was asked for, then others.
 
         Raises:
-            RecipeError: This critic looks at no observables.
+            RecipeError: This critic has no such views.
         """
         raise RecipeError(
-            "this critic looks at no observables",
-            where="objective.matching_weight",
+            "this critic does not look at observables",
+            where="objective.matching_weight or real_penalty",
             got=type(self).__name__,
-            cure="leave objective.matching_weight at 0, or take a model whose critic does: kind: factored",
+            cure="leave both at 0, or take a model whose critic does: kind: factored",
         )
+
+    def read(self, *views: Tensor) -> dict[str, Tensor]:
+        """Return what `forward` does, of `views`."""
+        raise NotImplementedError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["critic_loss", "generator_loss", "gradient_penalty", "wasserstein_loss"]
+__all__ = ["critic_loss", "generator_loss", "gradient_penalty", "real_penalty", "wasserstein_loss"]
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from caloforge.errors import RecipeError
 from caloforge.models.base import GEV
 from caloforge.models.processes import own_rand, own_rand_like
 
@@ -49,6 +50,7 @@ def generator_loss(
     wanted: Tensor,
     settings: AdversarialSettings,
     requests: Requests,
+    counts: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Return the weighted terms of the generator's loss.
 
@@ -59,6 +61,10 @@ def generator_loss(
         wanted: Energy that these should hold, MeV.
         settings: The weights.
         requests: Knows the particles.
+        counts: Cells in bins of energy of real showers of the same particles, where these are compared.
+
+    Raises:
+        RecipeError: The model has no reading for a weight that is not 0.
     """
     flips = settings.generator_flips
     terms = {"logit": settings.weight * _told(readings["logit"], settings, True, flips)}
@@ -67,7 +73,9 @@ def generator_loss(
     if settings.auxiliary_weight:
         terms["auxiliary"] = settings.auxiliary_weight * _auxiliary(readings, incident)
     if settings.angle_weight:
-        terms["angle"] = settings.angle_weight * readings["angle"].abs().mean()
+        terms["angle"] = settings.angle_weight * _reading(readings, "angle").abs().mean()
+    if counts is not None:
+        terms["counts"] = settings.counts_weight * _mape(_reading(readings, "counts"), counts)
     if "classes" in readings:
         flips = settings.generator_class_flips
         terms["classes"] = settings.class_weight * _classes(readings["classes"], incident, requests, flips)
@@ -122,6 +130,22 @@ def gradient_penalty(critic: Critic, real: Tensor, made: Tensor, incident: Tenso
     return (slope - 1).square().mean()
 
 
+def real_penalty(critic: Critic, cells: Tensor, incident: Tensor) -> Tensor:
+    """Mean squared slope of the critic at real showers (arXiv:1801.04406), along all that its networks see.
+
+    An eighth of the batch is asked, which is enough and costs little.
+    """
+    some = slice(0, max(1, len(cells) // 8))
+    with torch.no_grad():
+        views = critic.views(cells[some], incident[some])
+    asked = [view.requires_grad_() for view in views]
+    slopes = torch.autograd.grad(
+        critic.read(*asked)["logit"].sum(), asked, create_graph=True, allow_unused=True
+    )
+    used = [slope.square().sum(1).mean() for slope in slopes if slope is not None]
+    return torch.stack(used).sum()
+
+
 def _told(logit: Tensor, settings: AdversarialSettings, real: bool, flips: float) -> Tensor:
     """Distance from reading what is or should be real as high, and what is generated as low.
 
@@ -145,7 +169,17 @@ def _energy(visible: Tensor, wanted: Tensor, error: str) -> Tensor:
 
 
 def _auxiliary(readings: Mapping[str, Tensor], incident: Tensor) -> Tensor:
-    return _mape(readings["auxiliary"], incident[:, 0] / _AUXILIARY_UNIT)
+    return _mape(_reading(readings, "auxiliary"), incident[:, 0] / _AUXILIARY_UNIT)
+
+
+def _reading(readings: Mapping[str, Tensor], name: str) -> Tensor:
+    if name not in readings:
+        raise RecipeError(
+            f"objective.{name}_weight is not 0, and this model's critic has no such reading",
+            got="readings " + ", ".join(readings),
+            cure=f"leave objective.{name}_weight out",
+        )
+    return readings[name]
 
 
 def _mape(got: Tensor, wanted: Tensor) -> Tensor:

@@ -97,10 +97,14 @@ class AdversarialSettings(BaseModel):
     matching_weight: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the distance between the distributions of observables of generated and real showers; needs
     `requested: batch` and a critic that observes."""
-    requested: Literal["uniform", "batch"] = "uniform"
+    requested: Annotated[Literal["uniform", "batch"], Field(validate_default=True)] = "uniform"
     """What is asked of the generator: uniform over the range of the data, or the particles of the batch."""
     middle_epochs: Annotated[int, Field(ge=0)] = 0
     """First epochs, in which only energies from the middle of the range are asked for."""
+    together: bool = False
+    """Let the critic learn from real and generated showers in one step instead of two."""
+    real_penalty: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the squared slope of the critic at real showers (arXiv:1801.04406), which keeps it gentle."""
     critic_steps: Whole = 1
     """Steps of the critic, each on its own batch, before those of the generator."""
     generator_steps: Whole = 2
@@ -111,6 +115,14 @@ class AdversarialSettings(BaseModel):
     running_norms: bool = True
     """Show the critic showers made with the running statistics of the generator's norms, as Keras' `predict`
     does. They lag behind by some hundred steps: a short training does better without."""
+
+    @field_validator("requested")
+    @classmethod
+    def _counts_need_partners(cls, value: str, info: ValidationInfo) -> str:
+        # Numbers of cells scatter by far more than they differ, unless the particles are the same.
+        if info.data.get("counts_weight") and value != "batch":
+            raise PydanticCustomError("no_partners", "batch, as counts_weight is not 0")
+        return value
 
     @field_validator("gradient_penalty", "real_label", "flips", "generator_flips")
     @classmethod

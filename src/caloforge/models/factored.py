@@ -1,0 +1,141 @@
+"""A generator that draws the energies of the layers first and then shares them out among the cells.
+
+What the tuned recipes train. It puts together what has been learned since the published GANs: energies of
+layers apart from their shapes (arXiv:2109.02551, 2106.05285), cells on a logarithmic scale, noise of its own
+for each cell (arXiv:1812.04948), statistics of the real showers as the starting point.
+"""
+
+from __future__ import annotations
+
+__all__ = ["FactoredGenerator"]
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from caloforge.models.base import Generator
+from caloforge.models.conditions import incident_columns
+from caloforge.models.features import layer_index, layer_sums
+from caloforge.models.incidence import Incidence
+from caloforge.models.layer_energies import LayerEnergies
+from caloforge.models.trunks import generator_trunk
+
+if TYPE_CHECKING:
+    from caloforge.detector import Detector
+    from caloforge.models.settings import FactoredSettings
+
+_MOST = 13.0  # of the logarithm of a cell's energy over the knee: beyond any cell, and no infinity
+_PARTS = 4  # of the energy range
+_FULL = 0.95  # share of showers from which on a cell counts as always hit
+_LEAST = 1e-3  # MeV: energy of a layer that counts as none
+
+
+class FactoredGenerator(Generator):
+    r"""Energies of the layers, and a network that says how the cells of a layer share its energy.
+
+    Each cell is a normal variable of which the part below zero is no hit: :math:`E = k (e^v - 1)` of
+    :math:`v = s \max(0, \mu + \sigma n)`, scaled so that the layer has its energy. The network gives
+    :math:`\mu` and :math:`\sigma`; `adapt` lets them and :math:`s` begin with what each cell has in real showers.
+
+    Args:
+        detector: Any; the `planes` network needs layers of the same cartesian grid.
+        settings: The `model` part of a recipe.
+
+    Raises:
+        DetectorError: The network does not fit the detector.
+    """
+
+    layer: Tensor
+
+    def __init__(self, detector: Detector, settings: FactoredSettings) -> None:
+        super().__init__(detector)
+        self.conditions = incident_columns(settings.given, settings.particles)
+        self.incidence = Incidence(detector, self.conditions, settings.particles)
+        self.knee, self.latent = settings.knee, settings.latent
+        self.energies = LayerEnergies(detector, self.incidence.width)
+        self.trunk = generator_trunk(
+            detector, settings, settings.latent + self.energies.noise + self.incidence.width
+        )
+        self.centre = nn.Parameter(torch.zeros(detector.n_cells))
+        self.rise = nn.Parameter(torch.zeros(detector.n_cells))
+        self.width = nn.Parameter(torch.zeros(detector.n_cells))
+        self.parts = [self.energies.noise, settings.latent, detector.n_cells, self.trunk.noise]
+        self.noise_shape = (sum(self.parts),)
+        self.register_buffer("layer", layer_index(detector), persistent=False)
+
+    @torch.no_grad()
+    def adapt(self, cells: Tensor, incident: Tensor) -> None:
+        given = self.incidence(incident)
+        self.energies.fit(cells, incident[:, 0], given)
+        found = _along(given[:, 0], torch.log1p(cells / self.knee))
+        for parameter, values in zip((self.centre, self.rise, self.width), found, strict=True):
+            parameter.copy_(values)
+
+    def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
+        for_energies, for_shower, for_cells, for_trunk = torch.split(noise, self.parts, dim=1)
+        # Energies need more digits than bfloat16 has.
+        with torch.autocast(noise.device.type, enabled=False):
+            given = self.incidence(incident)
+            energies, normal = self.energies(for_energies, incident[:, 0], given)
+            seed = torch.cat([for_shower, given, normal], dim=1)
+        centre, width = self.trunk(seed, for_trunk)
+        with torch.autocast(noise.device.type, enabled=False):
+            mean = self.centre + self.rise * given[:, :1] + centre.float()
+            normal = mean + torch.exp(width.float().clamp(-2, 2)) * for_cells
+            value = torch.relu(normal * F.softplus(self.width)).clamp_max(_MOST)
+            cells = torch.expm1(value)
+            factor = energies / (layer_sums(cells, self.detector) + _LEAST / self.knee)
+            return cells * _over_cells(factor, self.detector, self.layer)
+
+
+def _over_cells(values: Tensor, detector: Detector, layer: Tensor) -> Tensor:
+    """Repeat a value of each layer, `(n, n_layers)`, for each of its cells, `(n, n_cells)`."""
+    sizes = [one.n_cells for one in detector.layers]
+    if len(set(sizes)) == 1:
+        return values.unsqueeze(2).expand(-1, -1, sizes[0]).flatten(1)
+    return values[:, layer]
+
+
+def _along(energy: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Describe the cells by normal variables whose mean rises with the logarithm of the incident energy.
+
+    Args:
+        energy: `(n,)` logarithm.
+        values: `(n, n_cells)` on the logarithmic scale.
+
+    Returns:
+        Mean at 0 and its rise, in units of the spread, and the spread before softplus, `(n_cells,)` each.
+    """
+    parts = energy.argsort().chunk(_PARTS)
+    found = [_censored_normal(values[part]) for part in parts]
+    means, spreads, hits = (torch.stack(column) for column in zip(*found, strict=True))
+    spread = (spreads * hits).sum(0) / hits.sum(0)
+    # With one spread for all energies, the mean keeps the share of hits; of a cell always hit, itself.
+    means = torch.where(hits.amin(0) > _FULL, means * spreads / spread, means)
+    at = torch.stack([energy[part].mean() for part in parts])
+    # A sample of one energy says nothing of a rise.
+    away = (at - at.mean()).unsqueeze(1)
+    rise = (away * means).sum(0) / away.square().sum().clamp_min(1e-3)
+    return means.mean(0) - rise * at.mean(), rise, torch.log(torch.expm1(spread))
+
+
+def _censored_normal(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    r"""Describe each column as the positive part of a normal variable.
+
+    With a share p of hits of mean m, :math:`t = \Phi^{-1}(p)`: :math:`\sigma = m / (t + \phi(t)/p)` and
+    :math:`\mu = t \sigma`. A cell that is nearly always hit has its own mean and spread.
+
+    Returns:
+        :math:`\mu / \sigma`, :math:`\sigma` and the share of hits, `(n_cells,)` each.
+    """
+    n, count = len(values), (values > 0).sum(0)
+    share = ((count + 0.5) / (n + 1)).clamp(max=0.98)
+    t = math.sqrt(2) * torch.erfinv(2 * share - 1)
+    density = torch.exp(-0.5 * t**2) / math.sqrt(2 * math.pi)
+    rare = values.sum(0) / count.clamp_min(1) / (t + density / share)
+    full = count > _FULL * n
+    spread = torch.where(full, values.std(0), rare).clamp(0.05, 5.0)
+    return torch.where(full, values.mean(0) / spread, t), spread, share

@@ -1,0 +1,158 @@
+"""Numbers per shower that a network can learn from: energies of layers, profiles, hits, and the response."""
+
+from __future__ import annotations
+
+__all__ = ["EnergyScale", "ShowerFeatures", "layer_index", "layer_sums"]
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from caloforge.models.response import QuantileMap, fit_response
+
+if TYPE_CHECKING:
+    from caloforge.detector import Detector
+
+_SOFT = 1e-2  # MeV in a layer, below which it has no place
+_LEAST = 1e-5  # share of the energy below which logarithms of shares go no further
+
+
+def layer_index(detector: Detector) -> Tensor:
+    """Return the layer of each cell, `(n_cells,)`."""
+    sizes = torch.tensor([layer.n_cells for layer in detector.layers])
+    return torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+
+
+def layer_sums(cells: Tensor, detector: Detector) -> Tensor:
+    """Add up the cells of each layer, `(n, n_cells)` to `(n, n_layers)`."""
+    sizes = [layer.n_cells for layer in detector.layers]
+    if len(set(sizes)) == 1:
+        return cells.reshape(-1, len(sizes), sizes[0]).sum(2)
+    return torch.stack([part.sum(1) for part in torch.split(cells, sizes, dim=1)], dim=1)
+
+
+class EnergyScale(nn.Module):
+    """The energy that cells hold of an incident energy: a mean that a fit gives, and its distribution.
+
+    Before `fit` the cells hold the incident energy.
+    """
+
+    coefficients: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("coefficients", torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0]))
+        self.quantiles = QuantileMap()
+
+    def fit(self, visible: Tensor, energy: Tensor) -> None:
+        """Take mean and distribution from real showers, `(n,)` each, MeV."""
+        found = fit_response(energy.cpu().numpy(), visible.cpu().numpy()).coefficients
+        self.coefficients.copy_(torch.tensor([0.0] * (5 - len(found)) + list(found)))
+        self.quantiles.fit(visible / self.mean(energy))
+
+    def mean(self, energy: Tensor) -> Tensor:
+        """Return the mean energy in all cells, MeV, of an incident energy in MeV."""
+        ratio = torch.zeros_like(energy)
+        for coefficient in self.coefficients.unbind():
+            ratio = ratio * (energy / 100e3) + coefficient
+        return ratio * energy
+
+    def visible(self, normal: Tensor, energy: Tensor) -> Tensor:
+        """Return energies in all cells, MeV, of normal variables and incident energies, `(n,)` each."""
+        return self.quantiles(normal) * self.mean(energy)
+
+    def normal(self, visible: Tensor, energy: Tensor) -> Tensor:
+        """Return the normal variables of energies in all cells: the other way round."""
+        return self.quantiles.back(visible / self.mean(energy))
+
+
+class ShowerFeatures(nn.Module):
+    """Differentiable observables, each with mean 0 and spread 1 over the real showers.
+
+    Shares of the layers, profiles along both axes of each grid (summed over the layers that have it), centre
+    and width of each layer, number of hits of each layer and of the whole shower, hottest cell, and response.
+    Shares and hits are logarithms.
+
+    Args:
+        detector: Whose showers.
+        soft: Energy of a cell, MeV, at which it counts as half a hit, so that hits have a gradient.
+
+    Attributes:
+        count: Number of features.
+    """
+
+    centre: Tensor
+    width: Tensor
+
+    def __init__(self, detector: Detector, soft: float) -> None:
+        super().__init__()
+        self.detector, self.soft = detector, soft
+        grids = list(dict.fromkeys(layer.shape for layer in detector.layers))
+        self.count = 6 * len(detector.layers) + sum(map(sum, grids)) + 3
+        self.scale = EnergyScale()
+        self.register_buffer("centre", torch.zeros(self.count))
+        self.register_buffer("width", torch.ones(self.count))
+
+    def fit(self, cells: Tensor, energy: Tensor) -> None:
+        """Take means and spreads from real showers: `(n, n_cells)` and `(n,)`, MeV."""
+        self.scale.fit(cells.sum(1), energy)
+        raw = self._raw(cells, self.hits(cells), energy)
+        self.centre.copy_(raw.mean(0))
+        # What hardly varies, as the share of the only layer, must not be blown up.
+        self.width.copy_(raw.std(0).clamp_min(1e-2))
+
+    def hits(self, cells: Tensor) -> Tensor:
+        """Return how much of a hit each cell is, 0 to 1."""
+        return cells / (cells + self.soft)
+
+    def forward(self, cells: Tensor, hits: Tensor, energy: Tensor) -> Tensor:
+        """Map cells and their `hits`, `(n, n_cells)`, and incident energies `(n,)` to `(n, count)`."""
+        seen = (self._raw(cells, hits, energy) - self.centre) / self.width
+        return seen.clamp(-10, 10)
+
+    def _raw(self, cells: Tensor, hits: Tensor, energy: Tensor) -> Tensor:
+        total = cells.sum(1, keepdim=True).clamp_min(1e-3)
+        occupied = layer_sums(hits, self.detector)
+        shares, moments = [], []
+        for volume in _volumes(cells, self.detector):
+            along_x, along_y = volume.sum(3), volume.sum(2)
+            shares += [along_x.sum(2), along_x.sum(1), along_y.sum(1)]
+            moments += [*_moments(along_x), *_moments(along_y)]
+        return torch.cat(
+            [
+                torch.log(torch.cat(shares, dim=1) / total + _LEAST),
+                torch.cat(moments, dim=1),
+                torch.log1p(occupied),
+                torch.log1p(occupied.sum(1, keepdim=True)),
+                torch.log(cells.amax(1, keepdim=True) / total + _LEAST),
+                self.scale.normal(total[:, 0], energy).unsqueeze(1),
+            ],
+            dim=1,
+        )
+
+
+def _volumes(cells: Tensor, detector: Detector) -> list[Tensor]:
+    """Return the layers of each grid as one volume, `(n, layers, x, y)`."""
+    shapes = [layer.shape for layer in detector.layers]
+    if len(set(shapes)) == 1:
+        return [cells.reshape(len(cells), len(shapes), *shapes[0])]
+    parts = torch.split(cells, [layer.n_cells for layer in detector.layers], dim=1)
+    return [
+        torch.stack(
+            [part.reshape(-1, *shape) for part, own in zip(parts, shapes, strict=True) if own == shape], dim=1
+        )
+        for shape in dict.fromkeys(shapes)
+    ]
+
+
+def _moments(profiles: Tensor) -> tuple[Tensor, Tensor]:
+    """Return centre and width, `(n, layers)` each, of profiles `(n, layers, cells)` over an axis from -1 to 1.
+
+    A layer without energy has its centre and its width at 0.
+    """
+    place = torch.linspace(-1, 1, profiles.shape[2], device=profiles.device)
+    profiles = profiles / profiles.sum(2, keepdim=True).clamp_min(_SOFT)
+    centre = profiles @ place
+    spread = (profiles * (place - centre.unsqueeze(2)) ** 2).sum(2)
+    return centre, torch.sqrt(spread + 1e-8)

@@ -1,0 +1,117 @@
+"""A critic that sees what a physicist looks at: cells on a logarithmic scale, and observables."""
+
+from __future__ import annotations
+
+__all__ = ["ObservingCritic"]
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from caloforge.models.base import Critic
+from caloforge.models.conditions import incident_columns
+from caloforge.models.features import ShowerFeatures, layer_sums
+from caloforge.models.incidence import Incidence
+from caloforge.models.trunks import critic_trunk
+
+if TYPE_CHECKING:
+    from caloforge.detector import Detector
+    from caloforge.models.settings import FactoredSettings
+
+_SLOPE = 0.2
+_WIDTH = 256
+_AUXILIARY_UNIT = 100e3  # MeV
+_TYPICAL = 50e3  # MeV
+
+
+class ObservingCritic(Critic):
+    """Judges by cells, by `ShowerFeatures`, and by the incident particle.
+
+    Beside it stands a small network that estimates the incident energy from those of the layers.
+
+    Args:
+        detector: Any; the `planes` network needs layers of the same cartesian grid.
+        settings: The `model` part of a recipe.
+
+    Raises:
+        DetectorError: The network does not fit the detector.
+    """
+
+    def __init__(self, detector: Detector, settings: FactoredSettings) -> None:
+        super().__init__(detector)
+        self.knee = settings.knee
+        columns = incident_columns(settings.given, settings.particles)
+        self.incidence = Incidence(detector, columns, settings.particles)
+        # Well below the knee, as cells end there, and the number of hits is the number of all that do not.
+        self.features = ShowerFeatures(detector, settings.knee / 10)
+        self.trunk = critic_trunk(detector, settings.network, settings.width)
+        self.body = _dense((self.trunk.size + self.features.count + self.incidence.width, _WIDTH, _WIDTH, 1))
+        self.estimate = _dense((len(detector.layers), 64, 64, 1))
+        self.classify = (
+            _dense((self.trunk.size + self.features.count, _WIDTH, len(settings.particles)))
+            if "pdg" in columns
+            else None
+        )
+        self.register_buffer("centre", torch.zeros(detector.n_cells))
+        self.register_buffer("width", torch.ones(detector.n_cells))
+        self.register_buffer("spread", torch.ones(detector.n_cells))
+
+    centre: Tensor
+    width: Tensor
+    spread: Tensor
+
+    @torch.no_grad()
+    def adapt(self, cells: Tensor, incident: Tensor) -> None:
+        self.features.fit(cells, incident[:, 0])
+        values = torch.log1p(cells / self.knee)
+        self.centre.copy_(values.mean(0))
+        # A cell that is hit once in a thousand showers would otherwise be louder than all others.
+        self.width.copy_(values.std(0).clamp_min(0.2))
+        shares = _shares(cells)
+        self.spread.copy_(shares.std(0).clamp_min(0.1 * float(shares.std(0).amax())))
+
+    def forward(self, cells: Tensor, incident: Tensor) -> dict[str, Tensor]:
+        return self.read(*self.views(cells, incident))
+
+    def views(self, cells: Tensor, incident: Tensor) -> tuple[Tensor, ...]:
+        with torch.autocast(cells.device.type, enabled=False):
+            hits = self.features.hits(cells)
+            return (
+                self.features(cells, hits, incident[:, 0]),
+                self.incidence(incident),
+                torch.log1p(layer_sums(cells, self.detector) / self.knee),
+                (torch.log1p(cells / self.knee) - self.centre) / self.width,
+                hits,
+                _shares(cells) / self.spread,
+            )
+
+    def read(self, *views: Tensor) -> dict[str, Tensor]:
+        seen, given, energies, *image = views
+        found = torch.cat([self.trunk(*image), seen], dim=1)
+        with torch.autocast(energies.device.type, enabled=False):
+            readings = {"auxiliary": self._estimate(energies)}
+        readings["logit"] = self.body(torch.cat([found, given], dim=1)).float().squeeze(1)
+        if self.classify is not None:
+            readings["classes"] = self.classify(found).float()
+        return readings
+
+    def _estimate(self, energies: Tensor) -> Tensor:
+        """Incident energy in units of 100 GeV: by the mean response, corrected for the layers' energies."""
+        visible = (torch.expm1(energies) * self.knee).sum(1)
+        response = self.features.scale.mean(torch.full_like(visible, _TYPICAL)) / _TYPICAL
+        return visible / response / _AUXILIARY_UNIT * torch.exp(self.estimate(energies).squeeze(1))
+
+
+def _shares(cells: Tensor) -> Tensor:
+    """Root of each cell's share of the energy: the hottest cells stand out, and soft ones are not lost."""
+    return torch.sqrt(cells / cells.sum(1, keepdim=True).clamp_min(1e-3) + 1e-8)
+
+
+def _dense(widths: Sequence[int]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layers += [nn.Linear(before, after), nn.LeakyReLU(_SLOPE)]
+    return nn.Sequential(*layers[:-1])

@@ -1,0 +1,167 @@
+"""The networks inside the factored generator and its critic: dense, or two-dimensional convolutions."""
+
+from __future__ import annotations
+
+__all__ = ["CriticTrunk", "GeneratorTrunk", "critic_trunk", "generator_trunk"]
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from caloforge.models.gan3d import Gan3dGenerator
+from caloforge.models.settings import Gan3dSettings
+from caloforge.models.volume import volume_shape
+
+if TYPE_CHECKING:
+    from caloforge.detector import Detector
+    from caloforge.models.settings import FactoredSettings
+
+_SLOPE = 0.2
+_VIEWS = 3  # of the cells that a critic sees
+_MAPS = 4  # of noise beside the channels of an image
+
+
+class GeneratorTrunk(nn.Module, ABC):
+    """Says of each cell how its normal variable differs from the mean shower's.
+
+    Attributes:
+        noise: Numbers of noise that it takes besides its input.
+    """
+
+    noise: int = 0
+
+    @abstractmethod
+    def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Map `(n, inputs)` and `(n, self.noise)` to additions to mean and spread, `(n, n_cells)` each."""
+
+
+class CriticTrunk(nn.Module, ABC):
+    """Sees the cells.
+
+    Attributes:
+        size: Length of what it says of a shower.
+    """
+
+    size: int
+
+    @abstractmethod
+    def forward(self, *views: Tensor) -> Tensor:
+        """Map three views of the cells, `(n, n_cells)` each, to `(n, size)`."""
+
+
+def generator_trunk(detector: Detector, settings: FactoredSettings, inputs: int) -> GeneratorTrunk:
+    """Return the network that a recipe names."""
+    if settings.network == "dense":
+        return _DenseGenerator(detector.n_cells, settings.width, inputs)
+    if settings.network == "volume":
+        return _VolumeGenerator(detector, inputs)
+    return _PlanesGenerator(volume_shape(detector, "the planes network"), settings.width, inputs)
+
+
+def critic_trunk(detector: Detector, network: str, width: int) -> CriticTrunk:
+    """Return the network that a recipe names."""
+    if network == "dense":
+        return _DenseCritic(detector.n_cells, width)
+    return _PlanesCritic(volume_shape(detector, "the planes network"), width)
+
+
+class _DenseGenerator(GeneratorTrunk):
+    def __init__(self, cells: int, width: int, inputs: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Linear(inputs, width),
+            nn.LeakyReLU(_SLOPE),
+            nn.Linear(width, width),
+            nn.LeakyReLU(_SLOPE),
+            nn.Linear(width, width),
+            nn.LeakyReLU(_SLOPE),
+        )
+        self.centre, self.width = nn.Linear(width, cells), nn.Linear(width, cells)
+        _begin_small(self.centre, self.width)
+
+    def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002 - cells have theirs
+        x = self.body(seed)
+        return self.centre(x), self.width(x)
+
+
+class _DenseCritic(CriticTrunk):
+    def __init__(self, cells: int, width: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(_VIEWS * cells, width)
+        self.second = nn.Linear(width, width)
+        self.size = width
+
+    def forward(self, *views: Tensor) -> Tensor:
+        x = F.leaky_relu(self.first(torch.cat(views, dim=1)), _SLOPE)
+        return F.leaky_relu(self.second(x), _SLOPE)
+
+
+class _PlanesGenerator(GeneratorTrunk):
+    """Two-dimensional convolutions: a layer of the detector is a channel, as in arXiv:2105.08960."""
+
+    def __init__(self, grid: tuple[int, int, int], width: int, inputs: int) -> None:
+        super().__init__()
+        x, y, layers = grid
+        self.grid, self.channels = (x, y), width
+        self.start = (x + 4) // 5, (y + 4) // 5
+        self.between = (x + 1) // 2, (y + 1) // 2
+        self.noise = _MAPS * x * y
+        self.first = nn.Linear(inputs, width * self.start[0] * self.start[1])
+        self.coarse, self.middle, self.fine = (_conv(width, width) for _ in range(3))
+        self.mix = _conv(width + _MAPS, width)
+        self.centre, self.width = _conv(width, layers), _conv(width, layers)
+        _begin_small(self.centre, self.width)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unknown to its stub
+
+    def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.leaky_relu(self.first(seed), _SLOPE).reshape(-1, self.channels, *self.start)
+        x = F.leaky_relu(self.coarse(x.contiguous(memory_format=torch.channels_last)), _SLOPE)
+        x = F.leaky_relu(self.middle(F.interpolate(x, self.between)), _SLOPE)
+        x = F.leaky_relu(self.fine(F.interpolate(x, self.grid)), _SLOPE)
+        maps = noise.reshape(-1, _MAPS, *self.grid).to(x.dtype)
+        x = F.leaky_relu(self.mix(torch.cat([x, maps], dim=1)), _SLOPE)
+        return self.centre(x).flatten(1), self.width(x).flatten(1)
+
+
+class _VolumeGenerator(GeneratorTrunk):
+    """The network of 3DGAN, arXiv:1912.06794, as it is published but for its input."""
+
+    def __init__(self, detector: Detector, inputs: int) -> None:
+        super().__init__()
+        self.network = Gan3dGenerator(detector, Gan3dSettings(latent=inputs))
+
+    def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002 - cells have theirs
+        centre = self.network.image(seed)
+        return centre, torch.zeros_like(centre[:1])
+
+
+class _PlanesCritic(CriticTrunk):
+    def __init__(self, grid: tuple[int, int, int], width: int) -> None:
+        super().__init__()
+        x, y, layers = grid
+        self.grid = (x, y)
+        self.first = _conv(_VIEWS * layers, width)
+        self.second, self.third = _conv(width, width, stride=2), _conv(width, 2 * width, stride=2)
+        self.size = 2 * width * ((x + 3) // 4) * ((y + 3) // 4)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unknown to its stub
+
+    def forward(self, *views: Tensor) -> Tensor:
+        images = torch.cat(views, dim=1).reshape(len(views[0]), -1, *self.grid)
+        x = F.leaky_relu(self.first(images.contiguous(memory_format=torch.channels_last)), _SLOPE)
+        x = F.leaky_relu(self.third(F.leaky_relu(self.second(x), _SLOPE)), _SLOPE)
+        return x.flatten(1)
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1)
+
+
+def _begin_small(*layers: nn.Linear | nn.Conv2d) -> None:
+    """Let the mean shower speak at first."""
+    for layer in layers:
+        nn.init.normal_(layer.weight, std=1e-2)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)

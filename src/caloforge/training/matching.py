@@ -1,0 +1,42 @@
+"""Observables of generated and real showers of the same incident particles, compared as distributions."""
+
+from __future__ import annotations
+
+__all__ = ["matching_loss"]
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from caloforge.models.processes import gather
+
+_DIRECTIONS = 64
+
+
+def matching_loss(made: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
+    """Return how far a batch of generated showers is from the real ones of the same incident particles.
+
+    The mean of several Wasserstein distances: of each observable by itself, and of each view along random
+    directions (sliced Wasserstein distance, arXiv:1804.01947), which sees how its numbers go together and
+    with what was asked for. A critic sees more, but says it less plainly, and forgets.
+
+    Args:
+        made: A critic's `views` of generated showers.
+        real: Those of the real ones.
+    """
+    (seen, given, *cells), (truth, _, *true_cells) = (
+        [gather(view) for view in side] for side in (made, real)
+    )
+    distances = [_distance(seen, truth)]
+    for view, true_view in zip((seen, *cells), (truth, *true_cells), strict=True):
+        directions = torch.randn((view.shape[1] + given.shape[1], _DIRECTIONS), device=view.device)
+        directions = directions / directions.norm(dim=0)
+        sides = (torch.cat([x, given], dim=1) @ directions for x in (view, true_view))
+        distances.append(_distance(*sides))
+    return torch.stack(distances).mean()
+
+
+def _distance(made: Tensor, real: Tensor) -> Tensor:
+    """Mean over the columns of the Wasserstein distance between two samples of the same size."""
+    return (made.sort(dim=0).values - real.sort(dim=0).values).abs().mean()
