@@ -14,8 +14,8 @@ ahead, may have each. `--step` is how many milliseconds of one core a step compu
     putting the empty cells back               343,000              34,800
     batches kept in memory                     348,000              46,900
 
-A file of 3.0 GB (CLIC, 165 copies), `--limit 1500 --step 50`: the loop waited for 6.7 % of the time, about what
-putting back the empty cells takes; peak memory 850 MB, and 194 MB of the process that reads ahead.
+A file of 3.0 GB (CLIC, 165 copies), `--limit 1500 --step 50`: the loop waited for 6.7 % of the time, about
+what putting back the empty cells takes; peak memory 850 MB, and 194 MB of the process that reads ahead.
 """
 
 from __future__ import annotations
