@@ -38,7 +38,7 @@ class FactoredGenerator(Generator):
 
     Each cell is a normal variable of which the part below zero is no hit: :math:`E = k (e^v - 1)` of
     :math:`v = s \max(0, \mu + \sigma n)`, scaled so that the layer has its energy. The network gives
-    :math:`\mu` and :math:`\sigma`; `adapt` lets them and :math:`s` begin with what each cell has in real showers.
+    :math:`\mu` and :math:`\sigma`; all three begin with what each cell has in real showers (`adapt`).
 
     Args:
         detector: Any; the `planes` network needs layers of the same cartesian grid.

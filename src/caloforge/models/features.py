@@ -60,7 +60,8 @@ class EnergyScale(nn.Module):
 
     def visible(self, normal: Tensor, energy: Tensor) -> Tensor:
         """Return energies in all cells, MeV, of normal variables and incident energies, `(n,)` each."""
-        return self.quantiles(normal) * self.mean(energy)
+        ratio: Tensor = self.quantiles(normal)
+        return ratio * self.mean(energy)
 
     def normal(self, visible: Tensor, energy: Tensor) -> Tensor:
         """Return the normal variables of energies in all cells: the other way round."""
@@ -147,7 +148,7 @@ def _volumes(cells: Tensor, detector: Detector) -> list[Tensor]:
 
 
 def _moments(profiles: Tensor) -> tuple[Tensor, Tensor]:
-    """Return centre and width, `(n, layers)` each, of profiles `(n, layers, cells)` over an axis from -1 to 1.
+    """Return centre and width, `(n, layers)`, of profiles `(n, layers, cells)` over an axis from -1 to 1.
 
     A layer without energy has its centre and its width at 0.
     """

@@ -25,6 +25,7 @@ from caloforge.models.volume import (
     dense,
     features,
     from_volume,
+    of_one_channel,
     smallest_start,
     to_volume,
     upsample,
@@ -124,7 +125,7 @@ class Gan3dCritic(Critic):
 
     def forward(self, cells: Tensor, incident: Tensor) -> dict[str, Tensor]:  # noqa: ARG002 - it must guess
         x = to_volume(cells / self.unit, self.shape)
-        x = self.drop(F.leaky_relu(self.conv1(x), SLOPE))
+        x = self.drop(F.leaky_relu(of_one_channel(self.conv1, x), SLOPE))
         x = self.drop(self.norm2(F.leaky_relu(self.conv2(x), SLOPE)))
         x = self.drop(self.norm3(F.leaky_relu(self.conv3(x), SLOPE)))
         x = self.drop(self.norm4(F.leaky_relu(self.conv4(x), SLOPE)))

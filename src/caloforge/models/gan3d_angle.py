@@ -35,6 +35,7 @@ from caloforge.models.volume import (
     features,
     from_volume,
     grow,
+    of_one_channel,
     smallest_start,
     to_volume,
     upsample,
@@ -157,7 +158,7 @@ class Gan3dAngleCritic(Critic):
         # The power's derivative at 0 is infinite; an empty cell is to have none.
         powered = torch.where(energies > 0, energies.clamp_min(_NONE).pow(self.power), 0.0)
         x = F.pad(powered, same_padding(_KERNEL)).contiguous(memory_format=torch.channels_last_3d)
-        x = self.drop(F.leaky_relu(self.first(x), SLOPE))
+        x = self.drop(F.leaky_relu(of_one_channel(self.first, x), SLOPE))
         for look in self.look:
             x = self.drop(look(x))
         flat = features(F.avg_pool3d(x, 2))
