@@ -19,7 +19,15 @@ from caloforge.models.gan3d_angle import angle_to_y
 from caloforge.models.measured import EDGES, count_cells, image_angle
 from caloforge.models.response import ResponseFit
 from caloforge.models.settings import Gan3dAngleSettings, Gan3dSettings, ModelSettings
-from caloforge.models.volume import Step, from_volume, grow, smallest_start, to_volume
+from caloforge.models.volume import (
+    Step,
+    convolution,
+    from_volume,
+    grow,
+    of_one_channel,
+    smallest_start,
+    to_volume,
+)
 from caloforge.showers import Incident
 from caloforge.showers.formats.lcd import lcd_theta, measured_theta
 from caloforge.training import load_recipe
@@ -74,7 +82,7 @@ def test_published_sizes() -> None:
     }
     sizes.clear()
     critic(cells, incident)
-    assert sizes["conv1"] == (32, 25, 25, 25)
+    assert sizes["conv2"] == sizes["conv3"] == (8, 25, 25, 25)
     assert sizes["conv4"] == sizes["norm4"] == (8, 23, 23, 23)
     assert critic.decide.in_features == critic.measure.in_features == 10_648
 
@@ -100,7 +108,6 @@ def test_published_sizes_for_any_angle() -> None:
         (6, 52, 52, 28),
         (6, 52, 52, 26),
         (1, 51, 51, 25),
-        (16, 51, 51, 25),
         (8, 47, 46, 22),
         (8, 43, 41, 19),
         (8, 39, 36, 14),
@@ -319,6 +326,15 @@ def test_volumes_and_cells() -> None:
         assert torch.equal(volume[:, 0, :, :, layer], image)
     padded = nn.functional.pad(volume, (0, 2, 0, 1, 0, 3))
     assert torch.equal(from_volume(padded, (3, 4, 2)), cells)
+
+
+@pytest.mark.parametrize("pad", [(0, 0, 0), (2, 1, 2)])
+def test_one_channel_is_convolved_alike(pad: tuple[int, int, int]) -> None:
+    layer, x = convolution((1, 3), (5, 4, 6), pad).double(), torch.randn(2, 1, 7, 8, 9).double()
+    expected, got = layer(x), of_one_channel(layer, x)
+    torch.testing.assert_close(got, expected)
+    slopes = [torch.autograd.grad(y.square().sum(), layer.weight)[0] for y in (expected, got)]
+    torch.testing.assert_close(*slopes)
 
 
 def test_start_is_the_smallest_that_reaches() -> None:
