@@ -90,6 +90,11 @@ def _restore(objective: AdversarialObjective, tensors: dict[str, Tensor]) -> Non
             moments.setdefault(int(index), {})[what] = value
         groups = optimiser.state_dict()["param_groups"]
         optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        # Fused Adam goes through memory as it lies: moments must lie as their weights do, channels last too.
+        for weight, state in optimiser.state.items():
+            for key, value in state.items():
+                if value.shape == weight.shape:
+                    state[key] = torch.empty_like(weight).copy_(value)
     torch.set_rng_state(tensors["random.cpu"])
     if "random.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random.cuda"])
