@@ -418,14 +418,14 @@ print(steps, data.steps, seen)
 
 @pytest.mark.slow
 def test_a_file_larger_than_the_memory_allowed(tmp_path: Path) -> None:
-    """1.3 GB of sparse cells, 6 GB of dense ones, in processes of 1 GB each."""
+    """1.8 GB of sparse cells, 10 GB of dense ones, in processes of 1.5 GB each."""
     from caloforge.showers.sparse import Sparse
     from caloforge.showers.store import write_store
 
     detector, rng, n = load_detector("clic"), np.random.default_rng(0), 2000
     cells = rng.exponential(1, (n, detector.n_cells)) * (rng.random((n, detector.n_cells)) < 0.14)
     part = Sparse.of(Incident.of(rng.uniform(1e4, 1e5, n)), cells.astype(np.float32), None)
-    path, times, limit = tmp_path / "large.h5", 50, 1000
+    path, times, limit = tmp_path / "large.h5", 80, 1500
 
     def again() -> Iterator[Sparse]:
         return (part for _ in range(times))
