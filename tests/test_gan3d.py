@@ -167,6 +167,7 @@ def _check_channels_last(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
     assert args[0].is_contiguous(memory_format=torch.channels_last_3d)
 
 
+@pytest.mark.slow
 def test_exported_graph_makes_the_same_showers(small: tuple[ModelSettings, Detector], tmp_path: Path) -> None:
     generator = build_generator(*small)
     with torch.no_grad():  # statistics of norms that are not those of an untrained network
