@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    run: Annotated[Path, typer.Argument(help="Folder of the run, or a pretrained one by its name.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle; must not exist.")],
     precision: Annotated[str, typer.Option(help="Of the weights; fp32 is the only one so far.")] = "fp32",
     json: JsonOption = False,

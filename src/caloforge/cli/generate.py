@@ -13,7 +13,7 @@ from caloforge.cli.terminal import JsonOption, emit, progress_bar, say
 
 
 def generate(
-    source: Annotated[Path, typer.Argument(help="A run or a bundle.")],
+    source: Annotated[Path, typer.Argument(help="A run, a bundle, or a pretrained run by its name.")],
     out: Annotated[Path, typer.Option(help="The shower file to make.")],
     energy: Annotated[
         str | None, typer.Option(help="25GeV, 1:100GeV (uniform), log:1:1000GeV or 10,20,50GeV.")

@@ -18,10 +18,11 @@ from caloforge.deploy.bundle import Bundle, is_bundle
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.sampling import Sampler, chunk_size, make_showers
 from caloforge.deploy.validity import Outside, Span, Validity
-from caloforge.errors import BundleError, CaloforgeError, RangeError
+from caloforge.errors import BundleError, CaloforgeError, RangeError, nearest
 from caloforge.progress import Progress
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import Incident, Showers, ShowerWriter, open_showers
+from caloforge.training.pretrained import pretrained_names, run_folder
 from caloforge.truth.particles import particle_name, pdg_id
 
 
@@ -105,10 +106,12 @@ def generate(
 def open_sampler(source: str | Path, threads: int | None = None) -> Sampler:
     """Load a bundle's engine or a run's generator, whichever a folder holds.
 
+    A name of a run that comes with caloforge will do, too.
+
     Raises:
         BundleError, RunError: It holds neither, or a damaged one.
     """
-    path = Path(source)
+    path = run_folder(source)
     if is_bundle(path):
         return Engine(Bundle.open(path), threads)
     if not (path / "recipe.yaml").is_file():
@@ -116,7 +119,9 @@ def open_sampler(source: str | Path, threads: int | None = None) -> Sampler:
             "this is neither a run nor a bundle",
             where=path,
             got="no such folder" if not path.exists() else "neither manifest.json nor recipe.yaml in it",
-            expected="what `caloforge train` or `caloforge export` has written",
+            expected="what `caloforge train` or `caloforge export` has written, or one of "
+            + ", ".join(pretrained_names()),
+            near=nearest(str(source), pretrained_names()),
         )
     from caloforge.deploy.torch_sampler import RunSampler
 

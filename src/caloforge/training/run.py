@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caloforge.detector import Detector
-from caloforge.errors import CaloforgeError, RunError
+from caloforge.errors import CaloforgeError, RunError, nearest
+from caloforge.training.pretrained import pretrained_names, run_folder
 from caloforge.training.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
@@ -38,19 +39,20 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """Open a folder that `train` made.
+        """Open a folder that `train` made, or a run that comes with caloforge by its name.
 
         Raises:
             RunError: It is none, or lacks something.
         """
-        run = cls(Path(path))
+        run = cls(run_folder(path))
         for name in ("recipe.yaml", "detector.yaml", "data.json", "environment.json"):
             if not (run.path / name).is_file():
                 raise RunError(
                     "this is not a run",
                     where=run.path,
                     got=f"no {name}" if run.path.is_dir() else "no such folder",
-                    expected="a folder made by `caloforge train`",
+                    expected="a folder made by `caloforge train`, or one of " + ", ".join(pretrained_names()),
+                    near=nearest(str(path), pretrained_names()),
                 )
         return run
 

@@ -1,0 +1,24 @@
+"""The trained generators that ship with the package."""
+
+from __future__ import annotations
+
+__all__ = ["pretrained_names", "run_folder"]
+
+from importlib.resources import files
+from pathlib import Path
+
+
+def pretrained_names() -> list[str]:
+    """Return the names of the runs that come with caloforge, sorted; each is that of its recipe."""
+    home = _home()
+    return sorted(entry.name for entry in home.iterdir() if entry.is_dir()) if home.is_dir() else []
+
+
+def run_folder(source: str | Path) -> Path:
+    """Return the folder that a user means: one that exists, or a run that comes with caloforge."""
+    path = Path(source)
+    return _home() / str(source) if not path.exists() and str(source) in pretrained_names() else path
+
+
+def _home() -> Path:
+    return Path(str(files("caloforge"))) / "pretrained"

@@ -1,0 +1,223 @@
+"""The tuned generator's parts against numpy and scipy: what it takes from showers, and what it matches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm, wasserstein_distance
+
+from caloforge.detector import Detector, load_detector
+from caloforge.errors import DetectorError, RecipeError
+from caloforge.models import build_critic, build_generator
+from caloforge.models.factored import FactoredGenerator
+from caloforge.models.features import EnergyScale, ShowerFeatures
+from caloforge.models.layer_energies import LayerEnergies
+from caloforge.models.observing_critic import ObservingCritic
+from caloforge.models.response import QuantileMap, fit_response
+from caloforge.models.settings import CaloganSettings, FactoredSettings
+from caloforge.observables import evaluate, observables_for
+from caloforge.samples import positrons
+from caloforge.showers import Showers, open_showers
+from caloforge.training.losses import real_penalty
+from caloforge.training.matching import matching_loss
+
+SMALL = FactoredSettings(latent=4, width=8)
+
+
+@pytest.fixture(scope="module")
+def geant4() -> Showers:
+    with open_showers(positrons()) as file:
+        return file.read(0, 1500)
+
+
+@pytest.fixture(scope="module")
+def real(geant4: Showers) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(geant4.cells), torch.from_numpy(geant4.incident.matrix(["energy"]))
+
+
+@pytest.fixture(scope="module")
+def untrained(real: tuple[torch.Tensor, torch.Tensor]) -> FactoredGenerator:
+    torch.manual_seed(0)
+    generator = build_generator(SMALL, load_detector("calogan"))
+    generator.adapt(*real)
+    assert isinstance(generator, FactoredGenerator)
+    return generator.eval()
+
+
+def made(generator: FactoredGenerator, incident: torch.Tensor, seed: int = 1) -> torch.Tensor:
+    noise = generator.sample_noise(len(incident), torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        return generator(noise, incident)
+
+
+# --- what is taken from real showers ---
+
+
+def test_quantiles_give_the_distribution_and_back() -> None:
+    rng = np.random.default_rng(0)
+    values = torch.from_numpy((1 - rng.exponential(0.01, 4000)).astype(np.float32))  # a long tail
+    quantiles = QuantileMap()
+    quantiles.fit(values)
+    drawn = quantiles(torch.from_numpy(rng.normal(size=4000).astype(np.float32)))
+    assert wasserstein_distance(values, drawn) < 0.1 * float(values.std())
+    inside = values.clamp(quantiles.value[0], quantiles.value[-1])
+    np.testing.assert_allclose(quantiles(quantiles.back(values)), inside, atol=1e-5)
+    expected = norm.ppf(np.argsort(np.argsort(values.numpy())) / 4000 + 0.5 / 4000)
+    # Beyond two and a half widths a straight line between quantiles is a coarse tail.
+    middle = np.abs(expected) < 2.5
+    np.testing.assert_allclose(quantiles.back(values)[middle], expected[middle], atol=0.05)
+
+
+def test_what_never_varies_stays() -> None:
+    quantiles = QuantileMap()
+    quantiles.fit(torch.full((100,), 2.0))
+    torch.testing.assert_close(quantiles(torch.randn(50)), torch.full((50,), 2.0))
+
+
+def test_the_response_fit_is_numpy_polyfit() -> None:
+    energy = np.linspace(1e4, 1e5, 50, dtype=np.float32)
+    visible = energy * np.polyval([0.3, -0.2, 0.02], energy / 1e5).astype(np.float32)
+    fit = fit_response(energy, visible, degree=2)
+    np.testing.assert_allclose(fit.coefficients, [0.3, -0.2, 0.02], rtol=1e-4)
+    scale = EnergyScale()
+    scale.fit(torch.from_numpy(visible), torch.from_numpy(energy))
+    np.testing.assert_allclose(scale.mean(torch.from_numpy(energy)), visible, rtol=1e-4)
+
+
+def test_layers_begin_with_the_energies_of_real_ones(real: tuple[torch.Tensor, torch.Tensor]) -> None:
+    cells, incident = real
+    detector = load_detector("calogan")
+    layers = LayerEnergies(detector, 1)
+    given = torch.log(incident / 2e4)
+    layers.fit(cells, incident[:, 0], given)
+    with torch.no_grad():
+        energies, _ = layers(torch.randn(len(cells), 4), incident[:, 0], given)
+    truth = torch.stack([image.sum((1, 2)) for image in detector.split(cells)], dim=1)
+    share, true_share = (x / x.sum(1, keepdim=True) for x in (energies, truth))
+    for layer in range(3):
+        distance = wasserstein_distance(share[:, layer], true_share[:, layer])
+        assert distance < 0.15 * float(true_share[:, layer].std()), layer
+    response, true_response = energies.sum(1) / incident[:, 0], cells.sum(1) / incident[:, 0]
+    assert wasserstein_distance(response, true_response) < 0.15 * float(true_response.std())
+    # What goes together in real showers goes together here.
+    correlation, true_correlation = (np.corrcoef(x.T)[0, 2] for x in (share.numpy(), true_share.numpy()))
+    assert correlation == pytest.approx(true_correlation, abs=0.15)
+
+
+def test_cells_begin_as_in_real_showers(
+    untrained: FactoredGenerator, real: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    cells, incident = real
+    found = made(untrained, incident)
+    occupied, true_occupied = ((x > 0).float().mean(0) for x in (found, cells))
+    assert float((occupied - true_occupied).abs().mean()) < 0.03
+    for low, high in ((1e3, 3e4), (3e4, 7e4), (7e4, 1e5)):
+        part = (incident[:, 0] > low) & (incident[:, 0] < high)
+        hits, true_hits = ((x[part] > 0).sum(1).float().mean() for x in (found, cells))
+        assert float(hits) == pytest.approx(float(true_hits), rel=0.08)
+
+
+def test_cells_hold_the_energies_of_their_layers(untrained: FactoredGenerator) -> None:
+    incident = torch.linspace(2e3, 1e5, 20)[:, None]
+    noise = untrained.sample_noise(20, torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        cells = untrained(noise, incident)
+        given = untrained.incidence(incident)
+        energies, _ = untrained.energies(noise[:, : untrained.parts[0]], incident[:, 0], given)
+    sums = torch.stack([image.sum((1, 2)) for image in untrained.detector.split(cells)], dim=1)
+    torch.testing.assert_close(sums, energies, rtol=1e-3, atol=1.0)
+
+
+def test_planes_need_equal_layers() -> None:
+    with pytest.raises(DetectorError, match="planes network"):
+        build_generator(FactoredSettings(network="planes"), load_detector("calogan"))
+
+
+# --- what the critic sees ---
+
+
+def test_features_are_the_observables_of_a_physicist(geant4: Showers) -> None:
+    cells, energy = torch.from_numpy(geant4.cells), torch.from_numpy(geant4.incident.energy)
+    features = ShowerFeatures(geant4.detector, 1e-6)
+    raw = features._raw(cells, features.hits(cells), energy)
+    names = {observable.name: observable for observable in observables_for(geant4.detector)}
+    wanted = [names[name] for name in ("layer_fraction_0", "layer_hits_1", "hits")]
+    fraction, layer_hits, hits = evaluate(wanted, geant4).T
+    np.testing.assert_allclose(raw[:, 0].exp(), fraction, atol=2e-5)
+    first_count = features.count - 3 - 3  # hits of three layers, of all, hottest, response
+    np.testing.assert_allclose(raw[:, first_count + 1].expm1(), layer_hits, rtol=1e-2)
+    np.testing.assert_allclose(raw[:, first_count + 3].expm1(), hits, rtol=1e-2)
+
+
+def test_features_have_the_scale_of_real_showers(real: tuple[torch.Tensor, torch.Tensor]) -> None:
+    cells, incident = real
+    features = ShowerFeatures(load_detector("calogan"), 0.03)
+    features.fit(cells, incident[:, 0])
+    seen = features(cells, features.hits(cells), incident[:, 0])
+    assert seen.shape == (len(cells), features.count)
+    np.testing.assert_allclose(seen.mean(0), 0, atol=0.1)
+    assert float(seen.std(0).max()) < 1.1
+
+
+def test_matching_is_a_wasserstein_distance() -> None:
+    rng = np.random.default_rng(1)
+    real, shifted = (torch.from_numpy(rng.normal(m, 1, (400, 3))).float() for m in (0.0, 0.5))
+    given = torch.zeros(400, 1)
+    expected = np.mean([wasserstein_distance(shifted[:, i], real[:, i]) for i in range(3)])
+    # One view and nothing asked for: half is the columns' distance, half that along directions.
+    torch.manual_seed(0)
+    found = 2 * float(matching_loss((shifted, given), (real, given)))
+    along = found - expected
+    assert 0.05 < along < expected * 1.2
+    assert float(matching_loss((real, given), (real, given))) == 0
+
+
+def test_matching_sees_what_goes_with_what_was_asked_for() -> None:
+    given = torch.randn(4000, 1)
+    real, other = given + 0.1 * torch.randn(4000, 1), given[torch.randperm(4000)]
+    same, mixed = (float(matching_loss((x, given), (real, given))) for x in (real, other))
+    assert mixed > same + 0.05
+
+
+def test_the_penalty_is_the_slope_of_the_critic(real: tuple[torch.Tensor, torch.Tensor]) -> None:
+    cells, incident = real[0][:16], real[1][:16]
+    critic = build_critic(SMALL, load_detector("calogan"))
+    assert isinstance(critic, ObservingCritic)
+    critic.adapt(*real)
+    penalty = real_penalty(critic, cells, incident)
+    views = [view[:2].detach().requires_grad_() for view in critic.views(cells, incident)]
+    by_hand = 0.0
+    for shower in range(2):
+        slopes = torch.autograd.grad(
+            critic.read(*views)["logit"][shower], views, allow_unused=True, retain_graph=True
+        )
+        by_hand += sum(float(slope[shower].square().sum()) for slope in slopes if slope is not None)
+    assert float(penalty.detach()) == pytest.approx(by_hand / 2, rel=1e-4)
+    penalty.backward()  # type: ignore[no-untyped-call]
+    assert any(p.grad is not None and bool(p.grad.any()) for p in critic.trunk.parameters())
+
+
+def test_other_critics_do_not_observe() -> None:
+    detector = load_detector("calogan")
+    critic = build_critic(CaloganSettings(latent=4), detector)
+    with pytest.raises(RecipeError, match="observables"):
+        critic.views(torch.zeros(1, detector.n_cells), torch.ones(1, 1))
+
+
+def test_a_detector_of_one_energy_and_one_layer() -> None:
+    detector = Detector.from_yaml("""
+name: small
+shape: planar
+size: [100 mm, 100 mm]
+readout:
+  deposits: all
+  layers: [{name: a, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 4]}}]
+""")
+    generator = build_generator(SMALL, detector)
+    rng = np.random.default_rng(0)
+    cells = torch.from_numpy(rng.exponential(100, (200, 12)).astype(np.float32))
+    incident = torch.full((200, 1), 2e3)
+    generator.adapt(cells, incident)
+    found = made(generator.eval(), incident)  # type: ignore[arg-type]
+    assert float(found.sum(1).mean()) == pytest.approx(float(cells.sum(1).mean()), rel=0.03)
