@@ -230,7 +230,7 @@ class Conv2dGenerator(Generator):
         >>> from caloforge.models.settings import Conv2dSettings
         >>> generator = Conv2dGenerator(load_detector("clic"), Conv2dSettings(form="residual"))
         >>> sum(p.numel() for p in generator.parameters())
-        2395444
+        2394774
     """
 
     def __init__(self, detector: Detector, settings: Conv2dSettings) -> None:
