@@ -21,7 +21,7 @@ def convert(
     to: Annotated[
         str | None,
         typer.Option(
-            help="Format of OUT: caloforge, calogan, lcd, lcd-angle or calochallenge. "
+            help="Format of OUT: caloforge, calogan, lcd, lcd-angle, calochallenge or lagan. "
             "Otherwise its name tells, as in F.calogan.h5; F.h5 is caloforge's."
         ),
     ] = None,
