@@ -217,25 +217,25 @@ def test_lcd_unit_can_be_told(tmp_path: Path) -> None:
 
 
 def test_other_detectors_need_to_be_told(tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "desy.h5", "w") as file:
+    with h5py.File(tmp_path / "other.h5", "w") as file:
         for i in range(5):
-            file[f"layer_{i}"] = np.ones((4, 12, 12), np.float32)
+            file[f"layer_{i}"] = np.ones((4, 11, 13), np.float32)
         file["energy"] = np.ones((4, 1), np.float32)
     with pytest.raises(ShowersError, match="no preset") as error:
-        open_showers(tmp_path / "desy.h5")
-    assert "5 layers of (12, 12)" in str(error.value)
+        open_showers(tmp_path / "other.h5")
+    assert "5 layers of (11, 13)" in str(error.value)
     with pytest.raises(ShowersError, match="do not fit"):
-        open_showers(tmp_path / "desy.h5", load_detector("calogan"))
+        open_showers(tmp_path / "other.h5", load_detector("calogan"))
     text = """
-name: desy
+name: other
 readout:
   deposits: all
-  layers: [{count: 5, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [12, 12]}}]
+  layers: [{count: 5, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [11, 13]}}]
 """
     from caloforge.detector import Detector
 
-    with open_showers(tmp_path / "desy.h5", Detector.from_yaml(text)) as file:
-        assert file.read(0, 4).cells.sum() == 4 * 720
+    with open_showers(tmp_path / "other.h5", Detector.from_yaml(text)) as file:
+        assert file.read(0, 4).cells.sum() == 4 * 5 * 11 * 13
 
 
 # --- what is lost, refused or dropped ----------------------------------------------------------------
