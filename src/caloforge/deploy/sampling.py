@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Sampler", "chunk_size", "make_showers"]
+__all__ = ["Sampler", "make_showers"]
 
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,16 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
+from caloforge.models.chunks import chunk_size
 from caloforge.models.noise import draw_noise
 from caloforge.showers import Incident, Showers
 
 if TYPE_CHECKING:
     from caloforge.deploy.validity import Validity
     from caloforge.detector import Detector
-
-# Cells of one call; beyond a few hundred showers a call is no faster, only larger.
-_CELLS_PER_CALL = 1 << 22
-_SHOWERS_PER_CALL = 256
 
 
 class Sampler(Protocol):
@@ -45,11 +42,6 @@ class Sampler(Protocol):
 
     def run(self, noise: NDArray[np.float32], incident: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map noise `(n, *noise_shape)` and incident `(n, len(conditions))` to cells `(n, n_cells)`, MeV."""
-
-
-def chunk_size(n_cells: int) -> int:
-    """How many showers to make in one call."""
-    return max(1, min(_SHOWERS_PER_CALL, _CELLS_PER_CALL // n_cells))
 
 
 def make_showers(sampler: Sampler, incident: Incident, rng: np.random.Generator) -> Showers:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
+from caloforge.models.chunks import chunk_size
 from caloforge.models.noise import draw_noise
 from caloforge.observables import evaluate, observables_for
 from caloforge.showers import Showers
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from caloforge.models.base import Generator
 
 _WORST = 10.0  # distance, in widths, from which on everything is equally bad
-_AT_ONCE = 256
 _HEADLINES = ("response", "hits", "fraction", "depth")
 
 
@@ -74,16 +74,16 @@ class QuickLook:
         incident = self.geant4.incident
         given = incident.matrix(generator.conditions)
         noise = draw_noise(np.random.default_rng(self.seed), len(given), generator.noise_shape)
-        device = next(generator.parameters()).device
+        device, step = next(generator.parameters()).device, chunk_size(self.geant4.detector.n_cells)
         was_training = generator.training
         generator.eval()
         with torch.no_grad():
             parts = [
                 generator(
-                    torch.from_numpy(noise[start : start + _AT_ONCE]).to(device),
-                    torch.from_numpy(given[start : start + _AT_ONCE]).to(device),
+                    torch.from_numpy(noise[start : start + step]).to(device),
+                    torch.from_numpy(given[start : start + step]).to(device),
                 )
-                for start in range(0, len(given), _AT_ONCE)
+                for start in range(0, len(given), step)
             ]
         generator.train(was_training)
         # What a run keeps makes no negative energies, even where the training still lets them through.
