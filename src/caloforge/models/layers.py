@@ -73,7 +73,8 @@ class Dropout(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.p:
             return x
-        if x.dim() > 2 and x.movedim(1, -1).is_contiguous():  # the mask lies in memory as the features do
+        channels_last = self.batch_axis == 0 and x.dim() > 2 and x.movedim(1, -1).is_contiguous()
+        if channels_last:  # the mask lies in memory as the features do
             return x * self._kept(x.movedim(1, -1)).movedim(-1, 1)
         return x * self._kept(x)
 
