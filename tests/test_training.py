@@ -358,7 +358,8 @@ def test_signals_save_first(
     for n, handler in before.items():
         signal.signal(n, handler)
     assert arrived == [number], "the signal must reach the caller after saving"
-    assert Run.open(tmp_path / "run").summary()["steps"] == 5
+    # It came between two looks for signals: the next step is still done, as several processes must agree.
+    assert Run.open(tmp_path / "run").summary()["steps"] == 6
     run = train(recipe(detector), data, tmp_path / "run", resume=True)
     assert_same(finished.path, run.path)
 
