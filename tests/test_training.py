@@ -310,13 +310,15 @@ def test_the_average_is_an_exponential_one() -> None:
     requests = Requests(torch.tensor([1e3]), torch.tensor([1e5]))
     hardware = Hardware(torch.device("cpu"), "fp32")
     models = build_generator(settings, tiny), build_critic(settings, tiny)
-    adversarial = AdversarialSettings(average=0.75, generator_steps=1)
+    adversarial = AdversarialSettings(average=0.4, generator_steps=1)
     objective = AdversarialObjective(*models, adversarial, requests, ResponseFit((1.0,)), hardware)
     name = "streams.0.dense.weight"
     expected = objective.generator.state_dict()[name].clone()
-    for _ in range(3):
+    memories = [2 / 11, 3 / 12, 4 / 13, *(min(0.4, (1 + step) / (10 + step)) for step in range(4, 9))]
+    assert memories[-1] == 0.4
+    for memory in memories:
         objective.step(*_batch())
-        expected = 0.75 * expected + 0.25 * objective.generator.state_dict()[name]
+        expected = memory * expected + (1 - memory) * objective.generator.state_dict()[name]
     torch.testing.assert_close(objective.result.state_dict()[name], expected)
 
 

@@ -209,11 +209,15 @@ class AdversarialObjective:
         """Move the average a little towards the generator, the statistics of its norms too."""
         if self.result is self.generator:
             return
+        # Shorter at first: what the generator was before it learned is no part of what is wanted.
+        (state, *_) = self.optimisers["generator"].state.values()
+        steps = torch.as_tensor(state["step"], device=self.hardware.device)
+        move = 1 - ((1 + steps) / (10 + steps)).clamp(max=self.settings.average)
         for mean, value in zip(
             self.result.state_dict().values(), self.generator.state_dict().values(), strict=True
         ):
             if mean.is_floating_point():
-                mean.lerp_(value, 1 - self.settings.average)
+                mean.lerp_(value, move.to(mean.dtype))
 
     def _update(self, name: str, losses: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Take a step along the gradient of all losses together, and return the mean of each.

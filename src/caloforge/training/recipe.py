@@ -111,7 +111,7 @@ class AdversarialSettings(BaseModel):
     """Steps of the generator after each step of the critic on real and on generated showers."""
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Memory of a running average of the generator's weights, which is then what is kept: 0.99 averages over
-    some hundred steps. 0 keeps the weights themselves."""
+    some hundred steps, and over fewer in the beginning. 0 keeps the weights themselves."""
     running_norms: bool = True
     """Show the critic showers made with the running statistics of the generator's norms, as Keras' `predict`
     does. They lag behind by some hundred steps: a short training does better without."""

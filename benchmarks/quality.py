@@ -1,0 +1,136 @@
+"""How good generators are: a row of docs/models.md for each run, from Geant4 showers that none has seen.
+
+    python benchmarks/quality.py --reference test.h5 --floor select.h5 --out reports RUN [RUN ...]
+
+RUN is a folder, or the name of a run that comes with caloforge. Reports with every number and figure are
+written into --out. The floor row compares the two Geant4 files with each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import caloforge as cf
+from caloforge.models import build_critic
+from caloforge.showers import Showers, open_showers
+from caloforge.training import Run
+
+METRICS = "distributions,response,images,merit,diversity,high,low,frechet"
+NUMBERS = (
+    "auc_low",
+    "auc_high",
+    "fpd",
+    "profile_mse",
+    "spread",
+    "spread_worst",
+    "ssim_pairs",
+    "figure_of_merit",
+)
+
+
+def main() -> None:
+    """Print the table."""
+    options = _options()
+    torch.set_num_threads(options.threads)
+    geant4, other = (_read(path) for path in (options.reference, options.floor))
+    options.out.mkdir(parents=True, exist_ok=True)
+    files = {"floor": options.floor}
+    for source in options.run:
+        name = Path(source).name
+        files[name] = options.out / f"{name}.h5"
+        cf.generate(source, out=files[name], like=options.reference, seed=1)
+    columns = ["run", "parameters", "profiles z", "x", "y", "response", "auxiliary", *NUMBERS]
+    print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
+    for name, file in files.items():
+        floor = None if name == "floor" else options.floor
+        report = cf.validate(
+            options.reference, file, out=options.out / name, floor=floor, metrics=METRICS, trainings=3
+        )
+        made = other if name == "floor" else _read(file)
+        found = [f"{100 * worst:.1f} %" for worst in _profiles(geant4, made)]
+        found.append(f"{100 * _response(geant4, made):.2f} %")
+        size, estimate = ("", "") if name == "floor" else _networks(options, name, geant4)
+        numbers = {number.name: number for number in report.numbers}
+        found += [estimate, *(f"{numbers[key].value:.3g}" for key in NUMBERS)]
+        print("| " + " | ".join([name, size, *found]) + " |", flush=True)
+
+
+def _options() -> argparse.Namespace:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("run", nargs="+")
+    parser.add_argument("--reference", type=Path, required=True, help="Geant4 showers that judge")
+    parser.add_argument("--floor", type=Path, required=True, help="other Geant4 showers")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_args()
+
+
+def _read(path: Path) -> Showers:
+    with open_showers(path) as file:
+        return file.read(0, len(file))
+
+
+def _profiles(geant4: Showers, made: Showers) -> list[float]:
+    """Largest deviation of the mean profile along z, x and y where it is above 1 % of its maximum."""
+    worst = []
+    for truth, found in zip(_mean_profiles(geant4), _mean_profiles(made), strict=True):
+        seen = [t > 0.01 * t.max() for t in truth]
+        worst.append(max(np.abs(f[s] / t[s] - 1).max() for t, f, s in zip(truth, found, seen, strict=True)))
+    return worst
+
+
+def _mean_profiles(showers: Showers) -> list[list[NDArray[np.float64]]]:
+    """Along z, and along both axes of each grid."""
+    images = [image.mean(0, dtype=np.float64) for image in showers.detector.split(showers.cells)]
+    grids: dict[tuple[int, ...], NDArray[np.float64]] = {}
+    for image in images:
+        grids[image.shape] = grids.get(image.shape, 0) + image
+    z = [np.array([image.sum() for image in images])]
+    return [z, [grid.sum(1) for grid in grids.values()], [grid.sum(0) for grid in grids.values()]]
+
+
+def _response(geant4: Showers, made: Showers) -> float:
+    """Largest deviation of the mean response in five bins of energy with as many showers each."""
+    edges = np.quantile(geant4.incident.energy, np.linspace(0, 1, 6))
+    ratios = []
+    for low, high in pairwise(edges):
+        part = (geant4.incident.energy >= low) & (geant4.incident.energy <= high)
+        other = (made.incident.energy >= low) & (made.incident.energy <= high)
+        ratios.append(_mean_response(made, other) / _mean_response(geant4, part) - 1)
+    return float(np.abs(ratios).max())
+
+
+def _mean_response(showers: Showers, part: NDArray[np.bool_]) -> float:
+    return float(np.mean(showers.cells[part].sum(1) / showers.incident.energy[part]))
+
+
+def _networks(options: argparse.Namespace, name: str, geant4: Showers) -> tuple[str, str]:
+    """Weights of the generator; bias and spread of the critic's estimate of the energy, if it has one."""
+    run = Run.open(next(source for source in options.run if Path(source).name == name))
+    size = sum(p.numel() for p in run.generator().parameters())
+    if not run.checkpoint.is_file():
+        return f"{size:,}", ""
+    from safetensors.torch import load_file
+
+    critic = build_critic(run.recipe.model, run.detector).eval()
+    state = load_file(run.checkpoint)
+    prefix = "critic."
+    critic.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    incident = torch.from_numpy(geant4.incident.matrix(run.generator().conditions))
+    with torch.no_grad():
+        readings = critic(torch.from_numpy(geant4.cells), incident)
+    if "auxiliary" not in readings:
+        return f"{size:,}", ""
+    ratio = readings["auxiliary"].numpy() * 100e3 / geant4.incident.energy - 1
+    return f"{size:,}", f"{100 * ratio.mean():+.1f} ± {100 * ratio.std():.1f} %"
+
+
+if __name__ == "__main__":
+    main()
