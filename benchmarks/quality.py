@@ -44,6 +44,7 @@ def main() -> None:
     for source in options.run:
         name = Path(source).name
         files[name] = options.out / f"{name}.h5"
+        files[name].unlink(missing_ok=True)
         cf.generate(source, out=files[name], like=options.reference, seed=1)
     columns = ["run", "parameters", "profiles z", "x", "y", "response", "auxiliary", *NUMBERS]
     print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
@@ -56,8 +57,8 @@ def main() -> None:
         found = [f"{100 * worst:.1f} %" for worst in _profiles(geant4, made)]
         found.append(f"{100 * _response(geant4, made):.2f} %")
         size, estimate = ("", "") if name == "floor" else _networks(options, name, geant4)
-        numbers = {number.name: number for number in report.numbers}
-        found += [estimate, *(f"{numbers[key].value:.3g}" for key in NUMBERS)]
+        numbers = report.numbers
+        found += [estimate, *(f"{numbers[key].measure.value:.3g}" for key in NUMBERS)]
         print("| " + " | ".join([name, size, *found]) + " |", flush=True)
 
 

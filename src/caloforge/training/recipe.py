@@ -118,10 +118,18 @@ class AdversarialSettings(BaseModel):
 
     @field_validator("requested")
     @classmethod
-    def _counts_need_partners(cls, value: str, info: ValidationInfo) -> str:
-        # Numbers of cells scatter by far more than they differ, unless the particles are the same.
-        if info.data.get("counts_weight") and value != "batch":
-            raise PydanticCustomError("no_partners", "batch, as counts_weight is not 0")
+    def _comparisons_need_partners(cls, value: str, info: ValidationInfo) -> str:
+        # Showers of other particles differ by far more than generated ones from real ones.
+        for name in ("counts_weight", "matching_weight"):
+            if info.data.get(name) and value != "batch":
+                raise PydanticCustomError("no_partners", f"batch, as {name} is not 0")
+        return value
+
+    @field_validator("together", "real_penalty")
+    @classmethod
+    def _is_of_the_loss(cls, value: float, info: ValidationInfo) -> float:
+        if value and info.data.get("loss") == "wasserstein":
+            raise PydanticCustomError("own_ways", "left out, as the Wasserstein loss has its own way")
         return value
 
     @field_validator("gradient_penalty", "real_label", "flips", "generator_flips")
