@@ -30,7 +30,11 @@ def recipe_error(error: ValidationError, root: type[BaseModel], where: str) -> R
     if first["type"] == "missing":
         return RecipeError(f"{key} is missing", where=place, cure=f"add {key}: ... to the recipe")
     message = first["msg"].replace("Input should be ", "")
-    return RecipeError(f"{key} has an impossible value", where=place, got=first["input"], expected=message)
+    got = first["input"]
+    if first["type"] == "union_tag_invalid":
+        # pydantic shows the whole model, of which only the kind is wrong.
+        key, got, message = f"{key}.kind", first["ctx"]["tag"], first["ctx"]["expected_tags"]
+    return RecipeError(f"{key} has an impossible value", where=place, got=got, expected=message)
 
 
 def _keys(root: type[BaseModel], path: Sequence[Any]) -> list[str]:
