@@ -55,7 +55,7 @@ class FactoredGenerator(Generator):
         self.conditions = incident_columns(settings.given, settings.particles)
         self.incidence = Incidence(detector, self.conditions, settings.particles)
         self.knee, self.latent = settings.knee, settings.latent
-        self.energies = LayerEnergies(detector, self.incidence.width)
+        self.energies = LayerEnergies(detector, self.incidence.width, settings.refine)
         self.trunk = generator_trunk(
             detector, settings, settings.latent + self.energies.noise + self.incidence.width
         )

@@ -1,4 +1,4 @@
-"""How much energy each layer gets: a model that is fitted to real showers, not trained."""
+"""How much energy each layer gets: a model that is fitted to real showers, and may be refined."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from caloforge.models.response import QuantileMap
 if TYPE_CHECKING:
     from caloforge.detector import Detector
 
+_WIDTH = 128
 _LEAST = 1e-5  # share of a layer's energy that counts as none
 
 
@@ -23,12 +24,13 @@ class LayerEnergies(nn.Module):
 
     Total energy and shares of the layers are a Gaussian copula, as in the parametrised simulation of ATLAS
     (arXiv:2109.02551): the logarithms of the shares have a mean and a spread that depend on the incident
-    particle, quantiles give their distributions, and a matrix their correlation. A network trained against a
-    critic made the response too narrow; a fit does not drift.
+    particle, quantiles give their distributions, and a matrix their correlation. All this is fitted. A small
+    network, which begins with nothing, may add what the fit does not see.
 
     Args:
         detector: Whose layers.
         given: How many numbers describe the incident particle, the first the logarithm of its energy.
+        refine: Train that network.
 
     Attributes:
         noise: Numbers of noise that it takes: one for each layer and one for the total.
@@ -39,7 +41,7 @@ class LayerEnergies(nn.Module):
     most: Tensor
     mixing: Tensor
 
-    def __init__(self, detector: Detector, given: int) -> None:
+    def __init__(self, detector: Detector, given: int, refine: bool = False) -> None:
         super().__init__()
         self.detector = detector
         self.noise = len(detector.layers) + 1
@@ -49,6 +51,7 @@ class LayerEnergies(nn.Module):
         self.register_buffer("most", torch.zeros(self.noise - 1))
         self.register_buffer("mixing", torch.eye(self.noise))
         self.quantiles = nn.ModuleList(QuantileMap() for _ in range(self.noise - 1))
+        self.refine = _nothing_at_first(self.noise + given, self.noise) if refine else None
 
     def fit(self, cells: Tensor, energy: Tensor, given: Tensor) -> None:
         """Take the statistics of real showers.
@@ -88,6 +91,8 @@ class LayerEnergies(nn.Module):
             Energies of the layers, `(n, n_layers)` MeV, and the normal variables behind them `(n, noise)`.
         """
         normal = noise @ self.mixing.T
+        if self.refine is not None:
+            normal = normal + self.refine(torch.cat([noise, given], dim=1))
         columns = normal.unbind(1)
         unit = torch.stack([q(x) for q, x in zip(self._maps(), columns[1:], strict=True)], dim=1)
         terms = _terms(given)
@@ -99,6 +104,15 @@ class LayerEnergies(nn.Module):
 
     def _maps(self) -> list[QuantileMap]:
         return [module for module in self.quantiles if isinstance(module, QuantileMap)]
+
+
+def _nothing_at_first(inputs: int, outputs: int) -> nn.Sequential:
+    last = nn.Linear(_WIDTH, outputs)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(
+        nn.Linear(inputs, _WIDTH), nn.LeakyReLU(0.2), nn.Linear(_WIDTH, _WIDTH), nn.LeakyReLU(0.2), last
+    )
 
 
 def _terms(given: Tensor) -> Tensor:

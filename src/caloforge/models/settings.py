@@ -113,6 +113,8 @@ class FactoredSettings(_Settings):
     """Numbers of noise that seed one shower, besides those of its layers and cells."""
     width: Whole = 512
     """Features of the dense layers, or channels of the planes."""
+    refine: bool = False
+    """Train a small network that adds to the fitted energies of the layers what the fit does not see."""
     knee: Positive = 0.3
     """Energy of a cell, MeV, from which on the networks see its logarithm."""
     particles: tuple[int, ...] = ()
