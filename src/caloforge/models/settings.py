@@ -124,11 +124,6 @@ class FactoredSettings(_Settings):
 
 
 ModelSettings = Annotated[
-    CaloganSettings
-    | LaganSettings
-    | Gan3dSettings
-    | Gan3dAngleSettings
-    | Conv2dSettings
-    | FactoredSettings,
+    CaloganSettings | LaganSettings | Gan3dSettings | Gan3dAngleSettings | Conv2dSettings | FactoredSettings,
     Field(discriminator="kind"),
 ]
