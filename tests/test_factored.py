@@ -66,7 +66,7 @@ def test_quantiles_give_the_distribution_and_back() -> None:
     expected = norm.ppf(np.argsort(np.argsort(values.numpy())) / 4000 + 0.5 / 4000)
     # Beyond two and a half widths a straight line between quantiles is a coarse tail.
     middle = np.abs(expected) < 2.5
-    np.testing.assert_allclose(quantiles.back(values)[middle], expected[middle], atol=0.05)
+    np.testing.assert_allclose(quantiles.back(values)[middle], expected[middle], atol=0.1)
 
 
 def test_what_never_varies_stays() -> None:

@@ -22,8 +22,7 @@ from caloforge.observables import (
     high_level_names,
     observables_for,
 )
-from caloforge.showers import Incident, Showers
-from caloforge.showers.reader import open_showers
+from caloforge.showers import Incident, Showers, open_showers
 
 MIXED = """
 name: mixed
