@@ -78,10 +78,14 @@ def test_every_detector_has_observables_with_unique_names_labels_and_units(prese
     assert len(set(names)) == len(names)
     assert len({o.label for o in observables}) == len(names)
     assert {o.unit for o in observables} <= {"", "MeV", "mm", "rad", "layers", "cells"}
-    assert {o.theme for o in observables} == {"energy", "longitudinal", "lateral", "cells"}
+    deep = len(detector.layers) > 1
+    assert {o.theme for o in observables} == {"energy", "lateral", "cells"} | (
+        {"longitudinal"} if deep else set()
+    )
     assert all(o.integer for o in observables if o.unit == "cells")
     assert all((o.layer is None) == (o.name == o.quantity) for o in observables)
-    assert {"total_energy", "response", "layer_energy_0", "shower_depth", "hits"} <= set(names)
+    assert {"total_energy", "response", "hits"} <= set(names)
+    assert ({"layer_energy_0", "shower_depth"} <= set(names)) == deep
     values = evaluate(observables, random_showers(detector, 3, fill=0.95))
     assert values.shape == (3, len(names))
     assert np.isfinite(values).all()
