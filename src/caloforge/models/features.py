@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["EnergyScale", "ShowerFeatures", "layer_index", "layer_sums"]
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 _SOFT = 1e-2  # MeV in a layer, below which it has no place
 _LEAST = 1e-5  # share of the energy below which logarithms of shares go no further
+_BRIGHTEST = 5  # cells of each layer
+_RINGS = 10
+_AXIS = 1e-3  # of the largest distance from the axis: nearer is on it
 
 
 def layer_index(detector: Detector) -> Tensor:
@@ -71,9 +75,11 @@ class EnergyScale(nn.Module):
 class ShowerFeatures(nn.Module):
     """Differentiable observables, each with mean 0 and spread 1 over the real showers.
 
-    Shares of the layers, profiles along both axes of each grid (summed over the layers that have it), centre
-    and width of each layer, number of hits of each layer and of the whole shower, hottest cell, and response.
-    Shares and hits are logarithms.
+    Shares of the layers, profiles along both axes of each grid (summed over the layers that have it), and
+    energy within rings around the axis; centre and width of each layer; centre, width and mean radius of the
+    whole shower, with energies and with their squares as weights; brightest cells of each layer; number of
+    hits of each layer and of the whole shower; hottest cell, and response. Shares, widths of the whole shower
+    and hits are logarithms.
 
     Args:
         detector: Whose showers.
@@ -85,13 +91,27 @@ class ShowerFeatures(nn.Module):
 
     centre: Tensor
     width: Tensor
+    places: Tensor
+    rings: Tensor
 
     def __init__(self, detector: Detector, soft: float) -> None:
         super().__init__()
         self.detector, self.soft = detector, soft
         grids = list(dict.fromkeys(layer.shape for layer in detector.layers))
-        self.count = 6 * len(detector.layers) + sum(map(sum, grids)) + 3
+        brightest = [min(_BRIGHTEST, layer.n_cells) for layer in detector.layers]
+        self.count = 6 * len(detector.layers) + sum(map(sum, grids)) + sum(brightest) + _RINGS + 17
         self.scale = EnergyScale()
+        position = torch.tensor(detector.positions, dtype=torch.float32)
+        radius = position[:, :2].norm(dim=1, keepdim=True)
+        most = radius.amax().clamp_min(1e-3)
+        position[:, :2] /= most
+        position[:, 2] /= position[:, 2].abs().amax().clamp_min(1e-3)
+        radius /= most
+        least = float(radius[radius > _AXIS].amin()) if bool((radius > _AXIS).any()) else _AXIS
+        places = torch.cat([position, position**2, radius], dim=1)
+        self.register_buffer("places", places, persistent=False)
+        inside = radius <= 1.001 * torch.logspace(math.log10(least), 0, _RINGS + 1)[:-1]
+        self.register_buffer("rings", inside.float(), persistent=False)
         self.register_buffer("centre", torch.zeros(self.count))
         self.register_buffer("width", torch.ones(self.count))
 
@@ -101,7 +121,7 @@ class ShowerFeatures(nn.Module):
         raw = self._raw(cells, self.hits(cells), energy)
         self.centre.copy_(raw.mean(0))
         # What hardly varies, as the share of the only layer, must not be blown up.
-        self.width.copy_(raw.std(0).clamp_min(1e-2))
+        self.width.copy_(raw.std(0).clamp_min(1e-3))
 
     def hits(self, cells: Tensor) -> Tensor:
         """Return how much of a hit each cell is, 0 to 1."""
@@ -120,10 +140,16 @@ class ShowerFeatures(nn.Module):
             along_x, along_y = volume.sum(3), volume.sum(2)
             shares += [along_x.sum(2), along_x.sum(1), along_y.sum(1)]
             moments += [*_moments(along_x), *_moments(along_y)]
+        shares.append(cells @ self.rings)
+        layers = _layers(cells, self.detector)
+        brightest = [part.topk(min(_BRIGHTEST, part.shape[2])).values.flatten(1) for part in layers]
         return torch.cat(
             [
                 torch.log(torch.cat(shares, dim=1) / total + _LEAST),
                 torch.cat(moments, dim=1),
+                self._shape(cells),
+                self._shape(cells.square()),
+                torch.log(torch.cat(brightest, dim=1) / total + _LEAST),
                 torch.log1p(occupied),
                 torch.log1p(occupied.sum(1, keepdim=True)),
                 torch.log(cells.amax(1, keepdim=True) / total + _LEAST),
@@ -132,17 +158,27 @@ class ShowerFeatures(nn.Module):
             dim=1,
         )
 
+    def _shape(self, weights: Tensor) -> Tensor:
+        """Centre and logarithm of the width along x, y and z, and mean radius, `(n, 7)`."""
+        mean = weights @ self.places / weights.sum(1, keepdim=True).clamp_min(1e-6)
+        centre, square, radius = mean[:, :3], mean[:, 3:6], mean[:, 6:]
+        return torch.cat([centre, 0.5 * torch.log((square - centre**2).clamp_min(1e-6)), radius], dim=1)
+
 
 def _volumes(cells: Tensor, detector: Detector) -> list[Tensor]:
     """Return the layers of each grid as one volume, `(n, layers, x, y)`."""
+    shapes = dict.fromkeys(layer.shape for layer in detector.layers)
+    return [part.unflatten(2, shape) for part, shape in zip(_layers(cells, detector), shapes, strict=True)]
+
+
+def _layers(cells: Tensor, detector: Detector) -> list[Tensor]:
+    """Return the layers of each grid side by side, `(n, layers, cells)`."""
     shapes = [layer.shape for layer in detector.layers]
     if len(set(shapes)) == 1:
-        return [cells.reshape(len(cells), len(shapes), *shapes[0])]
+        return [cells.unflatten(1, (len(shapes), -1))]
     parts = torch.split(cells, [layer.n_cells for layer in detector.layers], dim=1)
     return [
-        torch.stack(
-            [part.reshape(-1, *shape) for part, own in zip(parts, shapes, strict=True) if own == shape], dim=1
-        )
+        torch.stack([part for part, own in zip(parts, shapes, strict=True) if own == shape], dim=1)
         for shape in dict.fromkeys(shapes)
     ]
 
