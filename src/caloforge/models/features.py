@@ -168,14 +168,15 @@ class ShowerFeatures(nn.Module):
 def _volumes(cells: Tensor, detector: Detector) -> list[Tensor]:
     """Return the layers of each grid as one volume, `(n, layers, x, y)`."""
     shapes = dict.fromkeys(layer.shape for layer in detector.layers)
-    return [part.unflatten(2, shape) for part, shape in zip(_layers(cells, detector), shapes, strict=True)]
+    layers = _layers(cells, detector)
+    return [part.reshape(*part.shape[:2], *shape) for part, shape in zip(layers, shapes, strict=True)]
 
 
 def _layers(cells: Tensor, detector: Detector) -> list[Tensor]:
     """Return the layers of each grid side by side, `(n, layers, cells)`."""
     shapes = [layer.shape for layer in detector.layers]
     if len(set(shapes)) == 1:
-        return [cells.unflatten(1, (len(shapes), -1))]
+        return [cells.reshape(len(cells), len(shapes), -1)]
     parts = torch.split(cells, [layer.n_cells for layer in detector.layers], dim=1)
     return [
         torch.stack([part for part, own in zip(parts, shapes, strict=True) if own == shape], dim=1)
