@@ -132,6 +132,7 @@ class _VolumeGenerator(GeneratorTrunk):
     def __init__(self, detector: Detector, inputs: int) -> None:
         super().__init__()
         self.network = Gan3dGenerator(detector, Gan3dSettings(latent=inputs))
+        _begin_small(self.network.conv4)
 
     def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002 - cells have theirs
         centre = self.network.image(seed)
@@ -159,7 +160,7 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1)
 
 
-def _begin_small(*layers: nn.Linear | nn.Conv2d) -> None:
+def _begin_small(*layers: nn.Linear | nn.Conv2d | nn.Conv3d) -> None:
     """Let the mean shower speak at first."""
     for layer in layers:
         nn.init.normal_(layer.weight, std=1e-2)
