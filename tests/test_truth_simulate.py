@@ -157,7 +157,8 @@ def test_killed_it_keeps_its_showers_and_resumes_to_the_same_file(tmp_path):
 @pytest.mark.geant4
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals to groups")
 def test_ctrl_c_says_how_to_go_on(tmp_path):
-    process, workers = interrupted(tmp_path, signal.SIGINT)
+    # So many that a slow machine cannot finish them first.
+    process, workers = interrupted(tmp_path, signal.SIGINT, "--count", "20000")
     _, printed = process.communicate()
     assert process.returncode == 130
     assert "--resume" in printed
@@ -167,10 +168,12 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     assert all_gone(workers)
 
 
-def interrupted(folder: Path, how: int) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+def interrupted(
+    folder: Path, how: int, *arguments: str
+) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
     """A production with two workers, interrupted as soon as it has showers; and what it had started."""
     process = subprocess.Popen(
-        [*CALOFORGE, *LONG, "--jobs", "2", "--out", "a.h5"],
+        [*CALOFORGE, *LONG, *arguments, "--jobs", "2", "--out", "a.h5"],
         cwd=folder,
         stderr=subprocess.PIPE,
         text=True,
