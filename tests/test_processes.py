@@ -311,7 +311,6 @@ def test_torchrun_is_stopped(folder: Path, tmp_path: Path, how: signal.Signals) 
         "--master-port",
         str(_port()),
     ]
-    command += ["--master-port", str(_port())]
     command += ["-m", "caloforge", "train", "calogan", "--data", str(folder / "s.h5"), "--out", str(out)]
     for setting in (f"detector={folder / 'tiny.yaml'}", *this.SETTINGS, "schedule.epochs=100000"):
         command += ["--set", setting]
