@@ -10,7 +10,7 @@ from scipy.stats import norm, wasserstein_distance
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import DetectorError, RecipeError
 from caloforge.models import build_critic, build_generator
-from caloforge.models.factored import FactoredGenerator
+from caloforge.models.factored import FactoredGenerator, _bent
 from caloforge.models.features import EnergyScale, ShowerFeatures
 from caloforge.models.layer_energies import LayerEnergies
 from caloforge.models.observing_critic import ObservingCritic
@@ -129,6 +129,28 @@ def test_cells_hold_the_energies_of_their_layers(untrained: FactoredGenerator) -
     torch.testing.assert_close(sums, energies, rtol=1e-3, atol=1.0)
 
 
+def test_cells_stay_within_what_they_ever_had(real: tuple[torch.Tensor, torch.Tensor]) -> None:
+    cells, incident = real[0].clone(), real[1]
+    cells[:, [100, 300]] = 0
+    generator = build_generator(SMALL, load_detector("calogan"))
+    generator.adapt(cells, incident)
+    found = made(generator.eval(), incident)  # type: ignore[arg-type]
+    assert not bool(found[:, [100, 300]].any())
+    # Shares of the shower: the scaling to a layer's energy comes after the bound, so the bound is not sharp.
+    shares, true_shares = (x / x.sum(1, keepdim=True) for x in (found, cells))
+    assert float((shares > 1.5 * true_shares.amax(0)).float().mean()) < 1e-3
+
+
+def test_values_bend_below_the_largest() -> None:
+    value, most = torch.linspace(0, 20, 401), torch.tensor(5.0)
+    bent = _bent(value, most)
+    torch.testing.assert_close(bent[value <= 4.6], value[value <= 4.6])
+    assert float(bent.max()) <= 5
+    assert float(bent.diff().min()) >= 0
+    assert float((bent.diff() / value.diff()).max()) < 1.001  # and no jump
+    torch.testing.assert_close(_bent(value, torch.tensor(0.0)), torch.zeros(401))
+
+
 def test_planes_need_equal_layers() -> None:
     with pytest.raises(DetectorError, match="planes network"):
         build_generator(FactoredSettings(network="planes"), load_detector("calogan"))
@@ -148,6 +170,24 @@ def test_features_are_the_observables_of_a_physicist(geant4: Showers) -> None:
     first_count = features.count - 3 - 3  # hits of three layers, of all, hottest, response
     np.testing.assert_allclose(raw[:, first_count + 1].expm1(), layer_hits, rtol=1e-2)
     np.testing.assert_allclose(raw[:, first_count + 3].expm1(), hits, rtol=1e-2)
+
+
+def test_features_of_the_whole_shower_are_those_of_its_cells(geant4: Showers) -> None:
+    cells = torch.from_numpy(geant4.cells)
+    features = ShowerFeatures(geant4.detector, 1e-6)
+    weights, position = geant4.cells.astype(float) ** 2, geant4.detector.positions
+    total = weights.sum(1, keepdims=True)
+    centre = weights @ position / total
+    spread = np.sqrt((weights[:, :, None] * (position - centre[:, None]) ** 2).sum(1) / total)
+    found = features._shape(cells.square()).numpy()
+    radius = np.hypot(position[:, 0], position[:, 1])
+    unit = np.array([radius.max(), radius.max(), np.abs(position[:, 2]).max()])
+    np.testing.assert_allclose(found[:, :3] * unit, centre, atol=1e-3 * unit)
+    np.testing.assert_allclose(
+        found[:, 6], (weights @ radius)[:, None].T[0] / total[:, 0] / unit[0], atol=1e-3
+    )
+    wide = spread / unit > 0.01
+    np.testing.assert_allclose(np.exp(found[:, 3:6])[wide], (spread / unit)[wide], rtol=2e-2)
 
 
 def test_features_have_the_scale_of_real_showers(real: tuple[torch.Tensor, torch.Tensor]) -> None:

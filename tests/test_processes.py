@@ -251,12 +251,15 @@ def test_models_with_dropout(tmp_path: Path, name: str) -> None:
     started = start(2, _cubes, tmp_path, name, "two")
     _cubes(tmp_path, name, "one")
     finish(started)
-    # RMSprop and Adam divide by gradients: where these are nearly zero, roundings become steps.
+    # RMSprop and Adam divide by gradients: where these are nearly zero, roundings become steps, of 0.003 each
+    # in 3DGAN. With other masks most weights would differ by that much.
     first, second = (load_file(tmp_path / out / "checkpoint" / "state.safetensors") for out in ("one", "two"))
     learned = [key for key in first if key.startswith(("generator.", "critic.")) and "num_" not in key]
     assert len(learned) > 10
     for key in learned:
-        assert_near(second[key], first[key], key, 1e-4)
+        away = (second[key] - first[key]).abs()
+        assert float(away.mean()) < 1e-4, key
+        assert float(away.max()) < 5e-3, key
 
 
 # --- when one dies ---

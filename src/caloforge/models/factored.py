@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from caloforge.models.settings import FactoredSettings
 
 _MOST = 13.0  # of the logarithm of a cell's energy over the knee: beyond any cell, and no infinity
+_HEADROOM = 1.2  # times the largest energy that a cell had in the showers that were seen
+_BENDING = 0.4, 0.2  # below the largest value, and share of it: nearer than that a cell approaches it slowly
 _PARTS = 4  # of the energy range
 _FULL = 0.95  # share of showers from which on a cell counts as always hit
 _LEAST = 1e-3  # MeV: energy of a layer that counts as none
@@ -38,7 +40,9 @@ class FactoredGenerator(Generator):
 
     Each cell is a normal variable of which the part below zero is no hit: :math:`E = k (e^v - 1)` of
     :math:`v = s \max(0, \mu + \sigma n)`, scaled so that the layer has its energy. The network gives
-    :math:`\mu` and :math:`\sigma`; all three begin with what each cell has in real showers (`adapt`).
+    :math:`\mu` and :math:`\sigma`; all three begin with what each cell has in real showers (`adapt`). No cell
+    gets much more energy, or a much larger share of the incident energy, than it ever had there: the tails of
+    a normal variable on a logarithmic scale would be far too long.
 
     Args:
         detector: Any; the `planes` network needs layers of the same cartesian grid.
@@ -49,6 +53,8 @@ class FactoredGenerator(Generator):
     """
 
     layer: Tensor
+    most: Tensor
+    largest_share: Tensor
 
     def __init__(self, detector: Detector, settings: FactoredSettings) -> None:
         super().__init__(detector)
@@ -62,12 +68,16 @@ class FactoredGenerator(Generator):
         self.centre = nn.Parameter(torch.zeros(detector.n_cells))
         self.rise = nn.Parameter(torch.zeros(detector.n_cells))
         self.width = nn.Parameter(torch.zeros(detector.n_cells))
+        self.register_buffer("most", torch.full((detector.n_cells,), self.knee * math.expm1(_MOST)))
+        self.register_buffer("largest_share", torch.full((detector.n_cells,), math.inf))
         self.parts = [self.energies.noise, settings.latent, detector.n_cells, self.trunk.noise]
         self.noise_shape = (sum(self.parts),)
         self.register_buffer("layer", layer_index(detector), persistent=False)
 
     @torch.no_grad()
     def adapt(self, cells: Tensor, incident: Tensor) -> None:
+        self.most.copy_(_HEADROOM * cells.amax(0))
+        self.largest_share.copy_(_HEADROOM * (cells / incident[:, :1]).amax(0))
         given = self.incidence(incident)
         self.energies.fit(cells, incident[:, 0], given)
         found = _along(given[:, 0], torch.log1p(cells / self.knee))
@@ -85,10 +95,20 @@ class FactoredGenerator(Generator):
         with torch.autocast(noise.device.type, enabled=False):
             mean = self.centre + self.rise * given[:, :1] + centre.float()
             normal = mean + torch.exp(width.float().clamp(-2, 2)) * for_cells
-            value = torch.relu(normal * F.softplus(self.width)).clamp_max(_MOST)
-            cells = torch.expm1(value)
+            value = torch.relu(normal * F.softplus(self.width))
+            most = torch.minimum(self.most, self.largest_share * incident[:, :1])
+            cells = torch.expm1(_bent(value, torch.log1p(most / self.knee)))
             factor = energies / (layer_sums(cells, self.detector) + _LEAST / self.knee)
             return cells * _over_cells(factor, self.detector, self.layer)
+
+
+def _bent(value: Tensor, most: Tensor) -> Tensor:
+    """Keep values, not negative, below the largest, smoothly; where that is 0 they are 0."""
+    below, share = _BENDING
+    left = (share * most).clamp_max(below)
+    straight = most - left
+    beyond = torch.relu(value - straight) / left.clamp_min(1e-6)
+    return torch.minimum(value, straight) + left * torch.tanh(beyond)
 
 
 def _over_cells(values: Tensor, detector: Detector, layer: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from caloforge.detector import Detector
 
 _SOFT = 1e-2  # MeV in a layer, below which it has no place
+_NARROWEST = 1e-4  # spread of the response
 _LEAST = 1e-5  # share of the energy below which logarithms of shares go no further
 _BRIGHTEST = 5  # cells of each layer
 _RINGS = 10
@@ -37,39 +38,61 @@ def layer_sums(cells: Tensor, detector: Detector) -> Tensor:
 
 
 class EnergyScale(nn.Module):
-    """The energy that cells hold of an incident energy: a mean that a fit gives, and its distribution.
+    """The energy that cells hold of an incident energy: mean and spread, which fits give, and distribution.
 
-    Before `fit` the cells hold the incident energy.
+    Outside the incident energies of the fit, the response stays what it was at their ends. Before `fit` the
+    cells hold the incident energy.
     """
 
     coefficients: Tensor
+    spreads: Tensor
+    ends: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("coefficients", torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0]))
+        self.register_buffer("spreads", torch.zeros(3))
+        self.register_buffer("ends", torch.tensor([0.0, math.inf]))
         self.quantiles = QuantileMap()
 
     def fit(self, visible: Tensor, energy: Tensor) -> None:
         """Take mean and distribution from real showers, `(n,)` each, MeV."""
         found = fit_response(energy.cpu().numpy(), visible.cpu().numpy()).coefficients
         self.coefficients.copy_(torch.tensor([0.0] * (5 - len(found)) + list(found)))
-        self.quantiles.fit(visible / self.mean(energy))
+        self.ends.copy_(torch.stack([energy.amin(), energy.amax()]))
+        rest = visible / self.mean(energy) - 1
+        logarithms = 0.5 * torch.log(rest.square() + _NARROWEST**2)
+        terms = self._terms(energy)
+        self.spreads.copy_(torch.linalg.lstsq(terms, logarithms.unsqueeze(1), driver="gelsd").solution[:, 0])
+        self.quantiles.fit(rest / self._spread(energy))
 
     def mean(self, energy: Tensor) -> Tensor:
         """Return the mean energy in all cells, MeV, of an incident energy in MeV."""
-        ratio = torch.zeros_like(energy)
+        ratio, inside = torch.zeros_like(energy), self._inside(energy) / 100e3
         for coefficient in self.coefficients.unbind():
-            ratio = ratio * (energy / 100e3) + coefficient
+            ratio = ratio * inside + coefficient
         return ratio * energy
 
     def visible(self, normal: Tensor, energy: Tensor) -> Tensor:
         """Return energies in all cells, MeV, of normal variables and incident energies, `(n,)` each."""
-        ratio: Tensor = self.quantiles(normal)
-        return ratio * self.mean(energy)
+        ratio: Tensor = 1 + self.quantiles(normal) * self._spread(energy)
+        return torch.relu(ratio) * self.mean(energy)
 
     def normal(self, visible: Tensor, energy: Tensor) -> Tensor:
         """Return the normal variables of energies in all cells: the other way round."""
-        return self.quantiles.back(visible / self.mean(energy))
+        normal: Tensor = self.quantiles.back((visible / self.mean(energy) - 1) / self._spread(energy))
+        return normal
+
+    def _inside(self, energy: Tensor) -> Tensor:
+        return torch.minimum(torch.maximum(energy, self.ends[0]), self.ends[1])
+
+    def _spread(self, energy: Tensor) -> Tensor:
+        """Up to a constant, which the quantiles take up."""
+        return torch.exp((self._terms(energy) * self.spreads).sum(1))
+
+    def _terms(self, energy: Tensor) -> Tensor:
+        logarithm = torch.log(self._inside(energy) / 20e3)
+        return torch.stack([torch.ones_like(logarithm), logarithm, logarithm.square()], dim=1)
 
 
 class ShowerFeatures(nn.Module):
