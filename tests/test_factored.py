@@ -72,7 +72,24 @@ def test_quantiles_give_the_distribution_and_back() -> None:
 def test_what_never_varies_stays() -> None:
     quantiles = QuantileMap()
     quantiles.fit(torch.full((100,), 2.0))
-    torch.testing.assert_close(quantiles(torch.randn(50)), torch.full((50,), 2.0))
+    torch.testing.assert_close(quantiles(torch.randn(50)), torch.full((50,), 2.0), atol=1e-3, rtol=0)
+    assert bool(torch.isfinite(quantiles.back(torch.full((50,), 2.0))).all())
+
+
+def test_the_response_spreads_as_it_does_at_each_energy() -> None:
+    rng = np.random.default_rng(0)
+    energy = np.exp(rng.uniform(np.log(1e3), np.log(1e5), 8000)).astype(np.float32)
+    width = 0.1 * np.sqrt(1e3 / energy)  # a stochastic term alone
+    visible = (energy * (0.9 + width * rng.normal(size=8000))).astype(np.float32)
+    scale = EnergyScale()
+    scale.fit(torch.from_numpy(visible), torch.from_numpy(energy))
+    for at in (1.5e3, 1e4, 8e4):
+        drawn = scale.visible(torch.randn(20_000), torch.full((20_000,), at)) / at
+        assert float(drawn.mean()) == pytest.approx(0.9, rel=0.01)
+        assert float(drawn.std()) == pytest.approx(0.1 * np.sqrt(1e3 / at), rel=0.12)
+    # Beyond what was seen, as at its end.
+    ends, beyond = (scale.visible(torch.linspace(-2, 2, 9), torch.full((9,), e)) / e for e in (1e5, 1e6))
+    torch.testing.assert_close(beyond, ends, rtol=1e-3, atol=0)
 
 
 def test_the_response_fit_is_numpy_polyfit() -> None:
@@ -182,10 +199,8 @@ def test_features_of_the_whole_shower_are_those_of_its_cells(geant4: Showers) ->
     found = features._shape(cells.square()).numpy()
     radius = np.hypot(position[:, 0], position[:, 1])
     unit = np.array([radius.max(), radius.max(), np.abs(position[:, 2]).max()])
-    np.testing.assert_allclose(found[:, :3] * unit, centre, atol=1e-3 * unit)
-    np.testing.assert_allclose(
-        found[:, 6], (weights @ radius)[:, None].T[0] / total[:, 0] / unit[0], atol=1e-3
-    )
+    np.testing.assert_allclose(found[:, :3], centre / unit, atol=1e-3)
+    np.testing.assert_allclose(found[:, 6], weights @ radius / total[:, 0] / unit[0], atol=1e-3)
     wide = spread / unit > 0.01
     np.testing.assert_allclose(np.exp(found[:, 3:6])[wide], (spread / unit)[wide], rtol=2e-2)
 

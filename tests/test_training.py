@@ -464,8 +464,11 @@ def test_resuming_another_recipe(finished: Run, detector: Path, data: Path, chan
     assert change[0].partition("=")[0] in str(caught.value.details["got"])
 
 
-def test_resuming_with_other_showers(finished: Run, detector: Path, tmp_path: Path) -> None:
-    other = showers(seed=5).save(tmp_path / "other.h5")
+@pytest.mark.parametrize("what", ["other particles", "the same particles with other cells"])
+def test_resuming_with_other_showers(finished: Run, detector: Path, tmp_path: Path, what: str) -> None:
+    real = showers() if "cells" in what else showers(seed=5)
+    cells = real.cells * np.float32(0.9) if "cells" in what else real.cells
+    other = Showers(real.detector, real.incident, cells).save(tmp_path / "other.h5")
     with pytest.raises(RunError, match="another training") as caught:
         train(recipe(detector), other, finished.path, resume=True)
     assert "showers" in str(caught.value.details["got"])
@@ -485,9 +488,34 @@ def test_damaged_files_of_a_run(detector: Path, data: Path, tmp_path: Path) -> N
         Run.open(run.path).generator()
     with pytest.raises(RunError, match="checkpoint cannot be used"):
         train(recipe(detector, "schedule.epochs=2"), data, run.path, resume=True)
-    (run.path / "data.json").write_text("{")
-    with pytest.raises(RunError, match="damaged"):
-        _ = Run.open(run.path).incident_range
+    for text in ("{", "{}", "[]"):
+        (run.path / "data.json").write_text(text)
+        with pytest.raises(RunError, match="damaged"):
+            _ = Run.open(run.path).incident_range
+
+
+def test_a_run_of_adopted_weights_is_not_resumed(detector: Path, data: Path, tmp_path: Path) -> None:
+    run = train(recipe(detector, "schedule.epochs=1"), data, tmp_path / "run")
+    facts = json.loads((run.path / "data.json").read_text())
+    del facts["fingerprint"]
+    (run.path / "data.json").write_text(json.dumps(facts))
+    with pytest.raises(RunError, match="nothing to resume") as caught:
+        train(recipe(detector, "schedule.epochs=1"), data, run.path, resume=True)
+    assert "--init" in str(caught.value.details["cure"])
+
+
+def test_showers_without_energy(detector: Path, tmp_path: Path) -> None:
+    real = showers()
+    file = Showers(real.detector, real.incident, np.zeros_like(real.cells)).save(tmp_path / "dark.h5")
+    with pytest.raises(RecipeError, match="hold no energy"):
+        train(recipe(detector, "objective.energy_weight=0"), file, tmp_path / "run")
+
+
+def test_a_place_where_no_run_can_be(detector: Path, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(RunError, match="cannot be written"):
+            train(recipe(detector), data, out)
 
 
 def test_a_gpu_that_is_not_there(detector: Path, data: Path, tmp_path: Path) -> None:
@@ -516,6 +544,7 @@ def test_the_command_line_trains(detector: Path, data: Path, tmp_path: Path) -> 
     assert result.exit_code == 0, result.output
     answer = json.loads(result.stdout)
     assert answer["steps"] == 16
+    assert answer["epochs"] == answer["epochs_planned"]
     assert answer["run"] == str(tmp_path / "run")
 
 

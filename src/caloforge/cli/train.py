@@ -60,6 +60,7 @@ def train(
     from caloforge.training import load_recipe
     from caloforge.training import train as run_training
     from caloforge.training.place import find_place
+    from caloforge.training.run import CHECKPOINT
 
     place = find_place()
     quiet = place is not None and place.rank > 0
@@ -78,7 +79,12 @@ def train(
             )
     except KeyboardInterrupt:
         if not quiet:
-            say(f"Saved; go on with the same command and [bold]--resume[/bold] ({out})")
+            saved = (out / CHECKPOINT).is_file()
+            say(
+                f"Saved; go on with the same command and [bold]--resume[/bold] ({out})"
+                if saved
+                else "Stopped before there was anything to save"
+            )
         raise
     except CaloforgeError as error:
         # Of several processes one speaks. Process 1 must where 0 is what was lost.

@@ -58,6 +58,7 @@ class Bundle:
                 "there is no such bundle",
                 where=folder,
                 expected="a folder that `caloforge export` has written",
+                cure=f"of a trained run: `caloforge export {folder} --out BUNDLE`",
             )
         manifest = _read_manifest(folder / MANIFEST_FILE)
         for name, entry in manifest.files.items():

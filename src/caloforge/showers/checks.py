@@ -68,7 +68,7 @@ class BadEnergies:
                 "the showers hold impossible energies",
                 where=where,
                 got=str(self),
-                expected="finite energies of 0 or more in every cell",
+                expected="finite energies of 0 or more in every cell, incident particles of more than 0 MeV",
                 cure="`caloforge convert IN OUT --drop-bad` writes a file without these showers",
             )
 

@@ -102,6 +102,7 @@ class StreamingReader:
                 where=", ".join(map(str, names[:5])) + (" ..." if len(names) > 5 else ""),
                 got=f"{len(self)} showers between {select[0]:g} and {select[1]:g} of each file",
                 expected=f"at least {batch}",
+                cure="give more showers, or ask for smaller batches (a training: --set schedule.batch=...)",
             )
 
     def __len__(self) -> int:

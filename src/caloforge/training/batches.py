@@ -4,8 +4,10 @@ from __future__ import annotations
 
 __all__ = ["TrainingData"]
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +145,7 @@ class TrainingData:
             "particles": self._facts.particles,
             **self._ranges(),
             **mirrors,
-            "fingerprint": self._facts.fingerprint,
+            "fingerprint": self._fingerprint(),
         }
 
     def _ranges(self) -> dict[str, list[float]]:
@@ -156,9 +158,18 @@ class TrainingData:
 
     def response(self) -> tuple[float, ResponseFit]:
         """Mean and fit of the energy in all cells over the incident energy, of 4096 showers that train."""
-        rows = Sparse.concat(list(self._reader.in_order(_RESPONSE)))
-        visible, energy = _sums(rows), rows.incident.energy
+        visible, energy = self._first
         return float(np.mean(visible / energy)), fit_response(energy, visible)
+
+    @cached_property
+    def _first(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Energies in all cells, and incident energies, MeV."""
+        rows = Sparse.concat(list(self._reader.in_order(_RESPONSE)))
+        return _sums(rows), rows.incident.energy
+
+    def _fingerprint(self) -> str:
+        """Of all incident particles, and of the energies in the cells of the first showers."""
+        return hashlib.sha256(self._facts.fingerprint.encode() + self._first[0].tobytes()).hexdigest()
 
     def close(self) -> None:
         """Close the files, and end the process that reads ahead."""
@@ -209,7 +220,10 @@ def _split(paths: Sequence[Path], data: DataSettings) -> list[tuple[Sequence[Pat
     ends = data.train, data.train + data.select
     if ends[1] > 1:
         raise RecipeError(
-            "the parts that train and select overlap", where="data", got=f"{data.train} + {data.select}"
+            "the parts that train and select overlap",
+            where="data",
+            got=f"{data.train} + {data.select}",
+            cure=f"--set data.select={max(0.0, round(1 - data.train, 3)):g}",
         )
     if data.split == "shower":
         return [(paths, (0.0, ends[0])), (paths, ends)]

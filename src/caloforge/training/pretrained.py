@@ -15,9 +15,10 @@ def pretrained_names() -> list[str]:
 
 
 def run_folder(source: str | Path) -> Path:
-    """Return the folder that a user means: one that exists, or a run that comes with caloforge."""
+    """Return the folder that a user means: one with something in it, or a run that comes with caloforge."""
     path = Path(source)
-    return _home() / str(source) if not path.exists() and str(source) in pretrained_names() else path
+    taken = path.is_file() or (path.is_dir() and any(path.iterdir()))
+    return _home() / str(source) if not taken and str(source) in pretrained_names() else path
 
 
 def _home() -> Path:

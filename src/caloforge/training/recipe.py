@@ -129,7 +129,7 @@ class AdversarialSettings(BaseModel):
     @classmethod
     def _is_of_the_loss(cls, value: float, info: ValidationInfo) -> float:
         if value and info.data.get("loss") == "wasserstein":
-            raise PydanticCustomError("own_ways", "left out, as the Wasserstein loss has its own way")
+            raise PydanticCustomError("own_ways", "false or 0, as the Wasserstein loss has its own way")
         return value
 
     @field_validator("gradient_penalty", "real_label", "flips", "generator_flips")
@@ -236,6 +236,8 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         )
     for override in overrides:
         _apply(tree, override)
+    # A section without anything in it asks for nothing.
+    tree = {key: value for key, value in tree.items() if value is not None}
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
@@ -264,7 +266,9 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     if not equals or not all(keys):
         raise RecipeError("this is not a setting", where="--set", got=override, expected="section.key=value")
     for depth, key in enumerate(keys[:-1]):
-        tree = tree.setdefault(key, {})
+        if tree.get(key) is None:  # also a section without anything in it
+            tree[key] = {}
+        tree = tree[key]
         if not isinstance(tree, dict):
             raise RecipeError(
                 f"{'.'.join(keys[: depth + 1])} has no keys below it", where="--set", got=override

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from caloforge.models.base import Generator
 
+CHECKPOINT = Path("checkpoint") / "state.safetensors"
 RANGES = ("energy", "theta", "phi", "x", "y")
+_SHOWN = 300  # characters of what went wrong with weights
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,17 @@ class Run:
     @cached_property
     def data(self) -> dict[str, Any]:
         """What it was trained on: files, numbers of showers, particles, ranges."""
-        facts: dict[str, Any] = self._json("data.json")
-        return facts
+        facts = self._json("data.json")
+        known = facts if isinstance(facts, dict) else {}
+        lacking = [name for name in ("particles", *RANGES) if name not in known]
+        if lacking:
+            raise RunError(
+                "a file of the run is damaged",
+                where=self.path / "data.json",
+                got="no " + ", ".join(lacking),
+                cure="copy the run again from where it was trained, or train it again",
+            )
+        return known
 
     @property
     def incident_range(self) -> dict[str, list[Any]]:
@@ -109,7 +120,7 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         """Where `--resume` goes on from."""
-        return self.path / "checkpoint" / "state.safetensors"
+        return self.path / CHECKPOINT
 
     def generator(self, device: str = "cpu") -> Generator:
         """Return the trained generator, ready to make showers.
@@ -142,7 +153,7 @@ class Run:
             "run": str(self.path),
             "recipe": self.recipe.name,
             "steps": last.get("steps", 0),
-            "epochs": last.get("epoch", 0),
+            "epochs": max([last.get("epoch", 0), *(entry["epoch"] for entry in looks)]),
             "epochs_planned": self.recipe.schedule.epochs,
             "seconds": last.get("seconds", 0.0),
             "showers_per_second": last.get("showers_per_second", 0.0),
@@ -179,4 +190,10 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _damaged(path: Path, error: Exception) -> CaloforgeError:
-    return RunError("the weights cannot be used", where=path, got=str(error).splitlines()[0])
+    lines = [line.strip() for line in str(error).splitlines()]
+    return RunError(
+        "the weights cannot be used",
+        where=path,
+        got=" ".join(lines[:2])[:_SHOWN],
+        cure="copy the run again from where it was trained, or train it again with this version",
+    )

@@ -87,6 +87,7 @@ def train(
     from caloforge.training.warm import warm_start
 
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    _can_be_made(Path(out))
     if _is_run(Path(out)) and not resume:
         raise RunError(
             "there is a run already", where=out, cure="go on with it by --resume, or choose another --out"
@@ -108,6 +109,7 @@ def train(
             batches = TrainingData(paths, chosen, detector, conditions, hardware.device, rank(), world())
             stack.callback(batches.close)
             mean, response = batches.response()
+            _hold_energy(mean)
             if chosen.objective.energy_weight and chosen.objective.energy_target == "incident":
                 _contained(mean)
         _adapt((generator, critic), batches)
@@ -168,8 +170,29 @@ def _adapt(models: Sequence[Generator | Critic], data: TrainingData) -> None:
         model.adapt(cells, incident)
 
 
+def _can_be_made(folder: Path) -> None:
+    """See at once, and not when everything has been read, that a run can be written there."""
+    above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise RunError(
+            "a run cannot be written there",
+            where=folder,
+            got=f"{above} is a file" if not above.is_dir() else f"{above} is not writable",
+            cure="choose another --out",
+        )
+
+
 def _is_run(folder: Path) -> bool:
     return (folder / "recipe.yaml").exists()
+
+
+def _hold_energy(response: float) -> None:
+    if not response > 0:
+        raise RecipeError(
+            "the cells of these showers hold no energy",
+            got=f"a mean response of {response:.3g}",
+            cure="look at the files with `caloforge inspect`",
+        )
 
 
 def _contained(response: float) -> None:
@@ -217,6 +240,12 @@ def _prepare(
 def _same_training(run: Run, recipe: Recipe, detector: Detector, data: dict[str, Any]) -> None:
     old, new = _fixed(run.recipe), _fixed(recipe)
     different = [key for key in new if old.get(key) != new[key]]
+    if "fingerprint" not in run.data:
+        raise RunError(
+            "this run was not trained with caloforge, so there is nothing to resume",
+            where=run.path,
+            cure=f"begin a new run with its weights: --init {run.path} and another --out",
+        )
     if run.data["fingerprint"] != data["fingerprint"]:
         different.append("showers")
     if run.detector.digest != detector.digest:

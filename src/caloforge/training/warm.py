@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from caloforge.errors import RunError
 from caloforge.models.keras import is_keras_weights, read_keras_weights
+from caloforge.training.pretrained import pretrained_names, run_folder
 from caloforge.training.run import Run
 
 Weights = dict[str, Tensor]
@@ -39,10 +40,11 @@ def warm_start(paths: Sequence[Path], networks: Mapping[str, nn.Module]) -> list
 
 
 def _one(path: Path, networks: Mapping[str, nn.Module]) -> dict[str, Any]:
+    path = run_folder(path)
     if path.is_dir():
         found, story = _from_run(Run.open(path), networks)
     elif not path.is_file():
-        cure = "give the folder of a run, or a file of weights"
+        cure = "give the folder of a run, a file of weights, or one of " + ", ".join(pretrained_names())
         raise RunError("there is nothing to start from", where=path, cure=cure)
     elif is_keras_weights(path):
         found, story = _from_keras(path, networks), {}
