@@ -244,22 +244,21 @@ def _cubes(folder: Path, name: str, out: str) -> None:
 def test_models_with_dropout(tmp_path: Path, name: str) -> None:
     (tmp_path / "cube.yaml").write_text(CUBE)
     detector, rng = Detector.from_yaml(CUBE), np.random.default_rng(0)
-    energy = rng.uniform(1e4, 1e5, 40)
-    cells = rng.exponential(size=(40, detector.n_cells))
+    energy = rng.uniform(1e4, 1e5, 12)  # of which 8 train: one step
+    cells = rng.exponential(size=(12, detector.n_cells))
     cells *= (energy / cells.sum(1))[:, None]
     Showers(detector, Incident.of(energy, pdg=11), cells.astype(np.float32)).save(tmp_path / "s.h5")
     started = start(2, _cubes, tmp_path, name, "two")
     _cubes(tmp_path, name, "one")
     finish(started)
     # RMSprop and Adam divide by gradients: where these are nearly zero, roundings become steps, of 0.003 each
-    # in 3DGAN. With other masks most weights would differ by that much.
+    # in 3DGAN. With other masks half of the weights would differ by that much, and norms by a tenth.
     first, second = (load_file(tmp_path / out / "checkpoint" / "state.safetensors") for out in ("one", "two"))
     learned = [key for key in first if key.startswith(("generator.", "critic.")) and "num_" not in key]
     assert len(learned) > 10
     for key in learned:
-        away = (second[key] - first[key]).abs()
-        assert float(away.mean()) < 1e-4, key
-        assert float(away.max()) < 5e-3, key
+        away = float((second[key] - first[key]).abs().mean())
+        assert away < 1e-4 + 1e-3 * float(first[key].abs().mean()), key
 
 
 # --- when one dies ---
