@@ -84,7 +84,9 @@ class EnergyScale(nn.Module):
         return normal
 
     def _inside(self, energy: Tensor) -> Tensor:
-        return torch.minimum(torch.maximum(energy, self.ends[0]), self.ends[1])
+        # Not minimum of maximum, nor clamp: onnxscript 0.7 orders what it makes of these wrongly.
+        low, high = self.ends.unbind()
+        return torch.where(energy < low, low, torch.where(energy > high, high, energy))
 
     def _spread(self, energy: Tensor) -> Tensor:
         """Up to a constant, which the quantiles take up."""
