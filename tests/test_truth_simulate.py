@@ -178,6 +178,8 @@ def interrupted(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell's background jobs ignore Ctrl-C, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not (folder / "a.h5.part").exists() and process.poll() is None:
         time.sleep(0.02)

@@ -79,7 +79,8 @@ class QuantileMap(nn.Module):
         # Not torch.quantile, which has an upper limit of showers.
         found = torch.from_numpy(np.quantile(values.double().cpu().numpy(), levels.cpu().numpy())).to(normal)
         # Equal quantiles would have no way back.
-        least = 1e-6 * float(found[-1] - found[0] + found.abs().max()) + 1e-12
+        size, extent = float(found.abs().max()), float(found[-1] - found[0])
+        least = 1e-6 * (extent if extent > 1e-6 * size else size) + 1e-12
         rising = torch.cummax(found, 0).values + least * torch.arange(_KNOTS, device=found.device)
         self.normal.copy_(normal)
         self.value.copy_(rising)
