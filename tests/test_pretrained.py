@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import caloforge as cf
 from caloforge.deploy import generate
 from caloforge.errors import BundleError
+from caloforge.models import build_generator
 from caloforge.observables import evaluate, observables_for
 from caloforge.samples import positrons
 from caloforge.showers import Showers, open_showers
 from caloforge.training import Run
 from caloforge.training.pretrained import pretrained_names
+from caloforge.training.warm import warm_start
 
 
 def _read(path: Path) -> Showers:
@@ -44,6 +47,21 @@ def test_positrons_are_like_those_of_geant4(tmp_path: Path) -> None:
     truth, found = (evaluate(wanted, showers) for showers in (geant4, made))
     np.testing.assert_allclose(found.mean(0), truth.mean(0), rtol=0.05)
     np.testing.assert_allclose(found.std(0), truth.std(0), rtol=0.15)
+
+
+def test_an_empty_folder_of_that_name_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("calogan-tuned").mkdir()
+    assert Run.open("calogan-tuned").weights.is_file()
+
+
+def test_a_training_begins_with_one_by_its_name() -> None:
+    run = Run.open("calogan-tuned")
+    fresh, kept = build_generator(run.recipe.model, run.detector), run.generator()
+    (story,) = warm_start([Path("calogan-tuned")], {"generator": fresh})
+    assert story["recipe"] == "calogan-tuned"
+    for name, weights in kept.state_dict().items():
+        torch.testing.assert_close(fresh.state_dict()[name], weights, rtol=0, atol=0)
 
 
 def test_a_name_that_is_none_has_a_cure(tmp_path: Path) -> None:

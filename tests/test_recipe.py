@@ -9,7 +9,7 @@ import pytest
 from caloforge.errors import RecipeError
 from caloforge.models.settings import CaloganSettings
 from caloforge.training import load_recipe, recipe_names
-from caloforge.training.recipe import Recipe
+from caloforge.training.recipe import Recipe, ScheduleSettings
 
 
 def test_calogan_is_as_published() -> None:
@@ -60,6 +60,14 @@ def test_bad_overrides_are_explained(override: str, problem: str, details: dict[
     assert caught.value.problem == problem
     for key, value in details.items():
         assert caught.value.details[key] == value
+
+
+@pytest.mark.parametrize("override", [[], ["schedule.batch=8"]])
+def test_a_section_with_nothing_in_it_asks_for_nothing(tmp_path: Path, override: list[str]) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\ndetector: calogan\nmodel: {kind: calogan}\nschedule:\n")
+    schedule = load_recipe(file, override).schedule
+    assert schedule.batch == (8 if override else ScheduleSettings().batch)
 
 
 def test_unknown_recipe_names_the_nearest() -> None:

@@ -79,8 +79,7 @@ class QuantileMap(nn.Module):
         # Not torch.quantile, which has an upper limit of showers.
         found = torch.from_numpy(np.quantile(values.double().cpu().numpy(), levels.cpu().numpy())).to(normal)
         # Equal quantiles would have no way back.
-        size, extent = float(found.abs().max()), float(found[-1] - found[0])
-        least = 1e-6 * (extent if extent > 1e-6 * size else size) + 1e-12
+        least = 1e-6 * float(found[-1] - found[0]) + 1e-12
         rising = torch.cummax(found, 0).values + least * torch.arange(_KNOTS, device=found.device)
         self.normal.copy_(normal)
         self.value.copy_(rising)
@@ -96,7 +95,8 @@ class QuantileMap(nn.Module):
 
 def _lines(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
     """Interpolate by a sum of bends, which any runtime can compute and which has a gradient."""
-    slopes = values.diff() / knots.diff()
+    # Of what never varies all knots are one: nothing lies between them, however steep.
+    slopes = values.diff() / knots.diff().clamp_min(1e-12)
     bends = torch.cat([slopes[:1], slopes.diff()])
     inside = torch.minimum(torch.maximum(x, knots[0]), knots[-1]).unsqueeze(1)
     return values[0] + (torch.relu(inside - knots[:-1]) * bends).sum(1)

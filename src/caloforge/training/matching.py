@@ -40,7 +40,7 @@ def matching_loss(made: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
 def _directions(size: int, device: torch.device) -> Tensor:
     """Return random unit vectors, `(size, _DIRECTIONS)`, whose components differ by sign alone.
 
-    As good as normal ones in many dimensions, and drawn in a tenth of the time: 64 bits make eight of them.
+    As good as normal ones in many dimensions, and cheaper to draw: 64 bits make eight of them.
     """
     bits = torch.empty(size * _DIRECTIONS // 8, dtype=torch.int64, device=device).random_(-(2**63), None)
     signs = (bits.view(torch.int8).view(size, _DIRECTIONS) < 0).float()

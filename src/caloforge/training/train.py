@@ -173,13 +173,14 @@ def _adapt(models: Sequence[Generator | Critic], data: TrainingData) -> None:
 def _can_be_made(folder: Path) -> None:
     """See at once, and not when everything has been read, that a run can be written there."""
     above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise RunError(
-            "a run cannot be written there",
-            where=folder,
-            got=f"{above} is a file" if not above.is_dir() else f"{above} is not writable",
-            cure="choose another --out",
-        )
+    if not above.is_dir():
+        raise _no_place(folder, f"{above} is a file")
+    if not os.access(above, os.W_OK):
+        raise _no_place(folder, f"{above} is not writable")
+
+
+def _no_place(folder: Path, got: str) -> RunError:
+    return RunError("a run cannot be written there", where=folder, got=got, cure="choose another --out")
 
 
 def _is_run(folder: Path) -> bool:
@@ -228,7 +229,10 @@ def _prepare(
         init = [] if run.checkpoint.is_file() else init or [Path(one["path"]) for one in run.init]
     if rank() > 0:
         return run, init
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_place(out, str(error)) from None
     atomic_text(out / "detector.yaml", detector.to_yaml())
     atomic_text(out / "data.json", json.dumps(data, indent=2))
     atomic_text(out / "environment.json", json.dumps(environment, indent=2))
