@@ -11,7 +11,7 @@ from caloforge.detector import Detector, load_detector
 from caloforge.errors import DetectorError, RecipeError
 from caloforge.models import build_critic, build_generator
 from caloforge.models.factored import FactoredGenerator, _bent
-from caloforge.models.features import EnergyScale, ShowerFeatures
+from caloforge.models.features import EnergyScale, ShowerFeatures, typical_hits
 from caloforge.models.layer_energies import LayerEnergies
 from caloforge.models.observing_critic import ObservingCritic
 from caloforge.models.response import QuantileMap, fit_response
@@ -159,14 +159,13 @@ def test_cells_stay_within_what_they_ever_had(real: tuple[torch.Tensor, torch.Te
     assert float((shares > 1.5 * true_shares.amax(0)).float().mean()) < 1e-3
 
 
-def test_values_bend_below_the_largest() -> None:
-    value, most = torch.linspace(0, 20, 401), torch.tensor(5.0)
-    bent = _bent(value, most)
-    torch.testing.assert_close(bent[value <= 4.6], value[value <= 4.6])
-    assert float(bent.max()) <= 5
-    assert float(bent.diff().min()) >= 0
-    assert float((bent.diff() / value.diff()).max()) < 1.001  # and no jump
-    torch.testing.assert_close(_bent(value, torch.tensor(0.0)), torch.zeros(401))
+def test_energies_bend_below_the_largest() -> None:
+    energy, most = torch.logspace(-6, 5, 500), torch.tensor(5.0)
+    bent = _bent(energy, most)
+    torch.testing.assert_close(bent[energy <= 1], energy[energy <= 1], rtol=1e-3, atol=0)
+    assert float(bent.max()) <= 5 + 1e-5
+    assert float(bent.diff().min()) >= -1e-5  # roundings
+    torch.testing.assert_close(_bent(1000 * energy, 1000 * most), 1000 * bent)
 
 
 def test_planes_need_equal_layers() -> None:
@@ -179,7 +178,8 @@ def test_planes_need_equal_layers() -> None:
 
 def test_features_are_the_observables_of_a_physicist(geant4: Showers) -> None:
     cells, energy = torch.from_numpy(geant4.cells), torch.from_numpy(geant4.incident.energy)
-    features = ShowerFeatures(geant4.detector, 1e-6)
+    features = ShowerFeatures(geant4.detector)
+    features.typical.fill_(1e-5)  # whatever has energy is a hit
     raw = features._raw(cells, features.hits(cells), energy)
     names = {observable.name: observable for observable in observables_for(geant4.detector)}
     wanted = [names[name] for name in ("layer_fraction_0", "layer_hits_1", "hits")]
@@ -192,7 +192,7 @@ def test_features_are_the_observables_of_a_physicist(geant4: Showers) -> None:
 
 def test_features_of_the_whole_shower_are_those_of_its_cells(geant4: Showers) -> None:
     cells = torch.from_numpy(geant4.cells)
-    features = ShowerFeatures(geant4.detector, 1e-6)
+    features = ShowerFeatures(geant4.detector)
     weights, position = geant4.cells.astype(float) ** 2, geant4.detector.positions
     total = weights.sum(1, keepdims=True)
     centre = weights @ position / total
@@ -206,9 +206,19 @@ def test_features_of_the_whole_shower_are_those_of_its_cells(geant4: Showers) ->
     np.testing.assert_allclose(np.exp(found[:, 3:6])[wide], (spread / unit)[wide], rtol=2e-2)
 
 
+def test_a_typical_hit_is_the_median_of_its_layer(geant4: Showers) -> None:
+    detector, cells = geant4.detector, geant4.cells.copy()
+    first, second, _ = (layer.n_cells for layer in detector.layers)
+    cells[:, first : first + second] = 0
+    found = typical_hits(torch.from_numpy(cells), detector).numpy()
+    for layer, part in ((0, cells[:, :first]), (1, cells), (2, cells[:, first + second :])):
+        assert found[layer] == pytest.approx(np.median(part[part > 0]), rel=1e-2), layer
+    assert typical_hits(torch.zeros(3, detector.n_cells), detector).tolist() == [1, 1, 1]
+
+
 def test_features_have_the_scale_of_real_showers(real: tuple[torch.Tensor, torch.Tensor]) -> None:
     cells, incident = real
-    features = ShowerFeatures(load_detector("calogan"), 0.03)
+    features = ShowerFeatures(load_detector("calogan"))
     features.fit(cells, incident[:, 0])
     seen = features(cells, features.hits(cells), incident[:, 0])
     assert seen.shape == (len(cells), features.count)

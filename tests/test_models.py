@@ -309,32 +309,3 @@ def test_bfloat16_stays_close_to_float32(small: Generator) -> None:
             rough = small(noise, incident)
     assert rough.dtype == torch.float32
     assert float((rough - exact).abs().mean() / exact.mean()) < 0.03
-
-
-def test_onnx_agrees_with_torch_for_any_batch(small: Generator, tmp_path: object) -> None:
-    import warnings
-    from pathlib import Path
-
-    import onnxruntime
-
-    file = Path(str(tmp_path)) / "generator.onnx"
-    batch = torch.export.Dim("batch", min=1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            small,
-            (small.sample_noise(3), torch.full((3, 1), 1e4)),
-            str(file),
-            dynamo=True,
-            input_names=["noise", "incident"],
-            output_names=["cells"],
-            dynamic_shapes=({0: batch}, {0: batch}),
-            verbose=False,
-        )
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    for n in (1, 5, 64):
-        noise, incident = small.sample_noise(n), torch.rand(n, 1) * 1e5
-        with torch.no_grad():
-            expected = small(noise, incident).numpy()
-        (got,) = session.run(None, {"noise": noise.numpy(), "incident": incident.numpy()})
-        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5 * expected.max())

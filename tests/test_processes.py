@@ -252,7 +252,7 @@ def test_models_with_dropout(tmp_path: Path, name: str) -> None:
     _cubes(tmp_path, name, "one")
     finish(started)
     # RMSprop and Adam divide by gradients: where these are nearly zero, roundings become steps, of 0.003 each
-    # in 3DGAN. With other masks half of the weights would differ by that much, and norms by a tenth.
+    # in 3DGAN. With masks of their own in each process nearly all of its weights were that far away.
     first, second = (load_file(tmp_path / out / "checkpoint" / "state.safetensors") for out in ("one", "two"))
     learned = [key for key in first if key.startswith(("generator.", "critic.")) and "num_" not in key]
     assert len(learned) > 10

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from caloforge.models.base import Generator
 from caloforge.models.conditions import incident_columns
-from caloforge.models.features import layer_index, layer_sums
+from caloforge.models.features import layer_index, layer_sums, typical_hits
 from caloforge.models.incidence import Incidence
 from caloforge.models.layer_energies import LayerEnergies
 from caloforge.models.trunks import generator_trunk
@@ -27,22 +27,23 @@ if TYPE_CHECKING:
     from caloforge.detector import Detector
     from caloforge.models.settings import FactoredSettings
 
-_MOST = 13.0  # of the logarithm of a cell's energy over the knee: beyond any cell, and no infinity
+_MOST = 13.0  # of the logarithm of a cell's energy over the typical: beyond any cell, and no infinity
 _HEADROOM = 1.2  # times the largest energy that a cell had in the showers that were seen
-_BENDING = 0.4, 0.2  # below the largest value, and share of it: nearer than that a cell approaches it slowly
 _PARTS = 4  # of the energy range
 _FULL = 0.95  # share of showers from which on a cell counts as always hit
 _LEAST = 1e-3  # MeV: energy of a layer that counts as none
+_NONE = 1e-6  # of a typical hit: the largest energy of a cell that was never hit
 
 
 class FactoredGenerator(Generator):
     r"""Energies of the layers, and a network that says how the cells of a layer share its energy.
 
     Each cell is a normal variable of which the part below zero is no hit: :math:`E = k (e^v - 1)` of
-    :math:`v = s \max(0, \mu + \sigma n)`, scaled so that the layer has its energy. The network gives
-    :math:`\mu` and :math:`\sigma`; all three begin with what each cell has in real showers (`adapt`). No cell
-    gets much more energy, or a much larger share of the incident energy, than it ever had there: the tails of
-    a normal variable on a logarithmic scale would be far too long.
+    :math:`v = s \max(0, \mu + \sigma n)`, scaled so that the layer has its energy; :math:`k` is a typical hit
+    of the layer, above which cells fall off as a power law and below which they are flat. The network gives
+    :math:`\mu` and :math:`\sigma`; these and :math:`s` begin with what each cell has in real showers
+    (`adapt`). No cell gets much more energy, or a much larger share of the incident energy, than it ever had
+    there: the tails of a normal variable on a logarithmic scale would be far too long.
 
     Args:
         detector: Any; the `planes` network needs layers of the same cartesian grid.
@@ -53,6 +54,7 @@ class FactoredGenerator(Generator):
     """
 
     layer: Tensor
+    typical: Tensor
     most: Tensor
     largest_share: Tensor
 
@@ -60,7 +62,6 @@ class FactoredGenerator(Generator):
         super().__init__(detector)
         self.conditions = incident_columns(settings.given, settings.particles)
         self.incidence = Incidence(detector, self.conditions, settings.particles)
-        self.knee, self.latent = settings.knee, settings.latent
         self.energies = LayerEnergies(detector, self.incidence.width, settings.refine)
         self.trunk = generator_trunk(
             detector, settings, settings.latent + self.energies.noise + self.incidence.width
@@ -68,7 +69,8 @@ class FactoredGenerator(Generator):
         self.centre = nn.Parameter(torch.zeros(detector.n_cells))
         self.rise = nn.Parameter(torch.zeros(detector.n_cells))
         self.width = nn.Parameter(torch.zeros(detector.n_cells))
-        self.register_buffer("most", torch.full((detector.n_cells,), self.knee * math.expm1(_MOST)))
+        self.register_buffer("typical", torch.ones(len(detector.layers)))
+        self.register_buffer("most", torch.full((detector.n_cells,), math.inf))
         self.register_buffer("largest_share", torch.full((detector.n_cells,), math.inf))
         self.parts = [self.energies.noise, settings.latent, detector.n_cells, self.trunk.noise]
         self.noise_shape = (sum(self.parts),)
@@ -76,11 +78,12 @@ class FactoredGenerator(Generator):
 
     @torch.no_grad()
     def adapt(self, cells: Tensor, incident: Tensor) -> None:
+        self.typical.copy_(typical_hits(cells, self.detector))
         self.most.copy_(_HEADROOM * cells.amax(0))
         self.largest_share.copy_(_HEADROOM * (cells / incident[:, :1]).amax(0))
         given = self.incidence(incident)
         self.energies.fit(cells, incident[:, 0], given)
-        found = _along(given[:, 0], torch.log1p(cells / self.knee))
+        found = _along(given[:, 0], torch.log1p(cells / self.typical[self.layer]))
         for parameter, values in zip((self.centre, self.rise, self.width), found, strict=True):
             parameter.copy_(values)
 
@@ -95,20 +98,22 @@ class FactoredGenerator(Generator):
         with torch.autocast(noise.device.type, enabled=False):
             mean = self.centre + self.rise * given[:, :1] + centre.float()
             normal = mean + torch.exp(width.float().clamp(-2, 2)) * for_cells
-            value = torch.relu(normal * F.softplus(self.width))
-            most = torch.minimum(self.most, self.largest_share * incident[:, :1])
-            cells = torch.expm1(_bent(value, torch.log1p(most / self.knee)))
-            factor = energies / (layer_sums(cells, self.detector) + _LEAST / self.knee)
+            value = normal * (F.softplus(self.width) * (self.most > 0))
+            cells = _bent(torch.expm1(value.clamp(0.0, _MOST)), self._largest(incident[:, :1]))
+            factor = energies / (layer_sums(cells, self.detector) + _LEAST / self.typical)
             return cells * _over_cells(factor, self.detector, self.layer)
 
+    def _largest(self, energy: Tensor) -> Tensor:
+        """Return the largest energies of cells, in typical hits, for incident energies `(n, 1)` MeV."""
+        unit = 1 / self.typical[self.layer]
+        most, share = (self.most * unit).clamp_min(_NONE), (self.largest_share * unit).clamp_min(_NONE)
+        return torch.minimum(most, share * energy)
 
-def _bent(value: Tensor, most: Tensor) -> Tensor:
-    """Keep values, not negative, below the largest, smoothly; where that is 0 they are 0."""
-    below, share = _BENDING
-    left = (share * most).clamp_max(below)
-    straight = most - left
-    beyond = torch.relu(value - straight) / left.clamp_min(1e-6)
-    return torch.minimum(value, straight) + left * torch.tanh(beyond)
+
+def _bent(cells: Tensor, most: Tensor) -> Tensor:
+    """Keep energies below the largest, smoothly: half of it loses 1.5 %, and nothing comes beyond it."""
+    square = (cells / most).square()
+    return cells * torch.rsqrt(torch.sqrt(1 + square * square))
 
 
 def _over_cells(values: Tensor, detector: Detector, layer: Tensor) -> Tensor:

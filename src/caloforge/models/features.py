@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EnergyScale", "ShowerFeatures", "layer_index", "layer_sums"]
+__all__ = ["EnergyScale", "ShowerFeatures", "layer_index", "layer_sums", "typical_hits"]
 
 import math
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _SOFT = 1e-2  # MeV in a layer, below which it has no place
 _NARROWEST = 1e-4  # spread of the response
 _LEAST = 1e-5  # share of the energy below which logarithms of shares go no further
+_HALF = 0.1  # of a typical hit: half a hit
 _BRIGHTEST = 5  # cells of each layer
 _RINGS = 10
 _AXIS = 1e-3  # of the largest distance from the axis: nearer is on it
@@ -35,6 +36,18 @@ def layer_sums(cells: Tensor, detector: Detector) -> Tensor:
     if len(set(sizes)) == 1:
         return cells.reshape(-1, len(sizes), sizes[0]).sum(2)
     return torch.stack([part.sum(1) for part in torch.split(cells, sizes, dim=1)], dim=1)
+
+
+def typical_hits(cells: Tensor, detector: Detector) -> Tensor:
+    """Return the median energy of the hits of each layer, MeV: `(n, n_cells)` to `(n_layers,)`.
+
+    A layer without hits has the median of all, and showers without hits have 1 MeV.
+    """
+    sizes = [layer.n_cells for layer in detector.layers]
+    found = [part[part > 0] for part in (cells, *torch.split(cells, sizes, dim=1))]
+    whole, *layers = (hits.median() if len(hits) else None for hits in found)
+    whole = cells.new_tensor(1.0) if whole is None else whole
+    return torch.stack([whole if layer is None else layer for layer in layers])
 
 
 class EnergyScale(nn.Module):
@@ -108,20 +121,23 @@ class ShowerFeatures(nn.Module):
 
     Args:
         detector: Whose showers.
-        soft: Energy of a cell, MeV, at which it counts as half a hit, so that hits have a gradient.
 
     Attributes:
         count: Number of features.
+        typical: Energy of a typical hit of each layer, `(n_layers,)` MeV. A cell of a tenth of it counts as
+            half a hit, so that hits have a gradient.
     """
 
+    typical: Tensor
     centre: Tensor
     width: Tensor
     places: Tensor
     rings: Tensor
+    layer: Tensor
 
-    def __init__(self, detector: Detector, soft: float) -> None:
+    def __init__(self, detector: Detector) -> None:
         super().__init__()
-        self.detector, self.soft = detector, soft
+        self.detector = detector
         grids = list(dict.fromkeys(layer.shape for layer in detector.layers))
         brightest = [min(_BRIGHTEST, layer.n_cells) for layer in detector.layers]
         self.count = 6 * len(detector.layers) + sum(map(sum, grids)) + sum(brightest) + _RINGS + 17
@@ -137,12 +153,15 @@ class ShowerFeatures(nn.Module):
         self.register_buffer("places", places, persistent=False)
         inside = radius <= 1.001 * torch.logspace(math.log10(least), 0, _RINGS + 1)[:-1]
         self.register_buffer("rings", inside.float(), persistent=False)
+        self.register_buffer("layer", layer_index(detector), persistent=False)
+        self.register_buffer("typical", torch.ones(len(detector.layers)))
         self.register_buffer("centre", torch.zeros(self.count))
         self.register_buffer("width", torch.ones(self.count))
 
     def fit(self, cells: Tensor, energy: Tensor) -> None:
         """Take means and spreads from real showers: `(n, n_cells)` and `(n,)`, MeV."""
         self.scale.fit(cells.sum(1), energy)
+        self.typical.copy_(typical_hits(cells, self.detector))
         raw = self._raw(cells, self.hits(cells), energy)
         self.centre.copy_(raw.mean(0))
         # What hardly varies, as the share of the only layer, must not be blown up.
@@ -150,7 +169,7 @@ class ShowerFeatures(nn.Module):
 
     def hits(self, cells: Tensor) -> Tensor:
         """Return how much of a hit each cell is, 0 to 1."""
-        return cells / (cells + self.soft)
+        return cells / (cells + _HALF * self.typical[self.layer])
 
     def forward(self, cells: Tensor, hits: Tensor, energy: Tensor) -> Tensor:
         """Map cells and their `hits`, `(n, n_cells)`, and incident energies `(n,)` to `(n, count)`."""

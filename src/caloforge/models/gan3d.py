@@ -81,17 +81,13 @@ class Gan3dGenerator(Generator):
         channels_last(self)
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
-        return F.relu(self.image(noise * (incident[:, :1] / ENERGY_SCALE))) * self.unit
-
-    def image(self, h: Tensor) -> Tensor:
-        """Map `(n, latent)` to the cells, `(n, n_cells)` layer-major, before they are cut off at 0."""
-        x = self.dense(h)
+        x = self.dense(noise * (incident[:, :1] / ENERGY_SCALE))
         x = x.unflatten(1, (*self.start, 8)).permute(0, 4, 1, 2, 3)
         x = self.norm1(F.leaky_relu(self.conv1(F.pad(x, same_padding(_FIRST))), SLOPE))
         x = self.norm2(F.leaky_relu(self.conv2(upsample(x, _STEPS[0].repeat)), SLOPE))
         x = F.leaky_relu(self.conv3(upsample(x, _STEPS[1].repeat)), SLOPE)
         # From here on energies, which will be summed: three digits of bfloat16 would not do.
-        return from_volume(self.conv4(x).float(), self.shape)
+        return from_volume(F.relu(self.conv4(x).float()), self.shape) * self.unit
 
 
 class Gan3dCritic(Critic):

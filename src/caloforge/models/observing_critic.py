@@ -42,11 +42,9 @@ class ObservingCritic(Critic):
 
     def __init__(self, detector: Detector, settings: FactoredSettings) -> None:
         super().__init__(detector)
-        self.knee = settings.knee
         columns = incident_columns(settings.given, settings.particles)
         self.incidence = Incidence(detector, columns, settings.particles)
-        # Well below the knee, as cells end there, and the number of hits is the number of all that do not.
-        self.features = ShowerFeatures(detector, settings.knee / 10)
+        self.features = ShowerFeatures(detector)
         self.trunk = critic_trunk(detector, settings.network, settings.width)
         self.body = _dense((self.trunk.size + self.features.count + self.incidence.width, _WIDTH, _WIDTH, 1))
         self.estimate = _dense((len(detector.layers), 64, 64, 1))
@@ -66,7 +64,7 @@ class ObservingCritic(Critic):
     @torch.no_grad()
     def adapt(self, cells: Tensor, incident: Tensor) -> None:
         self.features.fit(cells, incident[:, 0])
-        values = torch.log1p(cells / self.knee)
+        values = self._logarithms(cells)
         self.centre.copy_(values.mean(0))
         # A cell that is hit once in a thousand showers would otherwise be louder than all others.
         self.width.copy_(values.std(0).clamp_min(0.2))
@@ -82,8 +80,8 @@ class ObservingCritic(Critic):
             return (
                 self.features(cells, hits, incident[:, 0]),
                 self.incidence(incident),
-                torch.log1p(layer_sums(cells, self.detector) / self.knee),
-                (torch.log1p(cells / self.knee) - self.centre) / self.width,
+                torch.log1p(layer_sums(cells, self.detector) / self.features.typical),
+                (self._logarithms(cells) - self.centre) / self.width,
                 hits,
                 _shares(cells) / self.spread,
             )
@@ -98,9 +96,12 @@ class ObservingCritic(Critic):
             readings["classes"] = self.classify(found).float()
         return readings
 
+    def _logarithms(self, cells: Tensor) -> Tensor:
+        return torch.log1p(cells / self.features.typical[self.features.layer])
+
     def _estimate(self, energies: Tensor) -> Tensor:
         """Incident energy in units of 100 GeV: by the mean response, corrected for the layers' energies."""
-        visible = (torch.expm1(energies) * self.knee).sum(1)
+        visible = (torch.expm1(energies) * self.features.typical).sum(1)
         response = self.features.scale.mean(torch.full_like(visible, _TYPICAL)) / _TYPICAL
         return visible / response / _AUXILIARY_UNIT * torch.exp(self.estimate(energies).squeeze(1))
 

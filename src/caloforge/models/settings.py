@@ -107,16 +107,14 @@ class FactoredSettings(_Settings):
 
     kind: Literal["factored"] = "factored"
     network: Literal["dense", "planes", "volume"] = "dense"
-    """Fully connected, for any detector; two-dimensional convolutions with the layers as channels; or the
-    three-dimensional ones of 3DGAN, judged by a critic with planes."""
+    """Fully connected, for any detector; two-dimensional convolutions with the layers as channels; or
+    three-dimensional ones, judged by a critic with planes."""
     latent: Whole = 64
     """Numbers of noise that seed one shower, besides those of its layers and cells."""
     width: Whole = 512
     """Features of the dense layers, or channels of the planes."""
     refine: bool = False
     """Train a small network that adds to the fitted energies of the layers what the fit does not see."""
-    knee: Positive = 0.3
-    """Energy of a cell, MeV, from which on the networks see its logarithm."""
     particles: tuple[int, ...] = ()
     """PDG ids that one model tells apart; none: one particle, whichever it is."""
     given: tuple[Literal["theta", "phi", "x", "y"], ...] = ()

@@ -1,19 +1,19 @@
-"""The networks inside the factored generator and its critic: dense, or two-dimensional convolutions."""
+"""The networks inside the factored generator and its critic: dense, two- or three-dimensional."""
 
 from __future__ import annotations
 
 __all__ = ["CriticTrunk", "GeneratorTrunk", "critic_trunk", "generator_trunk"]
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from math import prod
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from caloforge.models.gan3d import Gan3dGenerator
-from caloforge.models.settings import Gan3dSettings
-from caloforge.models.volume import volume_shape
+from caloforge.models.volume import Triple, channels_last, from_volume, volume_shape
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -57,7 +57,7 @@ def generator_trunk(detector: Detector, settings: FactoredSettings, inputs: int)
     if settings.network == "dense":
         return _DenseGenerator(detector.n_cells, settings.width, inputs)
     if settings.network == "volume":
-        return _VolumeGenerator(detector, inputs)
+        return _VolumeGenerator(volume_shape(detector, "the volume network"), settings.width, inputs)
     return _PlanesGenerator(volume_shape(detector, "the planes network"), settings.width, inputs)
 
 
@@ -102,14 +102,13 @@ class _DenseCritic(CriticTrunk):
 class _PlanesGenerator(GeneratorTrunk):
     """Two-dimensional convolutions: a layer of the detector is a channel, as in arXiv:2105.08960."""
 
-    def __init__(self, grid: tuple[int, int, int], width: int, inputs: int) -> None:
+    def __init__(self, grid: Triple, width: int, inputs: int) -> None:
         super().__init__()
-        x, y, layers = grid
-        self.grid, self.channels = (x, y), width
-        self.start = (x + 4) // 5, (y + 4) // 5
-        self.between = (x + 1) // 2, (y + 1) // 2
-        self.noise = _MAPS * x * y
-        self.first = nn.Linear(inputs, width * self.start[0] * self.start[1])
+        *plane, layers = grid
+        self.grid, self.channels = tuple(plane), width
+        self.start, self.between = _parts(plane, 5), _parts(plane, 2)
+        self.noise = _MAPS * prod(plane)
+        self.first = nn.Linear(inputs, width * prod(self.start))
         self.coarse, self.middle, self.fine = (_conv(width, width) for _ in range(3))
         self.mix = _conv(width + _MAPS, width)
         self.centre, self.width = _conv(width, layers), _conv(width, layers)
@@ -127,20 +126,34 @@ class _PlanesGenerator(GeneratorTrunk):
 
 
 class _VolumeGenerator(GeneratorTrunk):
-    """The network of 3DGAN, arXiv:1912.06794, as it is published but for its input."""
+    """The same in three dimensions, with half as many channels each time the volume gets finer."""
 
-    def __init__(self, detector: Detector, inputs: int) -> None:
+    def __init__(self, grid: Triple, width: int, inputs: int) -> None:
         super().__init__()
-        self.network = Gan3dGenerator(detector, Gan3dSettings(latent=inputs))
-        _begin_small(self.network.conv4)
+        self.grid, self.channels = grid, width
+        self.start, self.between = _parts(grid, 5), _parts(grid, 2)
+        self.noise = _MAPS * prod(self.between)
+        self.first = nn.Linear(inputs, width * prod(self.start))
+        half, quarter = max(width // 2, 2), max(width // 4, 2)
+        self.coarse = nn.Conv3d(width, width, 3, padding=1)
+        self.middle = nn.Conv3d(width + _MAPS, half, 3, padding=1)
+        self.fine = nn.Conv3d(half, quarter, 3, padding=1)
+        self.out = nn.Conv3d(quarter, 2, 3, padding=1)
+        _begin_small(self.out)
+        channels_last(self)
 
-    def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002 - cells have theirs
-        centre = self.network.image(seed)
-        return centre, torch.zeros_like(centre[:1])
+    def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.leaky_relu(self.first(seed), _SLOPE).reshape(-1, self.channels, *self.start)
+        x = F.leaky_relu(self.coarse(x.contiguous(memory_format=torch.channels_last_3d)), _SLOPE)
+        maps = noise.reshape(-1, _MAPS, *self.between).to(x.dtype)
+        x = F.leaky_relu(self.middle(torch.cat([F.interpolate(x, self.between), maps], dim=1)), _SLOPE)
+        x = F.leaky_relu(self.fine(F.interpolate(x, self.grid)), _SLOPE)
+        x = self.out(x)
+        return from_volume(x[:, :1], self.grid), from_volume(x[:, 1:], self.grid)
 
 
 class _PlanesCritic(CriticTrunk):
-    def __init__(self, grid: tuple[int, int, int], width: int) -> None:
+    def __init__(self, grid: Triple, width: int) -> None:
         super().__init__()
         x, y, layers = grid
         self.grid = (x, y)
@@ -154,6 +167,11 @@ class _PlanesCritic(CriticTrunk):
         x = F.leaky_relu(self.first(images.contiguous(memory_format=torch.channels_last)), _SLOPE)
         x = F.leaky_relu(self.third(F.leaky_relu(self.second(x), _SLOPE)), _SLOPE)
         return x.flatten(1)
+
+
+def _parts(grid: Sequence[int], size: int) -> tuple[int, ...]:
+    """Return how many parts of `size` cells each axis has."""
+    return tuple(-(-cells // size) for cells in grid)
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
