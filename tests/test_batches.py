@@ -241,6 +241,19 @@ def test_whole_files_train_and_select(tmp_path: Path) -> None:
     data.close()
 
 
+def test_values_that_are_few_are_remembered(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    there = {"phi": np.where(np.arange(60) % 2, 1.5, -1.5), "x": rng.integers(0, 9, 60), "theta": 0.25}
+    paths = [
+        showers(60, 100 * i, y=np.full(60, float(i)), **there).save(tmp_path / f"{i}.h5") for i in range(3)
+    ]
+    data = opened(paths)
+    try:
+        assert data.facts()["values"] == {"phi": [-1.5, 1.5], "y": [0, 1, 2]}
+    finally:
+        data.close()
+
+
 @pytest.mark.parametrize(("number", "train", "select"), [(1, 0.9, 0.1), (3, 0.9, 0.1), (2, 0.1, 0.5)])
 def test_too_few_files(tmp_path: Path, number: int, train: float, select: float) -> None:
     paths = [showers(60, i).save(tmp_path / f"{i}.h5") for i in range(number)]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from caloforge.deploy import generate
+from caloforge.deploy import export, generate
 from caloforge.errors import BundleError, CaloforgeError, RangeError, ShowersError
 from caloforge.quantities import Spectrum
 from caloforge.showers import Incident, Showers
-from deploy_toys import DETECTOR, make_bundle
+from deploy_toys import DETECTOR, make_bundle, make_run
 
 
 @pytest.fixture
@@ -29,6 +30,16 @@ def test_energies_and_noise_come_from_the_seed(bundle: Path, tmp_path: Path) -> 
     assert not np.array_equal(first.incident.energy, other.incident.energy)
     assert first.incident.pdg.tolist() == [-11] * 20
     assert np.ptp(first.incident.x) > 0, "columns that are not asked for fill their trained range"
+
+
+def test_few_values_are_drawn_as_they_are(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    data = json.loads((run / "data.json").read_text())
+    (run / "data.json").write_text(json.dumps(data | {"phi": [-1.5, 1.5], "values": {"phi": [-1.5, 1.5]}}))
+    for source in (run, export(run, tmp_path / "bundle").path):
+        generate(source, energy="50GeV", count=50, out=tmp_path / f"{source.name}.h5")
+        azimuth = Showers.load(tmp_path / f"{source.name}.h5").incident.phi
+        assert set(azimuth.tolist()) == {-1.5, 1.5}
 
 
 def test_the_first_showers_of_a_longer_file_are_the_same(bundle: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from scipy.stats import norm, wasserstein_distance
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import DetectorError, RecipeError
 from caloforge.models import build_critic, build_generator
-from caloforge.models.factored import FactoredGenerator, _bent
+from caloforge.models.factored import FactoredGenerator, _bent, _let_down, _lifted
 from caloforge.models.features import EnergyScale, ShowerFeatures, typical_hits
 from caloforge.models.layer_energies import LayerEnergies
 from caloforge.models.observing_critic import ObservingCritic
@@ -157,6 +157,15 @@ def test_cells_stay_within_what_they_ever_had(real: tuple[torch.Tensor, torch.Te
     # Shares of the shower: the scaling to a layer's energy comes after the bound, so the bound is not sharp.
     shares, true_shares = (x / x.sum(1, keepdim=True) for x in (found, cells))
     assert float((shares > 1.5 * true_shares.amax(0)).float().mean()) < 1e-3
+
+
+def test_lifted_values_come_back() -> None:
+    value = torch.cat([torch.zeros(1), torch.logspace(-7, 1, 100)])
+    lifted = _lifted(value)
+    torch.testing.assert_close(_let_down(lifted), value, rtol=1e-5, atol=0)
+    assert float(lifted[0]) == 0
+    assert float(lifted.diff().min()) > 0
+    assert float((lifted - value).max()) < 0.3
 
 
 def test_energies_bend_below_the_largest() -> None:

@@ -50,7 +50,7 @@ def generate(
     The same seed gives the same showers from a run and from the bundle that was exported from it, up to
     rounding. Energies come from one source of random numbers and noise from another: a different spectrum
     leaves the noise as it was. Of direction and impact point, what is not given is drawn uniformly from the
-    trained range (which usually is a single value).
+    trained range (which usually is a single value), or from the values of the training where these were few.
 
     Args:
         source: A run or a bundle.
@@ -184,13 +184,13 @@ def _places(
     columns = {}
     for name, span in valid.spans():
         if name in asked:
-            columns[name] = _interval(name, asked[name], span).sample(rng, n)
+            columns[name] = _drawn_from(name, asked[name], span).sample(rng, n)
     return columns
 
 
-def _interval(name: str, asked: Interval | str | None, span: Span) -> Interval:
+def _drawn_from(name: str, asked: Interval | str | None, span: Span) -> Interval | Span:
     if asked is None:
-        return Interval(span.min, span.max)
+        return span
     if isinstance(asked, Interval):
         return asked
     return Interval.parse(asked, "length" if span.unit == "mm" else "angle", f"--{name}")

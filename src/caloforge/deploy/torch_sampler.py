@@ -67,10 +67,10 @@ class RunSampler:
 
 def validity_of(run: Run) -> Validity:
     """What a run was trained for, as a bundle states it."""
-    seen = dict(run.incident_range)
+    seen, values = dict(run.incident_range), run.data.get("values", {})
     particles = tuple(int(pdg) for pdg in seen.pop("particles"))
     spans = {
-        name: Span(min=float(low), max=float(high), unit=COLUMNS[name][1])
+        name: Span(min=float(low), max=float(high), unit=COLUMNS[name][1], values=values.get(name, ()))
         for name, (low, high) in seen.items()
     }
     return Validity(particles=particles, **spans)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from caloforge.errors import RangeError
@@ -22,19 +23,31 @@ _EDGE = 0.01
 
 
 class Span(BaseModel):
-    """A closed interval of one incident column, in its unit (MeV, rad or mm)."""
+    """A closed interval of one incident column, in its unit (MeV, rad or mm).
+
+    Attributes:
+        min: Its lower end.
+        max: Its upper end.
+        unit: Of all numbers here.
+        values: The only ones that were seen, where these were few; else empty.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     min: float
     max: float
     unit: Literal["MeV", "rad", "mm"]
+    values: tuple[float, ...] = ()
 
     @model_validator(mode="after")
     def _ordered(self) -> Span:
         if self.min > self.max:
             raise ValueError(f"min {self.min} is above max {self.max}")
         return self
+
+    def sample(self, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+        """Draw from the values that were seen, or uniformly if they were many; shape `(n,)`."""
+        return rng.choice(self.values, n) if self.values else rng.uniform(self.min, self.max, n)
 
     def limits(self) -> tuple[float, float]:
         """The interval widened by 1 % of its width, but never by more than a tenth of a positive lower end.

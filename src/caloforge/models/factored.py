@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from caloforge.models.settings import FactoredSettings
 
 _MOST = 13.0  # of the logarithm of a cell's energy over the typical: beyond any cell, and no infinity
+_LIFT = 0.3, 0.15  # how far, and up to which value, hits are lifted: Geant4's spectrum in two calorimeters
 _HEADROOM = 1.2  # times the largest energy that a cell had in the showers that were seen
 _PARTS = 4  # of the energy range
 _FULL = 0.95  # share of showers from which on a cell counts as always hit
@@ -39,11 +40,13 @@ class FactoredGenerator(Generator):
     r"""Energies of the layers, and a network that says how the cells of a layer share its energy.
 
     Each cell is a normal variable of which the part below zero is no hit: :math:`E = k (e^v - 1)` of
-    :math:`v = s \max(0, \mu + \sigma n)`, scaled so that the layer has its energy; :math:`k` is a typical hit
-    of the layer, above which cells fall off as a power law and below which they are flat. The network gives
-    :math:`\mu` and :math:`\sigma`; these and :math:`s` begin with what each cell has in real showers
-    (`adapt`). No cell gets much more energy, or a much larger share of the incident energy, than it ever had
-    there: the tails of a normal variable on a logarithmic scale would be far too long.
+    :math:`v = u + b u / (u + c)`, :math:`u = s \max(0, \mu + \sigma n)`, scaled so that the layer has its
+    energy; :math:`k` is a typical hit of the layer, above which cells fall off as a power law and below which
+    they are flat; the lift by :math:`b` leaves fewer soft cells, as a normal variable is densest where it is
+    cut off. The network gives :math:`\mu` and :math:`\sigma`; these and :math:`s` begin with what each cell
+    has in real showers (`adapt`). No cell gets much more energy, or a much larger share of the incident
+    energy, than it ever had there: the tails of a normal variable on a logarithmic scale would be far too
+    long.
 
     Args:
         detector: Any; the `planes` network needs layers of the same cartesian grid.
@@ -83,7 +86,8 @@ class FactoredGenerator(Generator):
         self.largest_share.copy_(_HEADROOM * (cells / incident[:, :1]).amax(0))
         given = self.incidence(incident)
         self.energies.fit(cells, incident[:, 0], given)
-        found = _along(given[:, 0], torch.log1p(cells / self.typical[self.layer]))
+        values = _let_down(torch.log1p(cells / self.typical[self.layer]))
+        found = _along(given[:, 0], values)
         for parameter, values in zip((self.centre, self.rise, self.width), found, strict=True):
             parameter.copy_(values)
 
@@ -99,7 +103,7 @@ class FactoredGenerator(Generator):
             mean = self.centre + self.rise * given[:, :1] + centre.float()
             normal = mean + torch.exp(width.float().clamp(-2, 2)) * for_cells
             value = normal * (F.softplus(self.width) * (self.most > 0))
-            cells = _bent(torch.expm1(value.clamp(0.0, _MOST)), self._largest(incident[:, :1]))
+            cells = _bent(torch.expm1(_lifted(value.clamp(0.0, _MOST))), self._largest(incident[:, :1]))
             factor = energies / (layer_sums(cells, self.detector) + _LEAST / self.typical)
             return cells * _over_cells(factor, self.detector, self.layer)
 
@@ -108,6 +112,21 @@ class FactoredGenerator(Generator):
         unit = 1 / self.typical[self.layer]
         most, share = (self.most * unit).clamp_min(_NONE), (self.largest_share * unit).clamp_min(_NONE)
         return torch.minimum(most, share * energy)
+
+
+def _lifted(value: Tensor) -> Tensor:
+    """Lift values above 0, by `_LIFT[0]` at most."""
+    far, soft = _LIFT
+    return value + far * value / (value + soft)
+
+
+def _let_down(value: Tensor) -> Tensor:
+    """Undo `_lifted`."""
+    far, soft = _LIFT
+    rest = value - far - soft
+    # The larger root of a quadratic equation, written so that nothing cancels near 0.
+    root = torch.sqrt(rest.square() + 4 * soft * value)
+    return torch.where(rest > 0, (rest + root) / 2, 2 * soft * value / (root - rest))
 
 
 def _bent(cells: Tensor, most: Tensor) -> Tensor:

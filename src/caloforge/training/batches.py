@@ -144,6 +144,7 @@ class TrainingData:
             "units": _UNITS,
             "particles": self._facts.particles,
             **self._ranges(),
+            "values": {name: found for name, found in self._facts.values.items() if name in _UNITS},
             **mirrors,
             "fingerprint": self._fingerprint(),
         }

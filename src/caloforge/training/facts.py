@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from caloforge.showers import Incident
 
 
+_FEW = 8
+
+
 class Facts:
     """Number, ranges, particles, moments and a fingerprint of incident particles.
 
@@ -27,6 +30,7 @@ class Facts:
         showers: How many there are.
         low: Lowest value of each column.
         high: Highest value of each column.
+        values: The values of each column that has several, but no more than eight.
         particles: PDG ids, sorted.
         across: Mean `(2,)` and mean square `(2, 2)` of the impact point (x, y) in mm, and of the
             direction's part across the axis.
@@ -38,6 +42,7 @@ class Facts:
         self.low = dict.fromkeys(COLUMNS, np.inf)
         self.high = dict.fromkeys(COLUMNS, -np.inf)
         particles: set[int] = set()
+        seen: dict[str, set[float]] = {name: set() for name in COLUMNS}
         sums = [(np.zeros(2), np.zeros((2, 2))) for _ in range(2)]
         digests = {name: hashlib.sha256() for name in COLUMNS}
         for part in parts:
@@ -47,10 +52,13 @@ class Facts:
                 self.low[name] = min(self.low[name], float(values.min()))
                 self.high[name] = max(self.high[name], float(values.max()))
                 digests[name].update(values.tobytes())
+                if len(seen[name]) <= _FEW:
+                    seen[name] |= set(np.unique(values).tolist())
             for (total, squares), vector in zip(sums, _across(part), strict=True):
                 total += vector.sum(axis=1)
                 squares += vector @ vector.T
         self.particles = sorted(particles)
+        self.values = {name: sorted(found) for name, found in seen.items() if 1 < len(found) <= _FEW}
         self.across = [(total / self.showers, squares / self.showers) for total, squares in sums]
         whole = "".join(f"{name} {digest.hexdigest()}\n" for name, digest in digests.items())
         self.fingerprint = hashlib.sha256(whole.encode()).hexdigest()
