@@ -136,6 +136,17 @@ def test_cells_begin_as_in_real_showers(
         assert float(hits) == pytest.approx(float(true_hits), rel=0.08)
 
 
+def test_hits_begin_to_follow_the_energy_of_their_layer(
+    untrained: FactoredGenerator, real: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    def correlations(cells: torch.Tensor) -> list[float]:
+        layers = [image.flatten(1) for image in untrained.detector.split(cells)]
+        return [np.corrcoef((x > 0).sum(1), torch.log1p(x.sum(1)))[0, 1] for x in layers]
+
+    found, wanted = correlations(made(untrained, real[1])), correlations(real[0])
+    np.testing.assert_allclose(found, wanted, atol=0.1)
+
+
 def test_cells_hold_the_energies_of_their_layers(untrained: FactoredGenerator) -> None:
     incident = torch.linspace(2e3, 1e5, 20)[:, None]
     noise = untrained.sample_noise(20, torch.Generator().manual_seed(3))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _MOST = 13.0  # of the logarithm of a cell's energy over the typical: beyond any cell, and no infinity
 _LIFT = 0.3, 0.15  # how far, and up to which value, hits are lifted: Geant4's spectrum in two calorimeters
 _HEADROOM = 1.2  # times the largest energy that a cell had in the showers that were seen
-_PARTS = 4  # of the energy range
+_PARTS = 4  # of the showers, by the energy of a layer
 _FULL = 0.95  # share of showers from which on a cell counts as always hit
 _LEAST = 1e-3  # MeV: energy of a layer that counts as none
 _NONE = 1e-6  # of a typical hit: the largest energy of a cell that was never hit
@@ -87,9 +87,12 @@ class FactoredGenerator(Generator):
         given = self.incidence(incident)
         self.energies.fit(cells, incident[:, 0], given)
         values = _let_down(torch.log1p(cells / self.typical[self.layer]))
-        found = _along(given[:, 0], values)
-        for parameter, values in zip((self.centre, self.rise, self.width), found, strict=True):
-            parameter.copy_(values)
+        logarithms = self._logarithms(layer_sums(cells, self.detector))
+        sizes = [layer.n_cells for layer in self.detector.layers]
+        parts = zip(logarithms.T, torch.split(values, sizes, dim=1), strict=True)
+        found = zip(*(_along(*part) for part in parts), strict=True)
+        for parameter, of_layers in zip((self.centre, self.rise, self.width), found, strict=True):
+            parameter.copy_(torch.cat(of_layers))
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         for_energies, for_shower, for_cells, for_trunk = torch.split(noise, self.parts, dim=1)
@@ -100,12 +103,23 @@ class FactoredGenerator(Generator):
             seed = torch.cat([for_shower, given, normal], dim=1)
         centre, width = self.trunk(seed, for_trunk)
         with torch.autocast(noise.device.type, enabled=False):
-            mean = self.centre + self.rise * given[:, :1] + centre.float()
+            mean = self.centre + self.rise * self._over_cells(self._logarithms(energies)) + centre.float()
             normal = mean + torch.exp(width.float().clamp(-2, 2)) * for_cells
             value = normal * (F.softplus(self.width) * (self.most > 0))
             cells = _bent(torch.expm1(_lifted(value.clamp(0.0, _MOST))), self._largest(incident[:, :1]))
             factor = energies / (layer_sums(cells, self.detector) + _LEAST / self.typical)
-            return cells * _over_cells(factor, self.detector, self.layer)
+            return cells * self._over_cells(factor)
+
+    def _logarithms(self, energies: Tensor) -> Tensor:
+        """Return logarithms of the layers' energies, in typical hits and such that 0 stays 0."""
+        return torch.log1p(energies / self.typical)
+
+    def _over_cells(self, values: Tensor) -> Tensor:
+        """Repeat a value of each layer, `(n, n_layers)`, for each of its cells, `(n, n_cells)`."""
+        sizes = [one.n_cells for one in self.detector.layers]
+        if len(set(sizes)) == 1:
+            return values.unsqueeze(2).expand(-1, -1, sizes[0]).flatten(1)
+        return values[:, self.layer]
 
     def _largest(self, energy: Tensor) -> Tensor:
         """Return the largest energies of cells, in typical hits, for incident energies `(n, 1)` MeV."""
@@ -135,16 +149,8 @@ def _bent(cells: Tensor, most: Tensor) -> Tensor:
     return cells * torch.rsqrt(torch.sqrt(1 + square * square))
 
 
-def _over_cells(values: Tensor, detector: Detector, layer: Tensor) -> Tensor:
-    """Repeat a value of each layer, `(n, n_layers)`, for each of its cells, `(n, n_cells)`."""
-    sizes = [one.n_cells for one in detector.layers]
-    if len(set(sizes)) == 1:
-        return values.unsqueeze(2).expand(-1, -1, sizes[0]).flatten(1)
-    return values[:, layer]
-
-
 def _along(energy: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Describe the cells by normal variables whose mean rises with the logarithm of the incident energy.
+    """Describe the cells of a layer by normal variables whose mean rises with the logarithm of its energy.
 
     Args:
         energy: `(n,)` logarithm.
@@ -160,7 +166,7 @@ def _along(energy: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     # With one spread for all energies, the mean keeps the share of hits; of a cell always hit, itself.
     means = torch.where(hits.amin(0) > _FULL, means * spreads / spread, means)
     at = torch.stack([energy[part].mean() for part in parts])
-    # A sample of one energy says nothing of a rise.
+    # Showers of one energy say nothing of a rise.
     away = (at - at.mean()).unsqueeze(1)
     rise = (away * means).sum(0) / away.square().sum().clamp_min(1e-3)
     return means.mean(0) - rise * at.mean(), rise, torch.log(torch.expm1(spread))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SOFT = 1e-2  # MeV in a layer, below which it has no place
 _NARROWEST = 1e-4  # spread of the response
 _LEAST = 1e-5  # share of the energy below which logarithms of shares go no further
-_HALF = 0.1  # of a typical hit: half a hit
+_HALF = 0.02  # of a typical hit: half a hit
 _BRIGHTEST = 5  # cells of each layer
 _RINGS = 10
 _AXIS = 1e-3  # of the largest distance from the axis: nearer is on it
@@ -124,8 +124,8 @@ class ShowerFeatures(nn.Module):
 
     Attributes:
         count: Number of features.
-        typical: Energy of a typical hit of each layer, `(n_layers,)` MeV. A cell of a tenth of it counts as
-            half a hit, so that hits have a gradient.
+        typical: Energy of a typical hit of each layer, `(n_layers,)` MeV. A cell of a fiftieth of it
+            counts as half a hit, so that hits have a gradient.
     """
 
     typical: Tensor
