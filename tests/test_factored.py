@@ -170,6 +170,30 @@ def test_cells_stay_within_what_they_ever_had(real: tuple[torch.Tensor, torch.Te
     assert float((shares > 1.5 * true_shares.amax(0)).float().mean()) < 1e-3
 
 
+@pytest.mark.parametrize("kind", ["one energy", "a layer without hits", "all alike", "four", "keV"])
+def test_odd_samples_give_showers(kind: str, real: tuple[torch.Tensor, torch.Tensor]) -> None:
+    cells, incident = (part[:200].clone() for part in real)
+    if kind == "one energy":
+        incident[:] = 5e4
+    elif kind == "a layer without hits":
+        cells[:, :288] = 0
+    elif kind == "all alike":
+        cells[:], incident[:] = cells[0], incident[0]
+    elif kind == "four":
+        cells, incident = cells[:4], incident[:4]
+    else:
+        cells *= 1e-5
+    detector = load_detector("calogan")
+    generator, critic = build_generator(SMALL, detector), build_critic(SMALL, detector)
+    for network in (generator.eval(), critic.eval()):
+        network.adapt(cells, incident)
+    found = made(generator, incident)  # type: ignore[arg-type]
+    assert bool(torch.isfinite(found).all())
+    assert float(found.sum()) == pytest.approx(float(cells.sum()), rel=0.5)
+    with torch.no_grad():
+        assert all(bool(torch.isfinite(reading).all()) for reading in critic(found, incident).values())
+
+
 def test_lifted_values_come_back() -> None:
     value = torch.cat([torch.zeros(1), torch.logspace(-7, 1, 100)])
     lifted = _lifted(value)

@@ -187,5 +187,5 @@ def _censored_normal(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     density = torch.exp(-0.5 * t**2) / math.sqrt(2 * math.pi)
     rare = values.sum(0) / count.clamp_min(1) / (t + density / share)
     full = count > _FULL * n
-    spread = torch.where(full, values.std(0), rare).clamp(0.05, 5.0)
+    spread = torch.where(full, values.std(0, correction=0), rare).clamp(0.05, 5.0)
     return torch.where(full, values.mean(0) / spread, t), spread, share

@@ -69,7 +69,8 @@ class ObservingCritic(Critic):
         # A cell that is hit once in a thousand showers would otherwise be louder than all others.
         self.width.copy_(values.std(0).clamp_min(0.2))
         shares = _shares(cells)
-        self.spread.copy_(shares.std(0).clamp_min(0.1 * float(shares.std(0).amax())))
+        spread = shares.std(0)
+        self.spread.copy_(spread.clamp_min(max(0.1 * float(spread.amax()), 1e-6)))
 
     def forward(self, cells: Tensor, incident: Tensor) -> dict[str, Tensor]:
         return self.read(*self.views(cells, incident))
