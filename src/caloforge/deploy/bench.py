@@ -177,7 +177,7 @@ def _particles(engine: Engine, reference: str | Path | None) -> tuple[Incident, 
         span = Span(min=float(incident.energy.min()), max=float(incident.energy.max()), unit="MeV")
         return incident, f"those of {Path(reference).name} ({span})"
     rng = np.random.default_rng(_SEED)
-    columns = {name: rng.uniform(span.min, span.max, 4096) for name, span in engine.valid.spans()}
+    columns = {name: span.sample(rng, 4096) for name, span in engine.valid.spans()}
     return Incident.of(pdg=engine.valid.particles[0], **columns), f"uniform, {engine.valid.energy}"
 
 
