@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import convolve
 from scipy.stats import norm, wasserstein_distance
 
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import DetectorError, RecipeError
 from caloforge.models import build_critic, build_generator
 from caloforge.models.factored import FactoredGenerator, _bent, _let_down, _lifted
-from caloforge.models.features import EnergyScale, ShowerFeatures, typical_hits
+from caloforge.models.features import EnergyScale, ShowerFeatures, _alone, typical_hits
 from caloforge.models.layer_energies import LayerEnergies
 from caloforge.models.observing_critic import ObservingCritic
 from caloforge.models.response import QuantileMap, fit_response
@@ -212,6 +213,23 @@ def test_energies_bend_below_the_largest() -> None:
     torch.testing.assert_close(_bent(1000 * energy, 1000 * most), 1000 * bent)
 
 
+@pytest.mark.parametrize("network", ["planes", "volume"])
+def test_noise_of_neighbours_goes_together(network: str) -> None:
+    detector = load_detector("clic")
+    settings = FactoredSettings(network=network, latent=4, width=8)  # type: ignore[arg-type]
+    trunk = build_generator(settings, detector).trunk  # type: ignore[union-attr]
+    noise = torch.randn(200, detector.n_cells, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        trunk.together.weight[3, 0, 1, 2] = 0.5  # of the next cell along y, in one layer
+        layers = trunk.together(noise).reshape(200, 25, 25, 25)[:, :, 1:-1, 1:-1]
+    np.testing.assert_allclose(layers.std((0, 2, 3)), 1, atol=0.02)
+    beside = [float((x[:, :, 1:] * x[:, :, :-1]).mean()) for x in layers[:, 2:4].unbind(1)]
+    # Two kernels' products where they overlap, over the sums of their squares.
+    assert beside == pytest.approx([0.24 / 1.08, 0.64 / 1.32], abs=0.02)
+    across = float((layers[:, 1:] * layers[:, :-1]).mean())
+    assert across == pytest.approx(0, abs=0.01)
+
+
 def test_planes_need_equal_layers() -> None:
     with pytest.raises(DetectorError, match="planes network"):
         build_generator(FactoredSettings(network="planes"), load_detector("calogan"))
@@ -229,9 +247,31 @@ def test_features_are_the_observables_of_a_physicist(geant4: Showers) -> None:
     wanted = [names[name] for name in ("layer_fraction_0", "layer_hits_1", "hits")]
     fraction, layer_hits, hits = evaluate(wanted, geant4).T
     np.testing.assert_allclose(raw[:, 0].exp(), fraction, atol=2e-5)
-    first_count = features.count - 3 - 3  # hits of three layers, of all, hottest, response
-    np.testing.assert_allclose(raw[:, first_count + 1].expm1(), layer_hits, rtol=1e-2)
-    np.testing.assert_allclose(raw[:, first_count + 3].expm1(), hits, rtol=1e-2)
+    # Last come hits and four levels in three layers, the same in all, hottest cell, response.
+    first, whole = features.count - 2 - 5 - 15, features.count - 2 - 5
+    np.testing.assert_allclose(raw[:, first + 1].expm1(), layer_hits, rtol=1e-2)
+    np.testing.assert_allclose(raw[:, whole].expm1(), hits, rtol=1e-2)
+
+
+def test_features_count_cells_above_levels(geant4: Showers) -> None:
+    cells = torch.from_numpy(geant4.cells)
+    features = ShowerFeatures(geant4.detector)
+    features.typical.fill_(0.5)  # MeV
+    # Cells well away from all levels of 0.05, 0.15, 0.5 and 1.5 MeV, by factors of 50.
+    cells = torch.where(cells > 0.2, 100.0, 0.0) + torch.where(cells > 20, 0.0, 1e-3) * (cells > 0)
+    raw = features._raw(cells, features.hits(cells), torch.from_numpy(geant4.incident.energy))
+    high = (cells > 1).sum(1)
+    for level in range(1, 5):
+        found = raw[:, features.count - 2 - 5 + level].expm1()
+        np.testing.assert_allclose(found, high, rtol=1e-2, atol=0.5)
+
+
+def test_hits_alone_have_none_beside_them() -> None:
+    hits = torch.from_numpy(np.random.default_rng(4).random((50, 2, 6, 5)) < 0.15).float()
+    around = np.stack([[convolve(layer, np.ones((3, 3)), mode="constant") for layer in x] for x in hits])
+    alone = ((around == 1) & (hits.numpy() > 0)).sum((2, 3))
+    assert 0.1 < alone.sum() / float(hits.sum()) < 0.9
+    np.testing.assert_allclose(_alone(hits), alone / (1 + hits.sum((2, 3)).numpy()), atol=1e-5)
 
 
 def test_features_of_the_whole_shower_are_those_of_its_cells(geant4: Showers) -> None:
@@ -268,6 +308,10 @@ def test_features_have_the_scale_of_real_showers(real: tuple[torch.Tensor, torch
     assert seen.shape == (len(cells), features.count)
     np.testing.assert_allclose(seen.mean(0), 0, atol=0.1)
     assert float(seen.std(0).max()) < 1.1
+    # Nothing is left of the trend with the incident energy.
+    logarithm = np.log(incident[:, 0].numpy())
+    slopes = np.polyfit(logarithm, seen.numpy(), 1)[0] * logarithm.std()
+    np.testing.assert_allclose(slopes, 0, atol=0.1)
 
 
 def test_directions_are_of_length_one_and_lean_nowhere() -> None:

@@ -104,7 +104,7 @@ class FactoredGenerator(Generator):
         centre, width = self.trunk(seed, for_trunk)
         with torch.autocast(noise.device.type, enabled=False):
             mean = self.centre + self.rise * self._over_cells(self._logarithms(energies)) + centre.float()
-            normal = mean + torch.exp(width.float().clamp(-2, 2)) * for_cells
+            normal = mean + torch.exp(width.float().clamp(-2, 2)) * self.trunk.together(for_cells)
             value = normal * (F.softplus(self.width) * (self.most > 0))
             cells = _bent(torch.expm1(_lifted(value.clamp(0.0, _MOST))), self._largest(incident[:, :1]))
             factor = energies / (layer_sums(cells, self.detector) + _LEAST / self.typical)

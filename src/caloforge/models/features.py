@@ -8,6 +8,7 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caloforge.models.response import QuantileMap, fit_response
@@ -19,6 +20,7 @@ _SOFT = 1e-2  # MeV in a layer, below which it has no place
 _NARROWEST = 1e-4  # spread of the response
 _LEAST = 1e-5  # share of the energy below which logarithms of shares go no further
 _HALF = 0.02  # of a typical hit: half a hit
+_LEVELS = 0.1, 0.3, 1.0, 3.0  # in typical hits: how many cells lie above
 _BRIGHTEST = 5  # cells of each layer
 _RINGS = 10
 _AXIS = 1e-3  # of the largest distance from the axis: nearer is on it
@@ -75,7 +77,7 @@ class EnergyScale(nn.Module):
         self.ends.copy_(torch.stack([energy.amin(), energy.amax()]))
         rest = visible / self.mean(energy) - 1
         logarithms = 0.5 * torch.log(rest.square() + _NARROWEST**2)
-        terms = self._terms(energy)
+        terms = _terms(self._inside(energy))
         self.spreads.copy_(torch.linalg.lstsq(terms, logarithms.unsqueeze(1), driver="gelsd").solution[:, 0])
         self.quantiles.fit(rest / self._spread(energy))
 
@@ -103,21 +105,21 @@ class EnergyScale(nn.Module):
 
     def _spread(self, energy: Tensor) -> Tensor:
         """Up to a constant, which the quantiles take up."""
-        return torch.exp((self._terms(energy) * self.spreads).sum(1))
-
-    def _terms(self, energy: Tensor) -> Tensor:
-        logarithm = torch.log(self._inside(energy) / 20e3)
-        return torch.stack([torch.ones_like(logarithm), logarithm, logarithm.square()], dim=1)
+        return torch.exp((_terms(self._inside(energy)) * self.spreads).sum(1))
 
 
 class ShowerFeatures(nn.Module):
-    """Differentiable observables, each with mean 0 and spread 1 over the real showers.
+    """Differentiable observables, as deviations from their trend with the incident energy.
+
+    Each has mean 0 and spread 1 over the real showers. Without the trend, which is most of what many vary
+    by, their distributions say more of how they vary at one energy.
 
     Shares of the layers, profiles along both axes of each grid (summed over the layers that have it), and
     energy within rings around the axis; centre and width of each layer; centre, width and mean radius of the
     whole shower, with energies and with their squares as weights; brightest cells of each layer; number of
-    hits of each layer and of the whole shower; hottest cell, and response. Shares, widths of the whole shower
-    and hits are logarithms.
+    hits of each layer and of the whole shower, and of cells above a few levels of energy; hits that have no
+    other beside them; hottest cell, and response. Shares, widths of the whole shower and numbers of cells are
+    logarithms.
 
     Args:
         detector: Whose showers.
@@ -129,7 +131,7 @@ class ShowerFeatures(nn.Module):
     """
 
     typical: Tensor
-    centre: Tensor
+    trend: Tensor
     width: Tensor
     places: Tensor
     rings: Tensor
@@ -140,7 +142,8 @@ class ShowerFeatures(nn.Module):
         self.detector = detector
         grids = list(dict.fromkeys(layer.shape for layer in detector.layers))
         brightest = [min(_BRIGHTEST, layer.n_cells) for layer in detector.layers]
-        self.count = 6 * len(detector.layers) + sum(map(sum, grids)) + sum(brightest) + _RINGS + 17
+        numbers = (1 + len(_LEVELS)) * (len(detector.layers) + 1)
+        self.count = 6 * len(detector.layers) + sum(map(sum, grids)) + sum(brightest) + _RINGS + 16 + numbers
         self.scale = EnergyScale()
         position = torch.tensor(detector.positions, dtype=torch.float32)
         radius = position[:, :2].norm(dim=1, keepdim=True)
@@ -155,17 +158,17 @@ class ShowerFeatures(nn.Module):
         self.register_buffer("rings", inside.float(), persistent=False)
         self.register_buffer("layer", layer_index(detector), persistent=False)
         self.register_buffer("typical", torch.ones(len(detector.layers)))
-        self.register_buffer("centre", torch.zeros(self.count))
+        self.register_buffer("trend", torch.zeros(3, self.count))
         self.register_buffer("width", torch.ones(self.count))
 
     def fit(self, cells: Tensor, energy: Tensor) -> None:
-        """Take means and spreads from real showers: `(n, n_cells)` and `(n,)`, MeV."""
+        """Take trends and spreads from real showers: `(n, n_cells)` and `(n,)`, MeV."""
         self.scale.fit(cells.sum(1), energy)
         self.typical.copy_(typical_hits(cells, self.detector))
-        raw = self._raw(cells, self.hits(cells), energy)
-        self.centre.copy_(raw.mean(0))
+        raw, terms = self._raw(cells, self.hits(cells), energy), _terms(energy)
+        self.trend.copy_(torch.linalg.lstsq(terms, raw, driver="gelsd").solution)
         # What hardly varies, as the share of the only layer, must not be blown up.
-        self.width.copy_(raw.std(0).clamp_min(1e-3))
+        self.width.copy_((raw - terms @ self.trend).std(0).clamp_min(1e-3))
 
     def hits(self, cells: Tensor) -> Tensor:
         """Return how much of a hit each cell is, 0 to 1."""
@@ -173,12 +176,15 @@ class ShowerFeatures(nn.Module):
 
     def forward(self, cells: Tensor, hits: Tensor, energy: Tensor) -> Tensor:
         """Map cells and their `hits`, `(n, n_cells)`, and incident energies `(n,)` to `(n, count)`."""
-        seen = (self._raw(cells, hits, energy) - self.centre) / self.width
+        seen = (self._raw(cells, hits, energy) - _terms(energy) @ self.trend) / self.width
         return seen.clamp(-10, 10)
 
     def _raw(self, cells: Tensor, hits: Tensor, energy: Tensor) -> Tensor:
         total = cells.sum(1, keepdim=True).clamp_min(1e-3)
-        occupied = layer_sums(hits, self.detector)
+        square = (cells / self.typical[self.layer]).square()
+        above = (hits, *(square / (square + level**2) for level in _LEVELS))
+        numbers = [layer_sums(passed, self.detector) for passed in above]
+        alone = [_alone(volume) for volume in _volumes(hits, self.detector)]
         shares, moments = [], []
         for volume in _volumes(cells, self.detector):
             along_x, along_y = volume.sum(3), volume.sum(2)
@@ -186,17 +192,19 @@ class ShowerFeatures(nn.Module):
             moments += [*_moments(along_x), *_moments(along_y)]
         shares.append(cells @ self.rings)
         layers = _layers(cells, self.detector)
-        brightest = [part.topk(min(_BRIGHTEST, part.shape[2])).values.flatten(1) for part in layers]
+        ranked = [part.topk(min(_BRIGHTEST, part.shape[2])).values.flatten(1) for part in layers]
+        brightest = torch.cat(ranked, dim=1)
         return torch.cat(
             [
                 torch.log(torch.cat(shares, dim=1) / total + _LEAST),
                 torch.cat(moments, dim=1),
                 self._shape(cells),
                 self._shape(cells.square()),
-                torch.log(torch.cat(brightest, dim=1) / total + _LEAST),
-                torch.log1p(occupied),
-                torch.log1p(occupied.sum(1, keepdim=True)),
-                torch.log(cells.amax(1, keepdim=True) / total + _LEAST),
+                torch.log(brightest / total + _LEAST),
+                torch.cat(alone, dim=1),
+                *(torch.log1p(number) for number in numbers),
+                *(torch.log1p(number.sum(1, keepdim=True)) for number in numbers),
+                torch.log(brightest.amax(1, keepdim=True) / total + _LEAST),
                 self.scale.normal(total[:, 0], energy).unsqueeze(1),
             ],
             dim=1,
@@ -207,6 +215,12 @@ class ShowerFeatures(nn.Module):
         mean = weights @ self.places / weights.sum(1, keepdim=True).clamp_min(1e-6)
         centre, square, radius = mean[:, :3], mean[:, 3:6], mean[:, 6:]
         return torch.cat([centre, 0.5 * torch.log((square - centre**2).clamp_min(1e-6)), radius], dim=1)
+
+
+def _terms(energy: Tensor) -> Tensor:
+    """Return what responses and observables change with: powers of the energy's logarithm, `(n, 3)`."""
+    logarithm = torch.log(energy / 20e3)
+    return torch.stack([torch.ones_like(logarithm), logarithm, logarithm.square()], dim=1)
 
 
 def _volumes(cells: Tensor, detector: Detector) -> list[Tensor]:
@@ -226,6 +240,15 @@ def _layers(cells: Tensor, detector: Detector) -> list[Tensor]:
         torch.stack([part for part, own in zip(parts, shapes, strict=True) if own == shape], dim=1)
         for shape in dict.fromkeys(shapes)
     ]
+
+
+def _alone(hits: Tensor) -> Tensor:
+    """Return the share of the hits of each layer, `(n, layers, x, y)`, that have no other beside them."""
+    # Sums of slices: pooling and its way back take many times as long on a processor.
+    framed = F.pad(hits, (1, 1, 1, 1))
+    rows = framed[..., :-2] + framed[..., 1:-1] + framed[..., 2:]
+    around = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:] - hits
+    return (hits * torch.relu(1 - around)).sum((2, 3)) / (1 + hits.sum((2, 3)))
 
 
 def _moments(profiles: Tensor) -> tuple[Tensor, Tensor]:
