@@ -11,8 +11,9 @@ from scipy.stats import norm, wasserstein_distance
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import DetectorError, RecipeError
 from caloforge.models import build_critic, build_generator
-from caloforge.models.factored import FactoredGenerator, _bent, _let_down, _lifted
-from caloforge.models.features import EnergyScale, ShowerFeatures, _alone, typical_hits
+from caloforge.models.factored import FactoredGenerator, _bent
+from caloforge.models.features import EnergyScale, ShowerFeatures, _alone, layer_sums, typical_hits
+from caloforge.models.hit_spectrum import HitSpectrum
 from caloforge.models.layer_energies import LayerEnergies
 from caloforge.models.observing_critic import ObservingCritic
 from caloforge.models.response import QuantileMap, fit_response
@@ -195,13 +196,49 @@ def test_odd_samples_give_showers(kind: str, real: tuple[torch.Tensor, torch.Ten
         assert all(bool(torch.isfinite(reading).all()) for reading in critic(found, incident).values())
 
 
-def test_lifted_values_come_back() -> None:
-    value = torch.cat([torch.zeros(1), torch.logspace(-7, 1, 100)])
-    lifted = _lifted(value)
-    torch.testing.assert_close(_let_down(lifted), value, rtol=1e-5, atol=0)
-    assert float(lifted[0]) == 0
-    assert float(lifted.diff().min()) > 0
-    assert float((lifted - value).max()) < 0.3
+def test_the_spectrum_of_hits_is_that_of_real_showers() -> None:
+    torch.manual_seed(5)
+    detector = load_detector("calogan")
+    spectrum = HitSpectrum(detector)
+    variables = torch.relu(torch.randn(2000, detector.n_cells) - 0.3)
+    torch.testing.assert_close(spectrum(variables), variables)
+    torch.testing.assert_close(spectrum.back(variables), variables)
+    # Hits with a peak, in other places in each layer; the last layer has none.
+    hits = torch.randn_like(variables).mul(0.2).exp() * (torch.rand_like(variables) < 0.4)
+    sizes = [layer.n_cells for layer in detector.layers]
+    hits[:, : sizes[0]] *= 0.5
+    hits[:, -sizes[2] :] = 0
+    above = torch.from_numpy(norm.sf(0.3 + spectrum.knots.numpy()))[:, None].expand(-1, 3)
+    spectrum.fit(above, hits)
+    found = spectrum(variables)
+    for mine, real in list(zip(torch.split(found, sizes, 1), torch.split(hits, sizes, 1), strict=True))[:2]:
+        quantiles = [np.quantile(x[x > 0].numpy(), [0.1, 0.25, 0.5, 0.75]) for x in (mine, real)]
+        np.testing.assert_allclose(quantiles[0], quantiles[1], rtol=0.02)
+    torch.testing.assert_close(found[:, -sizes[2] :], variables[:, -sizes[2] :])
+    assert bool((found[variables == 0] == 0).all())
+    torch.testing.assert_close(spectrum.back(found), variables, rtol=1e-3, atol=1e-4)
+
+
+def test_cells_begin_with_the_spectrum_of_real_ones(
+    untrained: FactoredGenerator, real: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    found, edges = made(untrained, real[1]), np.array([0.01, 0.1, 0.3, 1, 3, 10, 100])
+    for image, true in zip(untrained.detector.split(found), untrained.detector.split(real[0]), strict=True):
+        counts, wanted = (np.histogram(x.numpy(), edges)[0] for x in (image, true))
+        np.testing.assert_allclose(counts, wanted, rtol=0.15)
+
+
+def test_scaling_leaves_soft_hits(untrained: FactoredGenerator) -> None:
+    detector = untrained.detector
+    cells = torch.rand(3, detector.n_cells) * 1e-3
+    cells[:, [5, 300, 450]] = 40.0
+    cells[2, 450] = 1e-4  # nothing but soft hits
+    energies = torch.tensor([[60.0, 30, 40]]).repeat(3, 1)
+    found = untrained._scaled(cells, energies)
+    torch.testing.assert_close(layer_sums(found, detector), energies, rtol=1e-3, atol=1e-3)
+    soft = (cells < 1e-2)[:2]
+    torch.testing.assert_close(found[:2][soft], cells[:2][soft], rtol=2e-3, atol=0)
+    assert float(found.min()) >= 0
 
 
 def test_energies_bend_below_the_largest() -> None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from caloforge.models.base import Generator
 from caloforge.models.conditions import incident_columns
 from caloforge.models.features import layer_index, layer_sums, typical_hits
+from caloforge.models.hit_spectrum import HitSpectrum
 from caloforge.models.incidence import Incidence
 from caloforge.models.layer_energies import LayerEnergies
 from caloforge.models.trunks import generator_trunk
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     from caloforge.models.settings import FactoredSettings
 
 _MOST = 13.0  # of the logarithm of a cell's energy over the typical: beyond any cell, and no infinity
-_LIFT = 0.3, 0.15  # how far, and up to which value, hits are lifted: Geant4's spectrum in two calorimeters
 _HEADROOM = 1.2  # times the largest energy that a cell had in the showers that were seen
+_ROUNDS = 3  # of fitting cells and the spectrum of all hits in turn
+_ENOUGH = 500  # showers that say how a layer's cells are distributed
 _PARTS = 4  # of the showers, by the energy of a layer
 _FULL = 0.95  # share of showers from which on a cell counts as always hit
+_LOWEST = -0.9  # times its energy: what is taken from a hard hit at most
 _LEAST = 1e-3  # MeV: energy of a layer that counts as none
 _NONE = 1e-6  # of a typical hit: the largest energy of a cell that was never hit
 
@@ -39,14 +42,13 @@ _NONE = 1e-6  # of a typical hit: the largest energy of a cell that was never hi
 class FactoredGenerator(Generator):
     r"""Energies of the layers, and a network that says how the cells of a layer share its energy.
 
-    Each cell is a normal variable of which the part below zero is no hit: :math:`E = k (e^v - 1)` of
-    :math:`v = u + b u / (u + c)`, :math:`u = s \max(0, \mu + \sigma n)`, scaled so that the layer has its
-    energy; :math:`k` is a typical hit of the layer, above which cells fall off as a power law and below which
-    they are flat; the lift by :math:`b` leaves fewer soft cells, as a normal variable is densest where it is
-    cut off. The network gives :math:`\mu` and :math:`\sigma`; these and :math:`s` begin with what each cell
-    has in real showers (`adapt`). No cell gets much more energy, or a much larger share of the incident
-    energy, than it ever had there: the tails of a normal variable on a logarithmic scale would be far too
-    long.
+    Each cell is a normal variable of which the part below zero is no hit: :math:`E = k (e^{h(u)} - 1)` of
+    :math:`u = s \max(0, \mu + \sigma n)`, scaled so that the layer has its energy; :math:`k` is a typical hit
+    of the layer, above which cells fall off as a power law and below which they are flat; :math:`h` gives the
+    layer the `HitSpectrum` of real showers. The network gives :math:`\mu` and :math:`\sigma`; these and
+    :math:`s` begin with what each cell has there (`adapt`). No cell gets much more energy, or a much larger
+    share of the incident energy, than it ever had there: the tails of a normal variable on a logarithmic
+    scale would be far too long.
 
     Args:
         detector: Any; the `planes` network needs layers of the same cartesian grid.
@@ -69,6 +71,7 @@ class FactoredGenerator(Generator):
         self.trunk = generator_trunk(
             detector, settings, settings.latent + self.energies.noise + self.incidence.width
         )
+        self.spectrum = HitSpectrum(detector)
         self.centre = nn.Parameter(torch.zeros(detector.n_cells))
         self.rise = nn.Parameter(torch.zeros(detector.n_cells))
         self.width = nn.Parameter(torch.zeros(detector.n_cells))
@@ -86,13 +89,27 @@ class FactoredGenerator(Generator):
         self.largest_share.copy_(_HEADROOM * (cells / incident[:, :1]).amax(0))
         given = self.incidence(incident)
         self.energies.fit(cells, incident[:, 0], given)
-        values = _let_down(torch.log1p(cells / self.typical[self.layer]))
+        hits = torch.log1p(cells / self.typical[self.layer])
         logarithms = self._logarithms(layer_sums(cells, self.detector))
+        for _ in range(_ROUNDS):
+            self._fit(self.spectrum.back(hits), logarithms)
+            self.spectrum.fit(self._above(logarithms), hits)
+
+    def _fit(self, variables: Tensor, logarithms: Tensor) -> None:
+        """Give each cell the normal variable of real showers."""
         sizes = [layer.n_cells for layer in self.detector.layers]
-        parts = zip(logarithms.T, torch.split(values, sizes, dim=1), strict=True)
+        parts = zip(logarithms.T, torch.split(variables, sizes, dim=1), strict=True)
         found = zip(*(_along(*part) for part in parts), strict=True)
         for parameter, of_layers in zip((self.centre, self.rise, self.width), found, strict=True):
             parameter.copy_(torch.cat(of_layers))
+
+    def _above(self, logarithms: Tensor) -> Tensor:
+        """Return what share of a layer's cells lies above each knot of the spectrum, `(knots, n_layers)`."""
+        some = logarithms[:: -(-len(logarithms) // _ENOUGH)]
+        mean = self.centre + self.rise * self._over_cells(some)
+        knots = self.spectrum.knots.unsqueeze(1) / F.softplus(self.width)
+        shares = torch.stack([torch.special.ndtr(mean - knot).mean(0) for knot in knots])
+        return layer_sums(shares, self.detector) / layer_sums(torch.ones_like(shares), self.detector)
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         for_energies, for_shower, for_cells, for_trunk = torch.split(noise, self.parts, dim=1)
@@ -106,9 +123,20 @@ class FactoredGenerator(Generator):
             mean = self.centre + self.rise * self._over_cells(self._logarithms(energies)) + centre.float()
             normal = mean + torch.exp(width.float().clamp(-2, 2)) * self.trunk.together(for_cells)
             value = normal * (F.softplus(self.width) * (self.most > 0))
-            cells = _bent(torch.expm1(_lifted(value.clamp(0.0, _MOST))), self._largest(incident[:, :1]))
-            factor = energies / (layer_sums(cells, self.detector) + _LEAST / self.typical)
-            return cells * self._over_cells(factor)
+            cells = _bent(torch.expm1(self.spectrum(value.clamp(0.0, _MOST))), self._largest(incident[:, :1]))
+            return self._scaled(cells, energies / self.typical) * self.typical[self.layer]
+
+    def _scaled(self, cells: Tensor, energies: Tensor) -> Tensor:
+        """Give layers their energies, all in typical hits: hits above the typical one take up what differs.
+
+        Soft ones stay as they are, and with them the spectrum.
+        """
+        hard = cells * cells / (cells + 1)
+        missing = energies - layer_sums(cells, self.detector)
+        factor = (missing / (layer_sums(hard, self.detector) + _LEAST / self.typical)).clamp_min(_LOWEST)
+        cells = cells + hard * self._over_cells(factor)
+        rest = energies / (layer_sums(cells, self.detector) + _LEAST / self.typical)
+        return cells * self._over_cells(rest)
 
     def _logarithms(self, energies: Tensor) -> Tensor:
         """Return logarithms of the layers' energies, in typical hits and such that 0 stays 0."""
@@ -126,21 +154,6 @@ class FactoredGenerator(Generator):
         unit = 1 / self.typical[self.layer]
         most, share = (self.most * unit).clamp_min(_NONE), (self.largest_share * unit).clamp_min(_NONE)
         return torch.minimum(most, share * energy)
-
-
-def _lifted(value: Tensor) -> Tensor:
-    """Lift values above 0, by `_LIFT[0]` at most."""
-    far, soft = _LIFT
-    return value + far * value / (value + soft)
-
-
-def _let_down(value: Tensor) -> Tensor:
-    """Undo `_lifted`."""
-    far, soft = _LIFT
-    rest = value - far - soft
-    # The larger root of a quadratic equation, written so that nothing cancels near 0.
-    root = torch.sqrt(rest.square() + 4 * soft * value)
-    return torch.where(rest > 0, (rest + root) / 2, 2 * soft * value / (root - rest))
 
 
 def _bent(cells: Tensor, most: Tensor) -> Tensor:
