@@ -191,7 +191,9 @@ def test_odd_samples_give_showers(kind: str, real: tuple[torch.Tensor, torch.Ten
         network.adapt(cells, incident)
     found = made(generator, incident)  # type: ignore[arg-type]
     assert bool(torch.isfinite(found).all())
-    assert float(found.sum()) == pytest.approx(float(cells.sum()), rel=0.5)
+    assert float(found.min()) >= 0
+    for image, true in zip(detector.split(found), detector.split(cells), strict=True):
+        assert float(image.sum()) == pytest.approx(float(true.sum()), rel=0.3)
     with torch.no_grad():
         assert all(bool(torch.isfinite(reading).all()) for reading in critic(found, incident).values())
 
@@ -219,25 +221,32 @@ def test_the_spectrum_of_hits_is_that_of_real_showers() -> None:
     torch.testing.assert_close(spectrum.back(found), variables, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("dead", [0.0, 0.8])  # cells that are hit in fewer showers never are
 def test_cells_begin_with_the_spectrum_of_real_ones(
-    untrained: FactoredGenerator, real: tuple[torch.Tensor, torch.Tensor]
+    dead: float, real: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
-    found, edges = made(untrained, real[1]), np.array([0.01, 0.1, 0.3, 1, 3, 10, 100])
-    for image, true in zip(untrained.detector.split(found), untrained.detector.split(real[0]), strict=True):
+    cells, incident = (part[:300].clone() for part in real)
+    cells[:, (cells > 0).float().mean(0) < dead] = 0
+    generator = build_generator(SMALL, load_detector("calogan"))
+    generator.adapt(cells, incident)
+    found = made(generator.eval(), incident.repeat(4, 1))  # type: ignore[arg-type]
+    edges = np.array([0.01, 0.3, 1, 3, 10, 100])
+    for image, true in zip(generator.detector.split(found), generator.detector.split(cells), strict=True):
         counts, wanted = (np.histogram(x.numpy(), edges)[0] for x in (image, true))
-        np.testing.assert_allclose(counts, wanted, rtol=0.15)
+        np.testing.assert_allclose(counts / 4, wanted, rtol=0.15, atol=30)
 
 
 def test_scaling_leaves_soft_hits(untrained: FactoredGenerator) -> None:
     detector = untrained.detector
     cells = torch.rand(3, detector.n_cells) * 1e-3
     cells[:, [5, 300, 450]] = 40.0
-    cells[2, 450] = 1e-4  # nothing but soft hits
     energies = torch.tensor([[60.0, 30, 40]]).repeat(3, 1)
+    energies[1] = torch.tensor([1.0, 0.0, 2.0])  # more is drawn than must be left, or all
+    cells[2, 450] = 1e-4  # nothing but soft hits
     found = untrained._scaled(cells, energies)
-    torch.testing.assert_close(layer_sums(found, detector), energies, rtol=1e-3, atol=1e-3)
-    soft = (cells < 1e-2)[:2]
-    torch.testing.assert_close(found[:2][soft], cells[:2][soft], rtol=2e-3, atol=0)
+    torch.testing.assert_close(layer_sums(found, detector), energies, rtol=2e-3, atol=2e-3)
+    soft = cells[0] < 1e-2
+    torch.testing.assert_close(found[0][soft], cells[0][soft], rtol=2e-3, atol=0)
     assert float(found.min()) >= 0
 
 
@@ -248,6 +257,7 @@ def test_energies_bend_below_the_largest() -> None:
     assert float(bent.max()) <= 5 + 1e-5
     assert float(bent.diff().min()) >= -1e-5  # roundings
     torch.testing.assert_close(_bent(1000 * energy, 1000 * most), 1000 * bent)
+    torch.testing.assert_close(_bent(torch.tensor([1e7, 1e12]), torch.tensor(1e-3)), torch.full((2,), 1e-3))
 
 
 @pytest.mark.parametrize("network", ["planes", "volume"])
@@ -257,8 +267,8 @@ def test_noise_of_neighbours_goes_together(network: str) -> None:
     trunk = build_generator(settings, detector).trunk  # type: ignore[union-attr]
     noise = torch.randn(200, detector.n_cells, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        trunk.together.weight[3, 0, 1, 2] = 0.5  # of the next cell along y, in one layer
-        layers = trunk.together(noise).reshape(200, 25, 25, 25)[:, :, 1:-1, 1:-1]
+        trunk.neighbours.weight[3, 0, 1, 2] = 0.5  # of the next cell along y, in one layer
+        layers = trunk.neighbours(noise).reshape(200, 25, 25, 25)[:, :, 1:-1, 1:-1]  # not the border
     np.testing.assert_allclose(layers.std((0, 2, 3)), 1, atol=0.02)
     beside = [float((x[:, :, 1:] * x[:, :, :-1]).mean()) for x in layers[:, 2:4].unbind(1)]
     # Two kernels' products where they overlap, over the sums of their squares.
@@ -293,14 +303,18 @@ def test_features_are_the_observables_of_a_physicist(geant4: Showers) -> None:
 def test_features_count_cells_above_levels(geant4: Showers) -> None:
     cells = torch.from_numpy(geant4.cells)
     features = ShowerFeatures(geant4.detector)
-    features.typical.fill_(0.5)  # MeV
-    # Cells well away from all levels of 0.05, 0.15, 0.5 and 1.5 MeV, by factors of 50.
-    cells = torch.where(cells > 0.2, 100.0, 0.0) + torch.where(cells > 20, 0.0, 1e-3) * (cells > 0)
-    raw = features._raw(cells, features.hits(cells), torch.from_numpy(geant4.incident.energy))
-    high = (cells > 1).sum(1)
-    for level in range(1, 5):
-        found = raw[:, features.count - 2 - 5 + level].expm1()
-        np.testing.assert_allclose(found, high, rtol=1e-2, atol=0.5)
+    typical = 0.5  # MeV
+    features.typical.fill_(typical)
+    raw = features._raw(cells, features.hits(cells), torch.from_numpy(geant4.incident.energy)).double()
+    ratio = geant4.cells.astype(float) / typical
+    for place, level in enumerate((0.1, 0.3, 1, 3), 1):
+        passed = ratio**2 / (ratio**2 + level**2)
+        found = raw[:, features.count - 2 - 5 + place].expm1()
+        np.testing.assert_allclose(found, passed.sum(1), rtol=1e-4)
+        # Nearly the number of cells above.
+        assert float(found.sum()) == pytest.approx((ratio > level).sum(), rel=0.05)
+        layer = raw[:, features.count - 2 - 5 - 15 + 3 * place + 1].expm1()
+        np.testing.assert_allclose(layer, passed[:, 288:432].sum(1), rtol=1e-4, atol=1e-4)
 
 
 def test_hits_alone_have_none_beside_them() -> None:

@@ -28,14 +28,15 @@ if TYPE_CHECKING:
     from caloforge.detector import Detector
     from caloforge.models.settings import FactoredSettings
 
-_MOST = 13.0  # of the logarithm of a cell's energy over the typical: beyond any cell, and no infinity
+_MOST = 13.0  # of a cell's variable: beyond any, and no infinity
+_FAR = 1e4  # times the largest energy: nothing is told apart beyond
 _HEADROOM = 1.2  # times the largest energy that a cell had in the showers that were seen
-_ROUNDS = 3  # of fitting cells and the spectrum of all hits in turn
+_ROUNDS = 3  # of fitting cells and the spectrum of hits in turn, as each is fitted with the other as it is
 _ENOUGH = 500  # showers that say how a layer's cells are distributed
 _PARTS = 4  # of the showers, by the energy of a layer
 _FULL = 0.95  # share of showers from which on a cell counts as always hit
 _LOWEST = -0.9  # times its energy: what is taken from a hard hit at most
-_LEAST = 1e-3  # MeV: energy of a layer that counts as none
+_LEAST = 1e-3  # typical hits in a layer that count as none
 _NONE = 1e-6  # of a typical hit: the largest energy of a cell that was never hit
 
 
@@ -104,12 +105,13 @@ class FactoredGenerator(Generator):
             parameter.copy_(torch.cat(of_layers))
 
     def _above(self, logarithms: Tensor) -> Tensor:
-        """Return what share of a layer's cells lies above each knot of the spectrum, `(knots, n_layers)`."""
+        """Return how many cells of a layer lie above each knot of the spectrum, `(knots, n_layers)`."""
         some = logarithms[:: -(-len(logarithms) // _ENOUGH)]
         mean = self.centre + self.rise * self._over_cells(some)
         knots = self.spectrum.knots.unsqueeze(1) / F.softplus(self.width)
-        shares = torch.stack([torch.special.ndtr(mean - knot).mean(0) for knot in knots])
-        return layer_sums(shares, self.detector) / layer_sums(torch.ones_like(shares), self.detector)
+        ever = self.most > 0
+        shares = torch.stack([torch.special.ndtr(mean - knot).mean(0) * ever for knot in knots])
+        return layer_sums(shares, self.detector)
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         for_energies, for_shower, for_cells, for_trunk = torch.split(noise, self.parts, dim=1)
@@ -121,22 +123,22 @@ class FactoredGenerator(Generator):
         centre, width = self.trunk(seed, for_trunk)
         with torch.autocast(noise.device.type, enabled=False):
             mean = self.centre + self.rise * self._over_cells(self._logarithms(energies)) + centre.float()
-            normal = mean + torch.exp(width.float().clamp(-2, 2)) * self.trunk.together(for_cells)
+            normal = mean + torch.exp(width.float().clamp(-2, 2)) * self.trunk.neighbours(for_cells)
             value = normal * (F.softplus(self.width) * (self.most > 0))
             cells = _bent(torch.expm1(self.spectrum(value.clamp(0.0, _MOST))), self._largest(incident[:, :1]))
             return self._scaled(cells, energies / self.typical) * self.typical[self.layer]
 
     def _scaled(self, cells: Tensor, energies: Tensor) -> Tensor:
-        """Give layers their energies, all in typical hits: hits above the typical one take up what differs.
+        """Give layers their energies, all in typical hits.
 
-        Soft ones stay as they are, and with them the spectrum.
+        The harder a hit, the more of what differs it takes, so soft ones, of which there are many, keep their
+        spectrum. Where the hard ones do not have as much as must go, all shrink alike.
         """
         hard = cells * cells / (cells + 1)
         missing = energies - layer_sums(cells, self.detector)
-        factor = (missing / (layer_sums(hard, self.detector) + _LEAST / self.typical)).clamp_min(_LOWEST)
+        factor = (missing / (layer_sums(hard, self.detector) + _LEAST)).clamp_min(_LOWEST)
         cells = cells + hard * self._over_cells(factor)
-        rest = energies / (layer_sums(cells, self.detector) + _LEAST / self.typical)
-        return cells * self._over_cells(rest)
+        return cells * self._over_cells(energies / (layer_sums(cells, self.detector) + _LEAST))
 
     def _logarithms(self, energies: Tensor) -> Tensor:
         """Return logarithms of the layers' energies, in typical hits and such that 0 stays 0."""
@@ -158,6 +160,7 @@ class FactoredGenerator(Generator):
 
 def _bent(cells: Tensor, most: Tensor) -> Tensor:
     """Keep energies below the largest, smoothly: half of it loses 1.5 %, and nothing comes beyond it."""
+    cells = torch.minimum(cells, _FAR * most)  # the fourth power must be finite
     square = (cells / most).square()
     return cells * torch.rsqrt(torch.sqrt(1 + square * square))
 

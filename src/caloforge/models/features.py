@@ -182,8 +182,10 @@ class ShowerFeatures(nn.Module):
     def _raw(self, cells: Tensor, hits: Tensor, energy: Tensor) -> Tensor:
         total = cells.sum(1, keepdim=True).clamp_min(1e-3)
         square = (cells / self.typical[self.layer]).square()
-        above = (hits, *(square / (square + level**2) for level in _LEVELS))
-        numbers = [layer_sums(passed, self.detector) for passed in above]
+        numbers = [
+            layer_sums(hits, self.detector),
+            *(layer_sums(square / (square + level**2), self.detector) for level in _LEVELS),
+        ]
         alone = [_alone(volume) for volume in _volumes(hits, self.detector)]
         shares, moments = [], []
         for volume in _volumes(cells, self.detector):
@@ -243,7 +245,10 @@ def _layers(cells: Tensor, detector: Detector) -> list[Tensor]:
 
 
 def _alone(hits: Tensor) -> Tensor:
-    """Return the share of the hits of each layer, `(n, layers, x, y)`, that have no other beside them."""
+    """Return how many hits of each layer, `(n, layers, x, y)`, have none beside them, over one more than all.
+
+    The border is one for polar grids, too, whose first and last azimuths are neighbours.
+    """
     # Sums of slices: pooling and its way back take many times as long on a processor.
     framed = F.pad(hits, (1, 1, 1, 1))
     rows = framed[..., :-2] + framed[..., 1:-1] + framed[..., 2:]

@@ -15,7 +15,7 @@ from caloforge.models.features import layer_index
 if TYPE_CHECKING:
     from caloforge.detector import Detector
 
-# Closest where a particle that crosses a layer leaves its energy, near the typical hit.
+# Of the variable: close where the spectrum changes fast, at its soft end, and up to some typical hits.
 _KNOTS = 0.0, 0.01, 0.03, 0.07, 0.12, 0.18, 0.25, 0.33, 0.42, 0.52, 0.65, 0.8, 1.0, 1.4, 2.0, 3.0
 _FLATTEST = 0.05  # slope
 _FEWEST = 10  # hits above a knot, without which it says nothing
@@ -24,9 +24,10 @@ _FEWEST = 10  # hits above a knot, without which it says nothing
 class HitSpectrum(nn.Module):
     """Maps variables whose positive part is a hit to hits on the logarithmic scale, and back.
 
-    A normal variable is densest where it is cut off, at zero; hits are few there, and have a peak where
-    particles cross the layer. Straight lines between knots, for each layer, make its hits as they are; above
-    the last knot nothing is changed but by a constant. Before `fit` it is the identity.
+    The normal variable of a cell that is rarely hit is densest where it is cut off, at zero; hits are few
+    there, and have a peak where particles cross the layer. Straight lines between knots, for each layer, make
+    its hits as they are; beyond the last knot with enough hits above it they rise as their variables do.
+    Before `fit` it is the identity.
 
     Args:
         detector: Whose layers.
@@ -49,7 +50,8 @@ class HitSpectrum(nn.Module):
         """Take the spectra of real showers.
 
         Args:
-            above: `(knots, n_layers)` of all cells of a layer, what share has a variable above each knot.
+            above: `(knots, n_layers)` how many cells of a layer have a variable above each knot, up to a
+                factor.
             hits: `(n, n_cells)` on the logarithmic scale.
         """
         knots = self.knots.double().numpy()
@@ -71,7 +73,7 @@ class HitSpectrum(nn.Module):
         """Map `(n, n_cells)`, not negative, to hits."""
         bends = self.bends[:, self.layer]
         hits = bends[0] * variables
-        for knot, bend in zip(_KNOTS[1:], bends[1:], strict=True):
+        for knot, bend in zip(self.knots[1:], bends[1:], strict=True):
             hits = torch.addcmul(hits, torch.relu(variables - knot), bend)
         return hits
 

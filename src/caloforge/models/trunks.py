@@ -30,11 +30,11 @@ class GeneratorTrunk(nn.Module, ABC):
 
     Attributes:
         noise: Numbers of noise that it takes besides its input.
-        together: Mixes the noise of cells, `(n, n_cells)`.
+        neighbours: Mixes the noise of cells, `(n, n_cells)`, with that of their neighbours.
     """
 
     noise: int = 0
-    together: nn.Module
+    neighbours: nn.Module
 
     @abstractmethod
     def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,7 +83,7 @@ class _DenseGenerator(GeneratorTrunk):
             nn.LeakyReLU(_SLOPE),
         )
         self.centre, self.width = nn.Linear(width, cells), nn.Linear(width, cells)
-        self.together = nn.Identity()
+        self.neighbours = nn.Identity()
         _begin_small(self.centre, self.width)
 
     def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002 - cells have theirs
@@ -118,7 +118,7 @@ class _PlanesGenerator(GeneratorTrunk):
         self.centre, self.width = _conv(width, layers), _conv(width, layers)
         _begin_small(self.centre, self.width)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unknown to its stub
-        self.together = _Together(grid)
+        self.neighbours = _NeighbourNoise(grid)
 
     def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         x = F.leaky_relu(self.first(seed), _SLOPE).reshape(-1, self.channels, *self.start)
@@ -146,7 +146,7 @@ class _VolumeGenerator(GeneratorTrunk):
         self.out = nn.Conv3d(quarter, 2, 3, padding=1)
         _begin_small(self.out)
         channels_last(self)
-        self.together = _Together(grid)
+        self.neighbours = _NeighbourNoise(grid)
 
     def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         x = F.leaky_relu(self.first(seed), _SLOPE).reshape(-1, self.channels, *self.start)
@@ -158,8 +158,11 @@ class _VolumeGenerator(GeneratorTrunk):
         return from_volume(x[:, :1], self.grid), from_volume(x[:, 1:], self.grid)
 
 
-class _Together(nn.Module):
-    """Lets the noise of cells side by side in a layer go together, as hits do, and keeps its spread."""
+class _NeighbourNoise(nn.Module):
+    """Lets the noise of cells side by side in a layer go together, as hits do.
+
+    Its spread stays 1 but at the border, where cells have fewer neighbours.
+    """
 
     def __init__(self, grid: Triple) -> None:
         super().__init__()
