@@ -160,9 +160,9 @@ class FactoredGenerator(Generator):
 
 def _bent(cells: Tensor, most: Tensor) -> Tensor:
     """Keep energies below the largest, smoothly: half of it loses 1.5 %, and nothing comes beyond it."""
-    cells = torch.minimum(cells, _FAR * most)  # the fourth power must be finite
-    square = (cells / most).square()
-    return cells * torch.rsqrt(torch.sqrt(1 + square * square))
+    ratio = (cells / most).clamp(max=_FAR)  # its fourth power must be finite
+    square = ratio * ratio
+    return most * ratio * torch.rsqrt(torch.sqrt(1 + square * square))
 
 
 def _along(energy: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caloforge.models.features import layer_index
@@ -15,8 +16,10 @@ from caloforge.models.features import layer_index
 if TYPE_CHECKING:
     from caloforge.detector import Detector
 
-# Of the variable: close where the spectrum changes fast, at its soft end, and up to some typical hits.
+# Of the variable, multiples of the step: close where the spectrum changes fast, at its soft end.
 _KNOTS = 0.0, 0.01, 0.03, 0.07, 0.12, 0.18, 0.25, 0.33, 0.42, 0.52, 0.65, 0.8, 1.0, 1.4, 2.0, 3.0
+_STEP = 0.01
+_PLACES = round(_KNOTS[-1] / _STEP) + 1
 _FLATTEST = 0.05  # slope
 _FEWEST = 10  # hits above a knot, without which it says nothing
 
@@ -35,7 +38,7 @@ class HitSpectrum(nn.Module):
 
     knots: Tensor
     bends: Tensor
-    layer: Tensor
+    first: Tensor
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
@@ -44,7 +47,7 @@ class HitSpectrum(nn.Module):
         bends = torch.zeros(len(_KNOTS), len(self.sizes))
         bends[0] = 1
         self.register_buffer("bends", bends)
-        self.register_buffer("layer", layer_index(detector), persistent=False)
+        self.register_buffer("first", _PLACES * layer_index(detector).int(), persistent=False)
 
     def fit(self, above: Tensor, hits: Tensor) -> None:
         """Take the spectra of real showers.
@@ -71,11 +74,19 @@ class HitSpectrum(nn.Module):
 
     def forward(self, variables: Tensor) -> Tensor:
         """Map `(n, n_cells)`, not negative, to hits."""
-        bends = self.bends[:, self.layer]
-        hits = bends[0] * variables
-        for knot, bend in zip(self.knots[1:], bends[1:], strict=True):
-            hits = torch.addcmul(hits, torch.relu(variables - knot), bend)
-        return hits
+        # Which line it is, is looked up: a sum of bends takes four times as long, and five with the way back.
+        place = (variables / _STEP).int().clamp(0, _PLACES - 1) + self.first
+        starts, slopes = (line.index_select(0, place.flatten()).view_as(place) for line in self._lines())
+        return starts + slopes * variables
+
+    def _lines(self) -> tuple[Tensor, Tensor]:
+        """Return value at zero and slope of the line at each place of each layer, `(n_layers * places,)`."""
+        slopes = self.bends.cumsum(0)
+        rises = self.knots.diff().unsqueeze(1) * slopes[:-1]
+        starts = F.pad(rises.cumsum(0), (0, 0, 1, 0)) - slopes * self.knots.unsqueeze(1)
+        middles = _STEP * (torch.arange(_PLACES, device=self.knots.device) + 0.5)
+        line = (middles.unsqueeze(1) > self.knots).sum(1) - 1
+        return starts[line].T.flatten(), slopes[line].T.flatten()
 
     def back(self, hits: Tensor) -> Tensor:
         """Map hits `(n, n_cells)` to variables: the other way round."""

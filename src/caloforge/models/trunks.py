@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _SLOPE = 0.2
 _VIEWS = 3  # of the cells that a critic sees
-_BESIDE = 0.1  # of the noise of each neighbour, beside that of a cell: at first, as in Geant4 showers in CLIC
+# Of the noise of neighbours, beside that of a cell, at first: as in Geant4 showers in CLIC.
+_BESIDE, _ACROSS = 0.11, 0.06  # along a side, over a corner
 _MAPS = 4  # of noise beside the channels of an image
 
 
@@ -168,9 +169,9 @@ class _NeighbourNoise(nn.Module):
         super().__init__()
         x, y, layers = grid
         self.shape = layers, x, y
-        self.weight = nn.Parameter(torch.full((layers, 1, 3, 3), _BESIDE))
-        with torch.no_grad():
-            self.weight[:, :, 1, 1] = 1
+        side, corner = _BESIDE, _ACROSS
+        kernel = torch.tensor([[corner, side, corner], [side, 1, side], [corner, side, corner]])
+        self.weight = nn.Parameter(kernel.expand(layers, 1, 3, 3).clone())
 
     def forward(self, noise: Tensor) -> Tensor:
         weight = self.weight / self.weight.square().sum((1, 2, 3), keepdim=True).sqrt()
