@@ -43,6 +43,9 @@ def test_positrons_are_like_those_of_geant4(tmp_path: Path) -> None:
     assert np.mean(response[0]) == pytest.approx(np.mean(response[1]), rel=0.005)
     for found, truth in zip(made.detector.split(made.cells), made.detector.split(geant4.cells), strict=True):
         assert found.sum() == pytest.approx(truth.sum(), rel=0.1)
+    edges = [0.03, 0.3, 1, 3, 10, 100]  # MeV, from well below a particle that crosses a layer
+    spectra = [np.histogram(s.cells, edges)[0] for s in (made, geant4)]
+    np.testing.assert_allclose(spectra[0], spectra[1], rtol=0.08)
     wanted = [o for o in observables_for(geant4.detector) if o.name in {"hits", "depth", "shower_width_x"}]
     truth, found = (evaluate(wanted, showers) for showers in (geant4, made))
     np.testing.assert_allclose(found.mean(0), truth.mean(0), rtol=0.05)
