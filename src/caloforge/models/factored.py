@@ -52,7 +52,7 @@ class FactoredGenerator(Generator):
     scale would be far too long.
 
     Args:
-        detector: Any; the `planes` network needs layers of the same cartesian grid.
+        detector: Any; `planes` and `volume` networks need layers of the same cartesian grid.
         settings: The `model` part of a recipe.
 
     Raises:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _SLOPE = 0.2
 _VIEWS = 3  # of the cells that a critic sees
-# Of the noise of neighbours, beside that of a cell, at first: as in Geant4 showers in CLIC.
+# Of the noise of neighbours, beside that of a cell, at first: tried on the hits of showers in CLIC.
 _BESIDE, _ACROSS = 0.11, 0.06  # along a side, over a corner
 _MAPS = 4  # of noise beside the channels of an image
 
