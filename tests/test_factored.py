@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +13,18 @@ from scipy.stats import norm, wasserstein_distance
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import DetectorError, RecipeError
 from caloforge.models import build_critic, build_generator
+from caloforge.models.energy_scale import EnergyScale, ParticleScales
 from caloforge.models.factored import FactoredGenerator, _bent
-from caloforge.models.features import EnergyScale, ShowerFeatures, _alone, layer_sums, typical_hits
+from caloforge.models.features import (
+    ShowerFeatures,
+    _alone,
+    _in_common,
+    _pairs,
+    layer_sums,
+    typical_hits,
+)
 from caloforge.models.hit_spectrum import HitSpectrum
+from caloforge.models.incidence import Incidence
 from caloforge.models.layer_energies import LayerEnergies
 from caloforge.models.observing_critic import ObservingCritic
 from caloforge.models.response import QuantileMap, fit_response
@@ -22,7 +33,7 @@ from caloforge.observables import evaluate, observables_for
 from caloforge.samples import positrons
 from caloforge.showers import Showers, open_showers
 from caloforge.training.losses import real_penalty
-from caloforge.training.matching import _directions, matching_loss
+from caloforge.training.matching import _directions, _products, matching_loss
 
 SMALL = FactoredSettings(latent=4, width=8)
 
@@ -93,6 +104,30 @@ def test_the_response_spreads_as_it_does_at_each_energy() -> None:
     # Beyond what was seen, as at its end.
     ends, beyond = (scale.visible(torch.linspace(-2, 2, 9), torch.full((9,), e)) / e for e in (1e5, 1e6))
     torch.testing.assert_close(beyond, ends, rtol=1e-3, atol=0)
+
+
+def test_a_direction_says_how_it_leans() -> None:
+    incidence = Incidence(load_detector("clic"), ("energy", "theta", "phi"), ())
+    found = incidence(torch.tensor([[2e4, 0.3, math.pi / 2], [2e4, 0.3, math.pi]]))
+    assert found.shape == (2, incidence.width)
+    leaning = torch.tensor([[0, math.sin(0.3)], [-math.sin(0.3), 0]])
+    torch.testing.assert_close(found[:, -2:], leaning, atol=1e-6, rtol=0)
+
+
+def test_each_particle_has_its_own_response() -> None:
+    rng = np.random.default_rng(1)
+    energy = rng.uniform(1e3, 2e4, 4000).astype(np.float32)
+    pion = rng.random(4000) < 0.5
+    response = np.where(pion, rng.beta(2, 4, 4000), rng.normal(0.95, 0.01, 4000)).astype(np.float32)
+    incident, visible = torch.from_numpy(energy), torch.from_numpy(energy * response)
+    which = torch.from_numpy(np.stack([~pion, pion], axis=1)).float()
+    scales = ParticleScales(2)
+    scales.fit(visible, incident, which)
+    drawn = scales.visible(torch.randn(4000), incident, which).numpy() / energy
+    for kind in (pion, ~pion):
+        assert wasserstein_distance(drawn[kind], response[kind]) < 0.1 * response[kind].std()
+    normal = scales.normal(visible, incident, which)
+    torch.testing.assert_close(scales.visible(normal, incident, which), visible, rtol=2e-2, atol=20)
 
 
 def test_the_response_fit_is_numpy_polyfit() -> None:
@@ -266,15 +301,25 @@ def test_noise_of_neighbours_goes_together(network: str) -> None:
     settings = FactoredSettings(network=network, latent=4, width=8)  # type: ignore[arg-type]
     trunk = build_generator(settings, detector).trunk  # type: ignore[union-attr]
     noise = torch.randn(200, detector.n_cells, generator=torch.Generator().manual_seed(2))
+    seed = torch.zeros(200, trunk.neighbours.strength.in_features)
     with torch.no_grad():
-        trunk.neighbours.weight[3, 0, 1, 2] = 0.5  # of the next cell along y, in one layer
-        layers = trunk.neighbours(noise).reshape(200, 25, 25, 25)[:, :, 1:-1, 1:-1]  # not the border
+        trunk.neighbours.strength.bias[3] = 0.7  # of one layer
+        layers = trunk.mixed(noise, seed).reshape(200, 25, 25, 25)[:, :, 1:-1, 1:-1]  # not the border
     np.testing.assert_allclose(layers.std((0, 2, 3)), 1, atol=0.02)
-    beside = [float((x[:, :, 1:] * x[:, :, :-1]).mean()) for x in layers[:, 2:4].unbind(1)]
-    # Two kernels' products where they overlap, over the sums of their squares.
-    assert beside == pytest.approx([0.2464 / 1.0628, 0.6364 / 1.3007], abs=0.02)
-    across = float((layers[:, 1:] * layers[:, :-1]).mean())
-    assert across == pytest.approx(0, abs=0.01)
+    beside = [float((x[:, :, 1:] * x[:, :, :-1]).mean()) for x in layers[:, [9, 3]].unbind(1)]
+    through = float((layers[:, 9] * layers[:, 10]).mean())
+    kernels = []
+    for strength in (1.0, math.exp(0.7)):
+        kernel = np.zeros((3, 3, 3))
+        kernel[1] = [[0.06, 0.11, 0.06], [0.11, 0, 0.11], [0.06, 0.11, 0.06]]
+        kernel[[0, 2], 1, 1] = 0.05
+        kernels.append(strength * kernel)
+        kernels[-1][1, 1, 1] = 1
+    # A kernel's product with itself, moved by one cell, over the sum of its squares.
+    moved = [[(k.take(range(2), axis) * k.take(range(1, 3), axis)).sum() for k in kernels] for axis in (2, 0)]
+    squares = [(kernel**2).sum() for kernel in kernels]
+    assert beside == pytest.approx(np.divide(moved[0], squares), abs=0.02)
+    assert through == pytest.approx(moved[1][0] / squares[0], abs=0.02)
 
 
 def test_planes_need_equal_layers() -> None:
@@ -323,6 +368,33 @@ def test_hits_alone_have_none_beside_them() -> None:
     alone = ((around == 1) & (hits.numpy() > 0)).sum((2, 3))
     assert 0.1 < alone.sum() / float(hits.sum()) < 0.9
     np.testing.assert_allclose(_alone(hits), alone / (1 + hits.sum((2, 3)).numpy()), atol=1e-5)
+
+
+def test_pairs_are_cells_side_by_side() -> None:
+    rng = np.random.default_rng(5)
+    hits = (rng.random((40, 2, 6, 5)) < 0.4).astype(np.float32)
+    values = rng.normal(size=hits.shape).astype(np.float32)
+    number, squares = np.zeros((40, 2)), np.zeros((40, 2))
+    for shower, layer, x, y in np.argwhere(hits):
+        for other in ((x + 1, y), (x, y + 1)):
+            if other[0] < 6 and other[1] < 5 and hits[(shower, layer, *other)]:
+                number[shower, layer] += 1
+                squares[shower, layer] += (values[shower, layer, x, y] - values[(shower, layer, *other)]) ** 2
+    share, rough = (found.numpy() for found in _pairs(torch.from_numpy(hits), torch.from_numpy(values)))
+    np.testing.assert_allclose(share, number / (1 + hits.sum((2, 3))), rtol=1e-5)
+    np.testing.assert_allclose(np.exp(rough), (squares + 0.1) / (number + 1), rtol=1e-4)
+
+
+def test_layers_that_are_alike_have_all_in_common() -> None:
+    rng = np.random.default_rng(6)
+    first = torch.from_numpy(rng.exponential(size=(20, 1, 6, 5)) * (rng.random((20, 1, 6, 5)) < 0.5)).float()
+    other = torch.where(first > 0, 0.0, 1.0)
+    volume = torch.cat([first, 3 * first, other], dim=1)
+    hits = (volume > 0).float()
+    both, overlap = _in_common(volume, hits)
+    number = hits[:, 0].sum((1, 2))
+    torch.testing.assert_close(both, torch.stack([number / (1 + number), torch.zeros(20)], dim=1))
+    torch.testing.assert_close(overlap, torch.tensor([1.0, 0.0]).expand(20, 2), atol=2e-3, rtol=0)
 
 
 def test_features_of_the_whole_shower_are_those_of_its_cells(geant4: Showers) -> None:
@@ -378,9 +450,10 @@ def test_matching_is_a_wasserstein_distance() -> None:
     real, shifted = (torch.from_numpy(rng.normal(m, 1, (400, 3))).float() for m in (0.0, 0.5))
     given = torch.zeros(400, 1)
     expected = np.mean([wasserstein_distance(shifted[:, i], real[:, i]) for i in range(3)])
-    # One view and nothing asked for: half is the columns' distance, half that along directions.
+    # One view, and nothing asked for that varies: the columns' distance, none of products, and that along
+    # directions.
     torch.manual_seed(0)
-    found = 2 * float(matching_loss((shifted, given), (real, given)))
+    found = 3 * float(matching_loss((shifted, given), (real, given)))
     along = found - expected
     assert 0.05 < along < expected * 1.2
     assert float(matching_loss((real, given), (real, given))) == 0
@@ -391,6 +464,18 @@ def test_matching_sees_what_goes_with_what_was_asked_for() -> None:
     real, other = given + 0.1 * torch.randn(4000, 1), given[torch.randperm(4000)]
     same, mixed = (float(matching_loss((x, given), (real, given))) for x in (real, other))
     assert mixed > same + 0.05
+
+
+def test_matching_sees_trends_with_what_was_asked_for() -> None:
+    # Each number for itself is distributed alike.
+    given = torch.randn(4000, 1)
+    noise = torch.randn(4000, 1)
+    rising, falling = (0.6 * sign * given + 0.8 * noise for sign in (1, -1))
+    products = _products(rising, given)
+    torch.testing.assert_close(products, rising * (given - given.mean()) / given.std(correction=0))
+    far = float(matching_loss((falling, given), (rising, given)))
+    near = float(matching_loss((0.6 * given - 0.8 * noise, given), (rising, given)))
+    assert far > near + 0.2
 
 
 def test_the_penalty_is_the_slope_of_the_critic(real: tuple[torch.Tensor, torch.Tensor]) -> None:

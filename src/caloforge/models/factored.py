@@ -68,7 +68,8 @@ class FactoredGenerator(Generator):
         super().__init__(detector)
         self.conditions = incident_columns(settings.given, settings.particles)
         self.incidence = Incidence(detector, self.conditions, settings.particles)
-        self.energies = LayerEnergies(detector, self.incidence.width, settings.refine)
+        particles = len(settings.particles) if "pdg" in self.conditions else 0
+        self.energies = LayerEnergies(detector, self.incidence.width, settings.refine, particles)
         self.trunk = generator_trunk(
             detector, settings, settings.latent + self.energies.noise + self.incidence.width
         )
@@ -121,9 +122,10 @@ class FactoredGenerator(Generator):
             energies, normal = self.energies(for_energies, incident[:, 0], given)
             seed = torch.cat([for_shower, given, normal], dim=1)
         centre, width = self.trunk(seed, for_trunk)
+        for_cells = self.trunk.mixed(for_cells, seed)
         with torch.autocast(noise.device.type, enabled=False):
             mean = self.centre + self.rise * self._over_cells(self._logarithms(energies)) + centre.float()
-            normal = mean + torch.exp(width.float().clamp(-2, 2)) * self.trunk.neighbours(for_cells)
+            normal = mean + torch.exp(width.float().clamp(-2, 2)) * for_cells
             value = normal * (F.softplus(self.width) * (self.most > 0))
             cells = _bent(torch.expm1(self.spectrum(value.clamp(0.0, _MOST))), self._largest(incident[:, :1]))
             return self._scaled(cells, energies / self.typical) * self.typical[self.layer]

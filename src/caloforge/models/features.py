@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EnergyScale", "ShowerFeatures", "layer_index", "layer_sums", "typical_hits"]
+__all__ = ["ShowerFeatures", "layer_index", "layer_sums", "typical_hits"]
 
 import math
 from typing import TYPE_CHECKING
@@ -11,18 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from caloforge.models.response import QuantileMap, fit_response
+from caloforge.models.energy_scale import EnergyScale, energy_terms
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
 
 _SOFT = 1e-2  # MeV in a layer, below which it has no place
-_NARROWEST = 1e-4  # spread of the response
 _LEAST = 1e-5  # share of the energy below which logarithms of shares go no further
 _HALF = 0.02  # of a typical hit: half a hit
 _LEVELS = 0.1, 0.3, 1.0, 3.0  # in typical hits: how many cells lie above
 _BRIGHTEST = 5  # cells of each layer
 _RINGS = 10
+_ROUGH = 0.1  # square of a difference of logarithms, of pairs where there are none
 _AXIS = 1e-3  # of the largest distance from the axis: nearer is on it
 
 
@@ -52,62 +52,6 @@ def typical_hits(cells: Tensor, detector: Detector) -> Tensor:
     return torch.stack([whole if layer is None else layer for layer in layers])
 
 
-class EnergyScale(nn.Module):
-    """The energy that cells hold of an incident energy: mean and spread, which fits give, and distribution.
-
-    Outside the incident energies of the fit, the response stays what it was at their ends. Before `fit` the
-    cells hold the incident energy.
-    """
-
-    coefficients: Tensor
-    spreads: Tensor
-    ends: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("coefficients", torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0]))
-        self.register_buffer("spreads", torch.zeros(3))
-        self.register_buffer("ends", torch.tensor([0.0, math.inf]))
-        self.quantiles = QuantileMap()
-
-    def fit(self, visible: Tensor, energy: Tensor) -> None:
-        """Take mean and distribution from real showers, `(n,)` each, MeV."""
-        found = fit_response(energy.cpu().numpy(), visible.cpu().numpy()).coefficients
-        self.coefficients.copy_(torch.tensor([0.0] * (5 - len(found)) + list(found)))
-        self.ends.copy_(torch.stack([energy.amin(), energy.amax()]))
-        rest = visible / self.mean(energy) - 1
-        logarithms = 0.5 * torch.log(rest.square() + _NARROWEST**2)
-        terms = _terms(self._inside(energy))
-        self.spreads.copy_(torch.linalg.lstsq(terms, logarithms.unsqueeze(1), driver="gelsd").solution[:, 0])
-        self.quantiles.fit(rest / self._spread(energy))
-
-    def mean(self, energy: Tensor) -> Tensor:
-        """Return the mean energy in all cells, MeV, of an incident energy in MeV."""
-        ratio, inside = torch.zeros_like(energy), self._inside(energy) / 100e3
-        for coefficient in self.coefficients.unbind():
-            ratio = ratio * inside + coefficient
-        return ratio * energy
-
-    def visible(self, normal: Tensor, energy: Tensor) -> Tensor:
-        """Return energies in all cells, MeV, of normal variables and incident energies, `(n,)` each."""
-        ratio: Tensor = 1 + self.quantiles(normal) * self._spread(energy)
-        return torch.relu(ratio) * self.mean(energy)
-
-    def normal(self, visible: Tensor, energy: Tensor) -> Tensor:
-        """Return the normal variables of energies in all cells: the other way round."""
-        normal: Tensor = self.quantiles.back((visible / self.mean(energy) - 1) / self._spread(energy))
-        return normal
-
-    def _inside(self, energy: Tensor) -> Tensor:
-        # Not minimum of maximum, nor clamp: onnxscript 0.7 orders what it makes of these wrongly.
-        low, high = self.ends.unbind()
-        return torch.where(energy < low, low, torch.where(energy > high, high, energy))
-
-    def _spread(self, energy: Tensor) -> Tensor:
-        """Up to a constant, which the quantiles take up."""
-        return torch.exp((_terms(self._inside(energy)) * self.spreads).sum(1))
-
-
 class ShowerFeatures(nn.Module):
     """Differentiable observables, as deviations from their trend with the incident energy.
 
@@ -118,8 +62,9 @@ class ShowerFeatures(nn.Module):
     energy within rings around the axis; centre and width of each layer; centre, width and mean radius of the
     whole shower, with energies and with their squares as weights; brightest cells of each layer; number of
     hits of each layer and of the whole shower, and of cells above a few levels of energy; hits that have no
-    other beside them; hottest cell, and response. Shares, widths of the whole shower and numbers of cells are
-    logarithms.
+    other beside them, pairs of neighbours in a layer and how much their energies differ; what a layer has in
+    common with the next one of the same grid, in hits and in energy; hottest cell, and response. Shares,
+    widths of the whole shower and numbers of cells are logarithms.
 
     Args:
         detector: Whose showers.
@@ -143,7 +88,10 @@ class ShowerFeatures(nn.Module):
         grids = list(dict.fromkeys(layer.shape for layer in detector.layers))
         brightest = [min(_BRIGHTEST, layer.n_cells) for layer in detector.layers]
         numbers = (1 + len(_LEVELS)) * (len(detector.layers) + 1)
-        self.count = 6 * len(detector.layers) + sum(map(sum, grids)) + sum(brightest) + _RINGS + 16 + numbers
+        pairs = 2 * (len(detector.layers) - len(grids))
+        self.count = (
+            8 * len(detector.layers) + pairs + sum(map(sum, grids)) + sum(brightest) + _RINGS + 16 + numbers
+        )
         self.scale = EnergyScale()
         position = torch.tensor(detector.positions, dtype=torch.float32)
         radius = position[:, :2].norm(dim=1, keepdim=True)
@@ -165,7 +113,7 @@ class ShowerFeatures(nn.Module):
         """Take trends and spreads from real showers: `(n, n_cells)` and `(n,)`, MeV."""
         self.scale.fit(cells.sum(1), energy)
         self.typical.copy_(typical_hits(cells, self.detector))
-        raw, terms = self._raw(cells, self.hits(cells), energy), _terms(energy)
+        raw, terms = self._raw(cells, self.hits(cells), energy), energy_terms(energy)
         self.trend.copy_(torch.linalg.lstsq(terms, raw, driver="gelsd").solution)
         # What hardly varies, as the share of the only layer, must not be blown up.
         self.width.copy_((raw - terms @ self.trend).std(0).clamp_min(1e-3))
@@ -176,7 +124,7 @@ class ShowerFeatures(nn.Module):
 
     def forward(self, cells: Tensor, hits: Tensor, energy: Tensor) -> Tensor:
         """Map cells and their `hits`, `(n, n_cells)`, and incident energies `(n,)` to `(n, count)`."""
-        seen = (self._raw(cells, hits, energy) - _terms(energy) @ self.trend) / self.width
+        seen = (self._raw(cells, hits, energy) - energy_terms(energy) @ self.trend) / self.width
         return seen.clamp(-10, 10)
 
     def _raw(self, cells: Tensor, hits: Tensor, energy: Tensor) -> Tensor:
@@ -186,9 +134,10 @@ class ShowerFeatures(nn.Module):
             layer_sums(hits, self.detector),
             *(layer_sums(square / (square + level**2), self.detector) for level in _LEVELS),
         ]
-        alone = [_alone(volume) for volume in _volumes(hits, self.detector)]
-        shares, moments = [], []
-        for volume in _volumes(cells, self.detector):
+        shares, moments, texture = [], [], []
+        volumes = [_volumes(one, self.detector) for one in (cells, hits, cells / self.typical[self.layer])]
+        for volume, hit, ratio in zip(*volumes, strict=True):
+            texture += [_alone(hit), *_pairs(hit, torch.log1p(ratio)), *_in_common(volume, hit)]
             along_x, along_y = volume.sum(3), volume.sum(2)
             shares += [along_x.sum(2), along_x.sum(1), along_y.sum(1)]
             moments += [*_moments(along_x), *_moments(along_y)]
@@ -203,7 +152,7 @@ class ShowerFeatures(nn.Module):
                 self._shape(cells),
                 self._shape(cells.square()),
                 torch.log(brightest / total + _LEAST),
-                torch.cat(alone, dim=1),
+                torch.cat(texture, dim=1),
                 *(torch.log1p(number) for number in numbers),
                 *(torch.log1p(number.sum(1, keepdim=True)) for number in numbers),
                 torch.log(brightest.amax(1, keepdim=True) / total + _LEAST),
@@ -217,12 +166,6 @@ class ShowerFeatures(nn.Module):
         mean = weights @ self.places / weights.sum(1, keepdim=True).clamp_min(1e-6)
         centre, square, radius = mean[:, :3], mean[:, 3:6], mean[:, 6:]
         return torch.cat([centre, 0.5 * torch.log((square - centre**2).clamp_min(1e-6)), radius], dim=1)
-
-
-def _terms(energy: Tensor) -> Tensor:
-    """Return what responses and observables change with: powers of the energy's logarithm, `(n, 3)`."""
-    logarithm = torch.log(energy / 20e3)
-    return torch.stack([torch.ones_like(logarithm), logarithm, logarithm.square()], dim=1)
 
 
 def _volumes(cells: Tensor, detector: Detector) -> list[Tensor]:
@@ -254,6 +197,33 @@ def _alone(hits: Tensor) -> Tensor:
     rows = framed[..., :-2] + framed[..., 1:-1] + framed[..., 2:]
     around = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:] - hits
     return (hits * torch.relu(1 - around)).sum((2, 3)) / (1 + hits.sum((2, 3)))
+
+
+def _pairs(hits: Tensor, logarithms: Tensor) -> tuple[Tensor, Tensor]:
+    """Describe pairs of cells side by side that are both hit, of volumes `(n, layers, x, y)`.
+
+    Returns:
+        `(n, layers)`: pairs, over one more than the hits; logarithm of the mean square difference.
+    """
+    number, difference = hits.new_zeros(hits.shape[:2]), hits.new_zeros(hits.shape[:2])
+    for axis, size in ((2, hits.shape[2]), (3, hits.shape[3])):
+        if size < 2:
+            continue
+        both = hits.narrow(axis, 1, size - 1) * hits.narrow(axis, 0, size - 1)
+        step = logarithms.narrow(axis, 1, size - 1) - logarithms.narrow(axis, 0, size - 1)
+        number = number + both.sum((2, 3))
+        difference = difference + (both * step * step).sum((2, 3))
+    return number / (1 + hits.sum((2, 3))), torch.log((difference + _ROUGH) / (number + 1))
+
+
+def _in_common(volume: Tensor, hits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what neighbouring layers of volumes `(n, layers, x, y)` have in common, `(n, layers - 1)` each.
+
+    Cells hit in both, over one more than the hits of the first, and the overlap of their shares of energy.
+    """
+    root = torch.sqrt(volume / volume.sum((2, 3), keepdim=True).clamp_min(_SOFT) + _LEAST**2)
+    both = (hits[:, 1:] * hits[:, :-1]).sum((2, 3)) / (1 + hits[:, :-1].sum((2, 3)))
+    return both, (root[:, 1:] * root[:, :-1]).sum((2, 3))
 
 
 def _moments(profiles: Tensor) -> tuple[Tensor, Tensor]:

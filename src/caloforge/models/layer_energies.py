@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from caloforge.models.features import EnergyScale, layer_sums
+from caloforge.models.energy_scale import EnergyScale, ParticleScales
+from caloforge.models.features import layer_sums
 from caloforge.models.response import QuantileMap
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class LayerEnergies(nn.Module):
         detector: Whose layers.
         given: How many numbers describe the incident particle, the first the logarithm of its energy.
         refine: Train that network.
+        particles: How many particles are told apart; the last numbers say which it is.
 
     Attributes:
         noise: Numbers of noise that it takes: one for each layer and one for the total.
@@ -41,11 +43,12 @@ class LayerEnergies(nn.Module):
     most: Tensor
     mixing: Tensor
 
-    def __init__(self, detector: Detector, given: int, refine: bool = False) -> None:
+    def __init__(self, detector: Detector, given: int, refine: bool = False, particles: int = 0) -> None:
         super().__init__()
         self.detector = detector
         self.noise = len(detector.layers) + 1
-        self.scale = EnergyScale()
+        self.particles = particles
+        self.scale = ParticleScales(particles) if particles else EnergyScale()
         self.register_buffer("means", torch.zeros(given + 3, self.noise - 1))
         self.register_buffer("spreads", torch.zeros(given + 3, self.noise - 1))
         self.register_buffer("most", torch.zeros(self.noise - 1))
@@ -62,7 +65,8 @@ class LayerEnergies(nn.Module):
             given: `(n, given)` what the incident particle is, as for `forward`.
         """
         total = cells.sum(1)
-        self.scale.fit(total, energy)
+        which = self._which(given)
+        self.scale.fit(total, energy, *which)
         shares = layer_sums(cells, self.detector) / total.clamp_min(1e-3).unsqueeze(1)
         logs, terms = torch.log(shares + _LEAST), _terms(given)
         self.means.copy_(torch.linalg.lstsq(terms, logs, driver="gelsd").solution)
@@ -73,7 +77,7 @@ class LayerEnergies(nn.Module):
         squares = torch.log(rest.square() + 1e-8)
         self.spreads.copy_(0.5 * torch.linalg.lstsq(terms, squares, driver="gelsd").solution)
         unit = rest / torch.exp(terms @ self.spreads)
-        normal = [self.scale.normal(total, energy)]
+        normal = [self.scale.normal(total, energy, *which)]
         for quantiles, values in zip(self._maps(), unit.T, strict=True):
             quantiles.fit(values)
             normal.append(quantiles.back(values))
@@ -100,7 +104,12 @@ class LayerEnergies(nn.Module):
         # No layer gets a larger share than it ever had.
         shares = torch.relu(torch.exp(torch.minimum(logs, self.most)) - _LEAST)
         shares = shares / shares.sum(1, keepdim=True).clamp_min(_LEAST)
-        return shares * self.scale.visible(columns[0], energy).unsqueeze(1), normal
+        total = self.scale.visible(columns[0], energy, *self._which(given))
+        return shares * total.unsqueeze(1), normal
+
+    def _which(self, given: Tensor) -> tuple[Tensor, ...]:
+        """Return which particle it is, `(n, particles)`, where they are told apart."""
+        return (given[:, -self.particles :],) if self.particles else ()
 
     def _maps(self) -> list[QuantileMap]:
         return [module for module in self.quantiles if isinstance(module, QuantileMap)]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _SLOPE = 0.2
 _VIEWS = 3  # of the cells that a critic sees
 # Of the noise of neighbours, beside that of a cell, at first: tried on the hits of showers in CLIC.
-_BESIDE, _ACROSS = 0.11, 0.06  # along a side, over a corner
+_BESIDE, _ACROSS, _THROUGH = 0.11, 0.06, 0.05  # along a side, over a corner, in the next layer
+_WEAKEST, _STRONGEST = -3.0, 1.0  # logarithm of what these are multiplied with
 _MAPS = 4  # of noise beside the channels of an image
 
 
@@ -31,15 +32,17 @@ class GeneratorTrunk(nn.Module, ABC):
 
     Attributes:
         noise: Numbers of noise that it takes besides its input.
-        neighbours: Mixes the noise of cells, `(n, n_cells)`, with that of their neighbours.
     """
 
     noise: int = 0
-    neighbours: nn.Module
 
     @abstractmethod
     def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Map `(n, inputs)` and `(n, self.noise)` to additions to mean and spread, `(n, n_cells)` each."""
+
+    def mixed(self, noise: Tensor, seed: Tensor) -> Tensor:  # noqa: ARG002 - for those that have neighbours
+        """Mix the noise of cells, `(n, n_cells)`, with that of their neighbours, as `(n, inputs)` says."""
+        return noise
 
 
 class CriticTrunk(nn.Module, ABC):
@@ -84,7 +87,6 @@ class _DenseGenerator(GeneratorTrunk):
             nn.LeakyReLU(_SLOPE),
         )
         self.centre, self.width = nn.Linear(width, cells), nn.Linear(width, cells)
-        self.neighbours = nn.Identity()
         _begin_small(self.centre, self.width)
 
     def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002 - cells have theirs
@@ -119,7 +121,7 @@ class _PlanesGenerator(GeneratorTrunk):
         self.centre, self.width = _conv(width, layers), _conv(width, layers)
         _begin_small(self.centre, self.width)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unknown to its stub
-        self.neighbours = _NeighbourNoise(grid)
+        self.neighbours = _NeighbourNoise(grid, inputs)
 
     def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         x = F.leaky_relu(self.first(seed), _SLOPE).reshape(-1, self.channels, *self.start)
@@ -129,6 +131,10 @@ class _PlanesGenerator(GeneratorTrunk):
         maps = noise.reshape(-1, _MAPS, *self.grid).to(x.dtype)
         x = F.leaky_relu(self.mix(torch.cat([x, maps], dim=1)), _SLOPE)
         return self.centre(x).flatten(1), self.width(x).flatten(1)
+
+    def mixed(self, noise: Tensor, seed: Tensor) -> Tensor:
+        mixed: Tensor = self.neighbours(noise, seed)
+        return mixed
 
 
 class _VolumeGenerator(GeneratorTrunk):
@@ -147,7 +153,7 @@ class _VolumeGenerator(GeneratorTrunk):
         self.out = nn.Conv3d(quarter, 2, 3, padding=1)
         _begin_small(self.out)
         channels_last(self)
-        self.neighbours = _NeighbourNoise(grid)
+        self.neighbours = _NeighbourNoise(grid, inputs)
 
     def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         x = F.leaky_relu(self.first(seed), _SLOPE).reshape(-1, self.channels, *self.start)
@@ -158,25 +164,43 @@ class _VolumeGenerator(GeneratorTrunk):
         x = self.out(x)
         return from_volume(x[:, :1], self.grid), from_volume(x[:, 1:], self.grid)
 
+    def mixed(self, noise: Tensor, seed: Tensor) -> Tensor:
+        mixed: Tensor = self.neighbours(noise, seed)
+        return mixed
+
 
 class _NeighbourNoise(nn.Module):
-    """Lets the noise of cells side by side in a layer go together, as hits do.
+    """Lets the noise of cells that are close go together, as hits do: in a layer and from layer to layer.
 
-    Its spread stays 1 but at the border, where cells have fewer neighbours.
+    How much is up to the shower, as particles are closer in some, and the more of them there are the less one
+    hit says of the next. The spread stays 1 but at the border, where cells have fewer neighbours.
     """
 
-    def __init__(self, grid: Triple) -> None:
+    others: Tensor
+
+    def __init__(self, grid: Triple, inputs: int) -> None:
         super().__init__()
         x, y, layers = grid
         self.shape = layers, x, y
+        kernel, others = torch.zeros(layers, layers, 3, 3), torch.ones(layers, layers, 3, 3)
+        own = torch.arange(layers)
         side, corner = _BESIDE, _ACROSS
-        kernel = torch.tensor([[corner, side, corner], [side, 1, side], [corner, side, corner]])
-        self.weight = nn.Parameter(kernel.expand(layers, 1, 3, 3).clone())
+        kernel[own, own] = torch.tensor([[corner, side, corner], [side, 0, side], [corner, side, corner]])
+        kernel[own[1:], own[:-1], 1, 1] = kernel[own[:-1], own[1:], 1, 1] = _THROUGH
+        others[own, own, 1, 1] = 0
+        self.weight = nn.Parameter(kernel)
+        self.strength = nn.Linear(inputs, layers)
+        nn.init.zeros_(self.strength.weight)
+        nn.init.zeros_(self.strength.bias)
+        self.register_buffer("others", others, persistent=False)
 
-    def forward(self, noise: Tensor) -> Tensor:
-        weight = self.weight / self.weight.square().sum((1, 2, 3), keepdim=True).sqrt()
-        mixed = F.conv2d(noise.reshape(-1, *self.shape), weight, padding=1, groups=self.shape[0])
-        return mixed.flatten(1)
+    def forward(self, noise: Tensor, seed: Tensor) -> Tensor:
+        weight = self.weight * self.others
+        volume = noise.reshape(-1, *self.shape)
+        around = F.conv2d(volume, weight, padding=1).to(noise.dtype)
+        strength = torch.exp(self.strength(seed).to(noise.dtype).clamp(_WEAKEST, _STRONGEST))
+        own = torch.rsqrt(1 + strength * strength * weight.square().sum((1, 2, 3)))
+        return (own[..., None, None] * volume + (own * strength)[..., None, None] * around).flatten(1)
 
 
 class _PlanesCritic(CriticTrunk):

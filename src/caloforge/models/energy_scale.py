@@ -1,0 +1,110 @@
+"""How much energy the cells hold of an incident energy."""
+
+from __future__ import annotations
+
+__all__ = ["EnergyScale", "ParticleScales", "energy_terms"]
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from caloforge.models.response import QuantileMap, fit_response
+
+_NARROWEST = 1e-4  # spread of the response
+
+
+def energy_terms(energy: Tensor) -> Tensor:
+    """Return what responses and observables change with: powers of the energy's logarithm, `(n, 3)`."""
+    logarithm = torch.log(energy / 20e3)
+    return torch.stack([torch.ones_like(logarithm), logarithm, logarithm.square()], dim=1)
+
+
+class EnergyScale(nn.Module):
+    """The energy that cells hold of an incident energy: mean and spread, which fits give, and distribution.
+
+    Outside the incident energies of the fit, the response stays what it was at their ends. Before `fit` the
+    cells hold the incident energy.
+    """
+
+    coefficients: Tensor
+    spreads: Tensor
+    ends: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("coefficients", torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0]))
+        self.register_buffer("spreads", torch.zeros(3))
+        self.register_buffer("ends", torch.tensor([0.0, math.inf]))
+        self.quantiles = QuantileMap()
+
+    def fit(self, visible: Tensor, energy: Tensor) -> None:
+        """Take mean and distribution from real showers, `(n,)` each, MeV."""
+        found = fit_response(energy.cpu().numpy(), visible.cpu().numpy()).coefficients
+        self.coefficients.copy_(torch.tensor([0.0] * (5 - len(found)) + list(found)))
+        self.ends.copy_(torch.stack([energy.amin(), energy.amax()]))
+        rest = visible / self.mean(energy) - 1
+        logarithms = 0.5 * torch.log(rest.square() + _NARROWEST**2)
+        terms = energy_terms(self._inside(energy))
+        self.spreads.copy_(torch.linalg.lstsq(terms, logarithms.unsqueeze(1), driver="gelsd").solution[:, 0])
+        self.quantiles.fit(rest / self._spread(energy))
+
+    def mean(self, energy: Tensor) -> Tensor:
+        """Return the mean energy in all cells, MeV, of an incident energy in MeV."""
+        ratio, inside = torch.zeros_like(energy), self._inside(energy) / 100e3
+        for coefficient in self.coefficients.unbind():
+            ratio = ratio * inside + coefficient
+        return ratio * energy
+
+    def visible(self, normal: Tensor, energy: Tensor) -> Tensor:
+        """Return energies in all cells, MeV, of normal variables and incident energies, `(n,)` each."""
+        ratio: Tensor = 1 + self.quantiles(normal) * self._spread(energy)
+        return torch.relu(ratio) * self.mean(energy)
+
+    def normal(self, visible: Tensor, energy: Tensor) -> Tensor:
+        """Return the normal variables of energies in all cells: the other way round."""
+        normal: Tensor = self.quantiles.back((visible / self.mean(energy) - 1) / self._spread(energy))
+        return normal
+
+    def _inside(self, energy: Tensor) -> Tensor:
+        # Not minimum of maximum, nor clamp: onnxscript 0.7 orders what it makes of these wrongly.
+        low, high = self.ends.unbind()
+        return torch.where(energy < low, low, torch.where(energy > high, high, energy))
+
+    def _spread(self, energy: Tensor) -> Tensor:
+        """Up to a constant, which the quantiles take up."""
+        return torch.exp((energy_terms(self._inside(energy)) * self.spreads).sum(1))
+
+
+class ParticleScales(nn.Module):
+    """An `EnergyScale` for each particle: hadrons leave less than electrons, and not as evenly.
+
+    Args:
+        particles: How many there are.
+    """
+
+    def __init__(self, particles: int) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(EnergyScale() for _ in range(particles))
+
+    def fit(self, visible: Tensor, energy: Tensor, which: Tensor) -> None:
+        """Take them from real showers, `(n,)` each, MeV; `which` is 1 where it is that particle.
+
+        A particle of which there is no shower keeps what it has.
+        """
+        for scale, it_is in zip(self._each(), which.T > 0, strict=True):
+            if bool(it_is.any()):
+                scale.fit(visible[it_is], energy[it_is])
+
+    def visible(self, normal: Tensor, energy: Tensor, which: Tensor) -> Tensor:
+        """Return energies in all cells, MeV, of normal variables and incident energies, `(n,)` each."""
+        columns = [scale.visible(normal, energy) for scale in self._each()]
+        return (torch.stack(columns, dim=1) * which).sum(1)
+
+    def normal(self, visible: Tensor, energy: Tensor, which: Tensor) -> Tensor:
+        """Return the normal variables of energies in all cells: the other way round."""
+        columns = [scale.normal(visible, energy) for scale in self._each()]
+        return (torch.stack(columns, dim=1) * which).sum(1)
+
+    def _each(self) -> list[EnergyScale]:
+        return [module for module in self.scales if isinstance(module, EnergyScale)]
