@@ -98,5 +98,6 @@ def _lines(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
     # Of what never varies all knots are one: nothing lies between them, however steep.
     slopes = values.diff() / knots.diff().clamp_min(1e-12)
     bends = torch.cat([slopes[:1], slopes.diff()])
-    inside = torch.minimum(torch.maximum(x, knots[0]), knots[-1]).unsqueeze(1)
+    # Not minimum of maximum: onnxscript 0.7 orders wrongly what it makes of these.
+    inside = torch.where(x < knots[0], knots[0], torch.where(x > knots[-1], knots[-1], x)).unsqueeze(1)
     return values[0] + (torch.relu(inside - knots[:-1]) * bends).sum(1)
