@@ -34,6 +34,8 @@ _HEADROOM = 1.2  # times the largest energy that a cell had in the showers that 
 _ROUNDS = 3  # of fitting cells and the spectrum of hits in turn, as each is fitted with the other as it is
 _ENOUGH = 500  # showers that say how a layer's cells are distributed
 _PARTS = 4  # of the showers, by the energy of a layer
+_UNSURE = 10  # hits that say little of how a spread changes
+_STEEPEST = 0.7  # rise of a spread with energy, both logarithms
 _FULL = 0.95  # share of showers from which on a cell counts as always hit
 _LOWEST = -0.9  # times its energy: what is taken from a hard hit at most
 _LEAST = 1e-3  # typical hits in a layer that count as none
@@ -47,9 +49,9 @@ class FactoredGenerator(Generator):
     :math:`u = s \max(0, \mu + \sigma n)`, scaled so that the layer has its energy; :math:`k` is a typical hit
     of the layer, above which cells fall off as a power law and below which they are flat; :math:`h` gives the
     layer the `HitSpectrum` of real showers. The network gives :math:`\mu` and :math:`\sigma`; these and
-    :math:`s` begin with what each cell has there (`adapt`). No cell gets much more energy, or a much larger
-    share of the incident energy, than it ever had there: the tails of a normal variable on a logarithmic
-    scale would be far too long.
+    :math:`s` begin with what each cell has in showers of that energy in the layer (`adapt`). No cell gets
+    much more energy, or a much larger share of the incident energy, than it ever had there: the tails of a
+    normal variable on a logarithmic scale would be far too long.
 
     Args:
         detector: Any; `planes` and `volume` networks need layers of the same cartesian grid.
@@ -60,6 +62,7 @@ class FactoredGenerator(Generator):
     """
 
     layer: Tensor
+    middle: Tensor
     typical: Tensor
     most: Tensor
     largest_share: Tensor
@@ -77,6 +80,8 @@ class FactoredGenerator(Generator):
         self.centre = nn.Parameter(torch.zeros(detector.n_cells))
         self.rise = nn.Parameter(torch.zeros(detector.n_cells))
         self.width = nn.Parameter(torch.zeros(detector.n_cells))
+        self.growth = nn.Parameter(torch.zeros(detector.n_cells))
+        self.register_buffer("middle", torch.zeros(len(detector.layers)))
         self.register_buffer("typical", torch.ones(len(detector.layers)))
         self.register_buffer("most", torch.full((detector.n_cells,), math.inf))
         self.register_buffer("largest_share", torch.full((detector.n_cells,), math.inf))
@@ -92,7 +97,9 @@ class FactoredGenerator(Generator):
         given = self.incidence(incident)
         self.energies.fit(cells, incident[:, 0], given)
         hits = torch.log1p(cells / self.typical[self.layer])
-        logarithms = self._logarithms(layer_sums(cells, self.detector))
+        energies = layer_sums(cells, self.detector)
+        self.middle.copy_(torch.log1p(energies / self.typical).mean(0))
+        logarithms = self._logarithms(energies)
         for _ in range(_ROUNDS):
             self._fit(self.spectrum.back(hits), logarithms)
             self.spectrum.fit(self._above(logarithms), hits)
@@ -102,16 +109,19 @@ class FactoredGenerator(Generator):
         sizes = [layer.n_cells for layer in self.detector.layers]
         parts = zip(logarithms.T, torch.split(variables, sizes, dim=1), strict=True)
         found = zip(*(_along(*part) for part in parts), strict=True)
-        for parameter, of_layers in zip((self.centre, self.rise, self.width), found, strict=True):
+        for parameter, of_layers in zip(
+            (self.centre, self.rise, self.width, self.growth), found, strict=True
+        ):
             parameter.copy_(torch.cat(of_layers))
 
     def _above(self, logarithms: Tensor) -> Tensor:
         """Return how many cells of a layer lie above each knot of the spectrum, `(knots, n_layers)`."""
         some = logarithms[:: -(-len(logarithms) // _ENOUGH)]
-        mean = self.centre + self.rise * self._over_cells(some)
+        over = self._over_cells(some)
+        mean, less = self.centre + self.rise * over, torch.exp(-self.growth * over)
         knots = self.spectrum.knots.unsqueeze(1) / F.softplus(self.width)
         ever = self.most > 0
-        shares = torch.stack([torch.special.ndtr(mean - knot).mean(0) * ever for knot in knots])
+        shares = torch.stack([torch.special.ndtr((mean - knot) * less).mean(0) * ever for knot in knots])
         return layer_sums(shares, self.detector)
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
@@ -124,8 +134,9 @@ class FactoredGenerator(Generator):
         centre, width = self.trunk(seed, for_trunk)
         for_cells = self.trunk.mixed(for_cells, seed)
         with torch.autocast(noise.device.type, enabled=False):
-            mean = self.centre + self.rise * self._over_cells(self._logarithms(energies)) + centre.float()
-            normal = mean + torch.exp(width.float().clamp(-2, 2)) * for_cells
+            over = self._over_cells(self._logarithms(energies))
+            mean = self.centre + self.rise * over + centre.float()
+            normal = mean + torch.exp(self.growth * over + width.float().clamp(-2, 2)) * for_cells
             value = normal * (F.softplus(self.width) * (self.most > 0))
             cells = _bent(torch.expm1(self.spectrum(value.clamp(0.0, _MOST))), self._largest(incident[:, :1]))
             return self._scaled(cells, energies / self.typical) * self.typical[self.layer]
@@ -143,8 +154,8 @@ class FactoredGenerator(Generator):
         return cells * self._over_cells(energies / (layer_sums(cells, self.detector) + _LEAST))
 
     def _logarithms(self, energies: Tensor) -> Tensor:
-        """Return logarithms of the layers' energies, in typical hits and such that 0 stays 0."""
-        return torch.log1p(energies / self.typical)
+        """Return logarithms of the layers' energies, in typical hits and one more, from their middle."""
+        return torch.log1p(energies / self.typical) - self.middle
 
     def _over_cells(self, values: Tensor) -> Tensor:
         """Repeat a value of each layer, `(n, n_layers)`, for each of its cells, `(n, n_cells)`."""
@@ -167,27 +178,32 @@ def _bent(cells: Tensor, most: Tensor) -> Tensor:
     return most * ratio * torch.rsqrt(torch.sqrt(1 + square * square))
 
 
-def _along(energy: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Describe the cells of a layer by normal variables whose mean rises with the logarithm of its energy.
+def _along(energy: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Describe the cells of a layer by normal variables that change with the logarithm of its energy.
 
     Args:
-        energy: `(n,)` logarithm.
+        energy: `(n,)` logarithm, from its middle.
         values: `(n, n_cells)` on the logarithmic scale.
 
     Returns:
-        Mean at 0 and its rise, in units of the spread, and the spread before softplus, `(n_cells,)` each.
+        Mean at the middle and its rise, in units of the spread there, that spread before softplus, and the
+        rise of its logarithm, `(n_cells,)` each.
     """
     parts = energy.argsort().chunk(_PARTS)
     found = [_censored_normal(values[part]) for part in parts]
     means, spreads, hits = (torch.stack(column) for column in zip(*found, strict=True))
-    spread = (spreads * hits).sum(0) / hits.sum(0)
-    # With one spread for all energies, the mean keeps the share of hits; of a cell always hit, itself.
-    means = torch.where(hits.amin(0) > _FULL, means * spreads / spread, means)
-    at = torch.stack([energy[part].mean() for part in parts])
-    # Showers of one energy say nothing of a rise.
-    away = (at - at.mean()).unsqueeze(1)
+    at = torch.stack([energy[part].mean() for part in parts]).unsqueeze(1)
+    # The fewer hits, the less is known of a spread. Showers of one energy say nothing of a rise.
+    weight, logarithms = hits / hits.sum(0), torch.log(spreads)
+    centre, level = (weight * at).sum(0), (weight * logarithms).sum(0)
+    square = (weight * (at - centre).square()).sum(0) + _UNSURE / (1 + len(values) * hits.mean(0))
+    growth = ((weight * (at - centre) * logarithms).sum(0) / square).clamp(-_STEEPEST, _STEEPEST)
+    spread = torch.exp(level - growth * centre)
+    # The mean keeps the share of hits; of a cell that is nearly always hit, itself.
+    means = torch.where(hits > _FULL, means * spreads / spread, means * torch.exp(growth * at))
+    away = at - at.mean()
     rise = (away * means).sum(0) / away.square().sum().clamp_min(1e-3)
-    return means.mean(0) - rise * at.mean(), rise, torch.log(torch.expm1(spread))
+    return means.mean(0) - rise * at.mean(), rise, torch.log(torch.expm1(spread)), growth
 
 
 def _censored_normal(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
