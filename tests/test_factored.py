@@ -14,7 +14,7 @@ from caloforge.detector import Detector, load_detector
 from caloforge.errors import DetectorError, RecipeError
 from caloforge.models import build_critic, build_generator
 from caloforge.models.energy_scale import EnergyScale, ParticleScales
-from caloforge.models.factored import FactoredGenerator, _bent
+from caloforge.models.factored import FactoredGenerator, _along, _bent
 from caloforge.models.features import (
     ShowerFeatures,
     _alone,
@@ -320,6 +320,26 @@ def test_noise_of_neighbours_goes_together(network: str) -> None:
     squares = [(kernel**2).sum() for kernel in kernels]
     assert beside == pytest.approx(np.divide(moved[0], squares), abs=0.02)
     assert through == pytest.approx(moved[1][0] / squares[0], abs=0.02)
+
+
+def test_cells_are_described_at_every_energy_of_their_layer() -> None:
+    rng = np.random.default_rng(8)
+    energy = np.sort(rng.normal(0, 0.8, 8000))
+    # On the axis, with a spread that falls; near it, hit always from some energy on; far from it.
+    centre, rise = np.array([3.0, 1.2, -0.9]), np.array([0.9, 1.3, 0.4])
+    spread, growth = np.array([0.3, 0.6, 0.8]), np.array([-0.45, -0.3, 0.0])
+    sigma = spread * np.exp(growth * energy[:, None])
+    values = np.maximum(centre + rise * energy[:, None] + sigma * rng.normal(size=(8000, 3)), 0)
+    found = _along(torch.from_numpy(energy).float(), torch.from_numpy(values).float())
+    mean, steep, width, grown = (part.double().numpy() for part in found)
+    np.testing.assert_allclose(grown, growth, atol=0.12)
+    over = energy[:, None]
+    normal = mean + steep * over + np.exp(grown * over) * rng.normal(size=(8000, 3))
+    drawn = np.log1p(np.exp(width)) * np.maximum(normal, 0)
+    for part in np.split(np.arange(8000), 4):
+        np.testing.assert_allclose((drawn[part] > 0).mean(0), (values[part] > 0).mean(0), atol=0.03)
+        np.testing.assert_allclose(drawn[part].mean(0), values[part].mean(0), rtol=0.1, atol=0.02)
+        np.testing.assert_allclose(drawn[part].std(0), values[part].std(0), rtol=0.25)
 
 
 def test_planes_need_equal_layers() -> None:

@@ -190,7 +190,7 @@ def _along(energy: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
         rise of its logarithm, `(n_cells,)` each.
     """
     parts = energy.argsort().chunk(_PARTS)
-    found = [_censored_normal(values[part]) for part in parts]
+    found = [_censored_normal(values[part], energy[part]) for part in parts]
     means, spreads, hits = (torch.stack(column) for column in zip(*found, strict=True))
     at = torch.stack([energy[part].mean() for part in parts]).unsqueeze(1)
     # The fewer hits, the less is known of a spread. Showers of one energy say nothing of a rise.
@@ -206,11 +206,12 @@ def _along(energy: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
     return means.mean(0) - rise * at.mean(), rise, torch.log(torch.expm1(spread)), growth
 
 
-def _censored_normal(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _censored_normal(values: Tensor, energy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     r"""Describe each column as the positive part of a normal variable.
 
     With a share p of hits of mean m, :math:`t = \Phi^{-1}(p)`: :math:`\sigma = m / (t + \phi(t)/p)` and
-    :math:`\mu = t \sigma`. A cell that is nearly always hit has its own mean and spread.
+    :math:`\mu = t \sigma`. A cell that is nearly always hit has its own mean, and the spread around its rise
+    with the energy.
 
     Returns:
         :math:`\mu / \sigma`, :math:`\sigma` and the share of hits, `(n_cells,)` each.
@@ -221,5 +222,8 @@ def _censored_normal(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     density = torch.exp(-0.5 * t**2) / math.sqrt(2 * math.pi)
     rare = values.sum(0) / count.clamp_min(1) / (t + density / share)
     full = count > _FULL * n
-    spread = torch.where(full, values.std(0, correction=0), rare).clamp(0.05, 5.0)
+    away = (energy - energy.mean()).unsqueeze(1)
+    rise = (away * values).sum(0) / away.square().sum().clamp_min(1e-3)
+    own = (values - rise * away).std(0, correction=0)
+    spread = torch.where(full, own, rare).clamp(0.05, 5.0)
     return torch.where(full, values.mean(0) / spread, t), spread, share
