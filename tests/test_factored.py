@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -340,6 +341,38 @@ def test_cells_are_described_at_every_energy_of_their_layer() -> None:
         np.testing.assert_allclose((drawn[part] > 0).mean(0), (values[part] > 0).mean(0), atol=0.03)
         np.testing.assert_allclose(drawn[part].mean(0), values[part].mean(0), rtol=0.1, atol=0.02)
         np.testing.assert_allclose(drawn[part].std(0), values[part].std(0), rtol=0.25)
+
+
+def test_layers_that_miss_energy_get_more_hits(
+    untrained: FactoredGenerator, real: tuple[torch.Tensor, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def spy(cells: torch.Tensor, energies: torch.Tensor) -> torch.Tensor:
+        seen.append((cells, energies))
+        return cells
+
+    monkeypatch.setattr(untrained, "_scaled", spy)
+    generator = copy.deepcopy(untrained)
+    monkeypatch.setattr(generator, "_scaled", spy)
+    with torch.no_grad():
+        generator.follow.zero_()
+        noise = untrained.sample_noise(len(real[1]))
+        for one in (generator, untrained):
+            one(noise, real[1])
+    (before, energies), (after, same) = seen
+    torch.testing.assert_close(energies, same)
+    # More or less than a layer usually misses, of those with some energy.
+    some = energies > 5  # typical hits
+    lacks = [
+        (torch.log(energies / layer_sums(cells, untrained.detector).clamp_min(1e-3)) - untrained.usual)[some]
+        for cells in (before, after)
+    ]
+    assert float(lacks[1].abs().mean()) < 0.8 * float(lacks[0].abs().mean())
+    more = layer_sums((after > 0).float() - (before > 0).float(), untrained.detector)[some]
+    assert bool((more[lacks[0] > 0.01] >= 0).all())
+    assert bool((more[lacks[0] < -0.01] <= 0).all())
+    assert float(more[lacks[0] > 0.1].mean()) > 0.1
 
 
 def test_planes_need_equal_layers() -> None:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from caloforge.detector import Detector
     from caloforge.models.settings import FactoredSettings
 
+_FOLLOW = 0.4  # of what is missing in a layer that cells bring in by themselves, at first
+_FARTHEST = 1.0  # that they move, in units of their spread
+_STEP = 0.1  # of these units: a small one
+_LEAST_GAIN = 0.1
 _MOST = 13.0  # of a cell's variable: beyond any, and no infinity
 _FAR = 1e4  # times the largest energy: nothing is told apart beyond
 _HEADROOM = 1.2  # times the largest energy that a cell had in the showers that were seen
@@ -62,6 +66,7 @@ class FactoredGenerator(Generator):
     """
 
     layer: Tensor
+    usual: Tensor
     middle: Tensor
     typical: Tensor
     most: Tensor
@@ -81,6 +86,8 @@ class FactoredGenerator(Generator):
         self.rise = nn.Parameter(torch.zeros(detector.n_cells))
         self.width = nn.Parameter(torch.zeros(detector.n_cells))
         self.growth = nn.Parameter(torch.zeros(detector.n_cells))
+        self.follow = nn.Parameter(torch.zeros(len(detector.layers)))
+        self.register_buffer("usual", torch.zeros(len(detector.layers)))
         self.register_buffer("middle", torch.zeros(len(detector.layers)))
         self.register_buffer("typical", torch.ones(len(detector.layers)))
         self.register_buffer("most", torch.full((detector.n_cells,), math.inf))
@@ -103,6 +110,8 @@ class FactoredGenerator(Generator):
         for _ in range(_ROUNDS):
             self._fit(self.spectrum.back(hits), logarithms)
             self.spectrum.fit(self._above(logarithms), hits)
+        every = -(-len(cells) // _ENOUGH)
+        self._fit_follow(incident[::every], energies[::every])
 
     def _fit(self, variables: Tensor, logarithms: Tensor) -> None:
         """Give each cell the normal variable of real showers."""
@@ -124,6 +133,18 @@ class FactoredGenerator(Generator):
         shares = torch.stack([torch.special.ndtr((mean - knot) * less).mean(0) * ever for knot in knots])
         return layer_sums(shares, self.detector)
 
+    def _fit_follow(self, incident: Tensor, energies: Tensor) -> None:
+        """Find what layers usually miss, and how much cells must move to bring in some of it."""
+        over = self._over_cells(self._logarithms(energies))
+        noise = torch.randn(over.shape, device=over.device)
+        normal = self.centre + self.rise * over + torch.exp(self.growth * over) * noise
+        most = self._largest(incident[:, :1])
+        held = [layer_sums(self._cells(normal + x, most), self.detector) for x in (-_STEP, 0.0, _STEP)]
+        less, as_it_is, more = (torch.log(sums + _LEAST) for sums in held)
+        self.usual.copy_((torch.log(energies / self.typical + _LEAST) - as_it_is).mean(0))
+        gain = (more - less).mean(0) / (2 * _STEP)
+        self.follow.copy_(_FOLLOW / gain.clamp_min(_LEAST_GAIN))
+
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         for_energies, for_shower, for_cells, for_trunk = torch.split(noise, self.parts, dim=1)
         # Energies need more digits than bfloat16 has.
@@ -137,9 +158,19 @@ class FactoredGenerator(Generator):
             over = self._over_cells(self._logarithms(energies))
             mean = self.centre + self.rise * over + centre.float()
             normal = mean + torch.exp(self.growth * over + width.float().clamp(-2, 2)) * for_cells
-            value = normal * (F.softplus(self.width) * (self.most > 0))
-            cells = _bent(torch.expm1(self.spectrum(value.clamp(0.0, _MOST))), self._largest(incident[:, :1]))
-            return self._scaled(cells, energies / self.typical) * self.typical[self.layer]
+            energies = energies / self.typical
+            most = self._largest(incident[:, :1])
+            # Layers that would hold too little get more hits, and harder ones, before they are scaled.
+            held = layer_sums(self._cells(normal, most), self.detector)
+            missing = torch.log((energies + _LEAST) / (held + _LEAST)) - self.usual
+            shift = (self.follow * missing).clamp(-_FARTHEST, _FARTHEST)
+            cells = self._cells(normal + self._over_cells(shift), most)
+            return self._scaled(cells, energies) * self.typical[self.layer]
+
+    def _cells(self, normal: Tensor, most: Tensor) -> Tensor:
+        """Map normal variables of cells to energies in typical hits, none above `most`."""
+        value = normal * (F.softplus(self.width) * (self.most > 0))
+        return _bent(torch.expm1(self.spectrum(value.clamp(0.0, _MOST))), most)
 
     def _scaled(self, cells: Tensor, energies: Tensor) -> Tensor:
         """Give layers their energies, all in typical hits.
