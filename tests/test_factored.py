@@ -131,11 +131,48 @@ def test_each_particle_has_its_own_response() -> None:
     torch.testing.assert_close(scales.visible(normal, incident, which), visible, rtol=2e-2, atol=20)
 
 
+@pytest.mark.parametrize("pions", [0, 1, 6, 40])
+def test_a_particle_of_few_showers_gets_the_response_of_all(pions: int) -> None:
+    rng = np.random.default_rng(2)
+    energy = torch.from_numpy(rng.uniform(1e3, 1e5, 500)).float()
+    which = torch.zeros(500, 2)
+    which[:, 0], which[:pions] = 1, torch.tensor([0.0, 1.0])
+    scales = ParticleScales(2)
+    scales.fit(0.9 * energy, energy, which)
+    pion, unknown = (torch.tensor(row).expand(500, 2) for row in ([0.0, 1.0], [0.0, 0.0]))
+    for one in (pion, unknown):
+        torch.testing.assert_close(
+            scales.visible(torch.randn(500), energy, one), 0.9 * energy, rtol=1e-3, atol=0
+        )
+
+
+@pytest.mark.parametrize("width", [0.2, 0.02, 1e-3, 1e-5])
+def test_beams_of_nearly_one_energy_keep_their_response(width: float) -> None:
+    rng = np.random.default_rng(3)
+    energy = torch.from_numpy(5e4 * (1 + width * rng.uniform(-1, 1, 2000))).float()
+    scale = EnergyScale()
+    scale.fit(energy * torch.from_numpy(rng.normal(0.9, 0.03, 2000)).float(), energy)
+    drawn = scale.visible(torch.randn(2000), energy) / energy
+    assert float(drawn.mean()) == pytest.approx(0.9, abs=0.01)
+    assert float(drawn.std()) == pytest.approx(0.03, rel=0.15)
+
+
+def test_few_showers_do_not_swing() -> None:
+    rng = np.random.default_rng(4)
+    for n in (5, 8, 20, 50):
+        for _ in range(20):
+            energy = torch.from_numpy(rng.uniform(1e3, 1e5, n)).float()
+            scale = EnergyScale()
+            scale.fit(energy * torch.from_numpy(rng.beta(2, 4, n)).float(), energy)
+            mean = scale.mean(torch.linspace(1e3, 1e5, 50)) / torch.linspace(1e3, 1e5, 50)
+            assert 0 < float(mean.min()) <= float(mean.max()) < 1.2
+
+
 def test_the_response_fit_is_numpy_polyfit() -> None:
     energy = np.linspace(1e4, 1e5, 50, dtype=np.float32)
-    visible = energy * np.polyval([0.3, -0.2, 0.02], energy / 1e5).astype(np.float32)
+    visible = energy * np.polyval([0.3, -0.2, 0.2], energy / 1e5).astype(np.float32)
     fit = fit_response(energy, visible, degree=2)
-    np.testing.assert_allclose(fit.coefficients, [0.3, -0.2, 0.02], rtol=1e-4)
+    np.testing.assert_allclose(fit.coefficients, [0.3, -0.2, 0.2], rtol=1e-4)
     scale = EnergyScale()
     scale.fit(torch.from_numpy(visible), torch.from_numpy(energy))
     np.testing.assert_allclose(scale.mean(torch.from_numpy(energy)), visible, rtol=1e-4)
@@ -341,6 +378,27 @@ def test_cells_are_described_at_every_energy_of_their_layer() -> None:
         np.testing.assert_allclose((drawn[part] > 0).mean(0), (values[part] > 0).mean(0), atol=0.03)
         np.testing.assert_allclose(drawn[part].mean(0), values[part].mean(0), rtol=0.1, atol=0.02)
         np.testing.assert_allclose(drawn[part].std(0), values[part].std(0), rtol=0.25)
+
+
+def test_cells_that_are_rarely_hit_have_their_spread() -> None:
+    rng = np.random.default_rng(9)
+    # Two cells in a thousand showers, hit as the positive part of a normal variable of spread 0.8.
+    values = np.maximum(0.8 * (rng.normal(size=(2000, 3000)) - 2.9), 0)
+    energy = torch.from_numpy(rng.normal(0, 0.8, 2000)).float()
+    centre, _, width, growth = _along(energy, torch.from_numpy(values).float())
+    some = torch.from_numpy((values > 0).sum(0) > 2)
+    assert float(torch.nn.functional.softplus(width)[some].median()) == pytest.approx(0.8, rel=0.25)
+    assert abs(float(growth[some].median())) < 0.05
+    assert float(torch.special.ndtr(centre).mean()) == pytest.approx((values > 0).mean(), rel=0.15)
+
+
+def test_planes_of_hardly_any_cells_are_refused() -> None:
+    layers = "{thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [2, 2]}}"
+    detector = Detector.from_yaml(
+        f"name: two\nshape: planar\nsize: [100 mm, 100 mm]\nreadout: {{deposits: all, layers: [{layers}]}}"
+    )
+    with pytest.raises(DetectorError, match="at least 3 cells"):
+        build_generator(FactoredSettings(network="planes"), detector)
 
 
 def test_layers_that_miss_energy_get_more_hits(

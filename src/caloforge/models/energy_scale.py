@@ -9,9 +9,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from caloforge.models.response import QuantileMap, fit_response
+from caloforge.models.response import QuantileMap, fit_response, within
 
 _NARROWEST = 1e-4  # spread of the response
+_LOWEST = 1e-6  # mean response
+_FEWEST = 100  # showers of a particle that say what it leaves
 
 
 def energy_terms(energy: Tensor) -> Tensor:
@@ -24,7 +26,7 @@ class EnergyScale(nn.Module):
     """The energy that cells hold of an incident energy: mean and spread, which fits give, and distribution.
 
     Outside the incident energies of the fit, the response stays what it was at their ends. Before `fit` the
-    cells hold the incident energy.
+    mean is the incident energy.
     """
 
     coefficients: Tensor
@@ -54,7 +56,7 @@ class EnergyScale(nn.Module):
         ratio, inside = torch.zeros_like(energy), self._inside(energy) / 100e3
         for coefficient in self.coefficients.unbind():
             ratio = ratio * inside + coefficient
-        return ratio * energy
+        return ratio.clamp_min(_LOWEST) * energy
 
     def visible(self, normal: Tensor, energy: Tensor) -> Tensor:
         """Return energies in all cells, MeV, of normal variables and incident energies, `(n,)` each."""
@@ -67,9 +69,7 @@ class EnergyScale(nn.Module):
         return normal
 
     def _inside(self, energy: Tensor) -> Tensor:
-        # Not minimum of maximum, nor clamp: onnxscript 0.7 orders what it makes of these wrongly.
-        low, high = self.ends.unbind()
-        return torch.where(energy < low, low, torch.where(energy > high, high, energy))
+        return within(energy, *self.ends.unbind())
 
     def _spread(self, energy: Tensor) -> Tensor:
         """Up to a constant, which the quantiles take up."""
@@ -78,6 +78,8 @@ class EnergyScale(nn.Module):
 
 class ParticleScales(nn.Module):
     """An `EnergyScale` for each particle: hadrons leave less than electrons, and not as evenly.
+
+    What is none of the particles leaves the mean of what they do.
 
     Args:
         particles: How many there are.
@@ -90,21 +92,26 @@ class ParticleScales(nn.Module):
     def fit(self, visible: Tensor, energy: Tensor, which: Tensor) -> None:
         """Take them from real showers, `(n,)` each, MeV; `which` is 1 where it is that particle.
 
-        A particle of which there is no shower keeps what it has.
+        A particle of which there are few showers gets what all have.
         """
         for scale, it_is in zip(self._each(), which.T > 0, strict=True):
-            if bool(it_is.any()):
-                scale.fit(visible[it_is], energy[it_is])
+            mine = it_is if int(it_is.sum()) >= _FEWEST else torch.ones_like(it_is)
+            scale.fit(visible[mine], energy[mine])
 
     def visible(self, normal: Tensor, energy: Tensor, which: Tensor) -> Tensor:
         """Return energies in all cells, MeV, of normal variables and incident energies, `(n,)` each."""
         columns = [scale.visible(normal, energy) for scale in self._each()]
-        return (torch.stack(columns, dim=1) * which).sum(1)
+        return (torch.stack(columns, dim=1) * _shares(which)).sum(1)
 
     def normal(self, visible: Tensor, energy: Tensor, which: Tensor) -> Tensor:
         """Return the normal variables of energies in all cells: the other way round."""
         columns = [scale.normal(visible, energy) for scale in self._each()]
-        return (torch.stack(columns, dim=1) * which).sum(1)
+        return (torch.stack(columns, dim=1) * _shares(which)).sum(1)
 
     def _each(self) -> list[EnergyScale]:
         return [module for module in self.scales if isinstance(module, EnergyScale)]
+
+
+def _shares(which: Tensor) -> Tensor:
+    """Give what is none of the particles the same share of each."""
+    return which + (1 - which.sum(1, keepdim=True)) / which.shape[1]

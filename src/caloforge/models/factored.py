@@ -38,8 +38,10 @@ _HEADROOM = 1.2  # times the largest energy that a cell had in the showers that 
 _ROUNDS = 3  # of fitting cells and the spectrum of hits in turn, as each is fitted with the other as it is
 _ENOUGH = 500  # showers that say how a layer's cells are distributed
 _PARTS = 4  # of the showers, by the energy of a layer
+_NARROWEST, _WIDEST = 0.05, 5.0  # spread of a cell
 _UNSURE = 10  # hits that say little of how a spread changes
 _STEEPEST = 0.7  # rise of a spread with energy, both logarithms
+_UNSEEN = 0.2  # of a hit more than there were in each part: the mean of all cells is right within 20 % then
 _FULL = 0.95  # share of showers from which on a cell counts as always hit
 _LOWEST = -0.9  # times its energy: what is taken from a hard hit at most
 _LEAST = 1e-3  # typical hits in a layer that count as none
@@ -222,22 +224,23 @@ def _along(energy: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
     """
     parts = energy.argsort().chunk(_PARTS)
     found = [_censored_normal(values[part], energy[part]) for part in parts]
-    means, spreads, hits = (torch.stack(column) for column in zip(*found, strict=True))
+    means, spreads, hits, full = (torch.stack(column) for column in zip(*found, strict=True))
     at = torch.stack([energy[part].mean() for part in parts]).unsqueeze(1)
     # The fewer hits, the less is known of a spread. Showers of one energy say nothing of a rise.
-    weight, logarithms = hits / hits.sum(0), torch.log(spreads)
-    centre, level = (weight * at).sum(0), (weight * logarithms).sum(0)
-    square = (weight * (at - centre).square()).sum(0) + _UNSURE / (1 + len(values) * hits.mean(0))
+    weight, logarithms = hits / hits.sum(0).clamp_min(1), torch.log(spreads)
+    # Not the mean logarithm, which few hits make too small.
+    centre, level = (weight * at).sum(0), torch.log((weight * spreads).sum(0).clamp_min(_NARROWEST))
+    square = (weight * (at - centre).square()).sum(0) + _UNSURE / (1 + hits.sum(0))
     growth = ((weight * (at - centre) * logarithms).sum(0) / square).clamp(-_STEEPEST, _STEEPEST)
     spread = torch.exp(level - growth * centre)
     # The mean keeps the share of hits; of a cell that is nearly always hit, itself.
-    means = torch.where(hits > _FULL, means * spreads / spread, means * torch.exp(growth * at))
+    means = torch.where(full, means * spreads / spread, means * torch.exp(growth * at))
     away = at - at.mean()
     rise = (away * means).sum(0) / away.square().sum().clamp_min(1e-3)
     return means.mean(0) - rise * at.mean(), rise, torch.log(torch.expm1(spread)), growth
 
 
-def _censored_normal(values: Tensor, energy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _censored_normal(values: Tensor, energy: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     r"""Describe each column as the positive part of a normal variable.
 
     With a share p of hits of mean m, :math:`t = \Phi^{-1}(p)`: :math:`\sigma = m / (t + \phi(t)/p)` and
@@ -245,10 +248,11 @@ def _censored_normal(values: Tensor, energy: Tensor) -> tuple[Tensor, Tensor, Te
     with the energy.
 
     Returns:
-        :math:`\mu / \sigma`, :math:`\sigma` and the share of hits, `(n_cells,)` each.
+        :math:`\mu / \sigma`, :math:`\sigma`, the number of hits, and whether it is nearly always hit,
+        `(n_cells,)` each.
     """
     n, count = len(values), (values > 0).sum(0)
-    share = ((count + 0.5) / (n + 1)).clamp(max=0.98)
+    share = ((count + _UNSEEN) / (n + 2 * _UNSEEN)).clamp(max=0.98)
     t = math.sqrt(2) * torch.erfinv(2 * share - 1)
     density = torch.exp(-0.5 * t**2) / math.sqrt(2 * math.pi)
     rare = values.sum(0) / count.clamp_min(1) / (t + density / share)
@@ -256,5 +260,5 @@ def _censored_normal(values: Tensor, energy: Tensor) -> tuple[Tensor, Tensor, Te
     away = (energy - energy.mean()).unsqueeze(1)
     rise = (away * values).sum(0) / away.square().sum().clamp_min(1e-3)
     own = (values - rise * away).std(0, correction=0)
-    spread = torch.where(full, own, rare).clamp(0.05, 5.0)
-    return torch.where(full, values.mean(0) / spread, t), spread, share
+    spread = torch.where(full, own, rare).clamp(_NARROWEST, _WIDEST)
+    return torch.where(full, values.mean(0) / spread, t), spread, count, full

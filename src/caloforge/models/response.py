@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["QuantileMap", "ResponseFit", "fit_response"]
+__all__ = ["QuantileMap", "ResponseFit", "fit_response", "within"]
 
 import math
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _UNIT = 100e3  # MeV: the fit is in the incident energy in units of 100 GeV
+_SHOWERS = 20  # for each power of the energy
+_NARROW = 0.05  # range of the energies over their mean, within which powers cannot be told apart in float32
 _KNOTS = 65
 
 
@@ -41,14 +43,17 @@ def fit_response(energy: NDArray[np.float32], visible: NDArray[np.float32], degr
     """Fit the response of real showers, which generated showers are to have.
 
     The published 3DGAN has a polynomial of fourth degree for electrons in its own calorimeter; this is the
-    same for whatever showers are given. The degree is lower where there are fewer different energies.
+    same for whatever showers are given. The degree is lower where there are fewer different energies, or so
+    few showers that it would swing between them, and 0 where energies hardly differ.
 
     Args:
         energy: Incident energies, MeV.
         visible: Energy in all cells, MeV.
         degree: Of the polynomial.
     """
-    degree = min(degree, len(np.unique(energy)) - 1)
+    degree = min(degree, len(np.unique(energy)) - 1, len(energy) // _SHOWERS)
+    if np.ptp(energy) < _NARROW * energy.mean():
+        degree = 0
     x = energy.astype(np.float64) / _UNIT
     # Scaled to -1..1 inside, as powers of a narrow range are nearly parallel.
     fit = np.polynomial.Polynomial.fit(x, visible / energy.astype(np.float64), degree).convert()
@@ -93,11 +98,16 @@ class QuantileMap(nn.Module):
         return _lines(values, self.value, self.normal)
 
 
+def within(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Return `x`, or the end beyond which it lies."""
+    # Not minimum of maximum, nor clamp: onnxscript 0.7 orders wrongly what it makes of these.
+    return torch.where(x < low, low, torch.where(x > high, high, x))
+
+
 def _lines(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
     """Interpolate by a sum of bends, which any runtime can compute and which has a gradient."""
     # Of what never varies all knots are one: nothing lies between them, however steep.
     slopes = values.diff() / knots.diff().clamp_min(1e-12)
     bends = torch.cat([slopes[:1], slopes.diff()])
-    # Not minimum of maximum: onnxscript 0.7 orders wrongly what it makes of these.
-    inside = torch.where(x < knots[0], knots[0], torch.where(x > knots[-1], knots[-1], x)).unsqueeze(1)
+    inside = within(x, knots[0], knots[-1]).unsqueeze(1)
     return values[0] + (torch.relu(inside - knots[:-1]) * bends).sum(1)

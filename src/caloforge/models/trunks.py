@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from caloforge.errors import DetectorError
 from caloforge.models.volume import Triple, channels_last, from_volume, volume_shape
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from caloforge.models.settings import FactoredSettings
 
 _SLOPE = 0.2
+_LEAST_CELLS = 3  # torch 2.13 reads beyond images of 1 x 1 in bfloat16, which critics of fewer make
 _VIEWS = 3  # of the cells that a critic sees
 # Of the noise of neighbours, beside that of a cell, at first: tried on the hits of showers in CLIC.
 _BESIDE, _ACROSS, _THROUGH = 0.11, 0.06, 0.05  # along a side, over a corner, in the next layer
@@ -32,17 +34,19 @@ class GeneratorTrunk(nn.Module, ABC):
 
     Attributes:
         noise: Numbers of noise that it takes besides its input.
+        neighbours: Mixes the noise of cells, where these lie on a grid.
     """
 
     noise: int = 0
+    neighbours: nn.Module | None
 
     @abstractmethod
     def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Map `(n, inputs)` and `(n, self.noise)` to additions to mean and spread, `(n, n_cells)` each."""
 
-    def mixed(self, noise: Tensor, seed: Tensor) -> Tensor:  # noqa: ARG002 - for those that have neighbours
+    def mixed(self, noise: Tensor, seed: Tensor) -> Tensor:
         """Mix the noise of cells, `(n, n_cells)`, with that of their neighbours, as `(n, inputs)` says."""
-        return noise
+        return noise if self.neighbours is None else self.neighbours(noise, seed)
 
 
 class CriticTrunk(nn.Module, ABC):
@@ -64,15 +68,27 @@ def generator_trunk(detector: Detector, settings: FactoredSettings, inputs: int)
     if settings.network == "dense":
         return _DenseGenerator(detector.n_cells, settings.width, inputs)
     if settings.network == "volume":
-        return _VolumeGenerator(volume_shape(detector, "the volume network"), settings.width, inputs)
-    return _PlanesGenerator(volume_shape(detector, "the planes network"), settings.width, inputs)
+        return _VolumeGenerator(_grid(detector, "volume"), settings.width, inputs)
+    return _PlanesGenerator(_grid(detector, "planes"), settings.width, inputs)
 
 
 def critic_trunk(detector: Detector, network: str, width: int) -> CriticTrunk:
     """Return the network that a recipe names."""
     if network == "dense":
         return _DenseCritic(detector.n_cells, width)
-    return _PlanesCritic(volume_shape(detector, "the planes network"), width)
+    return _PlanesCritic(_grid(detector, "planes"), width)
+
+
+def _grid(detector: Detector, network: str) -> Triple:
+    shape = volume_shape(detector, f"the {network} network")
+    if max(shape[:2]) < _LEAST_CELLS:
+        raise DetectorError(
+            f"the {network} network needs at least {_LEAST_CELLS} cells along x or y",
+            where=f"detector {detector.name}",
+            got=" x ".join(map(str, shape[:2])),
+            cure="take the dense network (--set model.network=dense)",
+        )
+    return shape
 
 
 class _DenseGenerator(GeneratorTrunk):
@@ -87,6 +103,7 @@ class _DenseGenerator(GeneratorTrunk):
             nn.LeakyReLU(_SLOPE),
         )
         self.centre, self.width = nn.Linear(width, cells), nn.Linear(width, cells)
+        self.neighbours = None
         _begin_small(self.centre, self.width)
 
     def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002 - cells have theirs
@@ -132,10 +149,6 @@ class _PlanesGenerator(GeneratorTrunk):
         x = F.leaky_relu(self.mix(torch.cat([x, maps], dim=1)), _SLOPE)
         return self.centre(x).flatten(1), self.width(x).flatten(1)
 
-    def mixed(self, noise: Tensor, seed: Tensor) -> Tensor:
-        mixed: Tensor = self.neighbours(noise, seed)
-        return mixed
-
 
 class _VolumeGenerator(GeneratorTrunk):
     """The same in three dimensions, with half as many channels each time the volume gets finer."""
@@ -163,10 +176,6 @@ class _VolumeGenerator(GeneratorTrunk):
         x = F.leaky_relu(self.fine(F.interpolate(x, self.grid)), _SLOPE)
         x = self.out(x)
         return from_volume(x[:, :1], self.grid), from_volume(x[:, 1:], self.grid)
-
-    def mixed(self, noise: Tensor, seed: Tensor) -> Tensor:
-        mixed: Tensor = self.neighbours(noise, seed)
-        return mixed
 
 
 class _NeighbourNoise(nn.Module):
