@@ -181,8 +181,7 @@ class _VolumeGenerator(GeneratorTrunk):
 class _NeighbourNoise(nn.Module):
     """Lets the noise of cells that are close go together, as hits do: in a layer and from layer to layer.
 
-    How much is up to the shower, as particles are closer in some, and the more of them there are the less one
-    hit says of the next. The spread stays 1 but at the border, where cells have fewer neighbours.
+    How much is up to the shower. The spread stays 1 but at the border, where cells have fewer neighbours.
     """
 
     others: Tensor
