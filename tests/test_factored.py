@@ -380,6 +380,25 @@ def test_cells_are_described_at_every_energy_of_their_layer() -> None:
         np.testing.assert_allclose(drawn[part].std(0), values[part].std(0), rtol=0.25)
 
 
+def test_particles_begin_each_with_its_own_cells(real: tuple[torch.Tensor, torch.Tensor]) -> None:
+    # The second leaves half of its energy, in less than half of the cells.
+    cells, incident = (part.repeat(2, 1) for part in real)
+    n = len(real[0])
+    kept = torch.rand(cells[n:].shape, generator=torch.Generator().manual_seed(7)) < 0.4
+    cells[n:] *= kept
+    cells[n:] *= 0.5 * real[0].sum(1, keepdim=True) / cells[n:].sum(1, keepdim=True)
+    incident = torch.cat([incident, torch.tensor([-11.0, 211.0]).repeat_interleave(n).unsqueeze(1)], dim=1)
+    settings = FactoredSettings(latent=4, width=16, particles=(-11, 211))
+    generator = build_generator(settings, load_detector("calogan"))
+    generator.adapt(cells, incident)
+    found = made(generator.eval(), incident)  # type: ignore[arg-type]
+    for part in (slice(0, n), slice(n, None)):
+        hits, wanted = ((x[part] > 0).sum(1).float().mean() for x in (found, cells))
+        assert float(hits) == pytest.approx(float(wanted), rel=0.2)
+        response, true_response = (x[part].sum(1) / incident[part, 0] for x in (found, cells))
+        assert float(response.mean()) == pytest.approx(float(true_response.mean()), rel=0.01)
+
+
 def test_cells_that_are_rarely_hit_have_their_spread() -> None:
     rng = np.random.default_rng(9)
     # Two cells in a thousand showers, hit as the positive part of a normal variable of spread 0.8.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EnergyScale", "ParticleScales", "energy_terms"]
+__all__ = ["EnergyScale", "ParticleScales", "energy_terms", "particle_shares"]
 
 import math
 
@@ -101,17 +101,17 @@ class ParticleScales(nn.Module):
     def visible(self, normal: Tensor, energy: Tensor, which: Tensor) -> Tensor:
         """Return energies in all cells, MeV, of normal variables and incident energies, `(n,)` each."""
         columns = [scale.visible(normal, energy) for scale in self._each()]
-        return (torch.stack(columns, dim=1) * _shares(which)).sum(1)
+        return (torch.stack(columns, dim=1) * particle_shares(which)).sum(1)
 
     def normal(self, visible: Tensor, energy: Tensor, which: Tensor) -> Tensor:
         """Return the normal variables of energies in all cells: the other way round."""
         columns = [scale.normal(visible, energy) for scale in self._each()]
-        return (torch.stack(columns, dim=1) * _shares(which)).sum(1)
+        return (torch.stack(columns, dim=1) * particle_shares(which)).sum(1)
 
     def _each(self) -> list[EnergyScale]:
         return [module for module in self.scales if isinstance(module, EnergyScale)]
 
 
-def _shares(which: Tensor) -> Tensor:
+def particle_shares(which: Tensor) -> Tensor:
     """Give what is none of the particles the same share of each."""
     return which + (1 - which.sum(1, keepdim=True)) / which.shape[1]

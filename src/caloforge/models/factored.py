@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from caloforge.models.base import Generator
 from caloforge.models.conditions import incident_columns
+from caloforge.models.energy_scale import particle_shares
 from caloforge.models.features import layer_index, layer_sums, typical_hits
 from caloforge.models.hit_spectrum import HitSpectrum
 from caloforge.models.incidence import Incidence
@@ -37,6 +38,7 @@ _FAR = 1e4  # times the largest energy: nothing is told apart beyond
 _HEADROOM = 1.2  # times the largest energy that a cell had in the showers that were seen
 _ROUNDS = 3  # of fitting cells and the spectrum of hits in turn, as each is fitted with the other as it is
 _ENOUGH = 500  # showers that say how a layer's cells are distributed
+_FEWEST = 100  # showers of a particle that say how its cells are hit
 _PARTS = 4  # of the showers, by the energy of a layer
 _NARROWEST, _WIDEST = 0.05, 5.0  # spread of a cell
 _UNSURE = 10  # hits that say little of how a spread changes
@@ -84,10 +86,9 @@ class FactoredGenerator(Generator):
             detector, settings, settings.latent + self.energies.noise + self.incidence.width
         )
         self.spectrum = HitSpectrum(detector)
-        self.centre = nn.Parameter(torch.zeros(detector.n_cells))
-        self.rise = nn.Parameter(torch.zeros(detector.n_cells))
-        self.width = nn.Parameter(torch.zeros(detector.n_cells))
-        self.growth = nn.Parameter(torch.zeros(detector.n_cells))
+        self.particles = particles
+        shape = (particles, detector.n_cells) if particles else (detector.n_cells,)
+        self.centre, self.rise, self.width, self.growth = (nn.Parameter(torch.zeros(shape)) for _ in range(4))
         self.follow = nn.Parameter(torch.zeros(len(detector.layers)))
         self.register_buffer("usual", torch.zeros(len(detector.layers)))
         self.register_buffer("middle", torch.zeros(len(detector.layers)))
@@ -109,40 +110,54 @@ class FactoredGenerator(Generator):
         energies = layer_sums(cells, self.detector)
         self.middle.copy_(torch.log1p(energies / self.typical).mean(0))
         logarithms = self._logarithms(energies)
-        for _ in range(_ROUNDS):
-            self._fit(self.spectrum.back(hits), logarithms)
-            self.spectrum.fit(self._above(logarithms), hits)
         every = -(-len(cells) // _ENOUGH)
-        self._fit_follow(incident[::every], energies[::every])
+        some = energies[::every], given[::every]
+        for _ in range(_ROUNDS):
+            self._fit(self.spectrum.back(hits), logarithms, given)
+            self.spectrum.fit(self._above(*some), hits)
+        self._fit_follow(*some, self._largest(incident[::every, :1]))
 
-    def _fit(self, variables: Tensor, logarithms: Tensor) -> None:
-        """Give each cell the normal variable of real showers."""
+    def _fit(self, variables: Tensor, logarithms: Tensor, given: Tensor) -> None:
+        """Give each cell the normal variable of real showers, of each particle by itself."""
         sizes = [layer.n_cells for layer in self.detector.layers]
-        parts = zip(logarithms.T, torch.split(variables, sizes, dim=1), strict=True)
-        found = zip(*(_along(*part) for part in parts), strict=True)
-        for parameter, of_layers in zip(
-            (self.centre, self.rise, self.width, self.growth), found, strict=True
-        ):
-            parameter.copy_(torch.cat(of_layers))
+        for row, it_is in enumerate(given[:, -self.particles :].T > 0 if self.particles else [slice(None)]):
+            # A particle of which there are few showers gets what all have.
+            mine = slice(None) if self.particles and int(it_is.sum()) < _FEWEST else it_is
+            parts = zip(logarithms[mine].T, torch.split(variables[mine], sizes, dim=1), strict=True)
+            found = zip(*(_along(*part) for part in parts), strict=True)
+            for parameter, of_layers in zip(self._described(), found, strict=True):
+                (parameter[row] if self.particles else parameter).copy_(torch.cat(of_layers))
 
-    def _above(self, logarithms: Tensor) -> Tensor:
+    def _described(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.centre, self.rise, self.width, self.growth
+
+    def _of(self, given: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return mean and its rise, spread and its growth of each cell: `(n, n_cells)`, or `(n_cells,)`."""
+        if self.particles:
+            which = particle_shares(given[:, -self.particles :])
+            centre, rise, width, growth = (which @ parameter for parameter in self._described())
+        else:
+            centre, rise, width, growth = self._described()
+        return centre, rise, F.softplus(width) * (self.most > 0), growth
+
+    def _above(self, energies: Tensor, given: Tensor) -> Tensor:
         """Return how many cells of a layer lie above each knot of the spectrum, `(knots, n_layers)`."""
-        some = logarithms[:: -(-len(logarithms) // _ENOUGH)]
-        over = self._over_cells(some)
-        mean, less = self.centre + self.rise * over, torch.exp(-self.growth * over)
-        knots = self.spectrum.knots.unsqueeze(1) / F.softplus(self.width)
-        ever = self.most > 0
-        shares = torch.stack([torch.special.ndtr((mean - knot) * less).mean(0) * ever for knot in knots])
-        return layer_sums(shares, self.detector)
+        over = self._over_cells(self._logarithms(energies))
+        centre, rise, spread, growth = self._of(given)
+        mean, less, ever = centre + rise * over, torch.exp(-growth * over), self.most > 0
+        unit = spread.clamp_min(1e-6)
+        shares = [
+            torch.special.ndtr((mean - knot / unit) * less).mean(0) * ever for knot in self.spectrum.knots
+        ]
+        return layer_sums(torch.stack(shares), self.detector)
 
-    def _fit_follow(self, incident: Tensor, energies: Tensor) -> None:
+    def _fit_follow(self, energies: Tensor, given: Tensor, most: Tensor) -> None:
         """Find what layers usually miss, and how much cells must move to bring in some of it."""
         over = self._over_cells(self._logarithms(energies))
-        noise = torch.randn(over.shape, device=over.device)
-        normal = self.centre + self.rise * over + torch.exp(self.growth * over) * noise
-        most = self._largest(incident[:, :1])
-        held = [layer_sums(self._cells(normal + x, most), self.detector) for x in (-_STEP, 0.0, _STEP)]
-        less, as_it_is, more = (torch.log(sums + _LEAST) for sums in held)
+        centre, rise, spread, growth = self._of(given)
+        normal = centre + rise * over + torch.exp(growth * over) * torch.randn_like(over)
+        moved = [self._cells((normal + x) * spread, most) for x in (-_STEP, 0.0, _STEP)]
+        less, as_it_is, more = (torch.log(layer_sums(one, self.detector) + _LEAST) for one in moved)
         self.usual.copy_((torch.log(energies / self.typical + _LEAST) - as_it_is).mean(0))
         gain = (more - less).mean(0) / (2 * _STEP)
         self.follow.copy_(_FOLLOW / gain.clamp_min(_LEAST_GAIN))
@@ -154,25 +169,25 @@ class FactoredGenerator(Generator):
             given = self.incidence(incident)
             energies, normal = self.energies(for_energies, incident[:, 0], given)
             seed = torch.cat([for_shower, given, normal], dim=1)
-        centre, width = self.trunk(seed, for_trunk)
+        added, wider = self.trunk(seed, for_trunk)
         for_cells = self.trunk.mixed(for_cells, seed)
         with torch.autocast(noise.device.type, enabled=False):
             over = self._over_cells(self._logarithms(energies))
-            mean = self.centre + self.rise * over + centre.float()
-            normal = mean + torch.exp(self.growth * over + width.float().clamp(-2, 2)) * for_cells
+            centre, rise, spread, growth = self._of(given)
+            mean = centre + rise * over + added.float()
+            normal = mean + torch.exp(growth * over + wider.float().clamp(-2, 2)) * for_cells
             energies = energies / self.typical
             most = self._largest(incident[:, :1])
             # Layers that would hold too little get more hits, and harder ones, before they are scaled.
-            held = layer_sums(self._cells(normal, most), self.detector)
+            held = layer_sums(self._cells(normal * spread, most), self.detector)
             missing = torch.log((energies + _LEAST) / (held + _LEAST)) - self.usual
             shift = (self.follow * missing).clamp(-_FARTHEST, _FARTHEST)
-            cells = self._cells(normal + self._over_cells(shift), most)
+            cells = self._cells((normal + self._over_cells(shift)) * spread, most)
             return self._scaled(cells, energies) * self.typical[self.layer]
 
-    def _cells(self, normal: Tensor, most: Tensor) -> Tensor:
-        """Map normal variables of cells to energies in typical hits, none above `most`."""
-        value = normal * (F.softplus(self.width) * (self.most > 0))
-        return _bent(torch.expm1(self.spectrum(value.clamp(0.0, _MOST))), most)
+    def _cells(self, values: Tensor, most: Tensor) -> Tensor:
+        """Map variables whose positive part is a hit to energies in typical hits, none above `most`."""
+        return _bent(torch.expm1(self.spectrum(values.clamp(0.0, _MOST))), most)
 
     def _scaled(self, cells: Tensor, energies: Tensor) -> Tensor:
         """Give layers their energies, all in typical hits.
