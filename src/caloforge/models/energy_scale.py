@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EnergyScale", "ParticleScales", "energy_terms", "particle_shares"]
+__all__ = ["EnergyScale", "ParticleScales", "energy_terms", "particle_shares", "showers_of_each"]
 
 import math
 
@@ -13,7 +13,7 @@ from caloforge.models.response import QuantileMap, fit_response, within
 
 _NARROWEST = 1e-4  # spread of the response
 _LOWEST = 1e-6  # mean response
-_FEWEST = 100  # showers of a particle that say what it leaves
+_FEWEST = 100  # showers of a particle that say what it leaves and where
 
 
 def energy_terms(energy: Tensor) -> Tensor:
@@ -90,12 +90,8 @@ class ParticleScales(nn.Module):
         self.scales = nn.ModuleList(EnergyScale() for _ in range(particles))
 
     def fit(self, visible: Tensor, energy: Tensor, which: Tensor) -> None:
-        """Take them from real showers, `(n,)` each, MeV; `which` is 1 where it is that particle.
-
-        A particle of which there are few showers gets what all have.
-        """
-        for scale, it_is in zip(self._each(), which.T > 0, strict=True):
-            mine = it_is if int(it_is.sum()) >= _FEWEST else torch.ones_like(it_is)
+        """Take them from real showers, `(n,)` each, MeV; `which` is 1 where it is that particle."""
+        for scale, mine in zip(self._each(), showers_of_each(which), strict=True):
             scale.fit(visible[mine], energy[mine])
 
     def visible(self, normal: Tensor, energy: Tensor, which: Tensor) -> Tensor:
@@ -110,6 +106,11 @@ class ParticleScales(nn.Module):
 
     def _each(self) -> list[EnergyScale]:
         return [module for module in self.scales if isinstance(module, EnergyScale)]
+
+
+def showers_of_each(which: Tensor) -> list[Tensor]:
+    """Return what showers say of each particle, `(n,)`: its own, or all where these are too few."""
+    return [it_is if int(it_is.sum()) >= _FEWEST else torch.ones_like(it_is) for it_is in which.T > 0]
 
 
 def particle_shares(which: Tensor) -> Tensor:

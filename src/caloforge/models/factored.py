@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from caloforge.models.base import Generator
 from caloforge.models.conditions import incident_columns
-from caloforge.models.energy_scale import particle_shares
+from caloforge.models.energy_scale import particle_shares, showers_of_each
 from caloforge.models.features import layer_index, layer_sums, typical_hits
 from caloforge.models.hit_spectrum import HitSpectrum
 from caloforge.models.incidence import Incidence
@@ -38,7 +38,6 @@ _FAR = 1e4  # times the largest energy: nothing is told apart beyond
 _HEADROOM = 1.2  # times the largest energy that a cell had in the showers that were seen
 _ROUNDS = 3  # of fitting cells and the spectrum of hits in turn, as each is fitted with the other as it is
 _ENOUGH = 500  # showers that say how a layer's cells are distributed
-_FEWEST = 100  # showers of a particle that say how its cells are hit
 _PARTS = 4  # of the showers, by the energy of a layer
 _NARROWEST, _WIDEST = 0.05, 5.0  # spread of a cell
 _UNSURE = 10  # hits that say little of how a spread changes
@@ -120,9 +119,9 @@ class FactoredGenerator(Generator):
     def _fit(self, variables: Tensor, logarithms: Tensor, given: Tensor) -> None:
         """Give each cell the normal variable of real showers, of each particle by itself."""
         sizes = [layer.n_cells for layer in self.detector.layers]
-        for row, it_is in enumerate(given[:, -self.particles :].T > 0 if self.particles else [slice(None)]):
-            # A particle of which there are few showers gets what all have.
-            mine = slice(None) if self.particles and int(it_is.sum()) < _FEWEST else it_is
+        every = torch.ones(len(given), dtype=torch.bool, device=given.device)
+        particles = showers_of_each(given[:, -self.particles :]) if self.particles else [every]
+        for row, mine in enumerate(particles):
             parts = zip(logarithms[mine].T, torch.split(variables[mine], sizes, dim=1), strict=True)
             found = zip(*(_along(*part) for part in parts), strict=True)
             for parameter, of_layers in zip(self._described(), found, strict=True):
