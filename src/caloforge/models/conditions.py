@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Particles", "Placement", "incident_columns"]
+__all__ = ["Particles", "Placement", "incident_columns", "particle_shares", "showers_of_each"]
 
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _ORDER = ("theta", "phi", "x", "y")
 _EXACT = 2**24  # whole numbers up to here are told apart in float32
+_FEWEST = 100  # showers of a particle that say what it leaves and where
 
 
 def incident_columns(given: Collection[str], particles: Sequence[int]) -> tuple[str, ...]:
@@ -99,3 +100,13 @@ def _finest_cell(detector: Detector, axis: int) -> float:
                 cure="leave x and y out of model.given",
             )
     return min(layer.grid.cell[axis] for layer in detector.layers if isinstance(layer.grid, CartesianGrid))
+
+
+def showers_of_each(which: Tensor) -> list[Tensor]:
+    """Return what showers say of each particle, `(n,)`: its own, or all where these are too few."""
+    return [it_is if int(it_is.sum()) >= _FEWEST else torch.ones_like(it_is) for it_is in which.T > 0]
+
+
+def particle_shares(which: Tensor) -> Tensor:
+    """Give what is none of the particles the same share of each."""
+    return which + (1 - which.sum(1, keepdim=True)) / which.shape[1]

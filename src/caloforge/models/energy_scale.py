@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["EnergyScale", "ParticleScales", "energy_terms", "particle_shares", "showers_of_each"]
+__all__ = ["EnergyScale", "ParticleScales", "energy_terms"]
 
 import math
 
 import torch
 from torch import Tensor, nn
 
-from caloforge.models.response import QuantileMap, fit_response, within
+from caloforge.models.conditions import particle_shares, showers_of_each
+from caloforge.models.quantiles import QuantileMap
+from caloforge.models.response import fit_response, within
 
 _NARROWEST = 1e-4  # spread of the response
 _LOWEST = 1e-6  # mean response
-_FEWEST = 100  # showers of a particle that say what it leaves and where
 
 
 def energy_terms(energy: Tensor) -> Tensor:
@@ -106,13 +107,3 @@ class ParticleScales(nn.Module):
 
     def _each(self) -> list[EnergyScale]:
         return [module for module in self.scales if isinstance(module, EnergyScale)]
-
-
-def showers_of_each(which: Tensor) -> list[Tensor]:
-    """Return what showers say of each particle, `(n,)`: its own, or all where these are too few."""
-    return [it_is if int(it_is.sum()) >= _FEWEST else torch.ones_like(it_is) for it_is in which.T > 0]
-
-
-def particle_shares(which: Tensor) -> Tensor:
-    """Give what is none of the particles the same share of each."""
-    return which + (1 - which.sum(1, keepdim=True)) / which.shape[1]

@@ -17,18 +17,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caloforge.models.base import Generator
-from caloforge.models.conditions import incident_columns
-from caloforge.models.energy_scale import particle_shares, showers_of_each
+from caloforge.models.common_factors import CommonFactors
+from caloforge.models.conditions import incident_columns, particle_shares, showers_of_each
 from caloforge.models.features import layer_index, layer_sums, typical_hits
 from caloforge.models.hit_spectrum import HitSpectrum
 from caloforge.models.incidence import Incidence
-from caloforge.models.layer_energies import LayerEnergies
+from caloforge.models.shower_copula import ShowerCopula
 from caloforge.models.trunks import generator_trunk
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
     from caloforge.models.settings import FactoredSettings
 
+_FACTORS = 8  # that cells have in common; showers of CLIC have as many that are not chance
+_OUTERMOST = 4.0  # normal variable of a cell of a real shower
 _FOLLOW = 0.4  # of what is missing in a layer that cells bring in by themselves, at first
 _FARTHEST = 1.0  # that they move, in units of their spread
 _STEP = 0.1  # of these units: a small one
@@ -80,9 +82,12 @@ class FactoredGenerator(Generator):
         self.conditions = incident_columns(settings.given, settings.particles)
         self.incidence = Incidence(detector, self.conditions, settings.particles)
         particles = len(settings.particles) if "pdg" in self.conditions else 0
-        self.energies = LayerEnergies(detector, self.incidence.width, settings.refine, particles)
+        self.factors = CommonFactors(detector.n_cells, _FACTORS)
+        self.copula = ShowerCopula(
+            detector, self.incidence.width, self.factors.count, settings.refine, particles
+        )
         self.trunk = generator_trunk(
-            detector, settings, settings.latent + self.energies.noise + self.incidence.width
+            detector, settings, settings.latent + self.copula.noise + self.incidence.width
         )
         self.spectrum = HitSpectrum(detector)
         self.particles = particles
@@ -94,7 +99,7 @@ class FactoredGenerator(Generator):
         self.register_buffer("typical", torch.ones(len(detector.layers)))
         self.register_buffer("most", torch.full((detector.n_cells,), math.inf))
         self.register_buffer("largest_share", torch.full((detector.n_cells,), math.inf))
-        self.parts = [self.energies.noise, settings.latent, detector.n_cells, self.trunk.noise]
+        self.parts = [self.copula.noise, settings.latent, detector.n_cells, self.trunk.noise]
         self.noise_shape = (sum(self.parts),)
         self.register_buffer("layer", layer_index(detector), persistent=False)
 
@@ -104,7 +109,6 @@ class FactoredGenerator(Generator):
         self.most.copy_(_HEADROOM * cells.amax(0))
         self.largest_share.copy_(_HEADROOM * (cells / incident[:, :1]).amax(0))
         given = self.incidence(incident)
-        self.energies.fit(cells, incident[:, 0], given)
         hits = torch.log1p(cells / self.typical[self.layer])
         energies = layer_sums(cells, self.detector)
         self.middle.copy_(torch.log1p(energies / self.typical).mean(0))
@@ -114,7 +118,9 @@ class FactoredGenerator(Generator):
         for _ in range(_ROUNDS):
             self._fit(self.spectrum.back(hits), logarithms, given)
             self.spectrum.fit(self._above(*some), hits)
-        self._fit_follow(*some, self._largest(incident[::every, :1]))
+        factors = self.factors.fit(self._told(hits, logarithms, given))
+        self.copula.fit(cells, factors, incident[:, 0], given)
+        self._fit_follow(*some, factors[::every], self._largest(incident[::every, :1]))
 
     def _fit(self, variables: Tensor, logarithms: Tensor, given: Tensor) -> None:
         """Give each cell the normal variable of real showers, of each particle by itself."""
@@ -150,23 +156,34 @@ class FactoredGenerator(Generator):
         ]
         return layer_sums(torch.stack(shares), self.detector)
 
-    def _fit_follow(self, energies: Tensor, given: Tensor, most: Tensor) -> None:
+    def _told(self, hits: Tensor, logarithms: Tensor, given: Tensor) -> Tensor:
+        """Return the normal variables of cells of spread 1; where none was hit, their mean below zero."""
+        over = self._over_cells(logarithms)
+        centre, rise, spread, growth = self._of(given)
+        mean, less = centre + rise * over, torch.exp(-growth * over)
+        normal = (self.spectrum.back(hits) / spread.clamp_min(1e-6) - mean) * less
+        least = -mean * less
+        density = torch.exp(-0.5 * least.square() - torch.special.log_ndtr(least)) / math.sqrt(2 * math.pi)
+        return torch.where(hits > 0, normal, -density).clamp(-_OUTERMOST, _OUTERMOST)
+
+    def _fit_follow(self, energies: Tensor, given: Tensor, factors: Tensor, most: Tensor) -> None:
         """Find what layers usually miss, and how much cells must move to bring in some of it."""
         over = self._over_cells(self._logarithms(energies))
         centre, rise, spread, growth = self._of(given)
-        normal = centre + rise * over + torch.exp(growth * over) * torch.randn_like(over)
-        moved = [self._cells((normal + x) * spread, most) for x in (-_STEP, 0.0, _STEP)]
-        less, as_it_is, more = (torch.log(layer_sums(one, self.detector) + _LEAST) for one in moved)
+        noise = self.factors(factors, torch.randn_like(over))
+        normal = centre + rise * over + torch.exp(growth * over) * noise
+        moved = [self._held((normal + x) * spread, most) for x in (-_STEP, 0.0, _STEP)]
+        less, as_it_is, more = (torch.log(energy + _LEAST) for energy in moved)
         self.usual.copy_((torch.log(energies / self.typical + _LEAST) - as_it_is).mean(0))
         gain = (more - less).mean(0) / (2 * _STEP)
         self.follow.copy_(_FOLLOW / gain.clamp_min(_LEAST_GAIN))
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
-        for_energies, for_shower, for_cells, for_trunk = torch.split(noise, self.parts, dim=1)
+        for_whole, for_shower, for_cells, for_trunk = torch.split(noise, self.parts, dim=1)
         # Energies need more digits than bfloat16 has.
         with torch.autocast(noise.device.type, enabled=False):
             given = self.incidence(incident)
-            energies, normal = self.energies(for_energies, incident[:, 0], given)
+            energies, factors, normal = self.copula(for_whole, incident[:, 0], given)
             seed = torch.cat([for_shower, given, normal], dim=1)
         added, wider = self.trunk(seed, for_trunk)
         for_cells = self.trunk.mixed(for_cells, seed)
@@ -174,19 +191,24 @@ class FactoredGenerator(Generator):
             over = self._over_cells(self._logarithms(energies))
             centre, rise, spread, growth = self._of(given)
             mean = centre + rise * over + added.float()
-            normal = mean + torch.exp(growth * over + wider.float().clamp(-2, 2)) * for_cells
+            varied = self.factors(factors, for_cells)
+            normal = mean + torch.exp(growth * over + wider.float().clamp(-2, 2)) * varied
             energies = energies / self.typical
             most = self._largest(incident[:, :1])
             # Layers that would hold too little get more hits, and harder ones, before they are scaled.
-            held = layer_sums(self._cells(normal * spread, most), self.detector)
+            held = self._held(normal * spread, most)
             missing = torch.log((energies + _LEAST) / (held + _LEAST)) - self.usual
             shift = (self.follow * missing).clamp(-_FARTHEST, _FARTHEST)
-            cells = self._cells((normal + self._over_cells(shift)) * spread, most)
+            cells = _bent(self._cells((normal + self._over_cells(shift)) * spread), most)
             return self._scaled(cells, energies) * self.typical[self.layer]
 
-    def _cells(self, values: Tensor, most: Tensor) -> Tensor:
-        """Map variables whose positive part is a hit to energies in typical hits, none above `most`."""
-        return _bent(torch.expm1(self.spectrum(values.clamp(0.0, _MOST))), most)
+    def _cells(self, values: Tensor) -> Tensor:
+        """Map variables whose positive part is a hit to energies in typical hits."""
+        return torch.expm1(self.spectrum(values.clamp(0.0, _MOST)))
+
+    def _held(self, values: Tensor, most: Tensor) -> Tensor:
+        """Return what layers hold of such cells, `(n, n_layers)`; a plain bound does, and is cheaper."""
+        return layer_sums(torch.minimum(self._cells(values), most), self.detector)
 
     def _scaled(self, cells: Tensor, energies: Tensor) -> Tensor:
         """Give layers their energies, all in typical hits.

@@ -1,16 +1,15 @@
-"""The response of real showers, and its distribution: what a generator can be told before it learns."""
+"""The response of real showers: what a generator can be told before it learns."""
 
 from __future__ import annotations
 
-__all__ = ["QuantileMap", "ResponseFit", "fit_response", "within"]
+__all__ = ["ResponseFit", "fit_response", "within"]
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 _UNIT = 100e3  # MeV: the fit is in the incident energy in units of 100 GeV
 _SHOWERS = 20  # for each power of the energy
 _NARROW = 0.05  # range of the energies over their mean, within which powers cannot be told apart in float32
-_KNOTS = 65
 
 
 @dataclass(frozen=True)
@@ -60,54 +58,7 @@ def fit_response(energy: NDArray[np.float32], visible: NDArray[np.float32], degr
     return ResponseFit(tuple(float(c) for c in fit.coef[::-1]))
 
 
-class QuantileMap(nn.Module):
-    """Maps a normal variable to a distribution seen in data and back, by straight lines between quantiles.
-
-    A long tail, which a network learns late or never, is then there from the beginning. Before `fit` it is
-    the identity. Values beyond the outermost quantiles become those.
-    """
-
-    normal: Tensor
-    value: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("normal", torch.linspace(-4, 4, _KNOTS))
-        self.register_buffer("value", torch.linspace(-4, 4, _KNOTS))
-
-    def fit(self, values: Tensor) -> None:
-        """Take the quantiles of `values`, `(n,)`."""
-        n, double = len(values), self.normal.double()
-        edge = math.sqrt(2) * float(torch.erfinv(torch.tensor(1 - 1 / n, dtype=torch.float64)))
-        normal = double / double[-1] * min(edge, 4.0)
-        levels = 0.5 * (1 + torch.erf(normal / math.sqrt(2)))
-        # Not torch.quantile, which has an upper limit of showers.
-        found = torch.from_numpy(np.quantile(values.double().cpu().numpy(), levels.cpu().numpy())).to(normal)
-        # Equal quantiles would have no way back.
-        least = 1e-6 * float(found[-1] - found[0]) + 1e-12
-        rising = torch.cummax(found, 0).values + least * torch.arange(_KNOTS, device=found.device)
-        self.normal.copy_(normal)
-        self.value.copy_(rising)
-
-    def forward(self, normal: Tensor) -> Tensor:
-        """Map normal `(n,)` to values `(n,)`."""
-        return _lines(normal, self.normal, self.value)
-
-    def back(self, values: Tensor) -> Tensor:
-        """Map values `(n,)` to normal `(n,)`."""
-        return _lines(values, self.value, self.normal)
-
-
 def within(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Return `x`, or the end beyond which it lies."""
     # Not minimum of maximum, nor clamp: onnxscript 0.7 orders wrongly what it makes of these.
     return torch.where(x < low, low, torch.where(x > high, high, x))
-
-
-def _lines(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
-    """Interpolate by a sum of bends, which any runtime can compute and which has a gradient."""
-    # Of what never varies all knots are one: nothing lies between them, however steep.
-    slopes = values.diff() / knots.diff().clamp_min(1e-12)
-    bends = torch.cat([slopes[:1], slopes.diff()])
-    inside = within(x, knots[0], knots[-1]).unsqueeze(1)
-    return values[0] + (torch.relu(inside - knots[:-1]) * bends).sum(1)

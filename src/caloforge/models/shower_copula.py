@@ -1,8 +1,8 @@
-"""How much energy each layer gets: a model that is fitted to real showers, and may be refined."""
+"""Energies of the layers and factors of the cells: a model that is fitted to real showers."""
 
 from __future__ import annotations
 
-__all__ = ["LayerEnergies"]
+__all__ = ["ShowerCopula"]
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from caloforge.models.energy_scale import EnergyScale, ParticleScales
 from caloforge.models.features import layer_sums
-from caloforge.models.response import QuantileMap
+from caloforge.models.quantiles import QuantilesAlong
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -20,22 +20,24 @@ _WIDTH = 128
 _LEAST = 1e-5  # share of a layer's energy that counts as none
 
 
-class LayerEnergies(nn.Module):
-    """Energy of every layer from noise and incident particle.
+class ShowerCopula(nn.Module):
+    """What describes a shower as a whole, from noise and incident particle.
 
-    Total energy and shares of the layers are a Gaussian copula, as in the parametrised simulation of ATLAS
-    (arXiv:2109.02551): the logarithms of the shares have a mean and a spread that depend on the incident
-    particle, quantiles give their distributions, and a matrix their correlation. All this is fitted. A small
-    network, which begins with nothing, may add what the fit does not see.
+    Total energy, shares of the layers and factors of the cells are a Gaussian copula, as in the parametrised
+    simulation of ATLAS (arXiv:2109.02551). Factors and logarithms of the shares have a mean and a spread that
+    depend on the incident particle; quantiles give their distributions, which change with the energy, and a
+    matrix their correlation. All this is fitted. A small network, which begins with nothing, may add what the
+    fit does not see.
 
     Args:
         detector: Whose layers.
         given: How many numbers describe the incident particle, the first the logarithm of its energy.
+        factors: Of cells, beside the energies of the layers.
         refine: Train that network.
         particles: How many particles are told apart; the last numbers say which it is.
 
     Attributes:
-        noise: Numbers of noise that it takes: one for each layer and one for the total.
+        noise: Numbers of noise that it takes: one for the total, for each layer and for each factor.
     """
 
     means: Tensor
@@ -43,24 +45,28 @@ class LayerEnergies(nn.Module):
     most: Tensor
     mixing: Tensor
 
-    def __init__(self, detector: Detector, given: int, refine: bool = False, particles: int = 0) -> None:
+    def __init__(
+        self, detector: Detector, given: int, factors: int = 0, refine: bool = False, particles: int = 0
+    ) -> None:
         super().__init__()
         self.detector = detector
-        self.noise = len(detector.layers) + 1
+        self.layers = len(detector.layers)
+        self.noise = 1 + self.layers + factors
         self.particles = particles
         self.scale = ParticleScales(particles) if particles else EnergyScale()
         self.register_buffer("means", torch.zeros(given + 3, self.noise - 1))
         self.register_buffer("spreads", torch.zeros(given + 3, self.noise - 1))
-        self.register_buffer("most", torch.zeros(self.noise - 1))
+        self.register_buffer("most", torch.zeros(self.layers))
         self.register_buffer("mixing", torch.eye(self.noise))
-        self.quantiles = nn.ModuleList(QuantileMap() for _ in range(self.noise - 1))
+        self.quantiles = QuantilesAlong(self.noise - 1, particles)
         self.refine = _nothing_at_first(self.noise + given, self.noise) if refine else None
 
-    def fit(self, cells: Tensor, energy: Tensor, given: Tensor) -> None:
+    def fit(self, cells: Tensor, factors: Tensor, energy: Tensor, given: Tensor) -> None:
         """Take the statistics of real showers.
 
         Args:
             cells: `(n, n_cells)` MeV.
+            factors: `(n, factors)`.
             energy: `(n,)` MeV.
             given: `(n, given)` what the incident particle is, as for `forward`.
         """
@@ -69,22 +75,22 @@ class LayerEnergies(nn.Module):
         self.scale.fit(total, energy, *which)
         shares = layer_sums(cells, self.detector) / total.clamp_min(1e-3).unsqueeze(1)
         logs, terms = torch.log(shares + _LEAST), _terms(given)
-        self.means.copy_(torch.linalg.lstsq(terms, logs, driver="gelsd").solution)
         self.most.copy_(logs.amax(0))
-        rest = logs - terms @ self.means
+        values = torch.cat([logs, factors], dim=1)
+        self.means.copy_(torch.linalg.lstsq(terms, values, driver="gelsd").solution)
+        rest = values - terms @ self.means
         # The logarithm of the spread: half of that of the squares, whose mean is off by a constant that the
         # quantiles take up.
         squares = torch.log(rest.square() + 1e-8)
         self.spreads.copy_(0.5 * torch.linalg.lstsq(terms, squares, driver="gelsd").solution)
         unit = rest / torch.exp(terms @ self.spreads)
-        normal = [self.scale.normal(total, energy, *which)]
-        for quantiles, values in zip(self._maps(), unit.T, strict=True):
-            quantiles.fit(values)
-            normal.append(quantiles.back(values))
-        self.mixing.copy_(_square_root(torch.corrcoef(torch.stack(normal))))
+        self.quantiles.fit(unit, given[:, 0], *which)
+        normal = self.quantiles.back(unit, given[:, 0], *which)
+        of_total = self.scale.normal(total, energy, *which)
+        self.mixing.copy_(_square_root(torch.corrcoef(torch.cat([of_total.unsqueeze(0), normal.T]))))
 
-    def forward(self, noise: Tensor, energy: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw energies.
+    def forward(self, noise: Tensor, energy: Tensor, given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw energies and factors.
 
         Args:
             noise: `(n, self.noise)`.
@@ -92,27 +98,26 @@ class LayerEnergies(nn.Module):
             given: `(n, given)` what the incident particle is.
 
         Returns:
-            Energies of the layers, `(n, n_layers)` MeV, and the normal variables behind them `(n, noise)`.
+            Energies of the layers, `(n, n_layers)` MeV, factors `(n, factors)`, and the normal variables
+            behind them `(n, noise)`.
         """
         normal = noise @ self.mixing.T
         if self.refine is not None:
             normal = normal + self.refine(torch.cat([noise, given], dim=1))
-        columns = normal.unbind(1)
-        unit = torch.stack([q(x) for q, x in zip(self._maps(), columns[1:], strict=True)], dim=1)
+        which = self._which(given)
+        unit = self.quantiles(normal[:, 1:], given[:, 0], *which)
         terms = _terms(given)
-        logs = terms @ self.means + torch.exp(terms @ self.spreads) * unit
+        values = terms @ self.means + torch.exp(terms @ self.spreads) * unit
         # No layer gets a larger share than it ever had.
-        shares = torch.relu(torch.exp(torch.minimum(logs, self.most)) - _LEAST)
+        logs = torch.minimum(values[:, : self.layers], self.most)
+        shares = torch.relu(torch.exp(logs) - _LEAST)
         shares = shares / shares.sum(1, keepdim=True).clamp_min(_LEAST)
-        total = self.scale.visible(columns[0], energy, *self._which(given))
-        return shares * total.unsqueeze(1), normal
+        total = self.scale.visible(normal[:, 0], energy, *which)
+        return shares * total.unsqueeze(1), values[:, self.layers :], normal
 
     def _which(self, given: Tensor) -> tuple[Tensor, ...]:
         """Return which particle it is, `(n, particles)`, where they are told apart."""
         return (given[:, -self.particles :],) if self.particles else ()
-
-    def _maps(self) -> list[QuantileMap]:
-        return [module for module in self.quantiles if isinstance(module, QuantileMap)]
 
 
 def _nothing_at_first(inputs: int, outputs: int) -> nn.Sequential:
