@@ -1,0 +1,160 @@
+"""Factors that cells have in common, and distributions along the energy, where the truth is known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import kstest, norm, wasserstein_distance
+
+from caloforge.detector import load_detector
+from caloforge.models import build_generator
+from caloforge.models.common_factors import CommonFactors
+from caloforge.models.quantiles import QuantilesAlong
+from caloforge.models.settings import FactoredSettings
+from caloforge.observables import evaluate, observables_for
+from caloforge.samples import positrons
+from caloforge.showers import Showers, open_showers
+
+_CELLS, _SHOWERS = 1200, 3000
+
+
+def told(normal: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
+    """What showers tell of normal variables below which no hit is seen: their mean there."""
+    below = -norm.pdf(threshold) / norm.cdf(threshold)
+    return torch.where(normal > threshold, normal, torch.from_numpy(below).float())
+
+
+@pytest.fixture(scope="module")
+def sample() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Showers of two factors, their loadings and what cells tell, of which a third are rarely hit."""
+    torch.manual_seed(0)
+    place = torch.linspace(-1, 1, _CELLS)
+    loadings = torch.stack([0.5 * place, 0.4 * (place.square() - 1 / 3)])
+    factors = torch.randn(_SHOWERS, 2)
+    own = (1 - loadings.square().sum(0)).sqrt()
+    normal = factors @ loadings + own * torch.randn(_SHOWERS, _CELLS)
+    threshold = torch.where(torch.arange(_CELLS) % 3 == 0, 1.5, -0.5)
+    return factors, loadings, told(normal, threshold)
+
+
+def test_factors_of_a_known_sample_are_found(
+    sample: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+) -> None:
+    truth, loadings, variables = sample
+    common = CommonFactors(_CELLS, 4)
+    torch.manual_seed(1)
+    found = common.fit(variables)
+    for column in range(2):
+        correlation = np.corrcoef(truth[:, column], found[:, column])[0, 1]
+        assert abs(correlation) > 0.95
+        sign = math.copysign(1, correlation)
+        # Rare cells too: what they tell less of is made up for.
+        for part in (slice(0, None, 3), slice(1, None, 3)):
+            mine, true = sign * common.loadings[column, part].detach(), loadings[column, part]
+            assert float((mine * true).sum() / true.square().sum()) == pytest.approx(1, abs=0.1)
+            assert float((mine - true).abs().mean()) < 0.05
+    # There are no more than two.
+    assert not bool(found[:, 2:].any())
+    assert not bool(common.loadings[2:].any())
+
+
+def test_what_is_chance_has_no_factors() -> None:
+    torch.manual_seed(0)
+    common = CommonFactors(_CELLS, 4)
+    assert not bool(common.fit(torch.randn(1000, _CELLS)).any())
+    assert not bool(common.loadings.any())
+
+
+def test_few_showers_have_no_factors(sample: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
+    common = CommonFactors(_CELLS, 4)
+    assert common.fit(sample[2][:50]).shape == (50, 4)
+    assert not bool(common.loadings.any())
+
+
+def test_cells_with_factors_stay_normal(sample: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
+    common = CommonFactors(_CELLS, 2)
+    common.fit(sample[2])
+    torch.manual_seed(2)
+    with torch.no_grad():
+        cells = common(torch.randn(4000, 2), torch.randn(4000, _CELLS))
+    assert kstest(cells[:, 0], "norm").pvalue > 1e-3
+    np.testing.assert_allclose(cells.std(0), 1, atol=0.05)
+    assert np.corrcoef(cells[:, 0], cells[:, -1])[0, 1] < -0.1
+
+
+@pytest.mark.parametrize("particles", [0, 2])
+def test_distributions_follow_the_energy(particles: int) -> None:
+    rng = np.random.default_rng(0)
+    logarithm = rng.uniform(0, 3, 8000)
+    pion = rng.random(8000) < 0.4
+    which = [torch.from_numpy(np.stack([~pion, pion], axis=1)).float()] if particles else []
+
+    def truth(energy: float, is_pion: bool) -> tuple[float, float]:
+        return (3.0 if particles and is_pion else 0.0), np.exp(energy)
+
+    shape = rng.exponential(1, 8000) - 1  # skewed
+    values = np.array(
+        [truth(e, p)[0] + truth(e, p)[1] * s for e, p, s in zip(logarithm, pion, shape, strict=True)]
+    )
+    quantiles = QuantilesAlong(2, particles)
+    both = torch.from_numpy(np.stack([values, -values], axis=1)).float()
+    along = torch.from_numpy(logarithm).float()
+    quantiles.fit(both, along, *which)
+    normal = quantiles.back(both, along, *which)
+    np.testing.assert_allclose(normal.std(0), 1, atol=0.08)
+    # Outermost quantiles of a part are less than values at the other end of it.
+    back = quantiles(normal, along, *which)
+    assert float(((back - both).abs() > 1e-3).float().mean()) < 0.01
+    for energy in (0.3, 1.5, 2.7):
+        for is_pion in (False, True) if particles else (False,):
+            n = 4000
+            mine = [torch.tensor([[1.0 - is_pion, float(is_pion)]]).expand(n, 2)] if particles else []
+            drawn = quantiles(
+                torch.from_numpy(rng.normal(size=(n, 2))).float(), torch.full((n,), energy), *mine
+            )
+            middle, scale = truth(energy, is_pion)
+            expected = middle + scale * (rng.exponential(1, n) - 1)
+            assert wasserstein_distance(drawn[:, 0], expected) < 0.15 * scale
+            assert wasserstein_distance(drawn[:, 1], -expected) < 0.15 * scale
+
+
+def test_distributions_of_one_energy_do_not_change() -> None:
+    torch.manual_seed(0)
+    values = torch.randn(2000, 1)
+    quantiles = QuantilesAlong(1)
+    quantiles.fit(values, 2 + 1e-3 * torch.rand(2000))
+    drawn = [quantiles(torch.linspace(-2, 2, 9)[:, None], torch.full((9,), at)) for at in (-5.0, 2.0, 9.0)]
+    for other in drawn[1:]:
+        torch.testing.assert_close(drawn[0], other)
+    expected = np.quantile(values, norm.cdf(np.linspace(-2, 2, 9)))
+    np.testing.assert_allclose(drawn[0][:, 0], expected, atol=0.05)
+
+
+@pytest.fixture(scope="module")
+def geant4() -> Showers:
+    with open_showers(positrons()) as file:
+        return file.read(0, 1500)
+
+
+def test_untrained_showers_lie_and_spread_as_real_ones_do(geant4: Showers) -> None:
+    torch.manual_seed(0)
+    generator = build_generator(FactoredSettings(latent=4, width=8), load_detector("calogan"))
+    incident = torch.from_numpy(geant4.incident.matrix(["energy"]))
+    generator.adapt(torch.from_numpy(geant4.cells), incident)
+    generator.eval()
+    with torch.no_grad():
+        cells = generator(generator.sample_noise(len(incident)), incident).numpy()
+    found = replace(geant4, cells=cells)
+    names = ["shower_centroid_x", "shower_centroid_y", "shower_width_x", "shower_width_y"]
+    wanted = [o for o in observables_for(geant4.detector) if o.name in names]
+    assert len(wanted) == len(names)
+    hard = geant4.incident.energy > 2e4
+    for observable, true, own in zip(
+        wanted, evaluate(wanted, geant4).T, evaluate(wanted, found).T, strict=True
+    ):
+        one, other = (np.diff(np.quantile(x[hard], [0.16, 0.84]))[0] for x in (true, own))
+        assert other / one == pytest.approx(1, abs=0.25), observable.name
