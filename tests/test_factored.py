@@ -343,6 +343,9 @@ def test_noise_of_neighbours_goes_together(network: str) -> None:
     seed = torch.zeros(200, trunk.neighbours.strength.in_features)
     with torch.no_grad():
         trunk.neighbours.strength.bias[3] = 0.7  # of one layer
+        own = torch.arange(24)
+        for one, other in ((own, own + 1), (own + 1, own)):
+            trunk.neighbours.weight[one, other, 1, 1] = 0.05
         layers = trunk.mixed(noise, seed).reshape(200, 25, 25, 25)[:, :, 1:-1, 1:-1]  # not the border
     np.testing.assert_allclose(layers.std((0, 2, 3)), 1, atol=0.02)
     beside = [float((x[:, :, 1:] * x[:, :, :-1]).mean()) for x in layers[:, [9, 3]].unbind(1)]
@@ -350,7 +353,7 @@ def test_noise_of_neighbours_goes_together(network: str) -> None:
     kernels = []
     for strength in (1.0, math.exp(0.7)):
         kernel = np.zeros((3, 3, 3))
-        kernel[1] = [[0.06, 0.11, 0.06], [0.11, 0, 0.11], [0.06, 0.11, 0.06]]
+        kernel[1] = [[0.02, 0.08, 0.02], [0.08, 0, 0.08], [0.02, 0.08, 0.02]]
         kernel[[0, 2], 1, 1] = 0.05
         kernels.append(strength * kernel)
         kernels[-1][1, 1, 1] = 1
