@@ -42,7 +42,6 @@ _ROUNDS = 3  # of fitting cells and the spectrum of hits in turn, as each is fit
 _ENOUGH = 500  # showers that say how a layer's cells are distributed
 _PARTS = 4  # of the showers, by the energy of a layer
 _NARROWEST, _WIDEST = 0.05, 5.0  # spread of a cell
-_CHANGE = 0.7, 1.4  # of it, in one round
 _UNSURE = 10  # hits that say little of how a spread changes
 _STEEPEST = 0.7  # rise of a spread with energy, both logarithms
 _UNSEEN = 0.2  # of a hit more than there were in each part: the mean of all cells is right within 20 % then
@@ -120,26 +119,18 @@ class FactoredGenerator(Generator):
             self.spectrum.fit(self._above(energies[some], given[some]), hits)
         factors = self.factors.fit(self._told(hits, logarithms, given))
         self.copula.fit(cells, factors, incident[:, 0], given)
-        noise = self.factors(factors[some], torch.randn_like(cells[some]))
-        most = self._largest(incident[some, :1])
-        for _ in range(_ROUNDS):
-            self._fit_follow(noise, energies[some], given[some], most)
-            self._fit_spread(noise, hits[some], energies[some], given[some], most)
+        self._fit_follow(energies[some], given[some], factors[some], self._largest(incident[some, :1]))
 
     def _fit(self, variables: Tensor, logarithms: Tensor, given: Tensor) -> None:
         """Give each cell the normal variable of real showers, of each particle by itself."""
         sizes = [layer.n_cells for layer in self.detector.layers]
-        for row, mine in enumerate(self._particles(given)):
+        every = torch.ones(len(given), dtype=torch.bool, device=given.device)
+        particles = showers_of_each(given[:, -self.particles :]) if self.particles else [every]
+        for row, mine in enumerate(particles):
             parts = zip(logarithms[mine].T, torch.split(variables[mine], sizes, dim=1), strict=True)
             found = zip(*(_along(*part) for part in parts), strict=True)
             for parameter, of_layers in zip(self._described(), found, strict=True):
                 (parameter[row] if self.particles else parameter).copy_(torch.cat(of_layers))
-
-    def _particles(self, given: Tensor) -> list[Tensor]:
-        """Return which showers tell of each particle, `(n,)`; of all, where particles are not told apart."""
-        if self.particles:
-            return showers_of_each(given[:, -self.particles :])
-        return [torch.ones(len(given), dtype=torch.bool, device=given.device)]
 
     def _described(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.centre, self.rise, self.width, self.growth
@@ -174,38 +165,17 @@ class FactoredGenerator(Generator):
         density = torch.exp(-0.5 * least.square() - torch.special.log_ndtr(least)) / math.sqrt(2 * math.pi)
         return torch.where(hits > 0, normal, -density).clamp(-_OUTERMOST, _OUTERMOST)
 
-    def _fit_follow(self, noise: Tensor, energies: Tensor, given: Tensor, most: Tensor) -> None:
+    def _fit_follow(self, energies: Tensor, given: Tensor, factors: Tensor, most: Tensor) -> None:
         """Find what layers usually miss, and how much cells must move to bring in some of it."""
-        normal, spread = self._drawn(noise, energies, given)
+        over = self._over_cells(self._logarithms(energies))
+        centre, rise, spread, growth = self._of(given)
+        noise = self.factors(factors, torch.randn_like(over))
+        normal = centre + rise * over + torch.exp(growth * over) * noise
         moved = [self._held((normal + x) * spread, most) for x in (-_STEP, 0.0, _STEP)]
         less, as_it_is, more = (torch.log(energy + _LEAST) for energy in moved)
         self.usual.copy_((torch.log(energies / self.typical + _LEAST) - as_it_is).mean(0))
         gain = (more - less).mean(0) / (2 * _STEP)
         self.follow.copy_(_FOLLOW / gain.clamp_min(_LEAST_GAIN))
-
-    def _fit_spread(self, noise: Tensor, hits: Tensor, energies: Tensor, given: Tensor, most: Tensor) -> None:
-        """Let cells that are always hit spread as in real showers when layers have been given their energy.
-
-        Of a cell that holds much of its layer's energy that takes a part of the spread away.
-        """
-        over = self._over_cells(self._logarithms(energies))
-        cells = self._shared(*self._drawn(noise, energies, given), energies / self.typical, most)
-        values, drawn = (self.spectrum.back(one) for one in (hits, torch.log1p(cells)))
-        for row, mine in enumerate(self._particles(given)):
-            wanted, found = (_beside_trend(one[mine], over[mine]) for one in (values, drawn))
-            ratio = (wanted / found.clamp_min(_NARROWEST)).clamp(*_CHANGE)
-            ratio = torch.where((hits[mine] > 0).float().mean(0) > _FULL, ratio, 1.0)
-            centre, rise, width, _ = (one[row] if self.particles else one for one in self._described())
-            # The mean, which is in units of the spread, stays.
-            centre.div_(ratio)
-            rise.div_(ratio)
-            width.copy_(torch.log(torch.expm1((F.softplus(width) * ratio).clamp(_NARROWEST, _WIDEST))))
-
-    def _drawn(self, noise: Tensor, energies: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
-        """Return normal variables of cells, of which the network says nothing yet, and their spreads."""
-        over = self._over_cells(self._logarithms(energies))
-        centre, rise, spread, growth = self._of(given)
-        return centre + rise * over + torch.exp(growth * over) * noise, spread
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         for_whole, for_shower, for_cells, for_trunk = torch.split(noise, self.parts, dim=1)
@@ -222,18 +192,14 @@ class FactoredGenerator(Generator):
             mean = centre + rise * over + added.float()
             varied = self.factors(factors, for_cells)
             normal = mean + torch.exp(growth * over + wider.float().clamp(-2, 2)) * varied
+            energies = energies / self.typical
             most = self._largest(incident[:, :1])
-            cells = self._shared(normal, spread, energies / self.typical, most)
-            return cells * self.typical[self.layer]
-
-    def _shared(self, normal: Tensor, spread: Tensor, energies: Tensor, most: Tensor) -> Tensor:
-        """Share energies of layers out among cells, as their normal variables say; all in typical hits."""
-        # Layers that would hold too little get more hits, and harder ones, before they are scaled.
-        held = self._held(normal * spread, most)
-        missing = torch.log((energies + _LEAST) / (held + _LEAST)) - self.usual
-        shift = (self.follow * missing).clamp(-_FARTHEST, _FARTHEST)
-        cells = _bent(self._cells((normal + self._over_cells(shift)) * spread), most)
-        return self._scaled(cells, energies)
+            # Layers that would hold too little get more hits, and harder ones, before they are scaled.
+            held = self._held(normal * spread, most)
+            missing = torch.log((energies + _LEAST) / (held + _LEAST)) - self.usual
+            shift = (self.follow * missing).clamp(-_FARTHEST, _FARTHEST)
+            cells = _bent(self._cells((normal + self._over_cells(shift)) * spread), most)
+            return self._scaled(cells, energies) * self.typical[self.layer]
 
     def _cells(self, values: Tensor) -> Tensor:
         """Map variables whose positive part is a hit to energies in typical hits."""
@@ -278,13 +244,6 @@ def _bent(cells: Tensor, most: Tensor) -> Tensor:
     ratio = (cells / most).clamp(max=_FAR)  # its fourth power must be finite
     square = ratio * ratio
     return most * ratio * torch.rsqrt(torch.sqrt(1 + square * square))
-
-
-def _beside_trend(values: Tensor, along: Tensor) -> Tensor:
-    """Return the spread of each column around a straight line along another, `(n_cells,)`."""
-    away = along - along.mean(0)
-    rise = (away * values).sum(0) / away.square().sum(0).clamp_min(1e-3)
-    return (values - rise * away).std(0, correction=0)
 
 
 def _along(energy: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -333,6 +292,8 @@ def _censored_normal(values: Tensor, energy: Tensor) -> tuple[Tensor, Tensor, Te
     density = torch.exp(-0.5 * t**2) / math.sqrt(2 * math.pi)
     rare = values.sum(0) / count.clamp_min(1) / (t + density / share)
     full = count > _FULL * n
-    own = _beside_trend(values, energy.unsqueeze(1))
+    away = (energy - energy.mean()).unsqueeze(1)
+    rise = (away * values).sum(0) / away.square().sum().clamp_min(1e-3)
+    own = (values - rise * away).std(0, correction=0)
     spread = torch.where(full, own, rare).clamp(_NARROWEST, _WIDEST)
     return torch.where(full, values.mean(0) / spread, t), spread, count, full
