@@ -234,6 +234,23 @@ def test_cells_hold_the_energies_of_their_layers(untrained: FactoredGenerator) -
     torch.testing.assert_close(sums, energies, rtol=1e-3, atol=1.0)
 
 
+def test_layers_of_a_single_hit_keep_their_energy(real: tuple[torch.Tensor, torch.Tensor]) -> None:
+    detector = load_detector("calogan")
+    torch.manual_seed(0)
+    sizes = [layer.n_cells for layer in detector.layers]
+    alone = [torch.nn.functional.one_hot(torch.randint(size, (len(real[0]),)), size) for size in sizes]
+    cells = torch.cat(alone, dim=1) * torch.rand(len(real[0]), 1) * 100
+    generator = build_generator(SMALL, detector)
+    generator.adapt(cells, real[1])
+    noise = generator.sample_noise(len(cells))
+    with torch.no_grad():
+        found = generator.eval()(noise, real[1])
+        given = generator.incidence(real[1])  # type: ignore[operator]
+        energies, _, _ = generator.copula(noise[:, : generator.parts[0]], real[1][:, 0], given)  # type: ignore[operator, index]
+    torch.testing.assert_close(layer_sums(found, detector), energies, rtol=0.01, atol=0.1)
+    assert bool((layer_sums(found, detector) > 0)[energies > 1e-3].all())
+
+
 def test_cells_stay_within_what_they_ever_had(real: tuple[torch.Tensor, torch.Tensor]) -> None:
     cells, incident = real[0].clone(), real[1]
     cells[:, [100, 300]] = 0

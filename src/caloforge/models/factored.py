@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from caloforge.models.base import Generator
 from caloforge.models.common_factors import CommonFactors
 from caloforge.models.conditions import incident_columns, particle_shares, showers_of_each
-from caloforge.models.features import layer_index, layer_sums, typical_hits
+from caloforge.models.features import layer_index, layer_maxima, layer_sums, typical_hits
 from caloforge.models.hit_spectrum import HitSpectrum
 from caloforge.models.incidence import Incidence
 from caloforge.models.shower_copula import ShowerCopula
@@ -33,6 +33,8 @@ _FACTORS = 8  # that cells have in common; showers of CLIC have as many that are
 _OUTERMOST = 4.0  # normal variable of a cell of a real shower
 _FOLLOW = 0.4  # of what is missing in a layer that cells bring in by themselves, at first
 _FARTHEST = 1.0  # that they move, in units of their spread
+_HIT, _LIFT = 0.1, 10.0  # where the hottest cell of a layer lies at least, and how far it is lifted at most
+_NEVER = 50.0  # how far below a cell lies that was never hit
 _STEP = 0.1  # of these units: a small one
 _LEAST_GAIN = 0.1
 _MOST = 13.0  # of a cell's variable: beyond any, and no infinity
@@ -142,17 +144,14 @@ class FactoredGenerator(Generator):
             centre, rise, width, growth = (which @ parameter for parameter in self._described())
         else:
             centre, rise, width, growth = self._described()
-        return centre, rise, F.softplus(width) * (self.most > 0), growth
+        return centre - _NEVER * (self.most <= 0), rise, F.softplus(width), growth
 
     def _above(self, energies: Tensor, given: Tensor) -> Tensor:
         """Return how many cells of a layer lie above each knot of the spectrum, `(knots, n_layers)`."""
         over = self._over_cells(self._logarithms(energies))
         centre, rise, spread, growth = self._of(given)
-        mean, less, ever = centre + rise * over, torch.exp(-growth * over), self.most > 0
-        unit = spread.clamp_min(1e-6)
-        shares = [
-            torch.special.ndtr((mean - knot / unit) * less).mean(0) * ever for knot in self.spectrum.knots
-        ]
+        mean, less = centre + rise * over, torch.exp(-growth * over)
+        shares = [torch.special.ndtr((mean - knot / spread) * less).mean(0) for knot in self.spectrum.knots]
         return layer_sums(torch.stack(shares), self.detector)
 
     def _told(self, hits: Tensor, logarithms: Tensor, given: Tensor) -> Tensor:
@@ -160,7 +159,7 @@ class FactoredGenerator(Generator):
         over = self._over_cells(logarithms)
         centre, rise, spread, growth = self._of(given)
         mean, less = centre + rise * over, torch.exp(-growth * over)
-        normal = (self.spectrum.back(hits) / spread.clamp_min(1e-6) - mean) * less
+        normal = (self.spectrum.back(hits) / spread - mean) * less
         least = -mean * less
         density = torch.exp(-0.5 * least.square() - torch.special.log_ndtr(least)) / math.sqrt(2 * math.pi)
         return torch.where(hits > 0, normal, -density).clamp(-_OUTERMOST, _OUTERMOST)
@@ -198,6 +197,8 @@ class FactoredGenerator(Generator):
             held = self._held(normal * spread, most)
             missing = torch.log((energies + _LEAST) / (held + _LEAST)) - self.usual
             shift = (self.follow * missing).clamp(-_FARTHEST, _FARTHEST)
+            # No layer that has energy is without a hit.
+            shift = torch.maximum(shift, (_HIT - layer_maxima(normal, self.detector)).clamp(max=_LIFT))
             cells = _bent(self._cells((normal + self._over_cells(shift)) * spread), most)
             return self._scaled(cells, energies) * self.typical[self.layer]
 
