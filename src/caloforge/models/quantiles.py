@@ -88,7 +88,7 @@ class QuantilesAlong(nn.Module):
 
     def forward(self, normal: Tensor, logarithm: Tensor, *which: Tensor) -> Tensor:
         """Map normal `(n, variables)` to values, at `logarithm` `(n,)`, for `which` `(n, particles)`."""
-        slopes = self.value.diff(dim=2) / self.normal.diff()
+        slopes = self.value.diff(dim=2) / self.normal.diff().clamp_min(1e-12)
         bends = torch.cat([slopes[:, :, :1], slopes.diff(dim=2)], dim=2)
         weights = self._weights(logarithm, *which)
         first = weights @ self.value[:, :, 0]
