@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import convolve
-from scipy.stats import norm, wasserstein_distance
+from scipy.stats import energy_distance, norm, wasserstein_distance
 
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import DetectorError, RecipeError
@@ -35,7 +35,7 @@ from caloforge.observables import evaluate, observables_for
 from caloforge.samples import positrons
 from caloforge.showers import Showers, open_showers
 from caloforge.training.losses import real_penalty
-from caloforge.training.matching import _directions, _products, matching_loss
+from caloforge.training.matching import _directions, _distance, _products, matching_loss
 
 SMALL = FactoredSettings(latent=4, width=8)
 
@@ -597,18 +597,44 @@ def test_directions_are_of_length_one_and_lean_nowhere() -> None:
     assert float((directions.T @ directions - torch.eye(directions.shape[1])).abs().max()) < 0.3
 
 
-def test_matching_is_a_wasserstein_distance() -> None:
+def test_matching_is_an_energy_distance() -> None:
     rng = np.random.default_rng(1)
     real, shifted = (torch.from_numpy(rng.normal(m, 1, (400, 3))).float() for m in (0.0, 0.5))
     given = torch.zeros(400, 1)
-    expected = np.mean([wasserstein_distance(shifted[:, i], real[:, i]) for i in range(3)])
+    # Of whole samples: the square of scipy's, twice over. Of batches: less what they differ by chance.
+    expected = np.mean([energy_distance(shifted[:, i], real[:, i]) ** 2 for i in range(3)])
+    torch.manual_seed(0)
     # One view, and nothing asked for that varies: the columns' distance, none of products, and that along
     # directions.
-    torch.manual_seed(0)
     found = 3 * float(matching_loss((shifted, given), (real, given)))
     along = found - expected
-    assert 0.05 < along < expected * 1.2
+    assert 0.05 * expected < along < expected * 1.2
     assert float(matching_loss((real, given), (real, given))) == 0
+
+
+def test_matching_is_least_where_showers_are_alike() -> None:
+    torch.manual_seed(0)
+    # A few in a hundred lie far away, and batches are small.
+    made, real = (torch.randn(3000, 32) + 5 * (torch.rand(3000, 32) < 0.03) for _ in range(2))
+    scales = (0.85, 0.93, 1.0, 1.07, 1.15)
+    found = [
+        float(
+            torch.stack(
+                [_distance(s * x[:, None], y[:, None]) for x, y in zip(made, real, strict=True)]
+            ).mean()
+        )
+        for s in scales
+    ]
+    assert np.argmin(found) == 2
+    assert found[2] == pytest.approx(0, abs=0.003)
+
+
+def test_matching_is_not_misled_by_pairs_of_the_same_particle() -> None:
+    # These are nearer to each other than showers of two particles: they would make the distance negative.
+    torch.manual_seed(0)
+    asked = 10 * torch.randn(64, 1)
+    made, real = (asked + torch.randn(64, 2000) for _ in range(2))
+    assert abs(float(_distance(made, real))) < 0.01
 
 
 def test_matching_sees_what_goes_with_what_was_asked_for() -> None:

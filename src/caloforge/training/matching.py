@@ -19,10 +19,10 @@ _STEADY = 1e-2  # spread of what was asked for, below which it says nothing
 def matching_loss(made: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     """Return how far a batch of generated showers is from the real ones of the same incident particles.
 
-    The mean of several Wasserstein distances: of each observable by itself, of its product with what was
-    asked for, so that it follows the incident energy, and of each view along random directions (sliced
-    Wasserstein distance, arXiv:1804.01947), which sees how its numbers go together. A critic sees more, but
-    says it less plainly, and forgets.
+    The mean of several energy distances: of each observable by itself, of its product with what was asked
+    for, so that it follows the incident energy, and of each view along random directions (sliced, as in
+    arXiv:1804.01947), which sees how its numbers go together. A critic sees more, but says it less plainly,
+    and forgets.
 
     Args:
         made: A critic's `views` of generated showers.
@@ -57,5 +57,16 @@ def _directions(size: int, device: torch.device) -> Tensor:
 
 
 def _distance(made: Tensor, real: Tensor) -> Tensor:
-    """Mean over the columns of the Wasserstein distance between two samples of the same size."""
-    return (made.sort(dim=0).values - real.sort(dim=0).values).abs().mean()
+    r"""Mean over the columns of the energy distance between two samples of the same size.
+
+    :math:`2 E|x - y| - E|x - x'| - E|y - y'|`, of showers of different incident particles alone. Its mean
+    over batches is that of whole samples, and so is its gradient (arXiv:1705.10743). The Wasserstein distance
+    of two batches of 64 is least where one is 5 % too narrow and has half of the rare showers of the other.
+    """
+    n = len(made)
+    values, order = torch.cat([made, real]).sort(dim=0)
+    # At each step between two values, how many more are below of one than of the other.
+    ahead = (1 - 2 * (order >= n).int()).cumsum(0)[:-1]
+    every = (ahead * ahead * values.diff(dim=0)).sum(0)
+    same = (made - real).abs().sum(0)
+    return 2 * (every - same).mean() / max(n * (n - 1), 1)
