@@ -22,14 +22,22 @@ from caloforge.showers import Showers, open_showers
 _CELLS, _SHOWERS = 1200, 3000
 
 
-def told(normal: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
-    """What showers tell of normal variables below which no hit is seen: their mean there."""
+Told = tuple[torch.Tensor, torch.Tensor]
+
+
+def told(normal: torch.Tensor, threshold: torch.Tensor) -> Told:
+    """What showers tell of normal variables below which no hit is seen: their mean there; its variance."""
     below = -norm.pdf(threshold) / norm.cdf(threshold)
-    return torch.where(normal > threshold, normal, torch.from_numpy(below).float())
+    drawn = np.random.default_rng(0).normal(size=(100_000, 1))
+    variance = [
+        np.where(drawn > t, drawn, b).var() for t, b in zip(threshold[:2].tolist(), below[:2], strict=True)
+    ]
+    seen = torch.where(normal > threshold, normal, torch.from_numpy(below).float())
+    return seen, torch.tensor(variance).float()[(torch.arange(len(threshold)) % 3 != 0).long()]
 
 
 @pytest.fixture(scope="module")
-def sample() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def sample() -> tuple[torch.Tensor, torch.Tensor, Told]:
     """Showers of two factors, their loadings and what cells tell, of which a third are rarely hit."""
     torch.manual_seed(0)
     place = torch.linspace(-1, 1, _CELLS)
@@ -42,12 +50,12 @@ def sample() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def test_factors_of_a_known_sample_are_found(
-    sample: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    sample: tuple[torch.Tensor, torch.Tensor, Told],
 ) -> None:
     truth, loadings, variables = sample
     common = CommonFactors(_CELLS, 4)
     torch.manual_seed(1)
-    found = common.fit(variables)
+    found = common.fit(*variables)
     for column in range(2):
         correlation = np.corrcoef(truth[:, column], found[:, column])[0, 1]
         assert abs(correlation) > 0.95
@@ -65,19 +73,19 @@ def test_factors_of_a_known_sample_are_found(
 def test_what_is_chance_has_no_factors() -> None:
     torch.manual_seed(0)
     common = CommonFactors(_CELLS, 4)
-    assert not bool(common.fit(torch.randn(1000, _CELLS)).any())
+    assert not bool(common.fit(torch.randn(1000, _CELLS), torch.ones(_CELLS)).any())
     assert not bool(common.loadings.any())
 
 
-def test_few_showers_have_no_factors(sample: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
+def test_few_showers_have_no_factors(sample: tuple[torch.Tensor, torch.Tensor, Told]) -> None:
     common = CommonFactors(_CELLS, 4)
-    assert common.fit(sample[2][:50]).shape == (50, 4)
+    assert common.fit(sample[2][0][:50], sample[2][1]).shape == (50, 4)
     assert not bool(common.loadings.any())
 
 
-def test_cells_with_factors_stay_normal(sample: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
+def test_cells_with_factors_stay_normal(sample: tuple[torch.Tensor, torch.Tensor, Told]) -> None:
     common = CommonFactors(_CELLS, 2)
-    common.fit(sample[2])
+    common.fit(*sample[2])
     torch.manual_seed(2)
     with torch.no_grad():
         cells = common(torch.randn(4000, 2), torch.randn(4000, _CELLS))
@@ -157,4 +165,33 @@ def test_untrained_showers_lie_and_spread_as_real_ones_do(geant4: Showers) -> No
         wanted, evaluate(wanted, geant4).T, evaluate(wanted, found).T, strict=True
     ):
         one, other = (np.diff(np.quantile(x[hard], [0.16, 0.84]))[0] for x in (true, own))
-        assert other / one == pytest.approx(1, abs=0.25), observable.name
+        # Widths vary 1.4 times too much without factors, and centres 0.6 times too little.
+        assert other / one == pytest.approx(1, abs=0.35 if "width" in observable.name else 0.15), (
+            observable.name
+        )
+
+
+def test_where_particles_hit_is_found_and_what_follows_from_it() -> None:
+    torch.manual_seed(0)
+    turn = math.pi * torch.linspace(-1, 1, _CELLS)
+    x, y = (3**0.5 * (2 * torch.rand(2, _SHOWERS) - 1)).unbind()
+    wide = 0.7 * (x.square() + y.square() - 2) + 0.6 * torch.randn(_SHOWERS)
+    loadings = torch.stack([0.5 * torch.sin(turn), 0.5 * torch.cos(turn), 0.4 * torch.cos(2 * turn)])
+    own = (1 - loadings.square().sum(0)).sqrt()
+    normal = torch.stack([x, y, wide], dim=1) @ loadings + own * torch.randn(_SHOWERS, _CELLS)
+    common = CommonFactors(_CELLS, 6)
+    found = common.fit(normal, torch.ones(_CELLS))
+    for truth in (x, y):
+        alike = [abs(np.corrcoef(truth, column)[0, 1]) for column in found.T if bool(column.any())]
+        assert max(alike) > 0.97, "each is one of the factors, not a mixture of several"
+    # What is left has nothing to do with where it was hit, and what comes out has.
+    squares = x.square() + y.square()
+    left = [
+        column for column in found.T if bool(column.any()) and float(column.square().square().mean()) > 0.01
+    ]
+    assert all(abs(np.corrcoef(squares, column)[0, 1]) < 0.15 for column in left)
+    with torch.no_grad():
+        whole = common(found, torch.zeros(_SHOWERS, _CELLS))
+    middle = whole[:, _CELLS // 2] - whole[:, [0, -1]].mean(1)
+    true = (torch.stack([x, y, wide], dim=1) @ loadings)[:, [0, _CELLS // 2, -1]]
+    assert np.corrcoef(middle, true[:, 1] - true[:, [0, 2]].mean(1))[0, 1] > 0.95

@@ -119,7 +119,7 @@ class FactoredGenerator(Generator):
         for _ in range(_ROUNDS):
             self._fit(self.spectrum.back(hits), logarithms, given)
             self.spectrum.fit(self._above(energies[some], given[some]), hits)
-        factors = self.factors.fit(self._told(hits, logarithms, given))
+        factors = self.factors.fit(*self._told(hits, logarithms, given))
         self.copula.fit(cells, factors, incident[:, 0], given)
         self._fit_follow(energies[some], given[some], factors[some], self._largest(incident[some, :1]))
 
@@ -154,15 +154,20 @@ class FactoredGenerator(Generator):
         shares = [torch.special.ndtr((mean - knot / spread) * less).mean(0) for knot in self.spectrum.knots]
         return layer_sums(torch.stack(shares), self.detector)
 
-    def _told(self, hits: Tensor, logarithms: Tensor, given: Tensor) -> Tensor:
-        """Return the normal variables of cells of spread 1; where none was hit, their mean below zero."""
+    def _told(self, hits: Tensor, logarithms: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what showers tell of the normal variables of cells, of spread 1, and its expected variance.
+
+        Where no cell was hit, it is their mean below zero: `(n, n_cells)` and `(n_cells,)`.
+        """
         over = self._over_cells(logarithms)
         centre, rise, spread, growth = self._of(given)
         mean, less = centre + rise * over, torch.exp(-growth * over)
         normal = (self.spectrum.back(hits) / spread - mean) * less
         least = -mean * less
-        density = torch.exp(-0.5 * least.square() - torch.special.log_ndtr(least)) / math.sqrt(2 * math.pi)
-        return torch.where(hits > 0, normal, -density).clamp(-_OUTERMOST, _OUTERMOST)
+        density = torch.exp(-0.5 * least.square()) / math.sqrt(2 * math.pi)
+        below = torch.exp(-0.5 * least.square() - torch.special.log_ndtr(least)) / math.sqrt(2 * math.pi)
+        told = torch.special.ndtr(-least) + least * density + below * density
+        return torch.where(hits > 0, normal, -below).clamp(-_OUTERMOST, _OUTERMOST), told.mean(0)
 
     def _fit_follow(self, energies: Tensor, given: Tensor, factors: Tensor, most: Tensor) -> None:
         """Find what layers usually miss, and how much cells must move to bring in some of it."""
