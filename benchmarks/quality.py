@@ -52,7 +52,7 @@ def main() -> None:
             file = options.out / f"{name}-{seed}.h5"
             file.unlink(missing_ok=True)
             cf.generate(source, out=file, like=options.reference, seed=seed)
-            found.append(_figures(options, geant4, f"{name}-{seed}", file, options.floor, 1))
+            found.append(_figures(options, geant4, f"{name}-{seed}", file, options.floor, 2))
         _print(name, *_networks(source, geant4), found)
 
 
