@@ -70,6 +70,19 @@ def test_factors_of_a_known_sample_are_found(
     assert not bool(common.loadings[2:].any())
 
 
+def test_nothing_but_where_particles_hit() -> None:
+    torch.manual_seed(0)
+    turn = math.pi * torch.linspace(-1, 1, _CELLS)
+    even = 3**0.5 * (2 * torch.rand(1000, 2) - 1)
+    loadings = torch.stack([0.5 * torch.sin(turn), 0.5 * torch.cos(turn)])
+    own = (1 - loadings.square().sum(0)).sqrt()
+    common = CommonFactors(_CELLS, 8)
+    found = common.fit(even @ loadings + own * torch.randn(1000, _CELLS), torch.ones(_CELLS))
+    assert bool(torch.isfinite(found).all())
+    for truth in even.T:
+        assert max(abs(np.corrcoef(truth, found[:, i])[0, 1]) for i in range(2)) > 0.95
+
+
 def test_what_is_chance_has_no_factors() -> None:
     torch.manual_seed(0)
     common = CommonFactors(_CELLS, 4)
@@ -140,6 +153,21 @@ def test_distributions_of_one_energy_do_not_change() -> None:
         torch.testing.assert_close(drawn[0], other)
     expected = np.quantile(values, norm.cdf(np.linspace(-2, 2, 9)))
     np.testing.assert_allclose(drawn[0][:, 0], expected, atol=0.05)
+
+
+@pytest.mark.parametrize(("beams", "showers"), [(2, 2000), (2, 2500), (3, 4000), (4, 4000)])
+def test_beams_of_a_few_energies_keep_their_distributions(beams: int, showers: int) -> None:
+    torch.manual_seed(0)
+    energy = torch.randint(beams, (showers,)).float()
+    values = (torch.randn(showers) * (1 + energy) + 10 * energy)[:, None]
+    quantiles = QuantilesAlong(1)
+    quantiles.fit(values, energy)
+    assert float(quantiles.back(values, energy).std()) == pytest.approx(1, abs=0.1)
+    for beam in range(beams):
+        at = torch.full((showers,), float(beam))
+        drawn = quantiles(torch.randn(showers, 1), at)
+        assert float(drawn.mean()) == pytest.approx(10 * beam, abs=0.2 * (1 + beam))
+        assert float(drawn.std()) == pytest.approx(1 + beam, rel=0.12)
 
 
 @pytest.fixture(scope="module")

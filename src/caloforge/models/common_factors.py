@@ -108,6 +108,8 @@ class CommonFactors(nn.Module):
             factors[:, pair] = factors[:, pair] @ turn
             self.loadings[pair, :] = turn.T @ self.loadings[pair, :]
         others = [i for i in range(self.count) if i not in flat and bool(factors[:, i].any())]
+        if not others:
+            return factors
         terms = [i * self.count + j for i in flat for j in flat if i <= j]
         values = torch.cat([_products(factors)[:, terms], torch.ones_like(factors[:, :1])], dim=1)
         found = torch.linalg.lstsq(values, factors[:, others], driver="gelsd").solution

@@ -16,6 +16,7 @@ from caloforge.models.response import within
 _KNOTS = 65
 _PARTS = 8  # of the showers, by their energy
 _ENOUGH = 250  # showers whose quantiles tell a distribution
+_JUMP = 1e-6  # of the logarithm of the energy, as good as none
 _NARROW = 0.05  # range of a logarithm of the energy in which nothing changes
 
 
@@ -111,7 +112,9 @@ class QuantilesAlong(nn.Module):
         order = torch.arange(_PARTS, device=logarithm.device, dtype=logarithm.dtype)
         columns = []
         for row, places in enumerate(self.places.unbind()):
-            hats = torch.relu(1 - (_lines(logarithm, places, order).unsqueeze(1) - order).abs())
+            # Not `_lines`: beams of a few energies have parts at the same place, where sums of bends cancel.
+            steps = ((logarithm.unsqueeze(1) - places[:-1]) / places.diff().clamp_min(_JUMP)).clamp(0, 1)
+            hats = torch.relu(1 - (steps.sum(1, keepdim=True) - order).abs())
             columns.append(hats * particle_shares(*which)[:, row : row + 1] if which else hats)
         return torch.cat(columns, dim=1)
 

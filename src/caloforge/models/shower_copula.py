@@ -108,7 +108,7 @@ class ShowerCopula(nn.Module):
         unit = self.quantiles(normal[:, 1:], given[:, 0], *which)
         terms = _terms(given)
         values = terms @ self.means + torch.exp(terms @ self.spreads) * unit
-        # No layer gets a larger share than it ever had.
+        # No layer gets a larger share than it ever had, before they are scaled to 1.
         logs = torch.minimum(values[:, : self.layers], self.most)
         shares = torch.relu(torch.exp(logs) - _LEAST)
         shares = shares / shares.sum(1, keepdim=True).clamp_min(_LEAST)

@@ -60,8 +60,9 @@ def _distance(made: Tensor, real: Tensor) -> Tensor:
     r"""Mean over the columns of the energy distance between two samples of the same size.
 
     :math:`2 E|x - y| - E|x - x'| - E|y - y'|`, of showers of different incident particles alone. Its mean
-    over batches is that of whole samples, and so is its gradient (arXiv:1705.10743). The Wasserstein distance
-    of two batches of 64 is least where one is 5 % too narrow and has half of the rare showers of the other.
+    over batches is that of whole samples, and so is its gradient (arXiv:1705.10743) where no two values are
+    equal. The Wasserstein distance of two batches of 64 is least where one is 5 % too narrow and has half of
+    the rare showers of the other.
     """
     n = len(made)
     values, order = torch.cat([made, real]).sort(dim=0)
