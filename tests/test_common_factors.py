@@ -13,6 +13,7 @@ from scipy.stats import kstest, norm, wasserstein_distance
 from caloforge.detector import load_detector
 from caloforge.models import build_generator
 from caloforge.models.common_factors import CommonFactors
+from caloforge.models.energy_parts import EnergyParts
 from caloforge.models.quantiles import QuantilesAlong
 from caloforge.models.settings import FactoredSettings
 from caloforge.observables import evaluate, observables_for
@@ -121,22 +122,22 @@ def test_distributions_follow_the_energy(particles: int) -> None:
     values = np.array(
         [truth(e, p)[0] + truth(e, p)[1] * s for e, p, s in zip(logarithm, pion, shape, strict=True)]
     )
-    quantiles = QuantilesAlong(2, particles)
+    parts = EnergyParts(particles)
+    quantiles = QuantilesAlong(2, parts.rows)
     both = torch.from_numpy(np.stack([values, -values], axis=1)).float()
     along = torch.from_numpy(logarithm).float()
-    quantiles.fit(both, along, *which)
-    normal = quantiles.back(both, along, *which)
+    quantiles.fit(both, parts.fit(along, *which))
+    normal = quantiles.back(both, parts(along, *which))
     np.testing.assert_allclose(normal.std(0), 1, atol=0.08)
     # Outermost quantiles of a part are less than values at the other end of it.
-    back = quantiles(normal, along, *which)
+    back = quantiles(normal, parts(along, *which))
     assert float(((back - both).abs() > 1e-3).float().mean()) < 0.01
     for energy in (0.3, 1.5, 2.7):
         for is_pion in (False, True) if particles else (False,):
             n = 4000
             mine = [torch.tensor([[1.0 - is_pion, float(is_pion)]]).expand(n, 2)] if particles else []
-            drawn = quantiles(
-                torch.from_numpy(rng.normal(size=(n, 2))).float(), torch.full((n,), energy), *mine
-            )
+            weights = parts(torch.full((n,), energy), *mine)
+            drawn = quantiles(torch.from_numpy(rng.normal(size=(n, 2))).float(), weights)
             middle, scale = truth(energy, is_pion)
             expected = middle + scale * (rng.exponential(1, n) - 1)
             assert wasserstein_distance(drawn[:, 0], expected) < 0.15 * scale
@@ -146,9 +147,11 @@ def test_distributions_follow_the_energy(particles: int) -> None:
 def test_distributions_of_one_energy_do_not_change() -> None:
     torch.manual_seed(0)
     values = torch.randn(2000, 1)
-    quantiles = QuantilesAlong(1)
-    quantiles.fit(values, 2 + 1e-3 * torch.rand(2000))
-    drawn = [quantiles(torch.linspace(-2, 2, 9)[:, None], torch.full((9,), at)) for at in (-5.0, 2.0, 9.0)]
+    parts = EnergyParts()
+    quantiles = QuantilesAlong(1, parts.rows)
+    quantiles.fit(values, parts.fit(2 + 1e-3 * torch.rand(2000)))
+    levels = torch.linspace(-2, 2, 9)[:, None]
+    drawn = [quantiles(levels, parts(torch.full((9,), at))) for at in (-5.0, 2.0, 9.0)]
     for other in drawn[1:]:
         torch.testing.assert_close(drawn[0], other)
     expected = np.quantile(values, norm.cdf(np.linspace(-2, 2, 9)))
@@ -160,12 +163,13 @@ def test_beams_of_a_few_energies_keep_their_distributions(beams: int, showers: i
     torch.manual_seed(0)
     energy = torch.randint(beams, (showers,)).float()
     values = (torch.randn(showers) * (1 + energy) + 10 * energy)[:, None]
-    quantiles = QuantilesAlong(1)
-    quantiles.fit(values, energy)
-    assert float(quantiles.back(values, energy).std()) == pytest.approx(1, abs=0.1)
+    parts = EnergyParts()
+    quantiles = QuantilesAlong(1, parts.rows)
+    quantiles.fit(values, parts.fit(energy))
+    assert float(quantiles.back(values, parts(energy)).std()) == pytest.approx(1, abs=0.1)
     for beam in range(beams):
         at = torch.full((showers,), float(beam))
-        drawn = quantiles(torch.randn(showers, 1), at)
+        drawn = quantiles(torch.randn(showers, 1), parts(at))
         assert float(drawn.mean()) == pytest.approx(10 * beam, abs=0.2 * (1 + beam))
         assert float(drawn.std()) == pytest.approx(1 + beam, rel=0.12)
 

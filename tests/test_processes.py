@@ -161,7 +161,10 @@ def assert_close(one: Path, other: Path) -> None:
     first, second = this.tensors(one), this.tensors(other)
     assert first.keys() == second.keys()
     for name, value in first.items():
-        assert_near(second[name], value, name, 3e-5)  # a step of Adam is 2e-4
+        # A step of Adam is 2e-4. Its moments jump where a rounding carries a value over a kink,
+        # and would be others altogether if gradients were not shared.
+        jump = 0.05 * float(value.abs().amax()) if name.startswith("optimiser.") else 0.0
+        assert_near(second[name], value, name, max(3e-5, jump))
 
 
 def diary(run: Path, kind: str) -> list[dict[str, Any]]:

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from caloforge.models.energy_parts import EnergyParts
 from caloforge.models.energy_scale import EnergyScale, ParticleScales
 from caloforge.models.features import layer_sums
 from caloforge.models.quantiles import QuantilesAlong
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from caloforge.detector import Detector
 
 _WIDTH = 128
-_LEAST = 1e-5  # share of a layer's energy that counts as none
+_LEAST = 1e-5  # added to a layer's share, whose logarithm is then finite
+_PRIOR = 30  # showers of all energies
 
 
 class ShowerCopula(nn.Module):
@@ -25,9 +29,9 @@ class ShowerCopula(nn.Module):
 
     Total energy, shares of the layers and factors of the cells are a Gaussian copula, as in the parametrised
     simulation of ATLAS (arXiv:2109.02551). Factors and logarithms of the shares have a mean and a spread that
-    depend on the incident particle; quantiles give their distributions, which change with the energy, and a
-    matrix their correlation. All this is fitted. A small network, which begins with nothing, may add what the
-    fit does not see.
+    depend on the incident particle; quantiles give their distributions and matrices their correlation, which
+    change with the energy and from particle to particle. All this is fitted. A small network, which begins
+    with nothing, may add what the fit does not see.
 
     Args:
         detector: Whose layers.
@@ -42,6 +46,7 @@ class ShowerCopula(nn.Module):
 
     means: Tensor
     spreads: Tensor
+    least: Tensor
     most: Tensor
     mixing: Tensor
 
@@ -57,8 +62,10 @@ class ShowerCopula(nn.Module):
         self.register_buffer("means", torch.zeros(given + 3, self.noise - 1))
         self.register_buffer("spreads", torch.zeros(given + 3, self.noise - 1))
         self.register_buffer("most", torch.zeros(self.layers))
-        self.register_buffer("mixing", torch.eye(self.noise))
-        self.quantiles = QuantilesAlong(self.noise - 1, particles)
+        self.parts = EnergyParts(particles)
+        self.register_buffer("least", torch.full((self.layers,), _LEAST))
+        self.register_buffer("mixing", torch.eye(self.noise).expand(self.parts.rows, -1, -1).clone())
+        self.quantiles = QuantilesAlong(self.noise - 1, self.parts.rows)
         self.refine = _nothing_at_first(self.noise + given, self.noise) if refine else None
 
     def fit(self, cells: Tensor, factors: Tensor, energy: Tensor, given: Tensor) -> None:
@@ -84,10 +91,17 @@ class ShowerCopula(nn.Module):
         squares = torch.log(rest.square() + 1e-8)
         self.spreads.copy_(0.5 * torch.linalg.lstsq(terms, squares, driver="gelsd").solution)
         unit = rest / torch.exp(terms @ self.spreads)
-        self.quantiles.fit(unit, given[:, 0], *which)
-        normal = self.quantiles.back(unit, given[:, 0], *which)
-        of_total = self.scale.normal(total, energy, *which)
-        self.mixing.copy_(_square_root(torch.corrcoef(torch.cat([of_total.unsqueeze(0), normal.T]))))
+        parts = self.parts.fit(given[:, 0], *which)
+        self.quantiles.fit(unit, parts)
+        behind = self.quantiles.back(unit, self.parts(given[:, 0], *which))
+        normal = torch.cat([self.scale.normal(total, energy, *which).unsqueeze(1), behind], dim=1)
+        self.mixing.copy_(torch.stack(_roots(normal, parts, max(self.particles, 1))))
+        # The smallest shares that are drawn are none, as often as a layer is empty in real showers.
+        drawn, _ = self._drawn(torch.randn_like(normal), given)
+        shares_drawn = torch.exp(drawn[:, : self.layers]).sort(dim=0).values
+        empty = (shares <= 0).sum(0, keepdim=True)
+        least = shares_drawn.gather(0, (empty - 1).clamp_min(0))[0]
+        self.least.copy_(torch.where(empty[0] > 0, least, _LEAST).clamp_min(_LEAST))
 
     def forward(self, noise: Tensor, energy: Tensor, given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Draw energies and factors.
@@ -101,19 +115,26 @@ class ShowerCopula(nn.Module):
             Energies of the layers, `(n, n_layers)` MeV, factors `(n, factors)`, and the normal variables
             behind them `(n, noise)`.
         """
-        normal = noise @ self.mixing.T
-        if self.refine is not None:
-            normal = normal + self.refine(torch.cat([noise, given], dim=1))
-        which = self._which(given)
-        unit = self.quantiles(normal[:, 1:], given[:, 0], *which)
-        terms = _terms(given)
-        values = terms @ self.means + torch.exp(terms @ self.spreads) * unit
+        values, normal = self._drawn(noise, given)
         # No layer gets a larger share than it ever had, before they are scaled to 1.
         logs = torch.minimum(values[:, : self.layers], self.most)
-        shares = torch.relu(torch.exp(logs) - _LEAST)
+        shares = torch.relu(torch.exp(logs) - self.least)
         shares = shares / shares.sum(1, keepdim=True).clamp_min(_LEAST)
-        total = self.scale.visible(normal[:, 0], energy, *which)
+        total = self.scale.visible(normal[:, 0], energy, *self._which(given))
         return shares * total.unsqueeze(1), values[:, self.layers :], normal
+
+    def _drawn(self, noise: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logarithms of shares and factors, `(n, noise - 1)`, and normal variables, `(n, noise)`."""
+        weights = self.parts(given[:, 0], *self._which(given))
+        mixing = (weights @ self.mixing.flatten(1)).view(-1, *self.mixing.shape[1:])
+        # What is between two roots is too narrow.
+        mixing = mixing * torch.rsqrt(mixing.square().sum(2, keepdim=True))
+        normal = (mixing @ noise.unsqueeze(2)).squeeze(2)
+        if self.refine is not None:
+            normal = normal + self.refine(torch.cat([noise, given], dim=1))
+        terms = _terms(given)
+        unit = self.quantiles(normal[:, 1:], weights)
+        return terms @ self.means + torch.exp(terms @ self.spreads) * unit, normal
 
     def _which(self, given: Tensor) -> tuple[Tensor, ...]:
         """Return which particle it is, `(n, particles)`, where they are told apart."""
@@ -133,6 +154,20 @@ def _terms(given: Tensor) -> Tensor:
     """A constant, all that is given, and square and cube of its first, the logarithm of the energy."""
     first = given[:, :1]
     return torch.cat([torch.ones_like(first), given, first**2, first**3], dim=1)
+
+
+def _roots(normal: Tensor, parts: Sequence[Tensor], particles: int) -> list[Tensor]:
+    """Return roots of the correlation of normal variables, `(n, variables)`, in each part of each particle.
+
+    Few showers tell little: the correlation of all energies counts as much as `_PRIOR` of them.
+    """
+    each, roots = len(parts) // particles, []
+    for first in range(0, len(parts), each):
+        mine = parts[first : first + each]
+        whole = _PRIOR * torch.corrcoef(normal[torch.cat(tuple(mine))].T)
+        found = [(len(part) * torch.corrcoef(normal[part].T) + whole) / (len(part) + _PRIOR) for part in mine]
+        roots += [_square_root(correlation) for correlation in found]
+    return roots
 
 
 def _square_root(correlation: Tensor) -> Tensor:
