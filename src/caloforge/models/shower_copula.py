@@ -96,12 +96,15 @@ class ShowerCopula(nn.Module):
         behind = self.quantiles.back(unit, self.parts(given[:, 0], *which))
         normal = torch.cat([self.scale.normal(total, energy, *which).unsqueeze(1), behind], dim=1)
         self.mixing.copy_(torch.stack(_roots(normal, parts, max(self.particles, 1))))
-        # The smallest shares that are drawn are none, as often as a layer is empty in real showers.
-        drawn, _ = self._drawn(torch.randn_like(normal), given)
-        shares_drawn = torch.exp(drawn[:, : self.layers]).sort(dim=0).values
-        empty = (shares <= 0).sum(0, keepdim=True)
-        least = shares_drawn.gather(0, (empty - 1).clamp_min(0))[0]
-        self.least.copy_(torch.where(empty[0] > 0, least, _LEAST).clamp_min(_LEAST))
+        self._fit_least(shares, given)
+
+    def _fit_least(self, shares: Tensor, given: Tensor) -> None:
+        """Find the shares below which a layer counts as empty, as often as it is in real showers."""
+        drawn, _ = self._drawn(torch.randn(len(given), self.noise, device=given.device), given)
+        rising = torch.exp(drawn[:, : self.layers]).sort(dim=0).values
+        empty = (shares <= 0).sum(0)
+        last = rising.gather(0, (empty - 1).clamp_min(0).unsqueeze(0)).squeeze(0)
+        self.least.copy_(torch.where(empty > 0, last, _LEAST).clamp_min(_LEAST))
 
     def forward(self, noise: Tensor, energy: Tensor, given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Draw energies and factors.

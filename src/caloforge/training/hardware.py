@@ -78,5 +78,6 @@ def _native_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         # Before compute capability 8 bf16 is emulated, and slower than fp32.
         return torch.cuda.get_device_capability(device) >= (8, 0)
+    # Processors with AMX have these instructions, too.
     info = Path("/proc/cpuinfo")
-    return info.is_file() and "amx_bf16" in info.read_text(errors="replace")
+    return info.is_file() and "avx512_bf16" in info.read_text(errors="replace")
