@@ -42,8 +42,8 @@ class EnergyParts(nn.Module):
             which: `(n, particles)`, 1 where it is that particle; nothing if there is one.
 
         Returns:
-            Places of the showers of each part, particle by particle. Of few showers there are fewer parts,
-            the last of which is repeated.
+            Indices of the showers of each part, particle by particle, `rows` in all. Of few showers there are
+            fewer parts, the last of which is repeated.
         """
         every = [torch.ones(len(logarithm), dtype=torch.bool, device=logarithm.device)]
         of_each = [_parts(logarithm, mine) for mine in (showers_of_each(*which) if which else every)]
@@ -64,9 +64,10 @@ class EnergyParts(nn.Module):
 
 
 def _parts(logarithm: Tensor, mine: Tensor) -> list[Tensor]:
-    places = mine.nonzero().squeeze(1)
-    some = logarithm[places]
+    """Return indices of showers in parts by energy; of few there are fewer, the last of them repeated."""
+    indices = mine.nonzero().squeeze(1)
+    some = logarithm[indices]
     narrow = bool(some.amax() - some.amin() < _NARROW)
-    number = 1 if narrow else max(1, min(_PARTS, len(places) // _ENOUGH))
-    parts = list(torch.tensor_split(places[some.argsort()], number))
+    number = 1 if narrow else max(1, min(_PARTS, len(indices) // _ENOUGH))
+    parts = list(torch.tensor_split(indices[some.argsort()], number))
     return parts + parts[-1:] * (_PARTS - number)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from caloforge.models.conditions import particle_shares, showers_of_each
-from caloforge.models.quantiles import QuantileMap
+from caloforge.models.energy_parts import EnergyParts
+from caloforge.models.quantiles import QuantilesAlong
 from caloforge.models.response import fit_response, within
 
 _NARROWEST = 1e-4  # spread of the response
@@ -26,8 +27,9 @@ def energy_terms(energy: Tensor) -> Tensor:
 class EnergyScale(nn.Module):
     """The energy that cells hold of an incident energy: mean and spread, which fits give, and distribution.
 
-    Outside the incident energies of the fit, the response stays what it was at their ends. Before `fit` the
-    mean is the incident energy.
+    The distribution changes with the energy: the pions that cross a calorimeter without a shower leave a
+    smaller part of their energy there, the higher it is. Outside the incident energies of the fit, the
+    response stays what it was at their ends. Before `fit` the mean is the incident energy.
     """
 
     coefficients: Tensor
@@ -39,7 +41,8 @@ class EnergyScale(nn.Module):
         self.register_buffer("coefficients", torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0]))
         self.register_buffer("spreads", torch.zeros(3))
         self.register_buffer("ends", torch.tensor([0.0, math.inf]))
-        self.quantiles = QuantileMap()
+        self.parts = EnergyParts()
+        self.quantiles = QuantilesAlong(1, self.parts.rows)
 
     def fit(self, visible: Tensor, energy: Tensor) -> None:
         """Take mean and distribution from real showers, `(n,)` each, MeV."""
@@ -50,7 +53,7 @@ class EnergyScale(nn.Module):
         logarithms = 0.5 * torch.log(rest.square() + _NARROWEST**2)
         terms = energy_terms(self._inside(energy))
         self.spreads.copy_(torch.linalg.lstsq(terms, logarithms.unsqueeze(1), driver="gelsd").solution[:, 0])
-        self.quantiles.fit(rest / self._spread(energy))
+        self.quantiles.fit((rest / self._spread(energy)).unsqueeze(1), self.parts.fit(torch.log(energy)))
 
     def mean(self, energy: Tensor) -> Tensor:
         """Return the mean energy in all cells, MeV, of an incident energy in MeV."""
@@ -61,13 +64,18 @@ class EnergyScale(nn.Module):
 
     def visible(self, normal: Tensor, energy: Tensor) -> Tensor:
         """Return energies in all cells, MeV, of normal variables and incident energies, `(n,)` each."""
-        ratio: Tensor = 1 + self.quantiles(normal) * self._spread(energy)
-        return torch.relu(ratio) * self.mean(energy)
+        unit = self.quantiles(normal.unsqueeze(1), self._weights(energy)).squeeze(1)
+        return torch.relu(1 + unit * self._spread(energy)) * self.mean(energy)
 
     def normal(self, visible: Tensor, energy: Tensor) -> Tensor:
         """Return the normal variables of energies in all cells: the other way round."""
-        normal: Tensor = self.quantiles.back((visible / self.mean(energy) - 1) / self._spread(energy))
+        unit = (visible / self.mean(energy) - 1) / self._spread(energy)
+        normal: Tensor = self.quantiles.back(unit.unsqueeze(1), self._weights(energy)).squeeze(1)
         return normal
+
+    def _weights(self, energy: Tensor) -> Tensor:
+        weights: Tensor = self.parts(torch.log(self._inside(energy)))
+        return weights
 
     def _inside(self, energy: Tensor) -> Tensor:
         return within(energy, *self.ends.unbind())

@@ -39,6 +39,7 @@ _STEP = 0.1  # of these units: a small one
 _LEAST_GAIN = 0.1
 _MOST = 13.0  # of a cell's variable: beyond any, and no infinity
 _FAR = 1e4  # times the largest energy: nothing is told apart beyond
+_ANY = 1e30  # MeV, and times the incident energy: no limit yet
 _HEADROOM = 1.2  # times the largest energy that a cell had in the showers that were seen
 _ROUNDS = 3  # of fitting cells and the spectrum of hits in turn, as each is fitted with the other as it is
 _ENOUGH = 500  # showers that say how a layer's cells are distributed
@@ -99,8 +100,8 @@ class FactoredGenerator(Generator):
         self.register_buffer("usual", torch.zeros(len(detector.layers)))
         self.register_buffer("middle", torch.zeros(len(detector.layers)))
         self.register_buffer("typical", torch.ones(len(detector.layers)))
-        self.register_buffer("most", torch.full((detector.n_cells,), math.inf))
-        self.register_buffer("largest_share", torch.full((detector.n_cells,), math.inf))
+        self.register_buffer("most", torch.full(shape, _ANY))
+        self.register_buffer("largest_share", torch.full(shape, _ANY))
         self.parts = [self.copula.noise, settings.latent, detector.n_cells, self.trunk.noise]
         self.noise_shape = (sum(self.parts),)
         self.register_buffer("layer", layer_index(detector), persistent=False)
@@ -108,9 +109,10 @@ class FactoredGenerator(Generator):
     @torch.no_grad()
     def adapt(self, cells: Tensor, incident: Tensor) -> None:
         self.typical.copy_(typical_hits(cells, self.detector))
-        self.most.copy_(_HEADROOM * cells.amax(0))
-        self.largest_share.copy_(_HEADROOM * (cells / incident[:, :1]).amax(0))
         given = self.incidence(incident)
+        each = self._of_each(given)
+        for limit, values in ((self.most, cells), (self.largest_share, cells / incident[:, :1])):
+            limit.copy_(_HEADROOM * torch.stack([values[mine].amax(0) for mine in each]).view_as(limit))
         hits = torch.log1p(cells / self.typical[self.layer])
         energies = layer_sums(cells, self.detector)
         self.middle.copy_(torch.log1p(energies / self.typical).mean(0))
@@ -121,14 +123,14 @@ class FactoredGenerator(Generator):
             self.spectrum.fit(self._above(energies[some], given[some]), hits)
         factors = self.factors.fit(*self._told(hits, logarithms, given))
         self.copula.fit(cells, factors, incident[:, 0], given)
-        self._fit_follow(energies[some], given[some], factors[some], self._largest(incident[some, :1]))
+        self._fit_follow(
+            energies[some], given[some], factors[some], self._largest(incident[some, :1], given[some])
+        )
 
     def _fit(self, variables: Tensor, logarithms: Tensor, given: Tensor) -> None:
         """Give each cell the normal variable of real showers, of each particle by itself."""
         sizes = [layer.n_cells for layer in self.detector.layers]
-        every = torch.ones(len(given), dtype=torch.bool, device=given.device)
-        particles = showers_of_each(given[:, -self.particles :]) if self.particles else [every]
-        for row, mine in enumerate(particles):
+        for row, mine in enumerate(self._of_each(given)):
             parts = zip(logarithms[mine].T, torch.split(variables[mine], sizes, dim=1), strict=True)
             found = zip(*(_along(*part) for part in parts), strict=True)
             for parameter, of_layers in zip(self._described(), found, strict=True):
@@ -137,14 +139,20 @@ class FactoredGenerator(Generator):
     def _described(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.centre, self.rise, self.width, self.growth
 
+    def _of_each(self, given: Tensor) -> list[Tensor]:
+        """Return what showers say of each particle, `(n,)`, or all if there is one."""
+        if self.particles:
+            return showers_of_each(given[:, -self.particles :])
+        return [torch.ones(len(given), dtype=torch.bool, device=given.device)]
+
+    def _own(self, values: Tensor, given: Tensor) -> Tensor:
+        """Return what the particle of each shower has, `(n, n_cells)`, or `(n_cells,)` if there is one."""
+        return particle_shares(given[:, -self.particles :]) @ values if self.particles else values
+
     def _of(self, given: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return mean and its rise, spread and its growth of each cell: `(n, n_cells)`, or `(n_cells,)`."""
-        if self.particles:
-            which = particle_shares(given[:, -self.particles :])
-            centre, rise, width, growth = (which @ parameter for parameter in self._described())
-        else:
-            centre, rise, width, growth = self._described()
-        return centre - _NEVER * (self.most <= 0), rise, F.softplus(width), growth
+        centre, rise, width, growth = (self._own(values, given) for values in self._described())
+        return centre - _NEVER * (self._own(self.most, given) <= 0), rise, F.softplus(width), growth
 
     def _above(self, energies: Tensor, given: Tensor) -> Tensor:
         """Return how many cells of a layer lie above each knot of the spectrum, `(knots, n_layers)`."""
@@ -197,7 +205,7 @@ class FactoredGenerator(Generator):
             varied = self.factors(factors, for_cells)
             normal = mean + torch.exp(growth * over + wider.float().clamp(-2, 2)) * varied
             energies = energies / self.typical
-            most = self._largest(incident[:, :1])
+            most = self._largest(incident[:, :1], given)
             # Layers that would hold too little get more hits, and harder ones, before they are scaled.
             held = self._held(normal * spread, most)
             missing = torch.log((energies + _LEAST) / (held + _LEAST)) - self.usual
@@ -238,11 +246,11 @@ class FactoredGenerator(Generator):
             return values.unsqueeze(2).expand(-1, -1, sizes[0]).flatten(1)
         return values[:, self.layer]
 
-    def _largest(self, energy: Tensor) -> Tensor:
+    def _largest(self, energy: Tensor, given: Tensor) -> Tensor:
         """Return the largest energies of cells, in typical hits, for incident energies `(n, 1)` MeV."""
         unit = 1 / self.typical[self.layer]
-        most, share = (self.most * unit).clamp_min(_NONE), (self.largest_share * unit).clamp_min(_NONE)
-        return torch.minimum(most, share * energy)
+        most, share = (self._own(limit, given) * unit for limit in (self.most, self.largest_share))
+        return torch.minimum(most.clamp_min(_NONE), share.clamp_min(_NONE) * energy)
 
 
 def _bent(cells: Tensor, most: Tensor) -> Tensor:

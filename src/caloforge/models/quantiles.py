@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["QuantileMap", "QuantilesAlong"]
+__all__ = ["QuantilesAlong"]
 
 import math
 from typing import TYPE_CHECKING
@@ -19,40 +19,12 @@ if TYPE_CHECKING:
 _KNOTS = 65
 
 
-class QuantileMap(nn.Module):
-    """Maps a normal variable to a distribution seen in data and back, by straight lines between quantiles.
-
-    A long tail, which a network learns late or never, is then there from the beginning. Before `fit` it is
-    the identity. Values beyond the outermost quantiles become those.
-    """
-
-    normal: Tensor
-    value: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("normal", torch.linspace(-4, 4, _KNOTS))
-        self.register_buffer("value", torch.linspace(-4, 4, _KNOTS))
-
-    def fit(self, values: Tensor) -> None:
-        """Take the quantiles of `values`, `(n,)`."""
-        self.normal.copy_(_levels(len(values)))
-        self.value.copy_(_quantiles(values.unsqueeze(1), self.normal)[0])
-
-    def forward(self, normal: Tensor) -> Tensor:
-        """Map normal `(n,)` to values `(n,)`."""
-        return _lines(normal, self.normal, self.value)
-
-    def back(self, values: Tensor) -> Tensor:
-        """Map values `(n,)` to normal `(n,)`."""
-        return _lines(values, self.value, self.normal)
-
-
 class QuantilesAlong(nn.Module):
     """Maps normal variables to distributions that change with the incident energy, and back.
 
-    Each of several variables has quantiles in each of the `EnergyParts`, between which they are interpolated.
-    Before `fit` it is the identity.
+    Each of several variables has quantiles in each of the `EnergyParts`, between which they are interpolated,
+    and straight lines between two of them. A long tail, which a network learns late or never, is then there
+    from the beginning. Values beyond the outermost quantiles become those. Before `fit` it is the identity.
 
     Args:
         variables: How many.
@@ -68,7 +40,7 @@ class QuantilesAlong(nn.Module):
         self.register_buffer("value", self.normal.expand(rows, variables, _KNOTS).clone())
 
     def fit(self, values: Tensor, parts: Sequence[Tensor]) -> None:
-        """Take the quantiles of values `(n, variables)` in each part, whose places are given."""
+        """Take the quantiles of values `(n, variables)` in each part, given by the indices of its showers."""
         self.normal.copy_(_levels(min(len(part) for part in parts)))
         self.value.copy_(torch.stack([_quantiles(values[part], self.normal) for part in parts]))
 
@@ -106,12 +78,3 @@ def _quantiles(values: Tensor, normal: Tensor) -> Tensor:
     # Equal quantiles would have no way back.
     least = 1e-6 * (found[:, -1:] - found[:, :1]) + 1e-12
     return torch.cummax(found, dim=1).values + least * torch.arange(_KNOTS, device=found.device)
-
-
-def _lines(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
-    """Interpolate by a sum of bends, which any runtime can compute and which has a gradient."""
-    # Of what never varies all knots are one: nothing lies between them, however steep.
-    slopes = values.diff() / knots.diff().clamp_min(1e-12)
-    bends = torch.cat([slopes[:1], slopes.diff()])
-    inside = within(x, knots[0], knots[-1]).unsqueeze(1)
-    return values[0] + (torch.relu(inside - knots[:-1]) * bends).sum(1)

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 _WIDTH = 128
 _LEAST = 1e-5  # added to a layer's share, whose logarithm is then finite
-_PRIOR = 30  # showers of all energies
+_JUST = 0.999  # of the share of the only layer that is left
+_TINY = 1e-12
+_PRIOR = 100  # showers that the correlation of all energies counts as much as, beside those of a part
+_DRAWN = 4096  # showers that say how often layers are empty
 
 
 class ShowerCopula(nn.Module):
@@ -62,8 +65,8 @@ class ShowerCopula(nn.Module):
         self.register_buffer("means", torch.zeros(given + 3, self.noise - 1))
         self.register_buffer("spreads", torch.zeros(given + 3, self.noise - 1))
         self.register_buffer("most", torch.zeros(self.layers))
-        self.parts = EnergyParts(particles)
         self.register_buffer("least", torch.full((self.layers,), _LEAST))
+        self.parts = EnergyParts(particles)
         self.register_buffer("mixing", torch.eye(self.noise).expand(self.parts.rows, -1, -1).clone())
         self.quantiles = QuantilesAlong(self.noise - 1, self.parts.rows)
         self.refine = _nothing_at_first(self.noise + given, self.noise) if refine else None
@@ -78,8 +81,11 @@ class ShowerCopula(nn.Module):
             given: `(n, given)` what the incident particle is, as for `forward`.
         """
         total = cells.sum(1)
+        self.scale.fit(total, energy, *self._which(given))
+        # A shower without energy says nothing of how energy is shared.
+        some = total > 0 if bool((total > 0).any()) else total >= 0
+        cells, factors, energy, given, total = (x[some] for x in (cells, factors, energy, given, total))
         which = self._which(given)
-        self.scale.fit(total, energy, *which)
         shares = layer_sums(cells, self.detector) / total.clamp_min(1e-3).unsqueeze(1)
         logs, terms = torch.log(shares + _LEAST), _terms(given)
         self.most.copy_(logs.amax(0))
@@ -99,10 +105,13 @@ class ShowerCopula(nn.Module):
         self._fit_least(shares, given)
 
     def _fit_least(self, shares: Tensor, given: Tensor) -> None:
-        """Find the shares below which a layer counts as empty, as often as it is in real showers."""
-        drawn, _ = self._drawn(torch.randn(len(given), self.noise, device=given.device), given)
+        """Find what is taken from the shares, so that a layer is empty as often as in real showers."""
+        times = -(-_DRAWN // len(given))
+        drawn, _ = self._drawn(
+            torch.randn(times * len(given), self.noise, device=given.device), given.repeat(times, 1)
+        )
         rising = torch.exp(drawn[:, : self.layers]).sort(dim=0).values
-        empty = (shares <= 0).sum(0)
+        empty = times * (shares <= 0).sum(0)
         last = rising.gather(0, (empty - 1).clamp_min(0).unsqueeze(0)).squeeze(0)
         self.least.copy_(torch.where(empty > 0, last, _LEAST).clamp_min(_LEAST))
 
@@ -121,8 +130,11 @@ class ShowerCopula(nn.Module):
         values, normal = self._drawn(noise, given)
         # No layer gets a larger share than it ever had, before they are scaled to 1.
         logs = torch.minimum(values[:, : self.layers], self.most)
-        shares = torch.relu(torch.exp(logs) - self.least)
-        shares = shares / shares.sum(1, keepdim=True).clamp_min(_LEAST)
+        shares = torch.exp(logs)
+        # Where no layer has as much as that, the one nearest to it has all.
+        nearest = (shares / self.least).amax(1, keepdim=True)
+        shares = torch.relu(shares - self.least * (_JUST * nearest).clamp(max=1.0))
+        shares = shares / shares.sum(1, keepdim=True).clamp_min(_TINY)
         total = self.scale.visible(normal[:, 0], energy, *self._which(given))
         return shares * total.unsqueeze(1), values[:, self.layers :], normal
 
@@ -167,15 +179,22 @@ def _roots(normal: Tensor, parts: Sequence[Tensor], particles: int) -> list[Tens
     each, roots = len(parts) // particles, []
     for first in range(0, len(parts), each):
         mine = parts[first : first + each]
-        whole = _PRIOR * torch.corrcoef(normal[torch.cat(tuple(mine))].T)
-        found = [(len(part) * torch.corrcoef(normal[part].T) + whole) / (len(part) + _PRIOR) for part in mine]
+        some = torch.zeros(len(normal), dtype=torch.bool, device=normal.device)
+        some[torch.cat(tuple(mine))] = True  # once, also what lies in a part that is there again
+        whole = _PRIOR * _correlation(normal[some])
+        found = [(len(part) * _correlation(normal[part]) + whole) / (len(part) + _PRIOR) for part in mine]
         roots += [_square_root(correlation) for correlation in found]
     return roots
 
 
+def _correlation(variables: Tensor) -> Tensor:
+    """Return the correlation of `(n, variables)`; what never varies has none with the others."""
+    return torch.nan_to_num(torch.corrcoef(variables.T), nan=0.0)
+
+
 def _square_root(correlation: Tensor) -> Tensor:
-    """Return the root of a correlation matrix; a layer that never varies has none with the others."""
-    correlation = torch.nan_to_num(correlation, nan=0.0).double()
+    """Return the root of a correlation matrix."""
+    correlation = correlation.double()
     correlation.fill_diagonal_(1.0)
     values, vectors = torch.linalg.eigh(correlation)
     root: Tensor = (vectors * values.clamp_min(0).sqrt()) @ vectors.T

@@ -78,6 +78,6 @@ def _native_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         # Before compute capability 8 bf16 is emulated, and slower than fp32.
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    # Processors with AMX have these instructions, too.
     info = Path("/proc/cpuinfo")
-    return info.is_file() and "avx512_bf16" in info.read_text(errors="replace")
+    flags = info.read_text(errors="replace") if info.is_file() else ""
+    return "amx_bf16" in flags or "avx512_bf16" in flags
