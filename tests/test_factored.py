@@ -432,6 +432,7 @@ def test_particles_begin_each_with_its_own_cells(real: tuple[torch.Tensor, torch
     kept = torch.rand(cells[n:].shape, generator=torch.Generator().manual_seed(7)) < 0.4
     cells[n:] *= kept
     cells[n:] *= 0.5 * real[0].sum(1, keepdim=True) / cells[n:].sum(1, keepdim=True)
+    cells[n:, [100, 300]] = 0
     incident = torch.cat([incident, torch.tensor([-11.0, 211.0]).repeat_interleave(n).unsqueeze(1)], dim=1)
     settings = FactoredSettings(latent=4, width=16, particles=(-11, 211))
     generator = build_generator(settings, load_detector("calogan"))
@@ -442,6 +443,9 @@ def test_particles_begin_each_with_its_own_cells(real: tuple[torch.Tensor, torch
         assert float(hits) == pytest.approx(float(wanted), rel=0.2)
         response, true_response = (x[part].sum(1) / incident[part, 0] for x in (found, cells))
         assert float(response.mean()) == pytest.approx(float(true_response.mean()), rel=0.01)
+    # What one of them never hits, the other may.
+    assert bool(found[:n, [100, 300]].any())
+    assert not bool(found[n:, [100, 300]].any())
 
 
 def test_cells_that_are_rarely_hit_have_their_spread() -> None:
