@@ -84,7 +84,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--floor", type=Path, required=True, help="other Geant4 showers")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if len({Path(run).name for run in options.run}) < len(options.run):
+        parser.error("two runs have the same name, and so would their reports")
+    return options
 
 
 def _read(path: Path) -> Showers:
