@@ -145,6 +145,29 @@ def test_a_batch_in_parts_is_the_same_step() -> None:
             torch.testing.assert_close(report[name], value, rtol=1e-4, atol=1e-6)
 
 
+# --- precision ---
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [
+        ("avx512f avx512_bf16", "bf16"),
+        ("amx_bf16 amx_tile", "bf16"),
+        ("avx2 avx512f", "fp32"),
+        (None, "fp32"),
+    ],
+)
+def test_bf16_is_chosen_where_the_processor_has_it(
+    flags: str | None, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "cpuinfo"
+    if flags is not None:
+        info.write_text(f"processor: 0\nflags: fpu {flags} sse\n")
+    monkeypatch.setattr("caloforge.training.hardware.Path", lambda _: info)
+    assert Hardware.choose(ScheduleSettings(device="cpu"), None).precision == precision
+    assert Hardware.choose(ScheduleSettings(device="cpu", precision="fp32"), None).precision == "fp32"
+
+
 # --- figure of merit ---
 
 

@@ -123,9 +123,8 @@ class FactoredGenerator(Generator):
             self.spectrum.fit(self._above(energies[some], given[some]), hits)
         factors = self.factors.fit(*self._told(hits, logarithms, given))
         self.copula.fit(cells, factors, incident[:, 0], given)
-        self._fit_follow(
-            energies[some], given[some], factors[some], self._largest(incident[some, :1], given[some])
-        )
+        most = self._largest(incident[some, :1], given[some])
+        self._fit_follow(energies[some], given[some], factors[some], most)
 
     def _fit(self, variables: Tensor, logarithms: Tensor, given: Tensor) -> None:
         """Give each cell the normal variable of real showers, of each particle by itself."""

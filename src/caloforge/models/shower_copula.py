@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 128
 _LEAST = 1e-5  # added to a layer's share, whose logarithm is then finite
-_JUST = 0.999  # of the share of the only layer that is left
-_TINY = 1e-12
+_JUST = 0.999  # of the share of a layer that must keep some of it
+_TINY = 1e-12  # sum of shares, less than any that is left
 _PRIOR = 100  # showers that the correlation of all energies counts as much as, beside those of a part
 _DRAWN = 4096  # showers that say how often layers are empty
 
@@ -83,7 +83,7 @@ class ShowerCopula(nn.Module):
         total = cells.sum(1)
         self.scale.fit(total, energy, *self._which(given))
         # A shower without energy says nothing of how energy is shared.
-        some = total > 0 if bool((total > 0).any()) else total >= 0
+        some = total > (0 if bool(total.any()) else -1)
         cells, factors, energy, given, total = (x[some] for x in (cells, factors, energy, given, total))
         which = self._which(given)
         shares = layer_sums(cells, self.detector) / total.clamp_min(1e-3).unsqueeze(1)
@@ -107,9 +107,8 @@ class ShowerCopula(nn.Module):
     def _fit_least(self, shares: Tensor, given: Tensor) -> None:
         """Find what is taken from the shares, so that a layer is empty as often as in real showers."""
         times = -(-_DRAWN // len(given))
-        drawn, _ = self._drawn(
-            torch.randn(times * len(given), self.noise, device=given.device), given.repeat(times, 1)
-        )
+        many = given.repeat(times, 1)
+        drawn, _ = self._drawn(torch.randn(len(many), self.noise, device=given.device), many)
         rising = torch.exp(drawn[:, : self.layers]).sort(dim=0).values
         empty = times * (shares <= 0).sum(0)
         last = rising.gather(0, (empty - 1).clamp_min(0).unsqueeze(0)).squeeze(0)
@@ -131,7 +130,7 @@ class ShowerCopula(nn.Module):
         # No layer gets a larger share than it ever had, before they are scaled to 1.
         logs = torch.minimum(values[:, : self.layers], self.most)
         shares = torch.exp(logs)
-        # Where no layer has as much as that, the one nearest to it has all.
+        # Where all layers would be empty, the one nearest to having some has all.
         nearest = (shares / self.least).amax(1, keepdim=True)
         shares = torch.relu(shares - self.least * (_JUST * nearest).clamp(max=1.0))
         shares = shares / shares.sum(1, keepdim=True).clamp_min(_TINY)
