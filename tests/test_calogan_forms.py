@@ -17,7 +17,7 @@ from caloforge.deploy import Engine, export, generate
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import CaloforgeError, DetectorError, RangeError, RecipeError
 from caloforge.models import build_critic, build_generator
-from caloforge.models.conditions import Particles, Placement, incident_columns
+from caloforge.models.blocks.conditions import Particles, Placement, incident_columns
 from caloforge.models.settings import CaloganSettings
 from caloforge.showers import Incident, Showers
 from caloforge.training import Recipe, load_recipe, train

@@ -12,9 +12,9 @@ from scipy.stats import kstest, norm, wasserstein_distance
 
 from caloforge.detector import load_detector
 from caloforge.models import build_generator
-from caloforge.models.common_factors import CommonFactors
-from caloforge.models.energy_parts import EnergyParts
-from caloforge.models.quantiles import QuantilesAlong
+from caloforge.models.fitted.common_factors import CommonFactors
+from caloforge.models.fitted.energy_parts import EnergyParts
+from caloforge.models.fitted.quantiles import QuantilesAlong
 from caloforge.models.settings import FactoredSettings
 from caloforge.observables import evaluate, observables_for
 from caloforge.samples import positrons

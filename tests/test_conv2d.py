@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import DetectorError
 from caloforge.models import build_critic, build_generator
-from caloforge.models.conv2d import Cube, Residual, turned
-from caloforge.models.image import Conv, UpConv, keras_padding
-from caloforge.models.response import ResponseFit
+from caloforge.models.blocks.image import Conv, UpConv, keras_padding
+from caloforge.models.fitted.response import ResponseFit
+from caloforge.models.published.conv2d import Cube, Residual, turned
 from caloforge.models.settings import Conv2dSettings
 from caloforge.showers import Incident, Showers
 from caloforge.training import Run, load_recipe, train

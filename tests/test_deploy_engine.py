@@ -13,7 +13,7 @@ import pytest
 from caloforge.deploy import Engine
 from caloforge.deploy.sampling import make_showers
 from caloforge.errors import BundleError, RangeError, ShowersError
-from caloforge.models.noise import draw_noise
+from caloforge.models.blocks.noise import draw_noise
 from caloforge.showers import Incident
 from deploy_toys import DETECTOR, LATENT, WEIGHT, cells_of, make_bundle, make_graph
 

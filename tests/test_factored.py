@@ -15,10 +15,16 @@ from scipy.stats import energy_distance, norm, wasserstein_distance
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import DetectorError, RecipeError
 from caloforge.models import build_critic, build_generator
-from caloforge.models.energy_parts import EnergyParts
-from caloforge.models.energy_scale import EnergyScale, ParticleScales
-from caloforge.models.factored import FactoredGenerator, _along, _bent
-from caloforge.models.features import (
+from caloforge.models.blocks.incidence import Incidence
+from caloforge.models.fitted.energy_parts import EnergyParts
+from caloforge.models.fitted.energy_scale import EnergyScale, ParticleScales
+from caloforge.models.fitted.hit_spectrum import HitSpectrum
+from caloforge.models.fitted.quantiles import QuantilesAlong
+from caloforge.models.fitted.response import fit_response
+from caloforge.models.fitted.shower_copula import ShowerCopula
+from caloforge.models.settings import CaloganSettings, FactoredSettings
+from caloforge.models.tuned.critic import ObservingCritic
+from caloforge.models.tuned.features import (
     ShowerFeatures,
     _alone,
     _in_common,
@@ -26,13 +32,7 @@ from caloforge.models.features import (
     layer_sums,
     typical_hits,
 )
-from caloforge.models.hit_spectrum import HitSpectrum
-from caloforge.models.incidence import Incidence
-from caloforge.models.observing_critic import ObservingCritic
-from caloforge.models.quantiles import QuantilesAlong
-from caloforge.models.response import fit_response
-from caloforge.models.settings import CaloganSettings, FactoredSettings
-from caloforge.models.shower_copula import ShowerCopula
+from caloforge.models.tuned.generator import FactoredGenerator, _along, _bent
 from caloforge.observables import evaluate, observables_for
 from caloforge.samples import positrons
 from caloforge.showers import Showers, open_showers

@@ -15,11 +15,7 @@ from caloforge.detector import Detector, load_detector
 from caloforge.errors import DetectorError, RecipeError
 from caloforge.models import build_critic, build_generator
 from caloforge.models.base import Generator
-from caloforge.models.gan3d_angle import angle_to_y
-from caloforge.models.measured import EDGES, count_cells, image_angle
-from caloforge.models.response import ResponseFit
-from caloforge.models.settings import Gan3dAngleSettings, Gan3dSettings, ModelSettings
-from caloforge.models.volume import (
+from caloforge.models.blocks.volume import (
     Step,
     convolution,
     from_volume,
@@ -28,6 +24,10 @@ from caloforge.models.volume import (
     smallest_start,
     to_volume,
 )
+from caloforge.models.fitted.response import ResponseFit
+from caloforge.models.published.gan3d_angle import angle_to_y
+from caloforge.models.published.measured import EDGES, count_cells, image_angle
+from caloforge.models.settings import Gan3dAngleSettings, Gan3dSettings, ModelSettings
 from caloforge.showers import Incident
 from caloforge.showers.formats.lcd import lcd_theta, measured_theta
 from caloforge.training import load_recipe

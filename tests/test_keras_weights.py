@@ -17,8 +17,8 @@ from caloforge.detector import load_detector
 from caloforge.errors import RunError
 from caloforge.models import build_critic, build_generator
 from caloforge.models.base import Critic, Generator
-from caloforge.models.keras import is_keras_weights, read_keras_weights
-from caloforge.models.noise import draw_noise
+from caloforge.models.blocks.noise import draw_noise
+from caloforge.models.published.keras import is_keras_weights, read_keras_weights
 from caloforge.models.settings import Gan3dSettings
 from caloforge.showers import Showers
 from caloforge.training import Run, adopt, load_recipe

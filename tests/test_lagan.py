@@ -12,8 +12,8 @@ import torch
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import DetectorError, ShowersError
 from caloforge.models import build_critic, build_generator
-from caloforge.models.minibatch import MinibatchFeatures
-from caloforge.models.response import ResponseFit
+from caloforge.models.blocks.minibatch import MinibatchFeatures
+from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import LaganSettings
 from caloforge.showers import Incident, Showers, convert, open_showers
 from caloforge.training import Run, load_recipe, train

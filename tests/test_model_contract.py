@@ -14,7 +14,7 @@ from caloforge.deploy.onnx_graph import write_graph
 from caloforge.detector import Detector
 from caloforge.models import build_critic, build_generator
 from caloforge.models.base import Critic, Generator
-from caloforge.models.response import ResponseFit
+from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import ModelSettings
 from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware

@@ -14,12 +14,12 @@ from caloforge.detector import Detector, load_detector
 from caloforge.errors import DetectorError
 from caloforge.models import build_critic, build_generator
 from caloforge.models.base import Generator
-from caloforge.models.calogan import InPainting, Stream
-from caloforge.models.calogan_critic import CaloganCritic
-from caloforge.models.grid import BatchNorm, LocallyConnected, SharedConv, resize, windows
-from caloforge.models.initialise import glorot_normal_, glorot_uniform_, he_uniform_
-from caloforge.models.minibatch import MinibatchFeatures
-from caloforge.models.noise import draw_noise
+from caloforge.models.blocks.grid import BatchNorm, LocallyConnected, SharedConv, resize, windows
+from caloforge.models.blocks.initialise import glorot_normal_, glorot_uniform_, he_uniform_
+from caloforge.models.blocks.minibatch import MinibatchFeatures
+from caloforge.models.blocks.noise import draw_noise
+from caloforge.models.published.calogan import InPainting, Stream
+from caloforge.models.published.calogan_critic import CaloganCritic
 from caloforge.models.settings import CaloganSettings
 
 Array = NDArray[np.float64]

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 import test_training as this
 from caloforge.detector import Detector
 from caloforge.errors import ProcessLostError, RecipeError, TrainingError
-from caloforge.models import grid, layers, processes
-from caloforge.models.minibatch import MinibatchFeatures
+from caloforge.models.blocks import grid, layers, processes
+from caloforge.models.blocks.minibatch import MinibatchFeatures
 from caloforge.showers import Incident, Showers
 from caloforge.training import Recipe, Run, load_recipe, train
 from caloforge.training.metrics import read_metrics

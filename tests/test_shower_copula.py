@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from caloforge.detector import load_detector
-from caloforge.models.energy_parts import EnergyParts
-from caloforge.models.features import layer_index
-from caloforge.models.shower_copula import ShowerCopula, _roots
+from caloforge.models.fitted.energy_parts import EnergyParts
+from caloforge.models.fitted.shower_copula import ShowerCopula, _roots
+from caloforge.models.tuned.features import layer_index
 
 _SHOWERS = 20_000
 _EDGE = 1.2  # of the logarithm of the energy

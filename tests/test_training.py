@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from caloforge.detector import Detector
 from caloforge.errors import MissingExtraError, RecipeError, RunError, ShowersError, TrainingError
 from caloforge.models import build_critic, build_generator
-from caloforge.models.response import ResponseFit
+from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import CaloganSettings
 from caloforge.showers import Incident, Showers
 from caloforge.training import Recipe, Run, batches, load_recipe, train

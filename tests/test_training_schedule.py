@@ -16,7 +16,7 @@ import test_training as this
 from caloforge.detector import Detector
 from caloforge.errors import RecipeError
 from caloforge.models.base import Critic, Generator
-from caloforge.models.response import ResponseFit
+from caloforge.models.fitted.response import ResponseFit
 from caloforge.showers import Incident, Showers
 from caloforge.training import train
 from caloforge.training.adversarial import AdversarialObjective

@@ -15,10 +15,11 @@ from caloforge.detector import Detector
 from caloforge.errors import RecipeError, TrainingError
 from caloforge.models import build_critic, build_generator
 from caloforge.models.base import GEV, Critic
-from caloforge.models.grid import BatchNorm as GridNorm
-from caloforge.models.grid import LocallyConnected, _Local, windows
-from caloforge.models.layers import BatchNorm
-from caloforge.models.response import ResponseFit
+from caloforge.models.blocks.grid import BatchNorm as GridNorm
+from caloforge.models.blocks.grid import LocallyConnected, _Local, windows
+from caloforge.models.blocks.layers import BatchNorm
+from caloforge.models.blocks.wasserstein import ShowerNorm, judge_alone
+from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import (
     CaloganSettings,
     Conv2dSettings,
@@ -27,7 +28,6 @@ from caloforge.models.settings import (
     LaganSettings,
     ModelSettings,
 )
-from caloforge.models.wasserstein import ShowerNorm, judge_alone
 from caloforge.showers import Incident, Showers
 from caloforge.training import Recipe, load_recipe, train
 from caloforge.training.adversarial import AdversarialObjective

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from caloforge.detector import load_detector
 from caloforge.models import build_critic, build_generator
 from caloforge.models.base import GEV
-from caloforge.models.keras import read_keras_weights
+from caloforge.models.published.keras import read_keras_weights
 from caloforge.training import load_recipe
 
 _HERE = Path(__file__).parent

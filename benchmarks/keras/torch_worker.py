@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from caloforge.detector import load_detector
 from caloforge.models import build_critic, build_generator
-from caloforge.models.response import ResponseFit
+from caloforge.models.fitted.response import ResponseFit
 from caloforge.training import load_recipe
 from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware

@@ -19,7 +19,7 @@ from caloforge.deploy.engine import Engine
 from caloforge.deploy.sampling import Sampler, make_showers
 from caloforge.deploy.validity import Outside, Span, Validity
 from caloforge.errors import BundleError, CaloforgeError, RangeError, nearest
-from caloforge.models.chunks import chunk_size
+from caloforge.models.blocks.chunks import chunk_size
 from caloforge.progress import Progress
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import Incident, Showers, ShowerWriter, open_showers

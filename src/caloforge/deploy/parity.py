@@ -11,7 +11,7 @@ from caloforge.deploy.engine import Engine
 from caloforge.deploy.manifest import Parity
 from caloforge.deploy.sampling import Sampler
 from caloforge.errors import BundleError
-from caloforge.models.noise import draw_noise
+from caloforge.models.blocks.noise import draw_noise
 
 _BATCHES = (1, 2, 7, 64)
 _REPEATS = 3

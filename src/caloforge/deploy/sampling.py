@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
-from caloforge.models.chunks import chunk_size
-from caloforge.models.noise import draw_noise
+from caloforge.models.blocks.chunks import chunk_size
+from caloforge.models.blocks.noise import draw_noise
 from caloforge.showers import Incident, Showers
 
 if TYPE_CHECKING:

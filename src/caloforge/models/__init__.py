@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 # Where each kind of model has its generator and its critic; imported when built, as torch is slow to load.
 _GENERATORS = {
-    "calogan": "calogan.CaloganGenerator",
-    "lagan": "lagan.LaganGenerator",
-    "gan3d": "gan3d.Gan3dGenerator",
-    "gan3d-angle": "gan3d_angle.Gan3dAngleGenerator",
-    "conv2d": "conv2d.Conv2dGenerator",
-    "factored": "factored.FactoredGenerator",
+    "calogan": "published.calogan.CaloganGenerator",
+    "lagan": "published.lagan.LaganGenerator",
+    "gan3d": "published.gan3d.Gan3dGenerator",
+    "gan3d-angle": "published.gan3d_angle.Gan3dAngleGenerator",
+    "conv2d": "published.conv2d.Conv2dGenerator",
+    "factored": "tuned.generator.FactoredGenerator",
 }
 _CRITICS = {
-    "calogan": "calogan_critic.CaloganCritic",
-    "lagan": "lagan.LaganCritic",
-    "gan3d": "gan3d.Gan3dCritic",
-    "gan3d-angle": "gan3d_angle.Gan3dAngleCritic",
-    "conv2d": "conv2d.Conv2dCritic",
-    "factored": "observing_critic.ObservingCritic",
+    "calogan": "published.calogan_critic.CaloganCritic",
+    "lagan": "published.lagan.LaganCritic",
+    "gan3d": "published.gan3d.Gan3dCritic",
+    "gan3d-angle": "published.gan3d_angle.Gan3dAngleCritic",
+    "conv2d": "published.conv2d.Conv2dCritic",
+    "factored": "tuned.critic.ObservingCritic",
 }
 
 
@@ -56,5 +56,5 @@ def build_critic(settings: ModelSettings, detector: Detector) -> Critic:
 
 
 def _load(place: str) -> Any:
-    module, name = place.split(".")
+    module, name = place.rsplit(".", 1)
     return getattr(import_module(f"caloforge.models.{module}"), name)

@@ -52,7 +52,7 @@ def adopt(
         RecipeError, DetectorError, QuantityError: The recipe, its detector, or a range is impossible.
     """
     from caloforge.models import build_generator
-    from caloforge.models.keras import read_keras_weights
+    from caloforge.models.published.keras import read_keras_weights
     from caloforge.training.checkpoint import save_generator
 
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)

@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer, RMSprop
 
 from caloforge.models.base import GEV
-from caloforge.models.measured import count_cells
-from caloforge.models.processes import average_gradients, gather, own_part, world
-from caloforge.models.wasserstein import judge_alone
+from caloforge.models.blocks.processes import average_gradients, gather, own_part, world
+from caloforge.models.blocks.wasserstein import judge_alone
+from caloforge.models.published.measured import count_cells
 from caloforge.training.losses import critic_loss, generator_loss, real_penalty, wasserstein_loss
 from caloforge.training.matching import matching_loss
 
 if TYPE_CHECKING:
     from caloforge.models.base import Critic, Generator
-    from caloforge.models.response import ResponseFit
+    from caloforge.models.fitted.response import ResponseFit
     from caloforge.training.hardware import Hardware
     from caloforge.training.recipe import AdversarialSettings
     from caloforge.training.requests import Requests

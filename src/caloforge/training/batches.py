@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from caloforge.errors import RecipeError
-from caloforge.models.response import ResponseFit, fit_response
+from caloforge.models.fitted.response import ResponseFit, fit_response
 from caloforge.showers import Showers, StreamingReader
 from caloforge.showers.sparse import Sparse
 from caloforge.training.facts import Facts

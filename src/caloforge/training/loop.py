@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from caloforge.errors import ProcessLostError, RecipeError, TrainingError
-from caloforge.models.processes import largest, mean, rank, send_weights, world
+from caloforge.models.blocks.processes import largest, mean, rank, send_weights, world
 from caloforge.training.checkpoint import load_checkpoint, save_checkpoint, save_generator
 from caloforge.training.curves import Curves
 from caloforge.training.metrics import Metrics

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from caloforge.errors import RecipeError
 from caloforge.models.base import GEV
-from caloforge.models.processes import own_rand, own_rand_like
+from caloforge.models.blocks.processes import own_rand, own_rand_like
 
 if TYPE_CHECKING:
     from caloforge.models.base import Critic

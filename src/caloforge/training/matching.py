@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from caloforge.models.processes import gather
+from caloforge.models.blocks.processes import gather
 
 _DIRECTIONS = 64
 _STEADY = 1e-2  # spread of what was asked for, below which it says nothing

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from caloforge.errors import CaloforgeError, TrainingError
-from caloforge.models.processes import join, largest, leave, world
+from caloforge.models.blocks.processes import join, largest, leave, world
 from caloforge.training.place import Place
 
 # While process 0 looks at the physics and saves, the others wait. A process that has died is noticed at once.

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
-from caloforge.models.chunks import chunk_size
-from caloforge.models.noise import draw_noise
+from caloforge.models.blocks.chunks import chunk_size
+from caloforge.models.blocks.noise import draw_noise
 from caloforge.observables import evaluate, observables_for
 from caloforge.showers import Showers
 from caloforge.training.merit import energy_bins, figure_of_merit, images

@@ -76,7 +76,7 @@ def train(
     import torch
 
     from caloforge.models import build_critic, build_generator
-    from caloforge.models.processes import rank, world
+    from caloforge.models.blocks.processes import rank, world
     from caloforge.showers import shower_files
     from caloforge.training.adversarial import AdversarialObjective
     from caloforge.training.batches import TrainingData
@@ -140,7 +140,7 @@ def _paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def _shared_equally(recipe: Recipe) -> None:
-    from caloforge.models.processes import world
+    from caloforge.models.blocks.processes import world
 
     batch, parts = recipe.schedule.batch, world() * recipe.schedule.accumulate
     if batch % parts or batch < 2 * parts:
@@ -157,7 +157,7 @@ def _adapt(models: Sequence[Generator | Critic], data: TrainingData) -> None:
     """Show the models the first batches of real showers, before anything is learned."""
     import torch
 
-    from caloforge.models.processes import gather
+    from caloforge.models.blocks.processes import gather
 
     batches: list[list[Tensor]] = []
     for batch in data.epoch(0):
@@ -220,7 +220,7 @@ def _prepare(
     Returns:
         The run, and what it begins with: nothing if there is a checkpoint to go on from.
     """
-    from caloforge.models.processes import rank
+    from caloforge.models.blocks.processes import rank
 
     run = Run(out)
     if _is_run(out):
@@ -278,7 +278,7 @@ def _free(recipe: Recipe) -> set[str]:
 def _environment(hardware: Hardware) -> dict[str, Any]:
     import torch
 
-    from caloforge.models.processes import world
+    from caloforge.models.blocks.processes import world
 
     return {
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from caloforge.errors import RunError
-from caloforge.models.keras import is_keras_weights, read_keras_weights
+from caloforge.models.published.keras import is_keras_weights, read_keras_weights
 from caloforge.training.pretrained import pretrained_names, run_folder
 from caloforge.training.run import Run
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from caloforge.models.energy_scale import EnergyScale, energy_terms
+from caloforge.models.fitted.energy_scale import EnergyScale, energy_terms
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from caloforge.models import layers
-from caloforge.models.initialise import glorot_uniform_
+from caloforge.models.blocks import layers
+from caloforge.models.blocks.initialise import glorot_uniform_
 
 Pair = tuple[int, int]
 

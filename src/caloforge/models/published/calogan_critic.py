@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caloforge.models.base import GEV, Critic
-from caloforge.models.calogan import layer_grids
-from caloforge.models.conditions import Placement, incident_columns
-from caloforge.models.grid import BatchNorm, LocallyConnected, SharedConv, zero_pad
-from caloforge.models.initialise import glorot_uniform_
-from caloforge.models.layers import SLOPE
-from caloforge.models.minibatch import MinibatchFeatures
-from caloforge.models.wasserstein import Rough
+from caloforge.models.blocks.conditions import Placement, incident_columns
+from caloforge.models.blocks.grid import BatchNorm, LocallyConnected, SharedConv, zero_pad
+from caloforge.models.blocks.initialise import glorot_uniform_
+from caloforge.models.blocks.layers import SLOPE
+from caloforge.models.blocks.minibatch import MinibatchFeatures
+from caloforge.models.blocks.wasserstein import Rough
+from caloforge.models.published.calogan import layer_grids
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector

@@ -17,13 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caloforge.models.base import Generator
-from caloforge.models.common_factors import CommonFactors
-from caloforge.models.conditions import incident_columns, particle_shares, showers_of_each
-from caloforge.models.features import layer_index, layer_maxima, layer_sums, typical_hits
-from caloforge.models.hit_spectrum import HitSpectrum
-from caloforge.models.incidence import Incidence
-from caloforge.models.shower_copula import ShowerCopula
-from caloforge.models.trunks import generator_trunk
+from caloforge.models.blocks.conditions import incident_columns, particle_shares, showers_of_each
+from caloforge.models.blocks.incidence import Incidence
+from caloforge.models.fitted.common_factors import CommonFactors
+from caloforge.models.fitted.hit_spectrum import HitSpectrum
+from caloforge.models.fitted.shower_copula import ShowerCopula
+from caloforge.models.tuned.features import layer_index, layer_maxima, layer_sums, typical_hits
+from caloforge.models.tuned.trunks import generator_trunk
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector

@@ -23,10 +23,9 @@ from torch import Tensor, nn
 
 from caloforge.errors import DetectorError
 from caloforge.models.base import GEV, Critic, Generator
-from caloforge.models.initialise import glorot_normal_
-from caloforge.models.layers import SLOPE, BatchNorm, Dropout, same_padding
-from caloforge.models.measured import count_cells, image_angle
-from caloforge.models.volume import (
+from caloforge.models.blocks.initialise import glorot_normal_
+from caloforge.models.blocks.layers import SLOPE, BatchNorm, Dropout, same_padding
+from caloforge.models.blocks.volume import (
     Step,
     Triple,
     channels_last,
@@ -41,6 +40,7 @@ from caloforge.models.volume import (
     upsample,
     volume_shape,
 )
+from caloforge.models.published.measured import count_cells, image_angle
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector

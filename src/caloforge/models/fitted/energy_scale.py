@@ -9,10 +9,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from caloforge.models.conditions import particle_shares, showers_of_each
-from caloforge.models.energy_parts import EnergyParts
-from caloforge.models.quantiles import QuantilesAlong
-from caloforge.models.response import fit_response, within
+from caloforge.models.blocks.conditions import particle_shares, showers_of_each
+from caloforge.models.fitted.energy_parts import EnergyParts
+from caloforge.models.fitted.quantiles import QuantilesAlong
+from caloforge.models.fitted.response import fit_response, within
 
 _NARROWEST = 1e-4  # spread of the response
 _LOWEST = 1e-6  # mean response

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from caloforge.detector import CartesianGrid
 from caloforge.errors import DetectorError
 from caloforge.models.base import GEV, Critic, Generator
-from caloforge.models.image import Activated, Conv, UpConv, channels_last, store_channels_last
-from caloforge.models.initialise import glorot_uniform_
-from caloforge.models.layers import SLOPE, BatchNorm
+from caloforge.models.blocks.image import Activated, Conv, UpConv, channels_last, store_channels_last
+from caloforge.models.blocks.initialise import glorot_uniform_
+from caloforge.models.blocks.layers import SLOPE, BatchNorm
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from caloforge.models.response import within
+from caloforge.models.fitted.response import within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

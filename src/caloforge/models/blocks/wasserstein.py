@@ -12,7 +12,7 @@ __all__ = ["Rough", "ShowerNorm", "judge_alone"]
 import torch
 from torch import Tensor, nn
 
-from caloforge.models import grid, layers
+from caloforge.models.blocks import grid, layers
 
 
 class Rough(nn.Module):

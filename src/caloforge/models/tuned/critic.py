@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from caloforge.models.base import Critic
-from caloforge.models.conditions import incident_columns
-from caloforge.models.features import ShowerFeatures, layer_sums
-from caloforge.models.incidence import Incidence
-from caloforge.models.trunks import critic_trunk
+from caloforge.models.blocks.conditions import incident_columns
+from caloforge.models.blocks.incidence import Incidence
+from caloforge.models.tuned.features import ShowerFeatures, layer_sums
+from caloforge.models.tuned.trunks import critic_trunk
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caloforge.errors import DetectorError
-from caloforge.models.volume import Triple, channels_last, from_volume, volume_shape
+from caloforge.models.blocks.volume import Triple, channels_last, from_volume, volume_shape
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from caloforge.models.processes import gather, own_part, world
+from caloforge.models.blocks.processes import gather, own_part, world
 
 SLOPE = 0.3  # Keras' LeakyReLU
 

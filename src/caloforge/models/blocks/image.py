@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from caloforge.models.initialise import glorot_uniform_, he_uniform_
-from caloforge.models.layers import SLOPE, BatchNorm, Dropout
+from caloforge.models.blocks.initialise import glorot_uniform_, he_uniform_
+from caloforge.models.blocks.layers import SLOPE, BatchNorm, Dropout
 
 Pair = tuple[int, int]
 

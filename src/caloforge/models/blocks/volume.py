@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from caloforge.detector import CartesianGrid
 from caloforge.errors import DetectorError
-from caloforge.models.initialise import glorot_uniform_, he_uniform_
+from caloforge.models.blocks.initialise import glorot_uniform_, he_uniform_
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector

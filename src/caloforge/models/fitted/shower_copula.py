@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from caloforge.models.energy_parts import EnergyParts
-from caloforge.models.energy_scale import EnergyScale, ParticleScales
-from caloforge.models.features import layer_sums
-from caloforge.models.quantiles import QuantilesAlong
+from caloforge.models.fitted.energy_parts import EnergyParts
+from caloforge.models.fitted.energy_scale import EnergyScale, ParticleScales
+from caloforge.models.fitted.quantiles import QuantilesAlong
+from caloforge.models.tuned.features import layer_sums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

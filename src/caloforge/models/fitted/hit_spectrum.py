@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from caloforge.models.features import layer_index
+from caloforge.models.tuned.features import layer_index
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector

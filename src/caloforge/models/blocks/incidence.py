@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from caloforge.models.conditions import Particles, Placement
+from caloforge.models.blocks.conditions import Particles, Placement
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector

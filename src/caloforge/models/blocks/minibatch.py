@@ -7,9 +7,9 @@ __all__ = ["MinibatchFeatures", "closeness"]
 import torch
 from torch import Tensor, nn
 
-from caloforge.models.initialise import glorot_uniform_
-from caloforge.models.processes import gather
-from caloforge.models.wasserstein import Rough
+from caloforge.models.blocks.initialise import glorot_uniform_
+from caloforge.models.blocks.processes import gather
+from caloforge.models.blocks.wasserstein import Rough
 
 
 class MinibatchFeatures(Rough):

@@ -7,7 +7,7 @@ __all__ = ["EnergyParts"]
 import torch
 from torch import Tensor, nn
 
-from caloforge.models.conditions import particle_shares, showers_of_each
+from caloforge.models.blocks.conditions import particle_shares, showers_of_each
 
 _PARTS = 8  # of the showers, by their energy
 _ENOUGH = 250  # showers whose quantiles tell a distribution

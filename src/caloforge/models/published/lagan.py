@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from caloforge.detector import CartesianGrid
 from caloforge.errors import DetectorError
 from caloforge.models.base import GEV, Critic, Generator
-from caloforge.models.conditions import Particles, incident_columns
-from caloforge.models.grid import BatchNorm, Dropout, LocallyConnected, SharedConv, zero_pad
-from caloforge.models.image import Activated, Conv, UpConv, channels_last, store_channels_last
-from caloforge.models.initialise import glorot_normal_, glorot_uniform_, he_uniform_
-from caloforge.models.layers import SLOPE
-from caloforge.models.minibatch import MinibatchFeatures
+from caloforge.models.blocks.conditions import Particles, incident_columns
+from caloforge.models.blocks.grid import BatchNorm, Dropout, LocallyConnected, SharedConv, zero_pad
+from caloforge.models.blocks.image import Activated, Conv, UpConv, channels_last, store_channels_last
+from caloforge.models.blocks.initialise import glorot_normal_, glorot_uniform_, he_uniform_
+from caloforge.models.blocks.layers import SLOPE
+from caloforge.models.blocks.minibatch import MinibatchFeatures
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector

@@ -1,7 +1,7 @@
 """3DGAN for orthogonal incidence, arXiv:1912.06794 and svalleco/3Dgan: three-dimensional convolutions.
 
 On the published 25 x 25 x 25 cells these are the published networks, layer for layer and in Keras' order, so
-that published weights fit (`caloforge.models.keras`). Other grids change the sizes, not the layers.
+that published weights fit (`caloforge.models.published.keras`). Other grids change the sizes, not the layers.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caloforge.models.base import GEV, Critic, Generator
-from caloforge.models.initialise import glorot_normal_
-from caloforge.models.layers import SLOPE, BatchNorm, Dropout, same_padding
-from caloforge.models.volume import (
+from caloforge.models.blocks.initialise import glorot_normal_
+from caloforge.models.blocks.layers import SLOPE, BatchNorm, Dropout, same_padding
+from caloforge.models.blocks.volume import (
     Step,
     channels_last,
     convolution,

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from caloforge.detector import CartesianGrid
 from caloforge.errors import DetectorError
 from caloforge.models.base import GEV, Generator
-from caloforge.models.conditions import Particles, Placement, incident_columns
-from caloforge.models.grid import BatchNorm, LocallyConnected, SharedConv, resize, zero_pad
-from caloforge.models.initialise import glorot_normal_, glorot_uniform_, he_uniform_
-from caloforge.models.layers import SLOPE
+from caloforge.models.blocks.conditions import Particles, Placement, incident_columns
+from caloforge.models.blocks.grid import BatchNorm, LocallyConnected, SharedConv, resize, zero_pad
+from caloforge.models.blocks.initialise import glorot_normal_, glorot_uniform_, he_uniform_
+from caloforge.models.blocks.layers import SLOPE
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector

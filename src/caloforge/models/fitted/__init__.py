@@ -1,0 +1,1 @@
+"""A model that is fitted to real showers, without a network: see docs/fitted.md."""

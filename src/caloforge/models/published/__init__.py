@@ -1,0 +1,1 @@
+"""The published GANs, one family per file."""

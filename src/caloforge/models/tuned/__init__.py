@@ -1,0 +1,1 @@
+"""The fit with a trained correction, and the critic that trains it."""
