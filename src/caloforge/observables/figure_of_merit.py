@@ -89,8 +89,8 @@ def figure_of_merit(geant4: Showers, made: Showers) -> float:
 def energy_ranges(energy: NDArray[np.floating]) -> Array:
     """Return the ranges of incident energy in which showers are compared, besides all together.
 
-    The published ones are 100, 200, 300 and 400 GeV, each with 5 GeV to either side. Where Geant4's showers do
-    not hold ten of each, they are around the four inner fifths of the range and a tenth of it wide.
+    The published ones are 100, 200, 300 and 400 GeV, each with 5 GeV to either side. Where Geant4's showers
+    do not hold ten of each, they are around the four inner fifths of the range and a tenth of it wide.
 
     Args:
         energy: Incident energies of Geant4's showers, MeV.
