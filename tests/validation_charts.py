@@ -143,7 +143,7 @@ def distance(chart: Histogram, shift: float) -> Distance:
     }
     return Distance(
         chart.key, chart.title, chart.unit, chart.theme, chart.quantity, chart.layer,
-        measures, excess, 0.005 if off else 0.8, 12.1, 12.3, 1.0,
+        measures, excess, 1 / 201 if off else 0.8, 12.1, 12.3, 1.0,
     )  # fmt: skip
 
 
