@@ -4,9 +4,9 @@
     python benchmarks/false_alarms.py clic/electrons.h5 --pairs 40 --metrics distributions,response
     python benchmarks/false_alarms.py clic/electrons.h5 --showers 1500 --pairs 10 --fault narrow
 
-The showers of all files are shuffled for each report: reference, floor and candidate are disjoint, `--showers`
-each; two reports share some. `--fault` breaks the candidate in one of the ways of broken_samples.py. The table
-counts the reports that say something of the candidate, each thing once.
+The showers of all files are shuffled for each report: reference, floor and candidate are disjoint,
+`--showers` each; two reports share some. `--fault` breaks the candidate in one of the ways of
+broken_samples.py. The table counts the reports that say something of the candidate, each thing once.
 """
 
 from __future__ import annotations
