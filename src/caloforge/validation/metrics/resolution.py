@@ -50,7 +50,7 @@ def fit_resolution(energy: Array, resolution: Array, error: Array) -> Fit | None
     square, relative = resolution**2, 2 * error / resolution
     terms = np.full(3, square.mean() / 3) * [energy.mean(), energy.mean() ** 2, 1.0]
     curve = square
-    # the first fit prefers what is narrow by chance: its error is small, too; later ones take the curve's errors
+    # the first fit prefers what is narrow by chance, for its error is small, too; the next take the curve's
     for _ in range(_FITS):
         of_square = curve * relative
         terms, covariance = curve_fit(_square, energy, square, terms, of_square, True, bounds=(0, np.inf))
