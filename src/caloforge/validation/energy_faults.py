@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["TESTS", "energy_faults"]
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,8 @@ class _Responses:
     Attributes:
         energy: Mean incident energy of Geant4's showers in all bins, GeV.
         known: Which bins hold enough.
-        all: The blocks of the three, one after the other.
+        all: The blocks of the three, one after the other; the candidate's responses that widths are taken of
+            have Geant4's medians.
         blocks: Blocks of each.
         seed: Seed of the dealings.
     """
@@ -57,7 +58,8 @@ class _Responses:
         for i in range(len(middle)):
             middle[i] = energy[where == i].mean() / 1e3 if (where == i).any() else np.nan
         known = np.flatnonzero((fewest >= LEAST) & (total > 0))
-        joined = parts[0].joined(parts[1]).joined(parts[2])
+        geant4 = parts[0].joined(parts[1])
+        joined = geant4.joined(_aligned(parts[2], geant4))
         return cls(middle, known, joined, samples.blocks, samples.seed)
 
     def ratios(self, weights: Array) -> Array:
@@ -81,6 +83,22 @@ class _Responses:
             reference, floor, candidate = (np.log(self.all.widths(i, w)) for w in weights)
             found[:, column] = candidate - (reference + floor) / 2
         return np.nan_to_num(found)
+
+
+def _aligned(candidate: ByEnergy, geant4: ByEnergy) -> ByEnergy:
+    """Scale responses to Geant4's median in each bin: no width over mean feels it.
+
+    Else a wrong scale would put two peaks into the showers that are dealt, and widths of two peaks scatter
+    less than those of one.
+    """
+    pairs = zip(candidate.ranked, geant4.ranked, strict=True)
+    return replace(candidate, ranked=[own * _factor(own, other) for own, other in pairs])
+
+
+def _factor(own: Array, other: Array) -> float:
+    if len(own) == 0 or len(other) == 0 or np.median(own) <= 0:
+        return 1.0
+    return float(np.median(other) / np.median(own))
 
 
 def energy_faults(samples: Samples, candidate: Sample, tests: int) -> Iterator[Finding]:
