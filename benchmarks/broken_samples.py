@@ -1,10 +1,11 @@
-"""Break good showers in four ways that a validation must find, name and show.
+"""Break good showers in five ways that a validation must find, name and show.
 
     python benchmarks/broken_samples.py geant4.h5 --out broken
     caloforge validate more-geant4.h5 broken/*.h5 --out report
 
 scaled: all energies times 1.02; shifted: by one cell along the second axis of every layer; repeated: the last
-tenth is a copy of the first; noisy: Gaussian noise of 1 MeV in every cell, negative energies cut.
+tenth is a copy of the first; noisy: Gaussian noise of 1 MeV in every cell, negative energies cut;
+narrow: the response scatters by 15 % less about its mean at each energy.
 """
 
 from __future__ import annotations
@@ -61,7 +62,21 @@ def noisy(showers: Showers) -> Showers:
     return _with(showers, np.maximum(showers.cells + noise, 0.0))
 
 
-FAULTS: dict[str, Break] = {"scaled": scaled, "shifted": shifted, "repeated": repeated, "noisy": noisy}
+def narrow(showers: Showers) -> Showers:
+    """Move every response towards a parabola in the logarithm of the energy by 15 % of its distance."""
+    energy, total = np.log(showers.incident.energy), showers.cells.sum(axis=1, dtype=np.float64)
+    response = total / showers.incident.energy
+    mean = np.polynomial.Polynomial.fit(energy, response, 2)(energy)
+    return _with(showers, showers.cells * ((mean + 0.85 * (response - mean)) / response)[:, None])
+
+
+FAULTS: dict[str, Break] = {
+    "scaled": scaled,
+    "shifted": shifted,
+    "repeated": repeated,
+    "noisy": noisy,
+    "narrow": narrow,
+}
 
 if __name__ == "__main__":
     main()

@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from validation_toys import toy_showers
+
 _BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 # A worker that needs no time: its steps "take" what its first argument says.
 _WORKER = """
@@ -96,3 +98,11 @@ def test_turns_measure_every_case_equally_often() -> None:
     generators.in_turns(cases, turns=4)
     assert [calls.count(i) for i in range(3)] == [6, 6, 6]  # two that do not count
     assert [len(case.cpu) for case in cases] == [4, 4, 4]
+
+
+def test_a_narrow_response_keeps_its_mean() -> None:
+    given = toy_showers(4000, 1)
+    broken = _load("broken_samples.py").FAULTS["narrow"](given)
+    before, after = (s.cells.sum(axis=1, dtype=float) / s.incident.energy for s in (given, broken))
+    assert after.mean() == pytest.approx(before.mean(), rel=1e-4)
+    assert after.std() / before.std() == pytest.approx(0.85, abs=1e-3)

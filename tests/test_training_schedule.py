@@ -22,8 +22,8 @@ from caloforge.training import train
 from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.curves import Curves, draw_curves
 from caloforge.training.hardware import Hardware
-from caloforge.training.merit import energy_bins, figure_of_merit, images, moments, profiles
 from caloforge.training.metrics import read_metrics
+from caloforge.training.quicklook import QuickLook
 from caloforge.training.recipe import AdversarialSettings, ScheduleSettings
 from caloforge.training.requests import Requests
 from caloforge.training.schedule import rate_factor
@@ -171,75 +171,6 @@ def test_bf16_is_chosen_where_the_processor_has_it(
 # --- figure of merit ---
 
 
-def _images(seed: int, n: int = 30) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return rng.exponential(size=(n, 4, 5, 6)) * (rng.random((n, 4, 5, 6)) < 0.6)
-
-
-def _by_hand(truth: np.ndarray, made: np.ndarray, bins: list[np.ndarray]) -> float:
-    """The published definition, shower by shower."""
-
-    def shower(image: np.ndarray, axis: int) -> tuple[np.ndarray, float, float]:
-        plane = [np.take(image, i, axis=axis).sum() for i in range(image.shape[axis])]
-        mean = sum(i * e for i, e in enumerate(plane)) / sum(plane)
-        return np.array(plane), mean, sum((i - mean) ** 2 * e for i, e in enumerate(plane)) / sum(plane)
-
-    positions, energies = [], []
-    for chosen in bins:
-        for axis in range(3):
-            real = [shower(image, axis) for image in truth[chosen]]
-            fake = [shower(image, axis) for image in made[chosen]]
-            for m in (1, 2):
-                a, b = (np.mean([s[m] for s in showers]) for showers in (real, fake))
-                positions.append(abs(a - b) / a)
-            a, b = (np.mean([s[0] for s in showers], axis=0) for showers in (real, fake))
-            energies.append(np.mean(np.abs(a - b) / a))
-    return float(np.mean(positions) + np.mean(energies))
-
-
-def test_the_figure_of_merit_is_the_published_one() -> None:
-    truth, made = _images(0), _images(1) * np.linspace(0.5, 1.5, 6)
-    bins = [np.ones(30, dtype=bool), np.arange(30) < 11]
-    assert figure_of_merit(truth, made, bins) == pytest.approx(_by_hand(truth, made, bins), rel=1e-12)
-    assert figure_of_merit(truth, truth, bins) == 0
-    # Twice the energy in each cell: no moment moves, every profile is off by as much as it holds.
-    assert figure_of_merit(truth, 2 * truth, bins) == pytest.approx(1)
-
-
-def test_empty_generated_showers_are_wholly_wrong() -> None:
-    truth, bins = _images(0), [np.ones(30, dtype=bool)]
-    assert figure_of_merit(truth, np.zeros_like(truth), bins) == pytest.approx(2)
-    nothing = truth.copy()
-    nothing[:, 0] = 0  # planes in which Geant4 has nothing do not count
-    assert math.isfinite(figure_of_merit(nothing, truth, bins))
-
-
-def test_moments_of_a_point_and_of_a_pair() -> None:
-    image = np.zeros((2, 3, 4, 5))
-    image[0, 1, 2, 3] = 7.0
-    image[1, 0, 2, 1] = image[1, 2, 2, 3] = 1.0
-    x, y, z = (moments(profile) for profile in profiles(image))
-    np.testing.assert_allclose(x, [[1, 0], [1, 1]])
-    np.testing.assert_allclose(y, [[2, 0], [2, 0]])
-    np.testing.assert_allclose(z, [[3, 0], [2, 1]])
-
-
-def test_bins_are_the_published_ones_where_they_fit() -> None:
-    energy = np.repeat([50e3, 97e3, 104e3, 203e3, 300e3, 400e3, 480e3], 10)
-    assert [int(chosen.sum()) for chosen in energy_bins(energy)] == [70, 20, 10, 10, 10]
-    narrow = np.linspace(1e3, 101e3, 201)
-    found = energy_bins(narrow)
-    assert [int(chosen.sum()) for chosen in found] == [201, 21, 21, 21, 21]
-    assert [float(narrow[chosen].mean()) for chosen in found[1:]] == pytest.approx([21e3, 41e3, 61e3, 81e3])
-    assert len(energy_bins(np.full(50, 60e3))) == 5  # one energy only: every bin holds all
-
-
-def test_images_need_layers_alike() -> None:
-    with pytest.raises(RecipeError, match="same grid") as caught:
-        images(this.showers(3))
-    assert "schedule.select=score" in str(caught.value.details["cure"])
-
-
 def test_epochs_are_selected_by_merit(tmp_path: Path) -> None:
     (tmp_path / "cubes.yaml").write_text(CUBES)
     detector, rng = Detector.from_yaml(CUBES), np.random.default_rng(0)
@@ -255,12 +186,12 @@ def test_epochs_are_selected_by_merit(tmp_path: Path) -> None:
     assert min(look["score"] for look in looks) > 0
 
 
-def test_merit_is_refused_before_a_training(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(this.TINY)
-    data = this.showers().save(tmp_path / "s.h5")
-    with pytest.raises(RecipeError, match="same grid"):
-        train(this.recipe(tmp_path / "tiny.yaml", "schedule.select=merit"), data, tmp_path / "run")
-    assert not (tmp_path / "run" / "checkpoint").exists()
+def test_merit_is_refused_before_a_training() -> None:
+    detector = Detector.from_yaml(CUBES.replace("[3, 4]", "[1, 1]").split("    - {name: b")[0])
+    cells = np.ones((3, detector.n_cells), np.float32)
+    with pytest.raises(RecipeError, match="more than one cell") as caught:
+        QuickLook(Showers(detector, Incident.of(np.ones(3)), cells), seed=0, select="merit")
+    assert "schedule.select=score" in str(caught.value.details["cure"])
 
 
 # --- curves ---

@@ -172,6 +172,19 @@ def test_a_wider_response_is_seen_in_the_resolution_alone(tmp_path):
     assert not seen["response"].off
 
 
+def test_the_fit_does_not_prefer_what_is_narrow_by_chance():
+    """Widths of 30 showers each, with the errors that these have themselves."""
+    rng, energy = np.random.default_rng(4), np.geomspace(1.0, 100.0, 12)
+    found = []
+    for _ in range(200):
+        width = 0.1 / np.sqrt(energy) * np.sqrt(rng.chisquare(29, 12) / 29)
+        fit = fit_resolution(energy, width, width / math.sqrt(2 * 29))
+        found.append(math.hypot(fit.stochastic[0], fit.noise[0] / 10**0.5, fit.constant[0] * 10**0.5))
+    assert np.mean(found) == pytest.approx(
+        0.1, rel=0.03
+    )  # at 10 GeV, times its root; one fit alone gives 0.092
+
+
 def test_the_fit_recovers_the_terms_of_the_resolution():
     rng = np.random.default_rng(0)
     energy = np.geomspace(1, 100, 12)

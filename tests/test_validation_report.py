@@ -84,6 +84,10 @@ def test_two_samples_of_one_kind_lie_at_the_floor(judged):
     assert judged.findings[0] == ()
     assert [f.title for f in judged.remarks] == ["Small samples"]
     assert judged.plan.size == N
+    trials = judged.verdicts[0].trials
+    assert (trials.distributions, trials.chance) == (len(judged.distances(0)), pytest.approx(0.01))
+    assert trials.faults > 3  # three of the energy, and shifts and soft cells
+    assert judged.verdicts[KINDS.index("empty")].trials.faults == 0
     above = {name: n.measure for name, n in judged.numbers(0).items() if n.off}
     assert above == {}
     measures = [d.measures["separation"] for d in judged.distances(0) if "separation" in d.measures]

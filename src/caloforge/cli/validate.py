@@ -122,6 +122,7 @@ def _print(report: Report) -> None:
         verdict = comparison.verdicts[i]
         say(f"\n[bold]{name}: {verdict.title}[/bold]")
         say(verdict.text)
+        say(str(verdict.trials))
         for finding in comparison.findings[i]:
             colour = "red" if finding.severity == "fault" else "yellow"
             say(f"[{colour}]{finding.severity}:[/{colour}] {finding.title}. {plain(finding.text)}")

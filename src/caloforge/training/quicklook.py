@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
+from caloforge.errors import RecipeError
 from caloforge.models.blocks.chunks import chunk_size
 from caloforge.models.blocks.noise import draw_noise
 from caloforge.observables import evaluate, observables_for
+from caloforge.observables.figure_of_merit import axes_of, figure_of_merit
 from caloforge.showers import Showers
-from caloforge.training.merit import energy_bins, figure_of_merit, images
 
 if TYPE_CHECKING:
     from caloforge.models.base import Generator
@@ -43,8 +44,13 @@ class QuickLook:
     select: Literal["score", "merit"] = "score"
 
     def __post_init__(self) -> None:
-        if self.select == "merit":
-            images(self.geant4[:1])  # refused before a long training rather than after its first epoch
+        if self.select == "merit" and not axes_of(self.geant4.detector):
+            raise RecipeError(
+                "the figure of merit needs an axis with more than one cell",
+                where="schedule.select",
+                got=f"detector {self.geant4.detector.name}, where no axis has two",
+                cure="--set schedule.select=score",
+            )
 
     def __call__(self, generator: Generator) -> dict[str, Any]:
         """Return `score`, `merit` where that selects, and mean and spread of some observables.
@@ -61,14 +67,10 @@ class QuickLook:
         names = [wanted[i].name for i in shown]
         return {
             "score": float(np.mean(distances)),
-            **({"merit": self._merit(generated)} if self.select == "merit" else {}),
+            **({"merit": figure_of_merit(self.geant4, generated)} if self.select == "merit" else {}),
             "generated": {name: _moments(made[:, i]) for name, i in zip(names, shown, strict=True)},
             "geant4": {name: _moments(truth[:, i]) for name, i in zip(names, shown, strict=True)},
         }
-
-    def _merit(self, generated: Showers) -> float:
-        bins = energy_bins(self.geant4.incident.energy)
-        return figure_of_merit(images(self.geant4), images(generated), bins)
 
     def _generate(self, generator: Generator) -> Showers:
         incident = self.geant4.incident

@@ -177,7 +177,7 @@ class ScheduleSettings(BaseModel):
     """Which generator the run holds: the one nearest to Geant4 on the selection part, or the last."""
     select: Literal["score", "merit"] = "score"
     """How near a generator is: by the distributions of all observables, or by 3DGAN's figure of merit (mean
-    profiles and moments), which needs layers that all have the same grid."""
+    profiles and moments)."""
     compile: bool = False
     """Let torch compile both networks; takes a minute at the start."""
 

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from caloforge.observables import observables_for
 from caloforge.validation.bar import Bar
-from caloforge.validation.diagnosis import diagnose
+from caloforge.validation.diagnosis import diagnose, faults_tested
 from caloforge.validation.inputs.checks import (
     check_detectors,
     check_directions,
@@ -140,7 +140,13 @@ def compare(
         for i, (first, second, candidate) in enumerate(zip(findings, about, samples.candidates, strict=True))
     )
     verdicts = tuple(
-        judge(_distances(studies, i), [n for study in studies for n in study.numbers[i]], found, chosen.size)
+        judge(
+            _distances(studies, i),
+            [n for study in studies for n in study.numbers[i]],
+            found,
+            chosen.size,
+            faults_tested(samples, samples.candidates[i]),
+        )
         for i, found in enumerate(every)
     )
     return Comparison(given, chosen, samples, studies, every, (*remarks, *after), verdicts, digests)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["diagnose"]
+__all__ = ["diagnose", "faults_tested"]
 
 from collections.abc import Iterator
 
@@ -11,25 +11,24 @@ from numpy.typing import NDArray
 
 from caloforge.detector import CartesianGrid, Detector, Layer
 from caloforge.observables import observables_for
+from caloforge.validation.energy_faults import TESTS, energy_faults
 from caloforge.validation.inputs.sample import SPECTRUM_EDGES, Sample
 from caloforge.validation.inputs.samples import Samples
-from caloforge.validation.metrics.linearity import energy_edges, linearity
+from caloforge.validation.metrics.exchange import Tested, clear, means_apart, tested
 from caloforge.validation.study import Finding
 
 Array = NDArray[np.float64]
-_SIGMAS = 5.0
 _CELLS_APART = 0.1
 """Least shift, in cells, that is called a shift: below it a shower is only a little asymmetric."""
 
 _CELLS_OFF = 0.03
+_FEWEST_CENTROIDS = 10
 _FEWEST = 30
 """Showers without which a standard error is itself too uncertain."""
 
 _IMPOSSIBLE = 2.0
 _HOLDS = 0.9
 """Cells are soft below the energy above which the others hold this share of the shower."""
-
-_SPREAD = 0.15
 
 
 def diagnose(samples: Samples, candidate: Sample) -> tuple[Finding, ...]:
@@ -40,13 +39,27 @@ def diagnose(samples: Samples, candidate: Sample) -> tuple[Finding, ...]:
         candidate: What is judged.
 
     Returns:
-        Faults that are five standard errors and large enough to matter, with the figure that shows each.
+        Faults that are more than chance and large enough to matter, with the figure that shows each. Chance
+        alone names one or more in 1 of 400 candidates.
     """
-    if not candidate.mean_cells.any() or len(candidate) < _FEWEST:
+    tests = faults_tested(samples, candidate)
+    if not tests:
         return ()
     if impossible := tuple(_impossible(samples, candidate)):
         return impossible  # a mean that one such shower rules says nothing
-    return (*_scale(samples, candidate), *_shift(samples, candidate), *_soft(samples, candidate))
+    return (
+        *energy_faults(samples, candidate, tests),
+        *_shift(samples, candidate, tests),
+        *_soft(samples, candidate, tests),
+    )
+
+
+def faults_tested(samples: Samples, candidate: Sample) -> int:
+    """Return how many tests `diagnose` makes of a candidate: none of empty ones and of a handful."""
+    if not candidate.mean_cells.any() or len(candidate) < _FEWEST:
+        return 0
+    shifts = sum(len(_resolving(samples.detector, axis)) for axis in "xy")
+    return TESTS + shifts + int(_soft_edges(samples).sum())
 
 
 def _impossible(samples: Samples, candidate: Sample) -> Iterator[Finding]:
@@ -66,99 +79,49 @@ def _geant4(samples: Samples, name: str) -> Array:
     return np.concatenate([np.asarray(sample.column(name), np.float64) for sample in both])
 
 
-def _scale(samples: Samples, candidate: Sample) -> Iterator[Finding]:
-    """Tell one wrong factor from a response that depends on the energy, and a wrong spread."""
-    energy = np.concatenate([samples.reference.incident.energy, samples.floor.incident.energy])
-    edges = energy_edges(energy)
-    geant4 = linearity(energy, _geant4(samples, "response"), edges)
-    other = linearity(candidate.incident.energy, candidate.column("response"), edges)
-    ratio = other.response / geant4.response
-    error = ratio * np.hypot(other.response_error / other.response, geant4.response_error / geant4.response)
-    known = np.isfinite(ratio) & (error > 0)
-    if not known.any():
-        return
-    weight = 1 / error[known] ** 2
-    mean, sigma = float(np.average(ratio[known], weights=weight)), float(weight.sum() ** -0.5)
-    chi2 = float(np.sum((ratio[known] - mean) ** 2 * weight))
-    alike = chi2 < known.sum() - 1 + 3 * np.sqrt(2 * max(known.sum() - 1, 1))
-    if alike and abs(mean - 1) > _SIGMAS * sigma and abs(mean - 1) > 1e-3:
-        way = "high" if mean > 1 else "low"
-        yield Finding(
-            "fault",
-            f"Energies {abs(mean - 1):.1%} too {way}",
-            f"The response is {mean:.4f} ± {sigma:.4f} of Geant4's in all {int(known.sum())} bins of energy: "
-            "one factor explains it.",
-            "response_vs_energy",
-        )
-    elif not alike:
-        worst = int(np.nanargmax(np.where(known, np.abs(ratio - 1) / error, 0)))
-        yield Finding(
-            "fault",
-            "Response depends on the energy in a wrong way",
-            f"Its ratio to Geant4's runs from {ratio[known].min():.3f} to {ratio[known].max():.3f}; it is "
-            f"farthest off at {geant4.energy[worst] / 1e3:.3g} GeV: {ratio[worst]:.3f} ± {error[worst]:.3f}.",
-            "response_vs_energy",
-        )
-    yield from _resolution(
-        geant4.resolution, geant4.resolution_error, other.resolution, other.resolution_error
-    )
-
-
-def _resolution(geant4: Array, geant4_error: Array, other: Array, other_error: Array) -> Iterator[Finding]:
-    ratio = other / geant4
-    error = ratio * np.hypot(other_error / other, geant4_error / geant4)
-    known = np.isfinite(ratio) & (error > 0)
-    if not known.any():
-        return
-    weight = 1 / error[known] ** 2
-    mean, sigma = float(np.average(ratio[known], weights=weight)), float(weight.sum() ** -0.5)
-    if abs(mean - 1) > max(_SIGMAS * sigma, _SPREAD):
-        word = "wide" if mean > 1 else "narrow"
-        text = f"σ/μ of the response is {mean:.2f} ± {sigma:.2f} times Geant4's, averaged over the energies."
-        yield Finding("fault", f"Energy resolution too {word}", text, "resolution_vs_energy")
-
-
-def _shift(samples: Samples, candidate: Sample) -> Iterator[Finding]:
+def _shift(samples: Samples, candidate: Sample, tests: int) -> Iterator[Finding]:
     for axis in "xy":
-        found = list(_layer_shifts(samples, candidate, axis))
-        if not found:
+        layers = _resolving(samples.detector, axis)
+        if not layers:
             continue
-        layers, shifts, errors, cells = (np.array(part) for part in zip(*found, strict=True))
-        sure = (np.abs(shifts) > _SIGMAS * errors) & (np.abs(shifts) > _CELLS_APART * cells)
+        found = _centroids(samples, candidate, [f"centroid_{axis}_{layer.index}" for layer in layers])
+        cells = np.array([_cell_size(samples.detector, layer, axis) for layer in layers])
+        sure = clear(found.sigmas, tests) & (np.abs(found.value) > _CELLS_APART * cells)
         if not sure.any():
             continue
-        layer = int(layers[np.argmax(np.where(sure, np.abs(shifts) / errors, 0))])
-        i = int(np.flatnonzero(layers == layer)[0])
-        name = samples.detector.layers[layer].name.replace("_", " ")
+        i = int(np.argmax(np.where(sure, np.abs(found.sigmas), 0)))
         text = (
-            f"Centroids along {axis} lie {shifts[i]:+.3g} ± {errors[i]:.2g} mm beside Geant4's in "
-            f"{name}, {shifts[i] / cells[i]:+.2f} of its cells; "
+            f"Centroids along {axis} lie {found.value[i]:+.3g} ± {found.error[i]:.2g} mm beside Geant4's in "
+            f"{layers[i].name.replace('_', ' ')}, {found.value[i] / cells[i]:+.2f} of its cells; "
             f"shifted are {int(sure.sum())} of {len(layers)} layers that resolve {axis}."
         )
-        yield Finding("fault", f"Showers shifted along {axis}", text, f"centroid_{axis}_{layer}")
+        yield Finding("fault", f"Showers shifted along {axis}", text, f"centroid_{axis}_{layers[i].index}")
 
 
-def _layer_shifts(
-    samples: Samples, candidate: Sample, axis: str
-) -> Iterator[tuple[int, float, float, float]]:
-    """Yield layer, shift of its mean centroid, its error, and the size of its cells, in mm."""
-    names = {o.name for o in observables_for(samples.detector)}
-    for layer in samples.detector.layers:
-        name = f"centroid_{axis}_{layer.index}"
-        if name not in names:
-            continue
-        geant4, other = _geant4(samples, name), np.asarray(candidate.column(name), np.float64)
-        geant4, other = geant4[np.isfinite(geant4)], other[np.isfinite(other)]
-        if min(len(geant4), len(other)) < 10:
-            continue
-        error = float(np.hypot(geant4.std() / np.sqrt(len(geant4)), other.std() / np.sqrt(len(other))))
-        if error > 0:
-            yield (
-                layer.index,
-                float(other.mean() - geant4.mean()),
-                error,
-                _cell_size(samples.detector, layer, axis),
-            )
+def _resolving(detector: Detector, axis: str) -> list[Layer]:
+    """Return the layers that have a centroid along an axis."""
+    names = {o.name for o in observables_for(detector)}
+    return [layer for layer in detector.layers if f"centroid_{axis}_{layer.index}" in names]
+
+
+def _centroids(samples: Samples, candidate: Sample, names: list[str]) -> Tested:
+    """Compare mean centroids, mm; a layer in which a sample has fewer than ten of them counts as equal."""
+    sums = np.concatenate([_block_sums(s, names) for s in (samples.reference, samples.floor, candidate)])
+    totals, counts = sums[:, 0], sums[:, 1]
+    few = counts.reshape(3, -1, len(names)).sum(axis=1).min(axis=0) < _FEWEST_CENTROIDS
+    found = tested(means_apart(totals, counts), samples.blocks, samples.seed)
+    return Tested(found.value, found.error, np.where(few, 0.0, found.sigmas))
+
+
+def _block_sums(sample: Sample, names: list[str]) -> Array:
+    """Return the sum of each observable and the number of showers that have it, `(blocks, 2, names)`."""
+    blocks, found = len(sample.counts), []
+    for name in names:
+        values = np.asarray(sample.column(name), np.float64)
+        known = np.isfinite(values)
+        parts = (values[known], None)
+        found.append([np.bincount(sample.block[known], part, blocks) for part in parts])
+    return np.asarray(found, np.float64).transpose(2, 1, 0)
 
 
 def _cell_size(detector: Detector, layer: Layer, axis: str) -> float:
@@ -167,33 +130,40 @@ def _cell_size(detector: Detector, layer: Layer, axis: str) -> float:
     return float(detector.sizes[layer.cells, 0].mean())
 
 
-def _soft(samples: Samples, candidate: Sample) -> Iterator[Finding]:
+def _soft(samples: Samples, candidate: Sample, tests: int) -> Iterator[Finding]:
     """Name noise, or soft cells that are missing, by how many cells lie above an energy."""
-    geant4, error = _above(
-        np.concatenate([samples.reference.spectrum, samples.floor.spectrum]), 2 * len(samples)
-    )
-    other, other_error = _above(candidate.spectrum, len(candidate))
-    middle = np.sqrt(SPECTRUM_EDGES[1:] * SPECTRUM_EDGES[:-1])
-    energy = np.cumsum((samples.reference.spectrum.sum(axis=0) * middle)[::-1])[::-1]
-    soft = (energy > _HOLDS * energy[0]) & (geant4 > 0)
-    apart = np.where(soft, other - geant4, 0.0)
+    parts = (samples.reference, samples.floor, candidate)
+    above = np.concatenate([_above(sample) for sample in parts])
+    counts = np.concatenate([sample.counts for sample in parts])[:, None].astype(np.float64)
+    found = tested(means_apart(above, counts), samples.blocks, samples.seed)
+    geant4 = above[: 2 * samples.blocks].sum(axis=0) / (2 * len(samples))
+    other = geant4 + found.value
+    apart = np.where(_soft_edges(samples) & clear(found.sigmas, tests), found.value, 0.0)
     # where nearly all cells are hit, a few of the empty ones tell as much
     matters = _CELLS_OFF * min(geant4[0], max(samples.detector.n_cells - geant4[0], 1.0))
     worst = int(np.abs(apart).argmax())
-    if abs(apart[worst]) <= max(_SIGMAS * float(np.hypot(error[worst], other_error[worst])), matters):
+    if abs(apart[worst]) <= matters:
         return
     title = "Noise: too many soft cells" if apart[worst] > 0 else "Soft cells missing"
     text = f"{other[0]:.4g} cells per shower have energy, in Geant4 {geant4[0]:.4g}"
     if other[worst] < 0.99 * other[0]:
-        above = _energy(SPECTRUM_EDGES[worst])
-        text += f"; above {above} there are {other[worst]:.4g}, in Geant4 {geant4[worst]:.4g}"
+        energy = _energy(SPECTRUM_EDGES[worst])
+        text += f"; above {energy} there are {other[worst]:.4g}, in Geant4 {geant4[worst]:.4g}"
     yield Finding("fault", title, f"{text}.", "cell_spectrum")
 
 
-def _above(spectrum: NDArray[np.int64], showers: int) -> tuple[Array, Array]:
-    """Return cells per shower above each lower edge of the spectrum's bins, and their standard errors."""
-    blocks = np.cumsum(spectrum[:, ::-1], axis=1)[:, ::-1] * (len(spectrum) / showers)
-    return blocks.mean(axis=0), blocks.std(axis=0, ddof=1) / np.sqrt(len(spectrum))
+def _soft_edges(samples: Samples) -> NDArray[np.bool_]:
+    """Say which lower edges of the spectrum's bins are soft: cells above hold nearly all energy."""
+    above = _above(samples.reference).sum(axis=0) + _above(samples.floor).sum(axis=0)
+    middle = np.sqrt(SPECTRUM_EDGES[1:] * SPECTRUM_EDGES[:-1])
+    energy = np.cumsum((samples.reference.spectrum.sum(axis=0) * middle)[::-1])[::-1]
+    # edges with the same cells above them are one test
+    return np.asarray((energy > _HOLDS * energy[0]) & (above > 0) & (np.diff(above, append=-1.0) != 0))
+
+
+def _above(sample: Sample) -> Array:
+    """Return the cells above each lower edge of the spectrum's bins in each block, `(blocks, bins)`."""
+    return np.asarray(np.cumsum(sample.spectrum[:, ::-1], axis=1)[:, ::-1], np.float64)
 
 
 def _energy(mev: float) -> str:

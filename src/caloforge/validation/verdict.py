@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Verdict", "judge", "plain"]
+__all__ = ["Trials", "Verdict", "judge", "plain"]
 
 import math
 import re
@@ -10,13 +10,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from scipy.stats import norm
+
 from caloforge.validation.measure import Number
-from caloforge.validation.metrics.distances import Distance
+from caloforge.validation.metrics.distances import DISTANCES_LEVEL, Distance
+from caloforge.validation.metrics.exchange import FAULTS_LEVEL
 from caloforge.validation.study import Finding
 
 Level = Literal["none", "floor", "close", "visible", "far"]
 
-_CLOSE, _VISIBLE, _SIGMAS = 0.6, 0.8, 4.0
+_CLOSE, _VISIBLE = 0.6, 0.8
+_NUMBERS_LEVEL = 0.0025
+"""How often chance alone puts any of a report's numbers so far beyond its floor that it decides."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """How much was looked at, and how often that blames a candidate that is Geant4 itself.
+
+    Attributes:
+        distributions: Distributions and profiles: one or more lie beyond their floor in 1 report of 200.
+        faults: Tests for faults that have a name: one or more is named in 1 report of 400.
+        numbers: Numbers with a floor: one or more decides the verdict in 1 report of 400.
+        chance: Of all together, for one candidate.
+    """
+
+    distributions: int
+    faults: int
+    numbers: int
+    chance: float = DISTANCES_LEVEL + FAULTS_LEVEL + _NUMBERS_LEVEL
+
+    def __str__(self) -> str:
+        return (
+            f"{self.distributions + self.faults + self.numbers} differences were looked for: in "
+            f"{self.distributions} distributions and profiles, in {self.numbers} numbers, and by "
+            f"{self.faults} tests for faults that have a name. Were the candidate Geant4 itself, chance "
+            f"would find one or more in {100 * self.chance:.2g} report of 100."
+        )
 
 
 @dataclass(frozen=True)
@@ -28,11 +58,13 @@ class Verdict:
             size), `close` (AUC below 0.6), `visible` (below 0.8) or `far`.
         title: The answer.
         text: What it rests on.
+        trials: How much was looked at.
     """
 
     level: Level
     title: str
     text: str
+    trials: Trials
 
 
 _TITLES: dict[Level, str] = {
@@ -48,7 +80,11 @@ _OF_THE_SAMPLE = ("Repeated showers", "Copies of the reference", "Copies of trai
 
 
 def judge(
-    distances: Sequence[Distance], numbers: Sequence[Number], findings: Sequence[Finding], size: int
+    distances: Sequence[Distance],
+    numbers: Sequence[Number],
+    findings: Sequence[Finding],
+    size: int,
+    tests: int,
 ) -> Verdict:
     """Weigh distributions, classifiers and faults of one candidate.
 
@@ -57,12 +93,15 @@ def judge(
         numbers: All its numbers; those far beyond their floor and those called `auc_...` are weighed.
         findings: What was found.
         size: Showers in each sample.
+        tests: How many tests for faults were made.
     """
     off = [d for d in distances if d.off]
     faults = [f for f in findings if f.severity == "fault"]
     aucs = [n for n in numbers if n.name.startswith("auc_") and not math.isnan(n.measure.value)]
-    # each number has a false alarm in a hundred reports of its own: only a clear one decides
-    beyond = [n for n in numbers if n.off and abs(n.measure.excess) > _SIGMAS]
+    with_floor = [n for n in numbers if not math.isnan(n.measure.floor)]
+    # each number has false alarms of its own: only one that is clear for so many of them decides
+    clear = float(norm.isf(_NUMBERS_LEVEL / 2 / max(len(with_floor), 1)))
+    beyond = [n for n in with_floor if n.off and abs(n.measure.excess) > clear]
     level = _level(off, aucs, faults, beyond) if distances or aucs or faults or beyond else "none"
     parts = [_on_classifiers(aucs, size), _on_distances(off, len(distances))]
     if faults:
@@ -70,7 +109,9 @@ def judge(
     if not off and beyond:
         parts.append("Beyond their floor: " + ", ".join(plain(lower_first(n.label)) for n in beyond) + ".")
     only_faults = faults and not (off or beyond) and all(f.title in _OF_THE_SAMPLE for f in faults)
-    return Verdict(level, _ONLY_FAULTS if only_faults else _TITLES[level], " ".join(filter(None, parts)))
+    title = _ONLY_FAULTS if only_faults else _TITLES[level]
+    trials = Trials(len(distances), tests, len(with_floor))
+    return Verdict(level, title, " ".join(filter(None, parts)), trials)
 
 
 def _level(

@@ -1,8 +1,8 @@
-"""Resampling of whole blocks of showers: exchanges of two samples, and bootstraps."""
+"""Resampling of whole blocks of showers: exchanges of two or three samples, and bootstraps."""
 
 from __future__ import annotations
 
-__all__ = ["BOOTSTRAPS", "SPLITS", "Resampling", "bootstraps", "splits"]
+__all__ = ["BOOTSTRAPS", "SPLITS", "Resampling", "bootstraps", "deals", "redraws", "splits"]
 
 from dataclasses import dataclass
 
@@ -92,3 +92,36 @@ def bootstraps(blocks: int, seed: int) -> Resampling:
     first, second = (rng.multinomial(blocks, even, BOOTSTRAPS).astype(np.float64) for _ in range(2))
     nothing = np.zeros_like(first)
     return Resampling(np.hstack([first, nothing]), np.hstack([nothing, second]))
+
+
+def deals(blocks: int, seed: int) -> Array:
+    """Deal the blocks of reference, floor and candidate anew: first as they are, then 200 times at random.
+
+    Args:
+        blocks: Blocks in each of the three samples.
+        seed: Seed of the choice.
+
+    Returns:
+        How often each block counts in each of the three, shape `(3, 201, 3 * blocks)`.
+    """
+    rng = np.random.default_rng([seed, 5])
+    owner = np.repeat(np.arange(3), blocks)
+    owners = np.stack([owner, *(rng.permutation(owner) for _ in range(SPLITS))])
+    return np.asarray(owners == np.arange(3)[:, None, None], np.float64)
+
+
+def redraws(blocks: int, seed: int) -> Array:
+    """Draw the blocks of reference, floor and candidate with replacement, 50 times.
+
+    Args:
+        blocks: Blocks in each of the three samples.
+        seed: Seed of the choice.
+
+    Returns:
+        As `deals`, shape `(3, 50, 3 * blocks)`.
+    """
+    rng = np.random.default_rng([seed, 6])
+    drawn = np.zeros((3, BOOTSTRAPS, 3, blocks))
+    for i in range(3):
+        drawn[i, :, i] = rng.multinomial(blocks, np.full(blocks, 1 / blocks), BOOTSTRAPS)
+    return drawn.reshape(3, BOOTSTRAPS, 3 * blocks)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["LARGEST_P", "Assessment", "Distance", "Exchanged", "Measure", "corrected"]
+__all__ = [
+    "DISTANCES_LEVEL",
+    "LARGEST_P",
+    "Assessment",
+    "Distance",
+    "Exchanged",
+    "Measure",
+    "corrected",
+]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +25,12 @@ from caloforge.validation.metrics.items import Item
 
 Array = NDArray[np.float64]
 LARGEST_P = 0.01
+"""How often chance alone marks one of a few numbers that were resampled alike."""
+
+DISTANCES_LEVEL = 0.005
+"""How often chance alone puts any of a report's distributions beyond its floor: the least that 200 exchanges
+can tell."""
+
 _ROUNDING = 1e-3
 
 
@@ -58,7 +72,7 @@ class Distance:
     @property
     def off(self) -> bool:
         """Whether the difference to Geant4 is more than chance."""
-        return self.p_value < LARGEST_P
+        return self.p_value < DISTANCES_LEVEL
 
 
 @dataclass(frozen=True)

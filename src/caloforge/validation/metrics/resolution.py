@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 
 Array = NDArray[np.float64]
-_FEWEST_POINTS, _LEAST_RANGE = 5, 3.0
+_FEWEST_POINTS, _LEAST_RANGE, _FITS = 5, 3.0, 3
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,14 @@ def fit_resolution(energy: Array, resolution: Array, error: Array) -> Fit | None
     if len(energy) < _FEWEST_POINTS or energy.max() < _LEAST_RANGE * energy.min():
         return None
     # the squares are linear in what is sought: no term's derivative vanishes where it is 0
-    square, of_square = resolution**2, 2 * resolution * error
-    start = np.full(3, square.mean() / 3) * [energy.mean(), energy.mean() ** 2, 1.0]
-    terms, covariance = curve_fit(_square, energy, square, start, of_square, True, bounds=(0, np.inf))
+    square, relative = resolution**2, 2 * error / resolution
+    terms = np.full(3, square.mean() / 3) * [energy.mean(), energy.mean() ** 2, 1.0]
+    curve = square
+    # the first fit prefers what is narrow by chance, for its error is small, too; the next take the curve's
+    for _ in range(_FITS):
+        of_square = curve * relative
+        terms, covariance = curve_fit(_square, energy, square, terms, of_square, True, bounds=(0, np.inf))
+        curve = np.maximum(_square(energy, *terms), 1e-12 * square.max())
     errors = np.sqrt(np.diag(covariance))
     chi2 = float(np.sum(((square - _square(energy, *terms)) / of_square) ** 2) / (len(energy) - 3))
     roots = [_root(float(t), float(e)) for t, e in zip(terms, errors, strict=True)]

@@ -159,6 +159,6 @@ _METHOD = (
     f"deviation. The floor is the mean over {SPLITS} random cuts of all Geant4 showers in two halves, its "
     f"error their scatter; the error of a value is a bootstrap ({BOOTSTRAPS} draws). Both move {{blocks}} "
     f"random blocks of showers. Beyond the floor: candidate and reference exchange blocks {SPLITS} times, "
-    "and so clear a difference turns up in any of the distributions with a probability below 1 % (Westfall "
+    "and so clear a difference turns up in any of the distributions with a probability below 0.5 % (Westfall "
     "and Young's max-T)."
 )

@@ -16,6 +16,7 @@ from caloforge.validation.inputs.resampling import Resampling, bootstraps, split
 from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
+from caloforge.validation.metrics.distances import LARGEST_P, Exchanged, corrected
 from caloforge.validation.metrics.spread import (
     Limits,
     Residuals,
@@ -29,6 +30,7 @@ from caloforge.validation.study import Finding, Study, Tell
 Array = NDArray[np.float64]
 _FEWEST_PAIRS = 5
 _COLLAPSED = 0.8
+_SIGMAS = 5.0
 _ERRATIC = 3.0
 
 
@@ -38,11 +40,17 @@ class _Spreads:
 
     Attributes:
         value: Shape `(observables,)`.
-        draws: With resampled showers, shape `(resamplings, observables)`.
+        exchanges: After exchanges with the reference, as they are first, shape `(201, observables)`.
+        draws: Of bootstraps, shape `(50, observables)`.
     """
 
     value: Array
+    exchanges: Array
     draws: Array
+
+    def of(self, kept: NDArray[np.bool_]) -> _Spreads:
+        """Return the same of some observables."""
+        return _Spreads(self.value[kept], self.exchanges[:, kept], self.draws[:, kept])
 
 
 def diversity(samples: Samples, tell: Tell) -> Study:
@@ -58,7 +66,7 @@ def diversity(samples: Samples, tell: Tell) -> Study:
     pairs = _pair_numbers(samples)
     kept = _kept(chance)
     wanted = [observable for observable, k in zip(wanted, kept, strict=True) if k]
-    chance, *spreads = (_Spreads(s.value[kept], s.draws[:, kept]) for s in (chance, *spreads))
+    chance, *spreads = (s.of(kept) for s in (chance, *spreads))
     numbers = tuple(
         (*(_spread_numbers(chance, spread) if wanted else ()), *pair)
         for spread, pair in zip(spreads, pairs, strict=True)
@@ -68,17 +76,17 @@ def diversity(samples: Samples, tell: Tell) -> Study:
         "Diversity of the showers",
         numbers,
         tuple(_charts(samples, wanted, chance, spreads)) if wanted else (),
-        tuple(tuple(_findings(wanted, chance, spread)) for spread in spreads),
+        tuple(tuple(_findings(wanted, spread)) for spread in spreads),
         _METHOD if all(pairs) else f"{_METHOD} Pairs are left out: too few whole showers.",
     )
 
 
 def _kept(chance: _Spreads) -> NDArray[np.bool_]:
     """Say which observables have a spread that two samples of Geant4 agree on."""
-    known = np.isfinite(chance.value) & np.isfinite(chance.draws).all(axis=0)
+    known = np.isfinite(chance.value) & np.isfinite(chance.exchanges).all(axis=0)
     if not known.any():
         return known
-    scatter = np.where(known, chance.draws.std(axis=0), np.inf)
+    scatter = np.where(known, chance.exchanges.std(axis=0), np.inf)
     # a number that is nearly always the same varies by a few showers in a thousand
     return np.asarray(scatter <= _ERRATIC * np.median(scatter[known]))
 
@@ -89,27 +97,21 @@ def _whole(samples: Samples) -> list[Observable]:
 
 
 def _spreads(samples: Samples, wanted: list[Observable], tell: Tell) -> tuple[_Spreads, list[_Spreads]]:
-    """Return relative spreads of the floor, with cuts of Geant4, and of the candidates, with bootstraps."""
+    """Return relative spreads of the floor and of the candidates, each with exchanges and bootstraps."""
     inner = energy_bins(samples.reference.incident.energy)
-    cuts, boots = splits(samples.blocks, samples.seed), bootstraps(samples.blocks, samples.seed)
+    ways = splits(samples.blocks, samples.seed), bootstraps(samples.blocks, samples.seed)
     every = (samples.floor, *samples.candidates)
-    values = np.full((len(every), len(wanted)), np.nan)
-    draws = [np.full((len((cuts, boots)[i > 0].first), len(wanted)), np.nan) for i in range(len(every))]
+    drawn = [[np.full((len(way.first), len(wanted)), np.nan) for way in ways] for _ in every]
     for j, observable in enumerate(wanted):
         tell(0.6 * j / len(wanted), "spread of observables")
         cut = limits(samples.reference.column(observable.name), samples.reference.incident.energy, inner)
         reference = _residuals(samples.reference, observable.name, cut)
         for i, sample in enumerate(every):
             other = _residuals(sample, observable.name, cut)
-            values[i, j] = _ratio(_as_it_is(samples.blocks), reference, other)[0]
-            draws[i][:, j] = _ratio(boots if i else cuts, reference, other)
-    floor, *others = (_Spreads(value, draw) for value, draw in zip(values, draws, strict=True))
+            for way, rows in zip(ways, drawn[i], strict=True):
+                rows[:, j] = _ratio(way, reference, other)
+    floor, *others = (_Spreads(exchanges[0], exchanges, draws) for exchanges, draws in drawn)
     return floor, others
-
-
-def _as_it_is(blocks: int) -> Resampling:
-    one = np.repeat([1.0, 0.0], blocks)[None]
-    return Resampling(one, 1 - one)
 
 
 def _residuals(sample: Sample, name: str, cut: Limits) -> Residuals:
@@ -123,33 +125,24 @@ def _ratio(resampling: Resampling, a: Residuals, b: Residuals) -> Array:
 
 def _spread_numbers(chance: _Spreads, spread: _Spreads) -> tuple[Number, ...]:
     # a candidate without energy has no widths; what it has is compared
-    known = np.isfinite(spread.value) & np.isfinite(spread.draws).all(axis=0)
+    known = np.isfinite(spread.exchanges).all(axis=0) & np.isfinite(spread.draws).all(axis=0)
     if not known.any():
         return ()
-    values = (spread.value[None], spread.draws, chance.draws)
-    off, draws, chances = (100 * np.abs(x[:, known] - 1) for x in values)
-    worst = Measure(float(off.max()), _std(draws.max(axis=1)), *_mean_std(chances.max(axis=1)))
-    medians = [np.median(x, axis=1) for x in (off, draws, chances)]
-    middle = Measure(float(medians[0][0]), _std(medians[1]), *_mean_std(medians[2]))
+    drawn = [100 * np.abs(x[:, known] - 1) for x in (chance.exchanges[1:], spread.exchanges, spread.draws)]
+    worst, middle = (
+        Exchanged(float(exchanges[0]), cuts, exchanges, draws)
+        for cuts, exchanges, draws in ([f(x, axis=1) for x in drawn] for f in (np.max, np.median))
+    )
+    p_worst, p_middle = (p < LARGEST_P for p in corrected([worst, middle]))
     return (
-        Number("spread_worst", "Spread, worst", worst, "%", meaning=f"Largest {_MEANING}"),
-        Number("spread", "Spread, median", middle, "%", meaning=f"Median {_MEANING}"),
+        Number("spread_worst", "Spread, worst", worst.measure(), "%", "low", f"Largest {_MEANING}", p_worst),
+        Number("spread", "Spread, median", middle.measure(), "%", "low", f"Median {_MEANING}", p_middle),
     )
 
 
 _MEANING = (
     "deviation of the standard deviation of a whole-shower observable at fixed energy from that of Geant4."
 )
-
-
-def _std(values: Array) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.std(ddof=1)) if len(known) > 1 else float("nan")
-
-
-def _mean_std(values: Array) -> tuple[float, float]:
-    known = values[np.isfinite(values)]
-    return (float(known.mean()), _std(values)) if len(known) else (float("nan"), float("nan"))
 
 
 def _pair_numbers(samples: Samples) -> list[tuple[Number, ...]]:
@@ -178,12 +171,15 @@ def _pair_numbers(samples: Samples) -> list[tuple[Number, ...]]:
     ]
 
 
-def _findings(wanted: list[Observable], chance: _Spreads, spread: _Spreads) -> list[Finding]:
+def _findings(wanted: list[Observable], spread: _Spreads) -> list[Finding]:
     if not wanted:
         return []
+    # of exchanges: a bootstrap of a sample that is narrow by chance has a small error, too;
     # undefined is not alike: no comparison with NaN is true
-    error = np.hypot(chance.draws.std(axis=0), spread.draws.std(axis=0))
-    low = np.flatnonzero((spread.value < _COLLAPSED) & (1 - spread.value > 5 * error))
+    chance = spread.exchanges[1:]
+    low = np.flatnonzero(
+        (spread.value < _COLLAPSED) & (chance.mean(axis=0) - spread.value > _SIGMAS * chance.std(axis=0))
+    )
     if 2 * len(low) < len(wanted):
         return []
     worst = int(np.nanargmin(spread.value))
@@ -241,7 +237,8 @@ _METHOD = (
     "Diversity (outliers beyond twice Geant4's 1 to 99 % range count as at its ends): the standard "
     "deviation of every whole-shower observable over that of Geant4, about a straight line in the incident "
     "energy in each of up to ten bins of it, mean over the bins; floor: 200 cuts of all Geant4 showers in "
-    "two halves; errors: bootstrap of 100 random blocks. SSIM between pairs of showers of one sample that "
+    "two halves; errors: bootstrap of 100 random blocks; what is beyond chance is decided by exchanges of "
+    "showers with the reference. SSIM between pairs of showers of one sample that "
     "are neighbours in energy, on log10 of cell over incident energy, three decades, Gaussian weights, "
     "mean over layers by energy; its floor is that of pairs of Geant4 showers. Observables whose ratio "
     "chance alone moves three times as much as that of most are left out."

@@ -7,22 +7,32 @@ __all__ = ["figure_of_merit"]
 import numpy as np
 from numpy.typing import NDArray
 
+from caloforge.observables.figure_of_merit import (
+    Axis,
+    Profiles,
+    axes_of,
+    energy_ranges,
+    members,
+    merit,
+    profiles,
+)
 from caloforge.validation.inputs.resampling import Resampling, bootstraps, splits
 from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
-from caloforge.validation.measure import Measure, Number
-from caloforge.validation.metrics.figure_of_merit import Axis, Profiles, axes_of, merit, profiles
+from caloforge.validation.measure import Number
+from caloforge.validation.metrics.distances import LARGEST_P, Exchanged, corrected
 from caloforge.validation.study import Study, Tell
 
 Array = NDArray[np.float64]
 
-_BINS = 4
 _FEWEST = 20
 _TITLE = "Figure of merit of 3DGAN"
 
 
 def figure_of_merit(samples: Samples, tell: Tell) -> Study:
-    """Compare mean moments and mean profiles in bins of energy, as 3DGAN's own optimisation did.
+    """Compare mean moments and mean profiles in ranges of energy, as 3DGAN's own optimisation did.
+
+    `schedule.select: merit` chooses epochs by the same function.
 
     Args:
         samples: What to compare.
@@ -34,36 +44,25 @@ def figure_of_merit(samples: Samples, tell: Tell) -> Study:
         nothing = tuple(() for _ in samples.candidates)
         why = f"{kept} whole showers are too few" if axes else "the detector resolves no axis"
         return Study("merit", _TITLE, nothing, method=f"The figure of merit was not computed: {why}.")
-    edges = _energy_edges(samples.reference)
+    ranges = energy_ranges(samples.reference.incident.energy)
     found = []
     for i, sample in enumerate(every):
         tell(i / (len(every) + 1), "moments and profiles")
-        found.append(_profiles(sample, edges, axes, samples.blocks))
+        found.append(_profiles(sample, ranges, axes, samples.blocks))
     reference, floor, *others = found
     tell(0.9, "floor of the figure of merit")
-    chance = _drawn(splits(samples.blocks, samples.seed), reference, floor)
-    boots, once = bootstraps(samples.blocks, samples.seed), Resampling(*_as_it_is(samples.blocks))
+    cut, draw = splits(samples.blocks, samples.seed), bootstraps(samples.blocks, samples.seed)
+    cuts = _drawn(cut, reference, floor)[:, 1:]
     numbers = tuple(
-        _numbers(_drawn(once, reference, other)[:, 0], _drawn(boots, reference, other), chance)
-        for other in others
+        _numbers([Exchanged(float(e[0]), c, e, d) for c, e, d in zip(cuts, *drawn, strict=True)])
+        for drawn in ((_drawn(cut, reference, o), _drawn(draw, reference, o)) for o in others)
     )
-    return Study("merit", _TITLE, numbers, method=_method(axes, edges))
+    return Study("merit", _TITLE, numbers, method=_method(axes, ranges))
 
 
-def _as_it_is(blocks: int) -> tuple[Array, Array]:
-    one = np.repeat([1.0, 0.0], blocks)[None]
-    return one, 1 - one
-
-
-def _energy_edges(reference: Sample) -> Array:
-    energy = reference.incident.energy
-    return np.linspace(float(energy.min()), float(energy.max()), _BINS + 1)
-
-
-def _profiles(sample: Sample, edges: Array, axes: tuple[Axis, ...], blocks: int) -> Profiles:
+def _profiles(sample: Sample, ranges: Array, axes: tuple[Axis, ...], blocks: int) -> Profiles:
     kept = sample.cells.shape[0]
-    bin_of = np.clip(np.searchsorted(edges, sample.energies[:kept], side="right") - 1, 0, _BINS - 1)
-    member = np.column_stack([np.ones(kept, bool), bin_of[:, None] == np.arange(_BINS)])
+    member = members(sample.energies[:kept], ranges)
     return profiles(sample.cells, member, sample.block[sample.chosen[:kept]], blocks, axes)
 
 
@@ -86,44 +85,46 @@ def _sums(resampling: Resampling, x: Array, y: Array) -> tuple[Array, Array]:
     return one.reshape(-1, *x.shape[1:]), other.reshape(-1, *y.shape[1:])
 
 
-def _numbers(value: Array, drawn: Array, chance: Array) -> tuple[Number, ...]:
-    measures = [
-        Measure(float(v), float(d.std(ddof=1)), float(c.mean()), float(c.std(ddof=1)))
-        for v, d, c in zip(value, drawn, chance, strict=True)
-    ]
-    return (
-        Number("figure_of_merit", "Figure of merit (3DGAN)", measures[0], meaning=_MEANING),
-        Number(
-            "merit_moments",
-            "3DGAN, moments",
-            measures[1],
-            meaning="Relative errors of the mean first and (half) second moments along each axis.",
-        ),
-        Number(
-            "merit_profiles",
-            "3DGAN, profiles",
-            measures[2],
-            meaning="Mean relative error of the mean shower profiles along each axis.",
-        ),
+def _numbers(found: list[Exchanged]) -> tuple[Number, ...]:
+    p_values = corrected(found)
+    return tuple(
+        Number(name, label, f.measure(), meaning=meaning, beyond=p < LARGEST_P)
+        for (name, label, meaning), f, p in zip(_LABELS, found, p_values, strict=True)
     )
 
 
 _MEANING = (
-    "Relative errors of mean moments and of mean profiles, all energies and four bins, as 3DGAN's "
-    "selection of epochs had it (arXiv 2109.07388)."
+    "Relative errors of mean moments and of mean profiles, at all energies and at four, as 3DGAN's "
+    "selection of epochs had it (arXiv 1912.06794); `schedule.select: merit` is the same."
 )
 
 
-def _method(axes: tuple[Axis, ...], edges: Array) -> str:
+_LABELS = (
+    ("figure_of_merit", "Figure of merit (3DGAN)", _MEANING),
+    (
+        "merit_moments",
+        "3DGAN, moments",
+        "Relative errors of mean position and variance along each axis.",
+    ),
+    (
+        "merit_profiles",
+        "3DGAN, profiles",
+        "Mean relative error of the mean shower profiles along each axis.",
+    ),
+)
+
+
+def _method(axes: tuple[Axis, ...], ranges: Array) -> str:
     names = ", ".join(f"{axis.name} ({axis.share.shape[1]} bins)" for axis in axes)
+    energies = ", ".join(f"{low / 1e3:.4g}-{high / 1e3:.4g}" for low, high in ranges)
     return (
-        f"Figure of merit of 3DGAN (arXiv 2109.07388; metric of its code) along {names}, inclusive and in "
-        f"four equal bins of energy from {edges[0] / 1e3:.4g} to {edges[-1] / 1e3:.4g} GeV: sum over the "
-        "moments m = 1 (mean index) and 2 (variance about it) of the mean over axes of the relative error "
-        "of the mean moment over m, mean over the bins; and the mean relative error of the mean profile, "
-        "mean over bins and axes. The original takes energies within 5 GeV of 100, 200, 300 and 400 GeV "
-        "and the first 5000 showers, and in one copy runs the moments' part twice, which doubles it; here "
-        "it counts once. Bins without Geant4 energy, for which a relative error has no meaning, count as "
-        "right. Cells of coarser layers are spread over those of the finest. Floor: 200 cuts of all Geant4 "
-        "showers; errors: bootstrap of 100 random blocks."
+        f"Figure of merit of 3DGAN (arXiv 1912.06794; metric of its code) along {names}, at all energies "
+        f"and at {energies} GeV: the mean relative error of the mean moments (index and variance about it), "
+        "over axes, moments and energies; and the mean relative error of the mean profiles. The original "
+        "takes energies within 5 GeV of 100, 200, 300 and 400 GeV, as is done here where Geant4 has ten "
+        "showers at each; it takes the first 5000 showers of all energies, and in one copy runs the moments' "
+        "part twice, which doubles it. Bins without Geant4 energy, for which a relative error has no "
+        "meaning, do not count. Cells of coarser layers are spread over those of the finest. Training "
+        "chooses epochs by the same function. Floor: 200 cuts of all Geant4 showers; errors: bootstrap of "
+        "100 random blocks; what is beyond chance is decided by exchanges of showers with the reference."
     )

@@ -147,8 +147,9 @@ def _with_error(sizes: Array, told: NDArray[np.bool_], showers: int) -> tuple[fl
     pairs = told.shape[1]
     drawn = [crossing(sizes, told[:, rng.integers(0, pairs, pairs)].mean(axis=1)) for _ in range(_DRAWS)]
     # all pairs come from the same two samples: what is two standard errors with N showers is known to
-    # one part in sqrt(n / N) with n, and N goes with the difference to the power of minus two
-    common = value * np.sqrt(value / showers)
+    # one part in sqrt(n / N) with n, and N goes with the difference to the power of minus two: an error of
+    # the logarithm, taken upwards, where the floor is; a small number would else have too small an error
+    common = value * np.expm1(np.sqrt(value / showers))
     return value, float(np.hypot(np.std(np.minimum(drawn, sizes[-1])), common))
 
 

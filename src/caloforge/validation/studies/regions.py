@@ -16,7 +16,8 @@ from caloforge.validation.charts import Chart, Curve, Line, Role
 from caloforge.validation.inputs.resampling import Resampling, bootstraps, splits
 from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
-from caloforge.validation.measure import Measure, Number
+from caloforge.validation.measure import Number
+from caloforge.validation.metrics.distances import LARGEST_P, Exchanged, corrected
 from caloforge.validation.metrics.linearity import energy_edges
 from caloforge.validation.study import Study, Tell
 
@@ -56,8 +57,7 @@ def regions(samples: Samples, tell: Tell) -> Study:
     found = []
     for i, candidate in enumerate(samples.candidates):
         both = reference.joined(_Sums.of(candidate, observables, edges))
-        once = _shifts(both, Resampling(cuts.first[:1], cuts.second[:1]))
-        found.append(_Shift(once, _shifts(both, bootstraps(samples.blocks, samples.seed))))
+        found.append(_Shift(_shifts(both, cuts), _shifts(both, bootstraps(samples.blocks, samples.seed))))
         tell((i + 1) / len(samples.candidates), "energies outside the training")
     outside = tuple(
         (float(a), float(b)) for (a, b), k in zip(pairwise(edges), kinds, strict=True) if k != "inside"
@@ -70,7 +70,7 @@ def regions(samples: Samples, tell: Tell) -> Study:
             _chart(
                 samples,
                 edges,
-                [f.value[:, 0] for f in found],
+                [f.exchanges[:, 0] for f in found],
                 chance[:, 0],
                 outside,
             ),
@@ -83,17 +83,17 @@ def regions(samples: Samples, tell: Tell) -> Study:
             "edges_mev": edges,
             "kinds": kinds,
             "observables": [observable.name for observable in observables],
-            "shifts": [shift.value[:, 0] for shift in found],
+            "shifts": [shift.exchanges[:, 0] for shift in found],
         },
     )
 
 
 @dataclass(frozen=True)
 class _Shift:
-    """Shifts of a candidate as they are, and bootstrapped."""
+    """Shifts of a candidate as they are and after exchanges with the reference, and bootstrapped."""
 
-    value: Array
-    drawn: Array
+    exchanges: Array
+    draws: Array
 
 
 def trained_energies(samples: Samples) -> Array:
@@ -189,17 +189,23 @@ def _shifts(sums: _Sums, resampling: Resampling) -> Array:
 
 def _numbers(shift: _Shift, floor: Array, kinds: NDArray[np.str_]) -> tuple[Number, ...]:
     names = {"inside": "trained_shift", "between": "interpolation_shift", "beyond": "extrapolation_shift"}
-    found = []
-    for kind, name in names.items():
-        value, drawn, chance = (_mean(part, kinds == kind) for part in (shift.value, shift.drawn, floor))
-        if np.isfinite(value).all() and np.isfinite(chance).any():
-            measure = Measure(
-                float(value[0]),
-                *(float(f) for f in (np.nanstd(drawn), np.nanmean(chance), np.nanstd(chance))),
-            )
-            label, meaning = f"Shift at {_NAMES[kind]}", _MEANING.format(_NAMES[kind])
-            found.append(Number(name, label, measure, "σ", meaning=meaning))
-    return tuple(found)
+    found = {}
+    for kind in names:
+        cuts, *parts = (_mean(x, kinds == kind) for x in (floor[:, 1:], shift.exchanges, shift.draws))
+        if np.isfinite(parts[0][0]) and np.isfinite(cuts).any():
+            found[kind] = Exchanged(float(parts[0][0]), cuts, *parts)
+    p_values = corrected([*found.values()])
+    return tuple(
+        Number(
+            names[kind],
+            f"Shift at {_NAMES[kind]}",
+            exchanged.measure(),
+            "σ",
+            meaning=_MEANING.format(_NAMES[kind]),
+            beyond=p < LARGEST_P,
+        )
+        for (kind, exchanged), p in zip(found.items(), p_values, strict=True)
+    )
 
 
 def _mean(shift: Array, wanted: NDArray[np.bool_]) -> Array:

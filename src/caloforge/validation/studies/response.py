@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from caloforge.validation.charts import Chart, Curve, Line, Table
 from caloforge.validation.inputs.resampling import Resampling, bootstraps, splits
-from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Number
+from caloforge.validation.metrics.by_energy import ByEnergy
 from caloforge.validation.metrics.distances import LARGEST_P, Exchanged, corrected
 from caloforge.validation.metrics.items import roles
-from caloforge.validation.metrics.linearity import LEAST, Linearity, energy_edges, linearity, relative_width
+from caloforge.validation.metrics.linearity import LEAST, Linearity, energy_edges, linearity
 from caloforge.validation.metrics.resolution import Fit, fit_resolution
 from caloforge.validation.study import Study, Tell
 
@@ -42,7 +42,7 @@ def response(samples: Samples, tell: Tell) -> Study:
     for i, sample in enumerate(each):
         tell(0.2 * i / len(each), _NOTE)
         found.append(linearity(sample.incident.energy, sample.column("response"), edges))
-        blocks.append(_Blocks.of(sample, edges))
+        blocks.append(ByEnergy.of(sample, edges))
     ways = splits(samples.blocks, samples.seed), bootstraps(samples.blocks, samples.seed)
     steps = _Steps(tell, (len(edges) - 1) * (1 + 2 * len(samples.candidates)))
     cuts = _differences(blocks[0], blocks[1], ways[0], steps)
@@ -63,37 +63,6 @@ def response(samples: Samples, tell: Tell) -> Study:
     )
 
 
-@dataclass(frozen=True)
-class _Blocks:
-    """Responses of a sample by energy bin and block.
-
-    Attributes:
-        sums: Sum of the responses, then number of showers, of each block in each bin, `(blocks, 2, bins)`.
-        ranked: Responses in each bin, in rising order.
-        block: Their blocks.
-    """
-
-    sums: Array
-    ranked: list[Array]
-    block: list[NDArray[np.int64]]
-
-    @classmethod
-    def of(cls, sample: Sample, edges: Array) -> _Blocks:
-        values = np.asarray(sample.column("response"), np.float64)
-        where = np.digitize(sample.incident.energy, edges) - 1
-        blocks, bins = len(sample.counts), len(edges) - 1
-        inside = (where >= 0) & (where < bins) & np.isfinite(values)
-        flat = sample.block[inside] * bins + where[inside]
-        sums = [np.bincount(flat, weights, blocks * bins) for weights in (values[inside], None)]
-        rows = [np.flatnonzero(inside & (where == i)) for i in range(bins)]
-        rows = [r[np.argsort(values[r])] for r in rows]
-        return cls(
-            np.stack([np.reshape(s, (blocks, bins)) for s in sums], axis=1).astype(np.float64),
-            [values[r] for r in rows],
-            [sample.block[r] for r in rows],
-        )
-
-
 @dataclass
 class _Steps:
     """Tells how far the resampling is: it takes most of the time."""
@@ -107,7 +76,7 @@ class _Steps:
         self.tell(0.2 + 0.8 * self.done / self.total, _NOTE)
 
 
-def _differences(first: _Blocks, second: _Blocks, ways: Resampling, steps: _Steps) -> dict[str, Array]:
+def _differences(first: ByEnergy, second: ByEnergy, ways: Resampling, steps: _Steps) -> dict[str, Array]:
     """Return the numbers of a pair of samples for each resampling, in percent; NaN where undefined."""
     blocks, _, bins = first.sums.shape
     sums = [
@@ -129,27 +98,14 @@ def _differences(first: _Blocks, second: _Blocks, ways: Resampling, steps: _Step
     }
 
 
-def _resolutions(first: _Blocks, second: _Blocks, ways: Resampling, steps: _Steps) -> Array:
+def _resolutions(first: ByEnergy, second: ByEnergy, ways: Resampling, steps: _Steps) -> Array:
     """Return the ratio of resolutions in each bin of energy, shape `(resamplings, bins)`."""
-    blocks = len(first.sums)
-    out = np.full((len(ways.first), len(first.ranked)), np.nan)
+    both = first.joined(second)
+    out = np.full((len(ways.first), len(both.ranked)), np.nan)
     for i in range(out.shape[1]):
-        values = np.concatenate([first.ranked[i], second.ranked[i]])
-        order = np.argsort(values, kind="stable")
-        values, block = values[order], np.concatenate([first.block[i], second.block[i] + blocks])[order]
-        for j, weights in enumerate(zip(ways.first, ways.second, strict=True)):
-            one, two = (_width(values, w[block]) for w in weights)
-            out[j, i] = two / one
+        out[:, i] = both.widths(i, ways.second) / both.widths(i, ways.first)
         steps.advance()
     return out
-
-
-def _width(ranked: Array, weights: Array) -> float:
-    if weights.sum() < LEAST:
-        return np.nan
-    once = weights.max() <= 1
-    width = relative_width(ranked[weights > 0] if once else np.repeat(ranked, weights.astype(np.int64)))
-    return width if width > 0 else np.nan
 
 
 def _largest(values: Array) -> Array:
@@ -184,8 +140,8 @@ _SIGNED = ("response", "resolution")
 
 
 def _numbers(
-    reference: _Blocks,
-    other: _Blocks,
+    reference: ByEnergy,
+    other: ByEnergy,
     ways: tuple[Resampling, Resampling],
     cuts: dict[str, Array],
     steps: _Steps,

@@ -1,0 +1,93 @@
+"""How the normal variables of cells follow the incident particle and the energies of all layers."""
+
+from __future__ import annotations
+
+__all__ = ["CellTrends"]
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from caloforge.models.fitted.layers import LayerIndex
+
+if TYPE_CHECKING:
+    from caloforge.detector import Detector
+    from caloforge.models.settings import FitSettings
+
+_FARTHEST = 4.0  # spreads that energies lie from their middle at most
+_OWN = 3  # terms of the cell's own layer
+_RIDGE = 3.0  # showers that say there is no trend
+_DROPPED = 1e-3  # of the largest: variance of a component that is none
+
+
+class CellTrends(nn.Module):
+    r"""Mean of each cell's normal variable.
+
+    The distributions of cells follow the energy of their own layer. What else tells of them is linear in
+    powers of the logarithm of the incident energy, in the incident particle's other numbers, in the principal
+    components of the normal variables behind the energies of the layers (`ShowerCopula`), in products of
+    two of them, and in the variable of the cell's own layer.
+
+    Args:
+        detector: Whose cells.
+        settings: How many components.
+        given: How many numbers describe the incident particle, the first the logarithm of its energy.
+    """
+
+    axes: Tensor
+    coefficients: Tensor
+
+    def __init__(self, detector: Detector, settings: FitSettings, given: int) -> None:
+        super().__init__()
+        self.layers = LayerIndex(detector)
+        self.components = min(settings.components, self.layers.count + 1)
+        pairs = self.components * (self.components - 1) // 2
+        self.terms = 4 + given - 1 + 3 * self.components + pairs
+        self.register_buffer("axes", torch.zeros(self.layers.count + 1, self.components))
+        self.register_buffer("coefficients", torch.zeros(self.terms + _OWN, self.layers.cells))
+
+    def begin(self, normal: Tensor) -> None:
+        """Take the principal components of normal variables of layers, `(n, 1 + n_layers)`."""
+        values, vectors = torch.linalg.eigh((normal.T @ normal / len(normal)).double())
+        order = values.argsort(descending=True)[: self.components]
+        scale = torch.where(values[order] > _DROPPED * values.max(), values[order].rsqrt(), 0.0)
+        self.axes.copy_(vectors[:, order] * scale)
+
+    def fit(self, variables: Tensor, given: Tensor, normal: Tensor, images: Tensor) -> None:
+        """Fit the trends of normal variables of cells, `(n, n_cells)`; mirror images share them."""
+        common, own = self._common(given, normal), self._own(given, normal)
+        for layer, span in enumerate(self.layers.spans):
+            terms = torch.cat([common, own[:, :, layer]], dim=1).double()
+            square = terms.T @ terms + _RIDGE * torch.eye(terms.shape[1], dtype=terms.dtype)
+            found = torch.linalg.solve(square, terms.T @ variables[:, span].double())
+            self.coefficients[:, span] = found.float()
+        self.coefficients.copy_(self.coefficients[:, images].mean(1))
+
+    def forward(self, given: Tensor, normal: Tensor) -> Tensor:
+        """Return means, `(n, n_cells)`.
+
+        Args:
+            given: `(n, given)` what the incident particle is.
+            normal: `(n, 1 + n_layers)` the variables behind the energies of the layers.
+        """
+        means = self._common(given, normal) @ self.coefficients[: self.terms]
+        for own, slopes in zip(
+            self._own(given, normal).unbind(1), self.coefficients[self.terms :], strict=True
+        ):
+            means = means + self.layers.spread(own) * slopes
+        return means
+
+    def _common(self, given: Tensor, normal: Tensor) -> Tensor:
+        first = given[:, :1]
+        parts = (normal.clamp(-_FARTHEST, _FARTHEST) @ self.axes).clamp(-_FARTHEST, _FARTHEST)
+        pairs = [parts[:, i : i + 1] * parts[:, i + 1 :] for i in range(self.components - 1)]
+        powers = [torch.ones_like(first), first, first**2, first**3]
+        return torch.cat(
+            [*powers, given[:, 1:], parts, parts.square() - 1, first * parts, *pairs], dim=1
+        )
+
+    def _own(self, given: Tensor, normal: Tensor) -> Tensor:
+        """Return `(n, 3, n_layers)`."""
+        own = normal[:, 1:].clamp(-_FARTHEST, _FARTHEST)
+        return torch.stack([own, own.square() - 1, given[:, :1] * own], dim=1)
