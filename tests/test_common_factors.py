@@ -13,7 +13,7 @@ from scipy.stats import kstest, norm, wasserstein_distance
 from caloforge.detector import load_detector
 from caloforge.models import build_generator
 from caloforge.models.fitted.common_factors import CommonFactors
-from caloforge.models.fitted.energy_parts import EnergyParts
+from caloforge.models.fitted.parts import EnergyParts
 from caloforge.models.fitted.quantiles import QuantilesAlong
 from caloforge.models.settings import FactoredSettings
 from caloforge.observables import evaluate, observables_for

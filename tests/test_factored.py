@@ -16,7 +16,7 @@ from caloforge.detector import Detector, load_detector
 from caloforge.errors import DetectorError, RecipeError
 from caloforge.models import build_critic, build_generator
 from caloforge.models.blocks.incidence import Incidence
-from caloforge.models.fitted.energy_parts import EnergyParts
+from caloforge.models.fitted.parts import EnergyParts
 from caloforge.models.fitted.energy_scale import EnergyScale, ParticleScales
 from caloforge.models.fitted.hit_spectrum import HitSpectrum
 from caloforge.models.fitted.quantiles import QuantilesAlong

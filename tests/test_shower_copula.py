@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from caloforge.detector import load_detector
-from caloforge.models.fitted.energy_parts import EnergyParts
+from caloforge.models.fitted.parts import EnergyParts
 from caloforge.models.fitted.shower_copula import ShowerCopula, _roots
 from caloforge.models.tuned.features import layer_index
 

@@ -19,7 +19,8 @@ _GENERATORS = {
     "gan3d": "published.gan3d.Gan3dGenerator",
     "gan3d-angle": "published.gan3d_angle.Gan3dAngleGenerator",
     "conv2d": "published.conv2d.Conv2dGenerator",
-    "factored": "tuned.generator.FactoredGenerator",
+    "fitted": "fitted.generator.FittedGenerator",
+    "tuned": "tuned.generator.TunedGenerator",
 }
 _CRITICS = {
     "calogan": "published.calogan_critic.CaloganCritic",
@@ -27,7 +28,7 @@ _CRITICS = {
     "gan3d": "published.gan3d.Gan3dCritic",
     "gan3d-angle": "published.gan3d_angle.Gan3dAngleCritic",
     "conv2d": "published.conv2d.Conv2dCritic",
-    "factored": "tuned.critic.ObservingCritic",
+    "tuned": "tuned.critic.ObservingCritic",
 }
 
 

@@ -45,12 +45,14 @@ class Generator(nn.Module, ABC):
         """Draw standard normal noise, shape `(n, *noise_shape)`."""
         return torch.randn((n, *self.noise_shape), generator=generator, device=device)
 
-    def adapt(self, cells: Tensor, incident: Tensor) -> None:
+    def adapt(self, cells: Tensor, incident: Tensor, images: Tensor | None = None) -> None:
         """Take statistics from real showers before a training begins.
 
         Args:
             cells: `(n, n_cells)` MeV.
             incident: `(n, k)` columns `conditions` in MeV, rad and mm.
+            images: `(m, n_cells)` cell that each cell gets its energy from, in mirror images that might have
+                been measured as well; none if there is no symmetry.
         """
 
     def begin_epoch(self, epoch: int) -> None:
@@ -119,7 +121,7 @@ class Critic(nn.Module, ABC):
             "this critic does not look at observables",
             where="objective.matching_weight or real_penalty",
             got=type(self).__name__,
-            cure="leave both at 0, or take a model whose critic does: kind: factored",
+            cure="leave both at 0, or take a model whose critic does: kind: tuned",
         )
 
     def read(self, *views: Tensor) -> dict[str, Tensor]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 __all__ = [
     "CaloganSettings",
     "Conv2dSettings",
-    "FactoredSettings",
+    "FitSettings",
+    "FittedSettings",
     "Gan3dAngleSettings",
     "Gan3dSettings",
     "LaganSettings",
     "ModelSettings",
+    "TunedSettings",
 ]
 
 from typing import Annotated, Literal
@@ -102,26 +104,65 @@ class Conv2dSettings(_Settings):
     """Epochs before the final ReLU cuts off negative energies."""
 
 
-class FactoredSettings(_Settings):
-    """What the tuned recipes train: energies of the layers first, then how the cells share them."""
+class FitSettings(_Settings):
+    """How finely a model is fitted to real showers; docs/fitted.md has the formulas."""
 
-    kind: Literal["factored"] = "factored"
-    network: Literal["dense", "planes", "volume"] = "dense"
-    """Fully connected, for any detector; two-dimensional convolutions with the layers as channels; or
-    three-dimensional ones, judged by a critic with planes."""
-    latent: Whole = 64
-    """Numbers of noise that seed one shower, besides those of its layers and cells."""
-    width: Whole = 512
-    """Features of the dense layers, or channels of the planes."""
-    refine: bool = False
-    """Train a small network that adds to the fitted energies of the layers what the fit does not see."""
+    parts: Whole = 16
+    """Parts of the showers, by incident energy or by the energy of a layer, between which fits go along
+    straight lines."""
+    enough: Whole = 400
+    """Showers of a part; mirror images count."""
+    knots: Annotated[int, Field(ge=3)] = 65
+    """Quantiles of the energies of layers and of what else describes a whole shower."""
+    levels: Annotated[int, Field(ge=3)] = 33
+    """Quantiles of a cell's hits."""
+    hits: Whole = 200
+    """Hits in a part that tell a distribution: cells with fewer share it with those hit about as often."""
+    seen: Share = 0.01
+    """Share of the showers in which a cell is hit, below which nothing is told of what it goes with."""
+    components: Whole = 6
+    """Principal components of what describes a whole shower that the mean of a cell follows."""
+    factors: Whole = 64
+    """That cells have in common beyond that."""
+    rounds: Whole = 12
+    """Of drawing what empty cells may have been, and of fitting with it."""
+    prior: Positive = 100.0
+    """Showers that the correlation at all energies counts as much as, beside those of a part."""
+
+
+class FittedSettings(_Settings):
+    """The fit alone: no network, nothing that is trained."""
+
+    kind: Literal["fitted"] = "fitted"
+    fit: FitSettings = FitSettings()
     particles: tuple[int, ...] = ()
-    """PDG ids that one model tells apart; none: one particle, whichever it is."""
+    """PDG ids that one model tells apart, each with a fit of its own; none: one particle, whichever it is."""
     given: tuple[Literal["theta", "phi", "x", "y"], ...] = ()
     """Incident columns besides the energy that showers are made for."""
 
 
+class TunedSettings(FittedSettings):
+    """What the tuned recipes train: the fit, and a network that corrects it."""
+
+    kind: Literal["tuned"] = "tuned"  # type: ignore[assignment]
+    network: Literal["dense", "planes", "volume"] = "dense"
+    """Fully connected, for any detector; two-dimensional convolutions with the layers as channels; or
+    three-dimensional ones, judged by a critic with planes."""
+    latent: Whole = 64
+    """Numbers of noise that seed one shower, besides those of the fit."""
+    width: Whole = 512
+    """Features of the dense layers, or channels of the planes."""
+    refine: bool = False
+    """Train a small network that adds to the fitted energies of the layers what the fit does not see."""
+
+
 ModelSettings = Annotated[
-    CaloganSettings | LaganSettings | Gan3dSettings | Gan3dAngleSettings | Conv2dSettings | FactoredSettings,
+    CaloganSettings
+    | LaganSettings
+    | Gan3dSettings
+    | Gan3dAngleSettings
+    | Conv2dSettings
+    | FittedSettings
+    | TunedSettings,
     Field(discriminator="kind"),
 ]

@@ -123,6 +123,11 @@ class TrainingData:
             yield mirrored
             begin = time.perf_counter()
 
+    @property
+    def images(self) -> torch.Tensor | None:
+        """Cell that each cell gets its energy from, `(mirrors, n_cells)`; None if showers stay as they are."""
+        return None if self._mirrors is None else self._mirrors.cells
+
     def requests(self) -> Requests:
         """What a generator is asked for: uniform between the lowest and highest of each condition."""
         low, high = (

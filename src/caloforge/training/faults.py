@@ -11,13 +11,15 @@ from pydantic import BaseModel, ValidationError
 
 from caloforge.errors import RecipeError, nearest
 
+_KINDS = ("model",), ("objective",)  # sections of which there are several kinds
+
 
 def recipe_error(error: ValidationError, root: type[BaseModel], where: str) -> RecipeError:
     """Return one error for all that is wrong in a recipe; the first fault leads, the others follow."""
     faults = error.errors(include_url=False)
     first = faults[0]
-    # pydantic puts the kind of model that it tried into the path, which is no key of the recipe.
-    key = ".".join(str(part) for i, part in enumerate(first["loc"]) if first["loc"][:i] != ("model",))
+    # pydantic puts the kind that it tried into the path, which is no key of the recipe.
+    key = ".".join(str(part) for i, part in enumerate(first["loc"]) if first["loc"][:i] not in _KINDS)
     place = f"{where}, key {key}" + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
     if first["type"] == "extra_forbidden":
         known = _keys(root, first["loc"][:-1])

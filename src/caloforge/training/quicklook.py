@@ -76,7 +76,10 @@ class QuickLook:
         incident = self.geant4.incident
         given = incident.matrix(generator.conditions)
         noise = draw_noise(np.random.default_rng(self.seed), len(given), generator.noise_shape)
-        device, step = next(generator.parameters()).device, chunk_size(self.geant4.detector.n_cells)
+        device, step = (
+            next(iter(generator.state_dict().values())).device,
+            chunk_size(self.geant4.detector.n_cells),
+        )
         was_training = generator.training
         generator.eval()
         with torch.no_grad():

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "AdversarialSettings",
     "DataSettings",
+    "FitObjective",
     "Recipe",
     "ScheduleSettings",
     "load_recipe",
@@ -144,6 +145,17 @@ class AdversarialSettings(BaseModel):
         return value
 
 
+class FitObjective(BaseModel):
+    """Nothing is trained: what a model measures of real showers at its beginning is all of it."""
+
+    model_config = _STRICT
+
+    kind: Literal["fit"] = "fit"
+
+
+Objective = Annotated[AdversarialSettings | FitObjective, Field(discriminator="kind")]
+
+
 class ScheduleSettings(BaseModel):
     """How long, with what, and what is kept."""
 
@@ -201,8 +213,23 @@ class Recipe(BaseModel):
     """Preset or file of the detector that the showers must come from."""
     data: DataSettings = DataSettings()
     model: ModelSettings = CaloganSettings()
-    objective: AdversarialSettings = AdversarialSettings()
+    objective: Objective = AdversarialSettings()
     schedule: ScheduleSettings = ScheduleSettings()
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _adversarial_unless_said(cls, value: Any) -> Any:
+        return {"kind": "adversarial"} | value if isinstance(value, dict) else value
+
+    @field_validator("objective")
+    @classmethod
+    def _suits_the_model(cls, value: Objective, info: ValidationInfo) -> Objective:
+        kind = getattr(info.data.get("model"), "kind", "")
+        if value.kind == "fit" and kind not in ("fitted", "tuned"):
+            raise PydanticCustomError("nothing_to_fit", "kind adversarial, as this model has nothing to fit")
+        if value.kind == "adversarial" and kind == "fitted":
+            raise PydanticCustomError("no_critic", "kind fit, as this model has nothing to train")
+        return value
 
     def to_yaml(self) -> str:
         """Return the whole tree with every default written out."""

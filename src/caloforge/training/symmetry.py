@@ -121,6 +121,7 @@ class Mirrors:
 
     Attributes:
         names: What becomes of (x, y) in each.
+        cells: `(mirrors, n_cells)` number of the cell whose energy each cell gets.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class Mirrors:
         device: torch.device,
     ) -> None:
         self.names = [mirror.name for mirror in mirrors]
-        self._cells = torch.from_numpy(np.stack([mirror.cells(detector) for mirror in mirrors])).to(device)
+        self.cells = torch.from_numpy(np.stack([mirror.cells(detector) for mirror in mirrors])).to(device)
         self._turn = _table([mirror.matrix for mirror in mirrors], device)
         self._azimuth = _table([mirror.azimuth for mirror in mirrors], device)
         self._place = {name: i for i, name in enumerate(conditions)}
@@ -144,7 +145,7 @@ class Mirrors:
 
     def __call__(self, cells: Tensor, incident: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Return cells `(n, n_cells)` and incident columns `(n, k)` of the images `chosen` `(n,)`."""
-        return cells.gather(1, self._cells[chosen]), self._particles(incident, chosen)
+        return cells.gather(1, self.cells[chosen]), self._particles(incident, chosen)
 
     def _particles(self, incident: Tensor, chosen: Tensor) -> Tensor:
         incident = incident.clone()

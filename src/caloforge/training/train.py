@@ -19,19 +19,13 @@ from caloforge.training.recipe import Recipe, load_recipe
 from caloforge.training.run import Run, atomic_text
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from caloforge.models.base import Critic, Generator
     from caloforge.progress import Progress
-    from caloforge.training.batches import TrainingData
     from caloforge.training.hardware import Hardware
+    from caloforge.training.recipe import Objective
 
 # What may differ when a training is resumed: it changes when to stop and what to keep, not what is learned.
 _FREE = {"epochs", "minutes", "checkpoint_seconds"}
-
-
-_ADAPT = 4096  # showers whose statistics a model begins with
-_ADAPT_CELLS = 1 << 25  # cells of these at most, empty ones counted: this bounds the memory
 
 
 def train(
@@ -80,6 +74,7 @@ def train(
     from caloforge.showers import shower_files
     from caloforge.training.adversarial import AdversarialObjective
     from caloforge.training.batches import TrainingData
+    from caloforge.training.fitting import adapt, fit_once
     from caloforge.training.hardware import Hardware
     from caloforge.training.loop import Training
     from caloforge.training.place import find_place
@@ -104,25 +99,29 @@ def train(
         torch.manual_seed(chosen.schedule.seed)
         with all_or_none():
             _shared_equally(chosen)
-            generator, critic = build_generator(chosen.model, detector), build_critic(chosen.model, detector)
-            conditions = generator.conditions
+            networks: dict[str, Generator | Critic] = {"generator": build_generator(chosen.model, detector)}
+            if chosen.objective.kind == "adversarial":
+                networks["critic"] = build_critic(chosen.model, detector)
+            conditions = networks["generator"].conditions
             batches = TrainingData(paths, chosen, detector, conditions, hardware.device, rank(), world())
             stack.callback(batches.close)
             mean, response = batches.response()
             _hold_energy(mean)
-            if chosen.objective.energy_weight and chosen.objective.energy_target == "incident":
-                _contained(mean)
-        _adapt((generator, critic), batches)
+            _contained(mean, chosen.objective)
+        adapt(networks, batches, progress)
         with all_or_none():
             environment = _environment(hardware)
             run, begin = _prepare(Path(out), chosen, detector, batches.facts(), environment, _paths(init))
             if begin:
-                story = warm_start(begin, {"generator": generator, "critic": critic})
+                story = warm_start(begin, networks)
                 if rank() == 0:
                     atomic_text(run.path / "init.json", json.dumps(story, indent=2))
+        if chosen.objective.kind == "fit":
+            fit_once(networks["generator"], batches, chosen, run)
+            return run
         objective = AdversarialObjective(
-            generator,
-            critic,
+            networks["generator"],
+            networks["critic"],
             chosen.objective,
             batches.requests(),
             response,
@@ -153,23 +152,6 @@ def _shared_equally(recipe: Recipe) -> None:
         )
 
 
-def _adapt(models: Sequence[Generator | Critic], data: TrainingData) -> None:
-    """Show the models the first batches of real showers, before anything is learned."""
-    import torch
-
-    from caloforge.models.blocks.processes import gather
-
-    batches: list[list[Tensor]] = []
-    for batch in data.epoch(0):
-        batches.append([gather(part).cpu() for part in batch])
-        shown = sum(len(cells) for cells, _ in batches)
-        if shown >= _ADAPT or shown * batches[0][0].shape[1] >= _ADAPT_CELLS:
-            break
-    cells, incident = (torch.cat(parts) for parts in zip(*batches, strict=True))
-    for model in models:
-        model.adapt(cells, incident)
-
-
 def _can_be_made(folder: Path) -> None:
     """See at once, and not when everything has been read, that a run can be written there."""
     above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -196,9 +178,12 @@ def _hold_energy(response: float) -> None:
         )
 
 
-def _contained(response: float) -> None:
-    """The adversarial objective asks that the cells hold the incident energy: they must do so in Geant4."""
-    if not 0.5 < response < 1.5:
+def _contained(response: float, objective: Objective) -> None:
+    """Some objectives ask that the cells hold the incident energy: they must do so in Geant4."""
+    asked = (
+        objective.kind == "adversarial" and objective.energy_weight and objective.energy_target == "incident"
+    )
+    if asked and not 0.5 < response < 1.5:
         raise RecipeError(
             "the cells of these showers do not add up to the incident energy, as this model demands",
             got=f"a mean response of {response:.3g}",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["EnergyScale", "ParticleScales", "energy_terms"]
+__all__ = ["EnergyScale", "energy_terms"]
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from caloforge.models.blocks.conditions import particle_shares, showers_of_each
-from caloforge.models.fitted.energy_parts import EnergyParts
+from caloforge.models.fitted.parts import EnergyParts
 from caloforge.models.fitted.quantiles import QuantilesAlong
 from caloforge.models.fitted.response import fit_response, within
+
+if TYPE_CHECKING:
+    from caloforge.models.settings import FitSettings
 
 _NARROWEST = 1e-4  # spread of the response
 _LOWEST = 1e-6  # mean response
@@ -30,19 +33,22 @@ class EnergyScale(nn.Module):
     The distribution changes with the energy: the pions that cross a calorimeter without a shower leave a
     smaller part of their energy there, the higher it is. Outside the incident energies of the fit, the
     response stays what it was at their ends. Before `fit` the mean is the incident energy.
+
+    Args:
+        settings: How finely it is fitted.
     """
 
     coefficients: Tensor
     spreads: Tensor
     ends: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, settings: FitSettings) -> None:
         super().__init__()
         self.register_buffer("coefficients", torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0]))
         self.register_buffer("spreads", torch.zeros(3))
         self.register_buffer("ends", torch.tensor([0.0, math.inf]))
-        self.parts = EnergyParts()
-        self.quantiles = QuantilesAlong(1, self.parts.rows)
+        self.parts = EnergyParts(settings)
+        self.quantiles = QuantilesAlong(1, settings)
 
     def fit(self, visible: Tensor, energy: Tensor) -> None:
         """Take mean and distribution from real showers, `(n,)` each, MeV."""
@@ -83,35 +89,3 @@ class EnergyScale(nn.Module):
     def _spread(self, energy: Tensor) -> Tensor:
         """Up to a constant, which the quantiles take up."""
         return torch.exp((energy_terms(self._inside(energy)) * self.spreads).sum(1))
-
-
-class ParticleScales(nn.Module):
-    """An `EnergyScale` for each particle: hadrons leave less than electrons, and not as evenly.
-
-    What is none of the particles leaves the mean of what they do.
-
-    Args:
-        particles: How many there are.
-    """
-
-    def __init__(self, particles: int) -> None:
-        super().__init__()
-        self.scales = nn.ModuleList(EnergyScale() for _ in range(particles))
-
-    def fit(self, visible: Tensor, energy: Tensor, which: Tensor) -> None:
-        """Take them from real showers, `(n,)` each, MeV; `which` is 1 where it is that particle."""
-        for scale, mine in zip(self._each(), showers_of_each(which), strict=True):
-            scale.fit(visible[mine], energy[mine])
-
-    def visible(self, normal: Tensor, energy: Tensor, which: Tensor) -> Tensor:
-        """Return energies in all cells, MeV, of normal variables and incident energies, `(n,)` each."""
-        columns = [scale.visible(normal, energy) for scale in self._each()]
-        return (torch.stack(columns, dim=1) * particle_shares(which)).sum(1)
-
-    def normal(self, visible: Tensor, energy: Tensor, which: Tensor) -> Tensor:
-        """Return the normal variables of energies in all cells: the other way round."""
-        columns = [scale.normal(visible, energy) for scale in self._each()]
-        return (torch.stack(columns, dim=1) * particle_shares(which)).sum(1)
-
-    def _each(self) -> list[EnergyScale]:
-        return [module for module in self.scales if isinstance(module, EnergyScale)]

@@ -16,7 +16,7 @@ from caloforge.models.fitted.response import within
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_KNOTS = 65
+    from caloforge.models.settings import FitSettings
 
 
 class QuantilesAlong(nn.Module):
@@ -28,20 +28,20 @@ class QuantilesAlong(nn.Module):
 
     Args:
         variables: How many.
-        rows: Parts of the showers.
+        settings: How many parts and quantiles.
     """
 
     normal: Tensor
     value: Tensor
 
-    def __init__(self, variables: int, rows: int) -> None:
+    def __init__(self, variables: int, settings: FitSettings) -> None:
         super().__init__()
-        self.register_buffer("normal", torch.linspace(-4, 4, _KNOTS))
-        self.register_buffer("value", self.normal.expand(rows, variables, _KNOTS).clone())
+        self.register_buffer("normal", torch.linspace(-4, 4, settings.knots))
+        self.register_buffer("value", self.normal.expand(settings.parts, variables, -1).clone())
 
     def fit(self, values: Tensor, parts: Sequence[Tensor]) -> None:
         """Take the quantiles of values `(n, variables)` in each part, given by the indices of its showers."""
-        self.normal.copy_(_levels(min(len(part) for part in parts)))
+        self.normal.copy_(_levels(min(len(part) for part in parts), len(self.normal)))
         self.value.copy_(torch.stack([_quantiles(values[part], self.normal) for part in parts]))
 
     def forward(self, normal: Tensor, weights: Tensor) -> Tensor:
@@ -57,17 +57,17 @@ class QuantilesAlong(nn.Module):
         """Map values `(n, variables)` to normal variables: the other way round."""
         table = (weights @ self.value.flatten(1)).view(-1, *self.value.shape[1:])
         inside = torch.minimum(torch.maximum(values, table[:, :, 0]), table[:, :, -1]).unsqueeze(2)
-        after = torch.searchsorted(table, inside).clamp(1, _KNOTS - 1)
+        after = torch.searchsorted(table, inside).clamp(1, len(self.normal) - 1)
         low, high = table.gather(2, after - 1), table.gather(2, after)
         share = ((inside - low) / (high - low).clamp_min(1e-12)).squeeze(2)
         start, end = self.normal[after - 1].squeeze(2), self.normal[after].squeeze(2)
         return start + share * (end - start)
 
 
-def _levels(n: int) -> Tensor:
+def _levels(n: int, knots: int) -> Tensor:
     """Return the normal variables of the quantiles that `n` values have."""
     edge = math.sqrt(2) * float(torch.erfinv(torch.tensor(1 - 1 / n, dtype=torch.float64)))
-    return torch.linspace(-1, 1, _KNOTS, dtype=torch.float64) * min(edge, 4.0)
+    return torch.linspace(-1, 1, knots, dtype=torch.float64) * min(edge, 4.0)
 
 
 def _quantiles(values: Tensor, normal: Tensor) -> Tensor:
@@ -77,4 +77,4 @@ def _quantiles(values: Tensor, normal: Tensor) -> Tensor:
     found = torch.from_numpy(np.quantile(values.double().cpu().numpy(), levels, axis=0).T).to(values.device)
     # Equal quantiles would have no way back.
     least = 1e-6 * (found[:, -1:] - found[:, :1]) + 1e-12
-    return torch.cummax(found, dim=1).values + least * torch.arange(_KNOTS, device=found.device)
+    return torch.cummax(found, dim=1).values + least * torch.arange(len(normal), device=found.device)

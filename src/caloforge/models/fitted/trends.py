@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from caloforge.models.fitted.layers import LayerIndex
+from caloforge.models.fitted.summaries import SUMMARIES
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
     from caloforge.models.settings import FitSettings
 
 _FARTHEST = 4.0  # spreads that energies lie from their middle at most
-_OWN = 3  # terms of the cell's own layer
+_CENTRE, _OWN = 10, 3  # terms of the core's place, and of the cell's own layer
 _RIDGE = 3.0  # showers that say there is no trend
 _DROPPED = 1e-3  # of the largest: variance of a component that is none
 
@@ -25,9 +26,9 @@ class CellTrends(nn.Module):
     r"""Mean of each cell's normal variable.
 
     The distributions of cells follow the energy of their own layer. What else tells of them is linear in
-    powers of the logarithm of the incident energy, in the incident particle's other numbers, in the principal
-    components of the normal variables behind the energies of the layers (`ShowerCopula`), in products of
-    two of them, and in the variable of the cell's own layer.
+    powers of the logarithm of the incident energy, in the incident particle's other numbers, in the normal
+    variables of the core's place and in principal components of all those of the `ShowerCopula`, in squares and
+    products of these, and in the variable of the cell's own layer.
 
     Args:
         detector: Whose cells.
@@ -41,35 +42,37 @@ class CellTrends(nn.Module):
     def __init__(self, detector: Detector, settings: FitSettings, given: int) -> None:
         super().__init__()
         self.layers = LayerIndex(detector)
-        self.components = min(settings.components, self.layers.count + 1)
+        variables = 1 + self.layers.count + SUMMARIES
+        self.components = min(settings.components, variables)
+        self.centre = slice(1 + self.layers.count, 3 + self.layers.count)
         pairs = self.components * (self.components - 1) // 2
-        self.terms = 4 + given - 1 + 3 * self.components + pairs
-        self.register_buffer("axes", torch.zeros(self.layers.count + 1, self.components))
+        self.terms = 4 + given - 1 + 3 * self.components + pairs + _CENTRE
+        self.register_buffer("axes", torch.zeros(variables, self.components))
         self.register_buffer("coefficients", torch.zeros(self.terms + _OWN, self.layers.cells))
 
     def begin(self, normal: Tensor) -> None:
-        """Take the principal components of normal variables of layers, `(n, 1 + n_layers)`."""
+        """Take the principal components of normal variables of showers, `(n, variables)`."""
         values, vectors = torch.linalg.eigh((normal.T @ normal / len(normal)).double())
         order = values.argsort(descending=True)[: self.components]
         scale = torch.where(values[order] > _DROPPED * values.max(), values[order].rsqrt(), 0.0)
         self.axes.copy_(vectors[:, order] * scale)
 
-    def fit(self, variables: Tensor, given: Tensor, normal: Tensor, images: Tensor) -> None:
-        """Fit the trends of normal variables of cells, `(n, n_cells)`; mirror images share them."""
+    def fit(self, variables: Tensor, seen: Tensor, given: Tensor, normal: Tensor) -> None:
+        """Fit the trends of normal variables `(n, k)` of the cells `seen`, `(k,)`; others have none."""
         common, own = self._common(given, normal), self._own(given, normal)
-        for layer, span in enumerate(self.layers.spans):
+        for layer in range(self.layers.count):
+            mine = self.layers.layer[seen] == layer
             terms = torch.cat([common, own[:, :, layer]], dim=1).double()
             square = terms.T @ terms + _RIDGE * torch.eye(terms.shape[1], dtype=terms.dtype)
-            found = torch.linalg.solve(square, terms.T @ variables[:, span].double())
-            self.coefficients[:, span] = found.float()
-        self.coefficients.copy_(self.coefficients[:, images].mean(1))
+            found = torch.linalg.solve(square, terms.T @ variables[:, mine].double())
+            self.coefficients[:, seen[mine]] = found.float()
 
     def forward(self, given: Tensor, normal: Tensor) -> Tensor:
         """Return means, `(n, n_cells)`.
 
         Args:
             given: `(n, given)` what the incident particle is.
-            normal: `(n, 1 + n_layers)` the variables behind the energies of the layers.
+            normal: `(n, variables)` of the `ShowerCopula`.
         """
         means = self._common(given, normal) @ self.coefficients[: self.terms]
         for own, slopes in zip(
@@ -79,15 +82,24 @@ class CellTrends(nn.Module):
         return means
 
     def _common(self, given: Tensor, normal: Tensor) -> Tensor:
-        first = given[:, :1]
-        parts = (normal.clamp(-_FARTHEST, _FARTHEST) @ self.axes).clamp(-_FARTHEST, _FARTHEST)
+        first, normal = given[:, :1], normal.clamp(-_FARTHEST, _FARTHEST)
+        parts = (normal @ self.axes).clamp(-_FARTHEST, _FARTHEST)
+        core = normal[:, self.centre]
+        places = [core, core.square() - 1, core[:, :1] * core[:, 1:]]
         pairs = [parts[:, i : i + 1] * parts[:, i + 1 :] for i in range(self.components - 1)]
         powers = [torch.ones_like(first), first, first**2, first**3]
         return torch.cat(
-            [*powers, given[:, 1:], parts, parts.square() - 1, first * parts, *pairs], dim=1
+            [
+                *powers,
+                given[:, 1:],
+                *(parts, parts.square() - 1, first * parts, *pairs),
+                *places,
+                *(first * place for place in places),
+            ],
+            dim=1,
         )
 
     def _own(self, given: Tensor, normal: Tensor) -> Tensor:
         """Return `(n, 3, n_layers)`."""
-        own = normal[:, 1:].clamp(-_FARTHEST, _FARTHEST)
+        own = normal[:, 1 : self.centre.start].clamp(-_FARTHEST, _FARTHEST)
         return torch.stack([own, own.square() - 1, given[:, :1] * own], dim=1)

@@ -19,7 +19,7 @@ from caloforge.models.tuned.trunks import critic_trunk
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
-    from caloforge.models.settings import FactoredSettings
+    from caloforge.models.settings import TunedSettings
 
 _SLOPE = 0.2
 _WIDTH = 256
@@ -40,7 +40,7 @@ class ObservingCritic(Critic):
         DetectorError: The network does not fit the detector.
     """
 
-    def __init__(self, detector: Detector, settings: FactoredSettings) -> None:
+    def __init__(self, detector: Detector, settings: TunedSettings) -> None:
         super().__init__(detector)
         columns = incident_columns(settings.given, settings.particles)
         self.incidence = Incidence(detector, columns, settings.particles)

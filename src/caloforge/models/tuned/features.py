@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caloforge.models.fitted.energy_scale import EnergyScale, energy_terms
+from caloforge.models.settings import FitSettings
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -100,7 +101,7 @@ class ShowerFeatures(nn.Module):
         self.count = (
             8 * len(detector.layers) + pairs + sum(map(sum, grids)) + sum(brightest) + _RINGS + 16 + numbers
         )
-        self.scale = EnergyScale()
+        self.scale = EnergyScale(FitSettings())
         position = torch.tensor(detector.positions, dtype=torch.float32)
         radius = position[:, :2].norm(dim=1, keepdim=True)
         most = radius.amax().clamp_min(1e-3)

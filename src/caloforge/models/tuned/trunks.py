@@ -1,4 +1,4 @@
-"""The networks inside the factored generator and its critic: dense, two- or three-dimensional."""
+"""The networks inside the tuned generator and its critic: dense, two- or three-dimensional."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from caloforge.models.blocks.volume import Triple, channels_last, from_volume, v
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
-    from caloforge.models.settings import FactoredSettings
+    from caloforge.models.settings import TunedSettings
 
 _SLOPE = 0.2
 _LEAST_CELLS = 3  # torch 2.13 reads beyond images of 1 x 1 in bfloat16, which critics of fewer make
 _VIEWS = 3  # of the cells that a critic sees
 # Of the noise of neighbours, beside that of a cell, at first: tried on the hits of showers in CLIC, whose
 # layers have no more in common than the factors of all cells say.
-_BESIDE, _ACROSS = 0.08, 0.02  # along a side, over a corner
+_BESIDE, _ACROSS = 0.02, 0.002  # along a side, over a corner
 _WEAKEST, _STRONGEST = -3.0, 1.0  # logarithm of what these are multiplied with
 _MAPS = 4  # of noise beside the channels of an image
 
@@ -64,7 +64,7 @@ class CriticTrunk(nn.Module, ABC):
         """Map three views of the cells, `(n, n_cells)` each, to `(n, size)`."""
 
 
-def generator_trunk(detector: Detector, settings: FactoredSettings, inputs: int) -> GeneratorTrunk:
+def generator_trunk(detector: Detector, settings: TunedSettings, inputs: int) -> GeneratorTrunk:
     """Return the network that a recipe names."""
     if settings.network == "dense":
         return _DenseGenerator(detector.n_cells, settings.width, inputs)

@@ -1,0 +1,172 @@
+"""All that is measured of real showers, and showers drawn from it: docs/fitted.md has the formulas."""
+
+from __future__ import annotations
+
+__all__ = ["Drawn", "ShowerStatistics"]
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from caloforge.models.fitted.distributions import CellDistributions
+from caloforge.models.fitted.factors import CommonFactors
+from caloforge.models.fitted.layers import LayerIndex
+from caloforge.models.fitted.shower_copula import ShowerCopula
+from caloforge.models.fitted.trends import CellTrends
+
+if TYPE_CHECKING:
+    from caloforge.detector import Detector
+    from caloforge.models.settings import FitSettings
+
+_FEWEST = 100  # showers that say what goes together
+_HIT = 0.02  # how far the hottest cell of a layer with energy lies above its threshold at least
+_DARK = 8.0  # threshold of the cells of a layer without energy, which say nothing
+_FARTHEST = 8.0  # spreads
+_LEAST = 1e-12  # share of a layer's energy
+
+
+class Drawn(NamedTuple):
+    """What describes showers as a whole.
+
+    Attributes:
+        energies: `(n, n_layers)` MeV.
+        normal: `(n, variables)` the normal variables behind these and behind the summaries.
+        mean: `(n, n_cells)` of the normal variables of the cells.
+        threshold: `(n, n_cells)` that these exceed where cells are hit.
+    """
+
+    energies: Tensor
+    normal: Tensor
+    mean: Tensor
+    threshold: Tensor
+
+
+class _Field(NamedTuple):
+    """Normal variables of cells, what they exceed where these are hit, and where they are not."""
+
+    variables: Tensor
+    threshold: Tensor
+    empty: Tensor
+
+
+class ShowerStatistics(nn.Module):
+    """A model of showers of one particle that is fitted, not trained.
+
+    First the whole: energies of the layers, the core's place and width, the number of hits (`ShowerCopula`).
+    Then each cell is a normal variable, whose mean follows these (`CellTrends`) and which has factors in common
+    with other cells (`CommonFactors`). Its distribution at the energy of its layer makes it a share of that
+    (`CellDistributions`). Last, shares of a layer are scaled to add up to one.
+
+    Args:
+        detector: Whose showers.
+        settings: How finely.
+        given: How many numbers describe the incident particle, the first the logarithm of its energy.
+        refine: Train a small network that adds to the whole.
+
+    Example:
+        >>> statistics = ShowerStatistics(detector, FitSettings(), given=2)
+        >>> statistics.fit(cells, energy, given, images)
+        >>> print(statistics)
+    """
+
+    def __init__(self, detector: Detector, settings: FitSettings, given: int, refine: bool = False) -> None:
+        super().__init__()
+        self.detector, self.settings = detector, settings
+        self.layers = LayerIndex(detector)
+        self.copula = ShowerCopula(detector, settings, given, refine)
+        self.distributions = CellDistributions(detector, settings)
+        self.trends = CellTrends(detector, settings, given)
+        self.factors = CommonFactors(detector.n_cells, settings)
+
+    @torch.no_grad()
+    def fit(self, cells: Tensor, energy: Tensor, given: Tensor, images: Tensor | None = None) -> None:
+        """Measure real showers.
+
+        What empty cells might have been is drawn from what the others of the shower say, in turn with what is
+        fitted: a stochastic expectation-maximisation (Celeux and Diebolt, 1985).
+
+        Args:
+            cells: `(n, n_cells)` MeV.
+            energy: `(n,)` incident, MeV.
+            given: `(n, given)` what the incident particle is.
+            images: `(m, n_cells)` cell that each cell gets its energy from, in mirror images that might have
+                been measured as well; none if there is no symmetry.
+        """
+        self.copula.fit(cells, energy, given)
+        self.distributions.fit(cells, self.layers.numbers.unsqueeze(0) if images is None else images)
+        normal = self.copula.normal(cells, energy, given)
+        self.trends.begin(normal)
+        energies = self.layers.sums(cells)
+        variables, threshold = self.distributions.normal(cells, energies)
+        empty = cells <= 0
+        seen = ((~empty).float().mean(0) > self.settings.seen).nonzero().squeeze(1)
+        if not len(seen) or len(cells) < _FEWEST:
+            return
+        field = _Field(
+            variables[:, seen],
+            torch.where(self.layers.spread(energies > 0), threshold, _DARK)[:, seen],
+            empty[:, seen],
+        )
+        self._fit_field(field, seen, given, normal)
+
+    def _fit_field(self, field: _Field, seen: Tensor, given: Tensor, normal: Tensor) -> None:
+        """Fit what the seen cells follow and have in common."""
+        factors = CommonFactors(len(seen), self.settings)
+        variables = torch.where(field.empty, _below(0.0, torch.tensor(1.0), field.threshold), field.variables)
+        for number in range(self.settings.rounds):
+            self.trends.fit(variables, seen, given, normal)
+            mean = self.trends(given, normal)[:, seen]
+            rest = variables - mean
+            if not number:
+                factors.begin(rest)
+            factors.fit(rest)
+            expected = mean + factors.drawn(rest) @ factors.loadings
+            drawn = _below(expected, factors.own, field.threshold)
+            variables = torch.where(field.empty, drawn, variables)
+        self.factors.loadings[: factors.count, seen] = factors.loadings
+        self.factors.own[seen] = factors.own
+
+    def forward(self, noise: Tensor, energy: Tensor, given: Tensor) -> Drawn:
+        """Draw what describes showers as a whole, of noise `(n, copula.noise)`."""
+        energies, normal = self.copula(noise, energy, given)
+        threshold = self.distributions.thresholds(self.distributions.between(energies))
+        return Drawn(energies, normal, self.trends(given, normal), threshold)
+
+    def cells(self, variables: Tensor, drawn: Drawn) -> Tensor:
+        """Make the cells of normal variables, `(n, n_cells)` MeV."""
+        # No layer that has energy is without a hit.
+        lacking = torch.relu(_HIT - self.layers.maxima(variables - drawn.threshold))
+        variables = variables + self.layers.spread(lacking)
+        place = self.distributions.between(drawn.energies)
+        shares = self.distributions.shares(variables, drawn.threshold, place)
+        scale = drawn.energies / self.layers.sums(shares).clamp_min(_LEAST)
+        return shares * self.layers.spread(scale)
+
+    def __str__(self) -> str:
+        """Return what was measured, as a table of the layers."""
+        middle = self.settings.parts // 2
+        hits = torch.special.ndtr(-self.distributions.threshold[middle])
+        common = 1 - self.factors.own.square()
+        rows = ["layer           MeV (middle)   cells hit   hits, mean   variance in common"]
+        for layer, (span, place) in enumerate(
+            zip(self.layers.spans, self.distributions.places[middle], strict=True)
+        ):
+            name, size = self.detector.layers[layer].name, self.layers.sizes[layer]
+            told = common[span][hits[span] > self.settings.seen]
+            share = f"{float(told.mean()):.1%}" if len(told) else "-"
+            rows.append(
+                f"{name:<14}  {float(place.exp()):>12.4g}   {size:>9}   {float(hits[span].sum()):>10.4g}   {share:>18}"
+            )
+        numbers = sum(value.numel() for value in self.state_dict().values())
+        rows.append(
+            f"{self.factors.count} factors, {len(self.distributions.table)} distributions, {numbers:,} numbers"
+        )
+        return "\n".join(rows)
+
+
+def _below(mean: Tensor | float, spread: Tensor, threshold: Tensor) -> Tensor:
+    """Draw normal variables that lie below a threshold."""
+    level = torch.special.ndtr((threshold - mean) / spread)
+    drawn = torch.special.ndtri((torch.rand_like(level) * level).clamp(1e-12, 1 - 1e-7))
+    return mean + spread * drawn.clamp(-_FARTHEST, _FARTHEST)
