@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["convolutional", "high_level", "low_level", "normalised", "trees"]
+__all__ = [
+    "Plan",
+    "convolutional",
+    "details_of",
+    "findings_of",
+    "high_level",
+    "low_level",
+    "method_of",
+    "normalised",
+    "numbers_of",
+    "showers_of",
+    "trees",
+]
 
 from collections.abc import Callable
 
@@ -39,7 +51,7 @@ def high_level(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, training
         recipe: How; `calochallenge` sees the challenge's own features, the others CloFlow's and the response.
         trainings: Classifiers of each pair, 2 or more.
     """
-    plan = _Plan("high", "high-level", recipe.method, trainings, False)
+    plan = Plan("high", "high-level", recipe.method, trainings, False)
     return _study(
         samples, tell, plan, _dense(recipe, lambda a, b: high_level_inputs(a, b, recipe.preprocessing))
     )
@@ -57,7 +69,7 @@ def trees(samples: Samples, tell: Tell, *, trainings: int = _TRAININGS) -> Study
     """
 
     def train(first: Sample, second: Sample) -> tuple[Train, int]:
-        features = Table(np.concatenate([s.features[: _showers(samples, False)] for s in (first, second)]))
+        features = Table(np.concatenate([s.features[: showers_of(samples, False)] for s in (first, second)]))
         return Trees(features.values), len(features) // 2
 
     method = (
@@ -67,7 +79,7 @@ def trees(samples: Samples, tell: Tell, *, trainings: int = _TRAININGS) -> Study
         "that is lost when its values are dealt anew among the tested showers; features that say the same "
         "share it."
     )
-    return _study(samples, tell, _Plan("trees", "boosted trees", method, trainings, False), train)
+    return _study(samples, tell, Plan("trees", "boosted trees", method, trainings, False), train)
 
 
 def low_level(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, trainings: int = _TRAININGS) -> Study:
@@ -79,7 +91,7 @@ def low_level(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, trainings
         recipe: How.
         trainings: Classifiers of each pair, 2 or more.
     """
-    plan = _Plan("low", "low-level", recipe.method, trainings, True)
+    plan = Plan("low", "low-level", recipe.method, trainings, True)
     return _study(samples, tell, plan, _dense(recipe, _cells(recipe, normalised=False)))
 
 
@@ -92,7 +104,7 @@ def normalised(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, training
         recipe: How.
         trainings: Classifiers of each pair, 2 or more.
     """
-    plan = _Plan("normalised", "normalised layers", recipe.method, trainings, True)
+    plan = Plan("normalised", "normalised layers", recipe.method, trainings, True)
     return _study(samples, tell, plan, _dense(recipe, _cells(recipe, normalised=True)))
 
 
@@ -126,15 +138,25 @@ def convolutional(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, train
         f"{recipe.convolution.batch}, at most {recipe.convolution.epochs} epochs. Cells scaled as recipe "
         f"{recipe.name}."
     )
-    return _study(samples, tell, _Plan("cnn", "convolutional", method, trainings, True), train)
+    return _study(samples, tell, Plan("cnn", "convolutional", method, trainings, True), train)
 
 
-class _Plan:
+class Plan:
     """What one family of classifiers is called and how it is trained."""
 
     def __init__(self, key: str, label: str, method: str, trainings: int, cells: bool) -> None:
         self.key, self.label, self.method = key, label, method
         self.trainings, self.cells = trainings, cells
+
+    @property
+    def title(self) -> str:
+        """Title of the study."""
+        return f"Classifier, {self.label}"
+
+    def untrained(self, samples: Samples, showers: int) -> Study:
+        """Return the study where there are too few showers for one."""
+        method = f"{self.title}: not trained, {showers} showers of each kind are fewer than {FEWEST}."
+        return Study(self.key, self.title, tuple(() for _ in samples.candidates), method=method)
 
 
 _Make = Callable[[Sample, Sample], tuple[Train, int]]
@@ -154,36 +176,40 @@ def _cells(recipe: Recipe, normalised: bool) -> Callable[[Sample, Sample], Table
     return lambda first, second: low_level_inputs(first, second, recipe.preprocessing, normalised)
 
 
-def _showers(samples: Samples, cells: bool) -> int:
+def showers_of(samples: Samples, cells: bool) -> int:
     """Showers of each kind that all classifiers of a family see."""
     every = (samples.reference, samples.floor, *samples.candidates)
     return min(s.cells.shape[0] if cells else len(s.features) for s in every)
 
 
-def _study(samples: Samples, tell: Tell, plan: _Plan, make: _Make) -> Study:
-    showers = _showers(samples, plan.cells)
-    title = f"Classifier, {plan.label}"
+def _study(samples: Samples, tell: Tell, plan: Plan, make: _Make) -> Study:
+    showers = showers_of(samples, plan.cells)
     if showers < FEWEST:
-        method = f"{title}: not trained, {showers} showers of each kind are fewer than {FEWEST}."
-        return Study(plan.key, title, tuple(() for _ in samples.candidates), method=method)
+        return plan.untrained(samples, showers)
     judged = _judge(samples, tell, plan, make)
     pictures = charts(judged, plan.key, plan.label)
     if plan.key == "trees":
         pictures = (*pictures, features_table(judged, high_level_names(samples.detector), samples.detector))
     return Study(
         name=plan.key,
-        title=title,
-        numbers=tuple(_numbers(plan, found, judged, showers) for found in judged.candidates),
+        title=plan.title,
+        numbers=tuple(numbers_of(plan, found, judged, showers) for found in judged.candidates),
         charts=pictures,
-        findings=tuple(_findings(plan, found, judged) for found in judged.candidates),
-        method=f"{title}. {plan.method} {plan.trainings} trainings on {showers} showers of each kind; "
-        "the floor is "
-        "the same between two samples of Geant4, trained the same way. JSD = 1 - BCE / ln 2.",
-        details=_details(judged),
+        findings=tuple(findings_of(plan, found, judged) for found in judged.candidates),
+        method=method_of(plan, showers),
+        details=details_of(judged),
     )
 
 
-def _judge(samples: Samples, tell: Tell, plan: _Plan, make: _Make) -> Judged:
+def method_of(plan: Plan, showers: int) -> str:
+    """Return what the method page says of a family of classifiers."""
+    return (
+        f"{plan.title}. {plan.method} {plan.trainings} trainings on {showers} showers of each kind; the "
+        "floor is the same between two samples of Geant4, trained the same way. JSD = 1 - BCE / ln 2."
+    )
+
+
+def _judge(samples: Samples, tell: Tell, plan: Plan, make: _Make) -> Judged:
     def against(other: Sample) -> Callable[[Tell], Separation]:
         def job(tell: Tell) -> Separation:
             train, showers = make(samples.reference, other)
@@ -198,7 +224,8 @@ def _judge(samples: Samples, tell: Tell, plan: _Plan, make: _Make) -> Judged:
     return Judged(tuple(sample.name for sample in samples.candidates), found[0], tuple(found[1:]))
 
 
-def _numbers(plan: _Plan, found: Separation, judged: Judged, showers: int) -> tuple[Number, ...]:
+def numbers_of(plan: Plan, found: Separation, judged: Judged, showers: int) -> tuple[Number, ...]:
+    """Return AUC and divergence of one candidate beside those of the floor."""
     floor = judged.floor
     spread = f"{len(found.auc)} trainings, {showers} showers of each kind, spread {found.auc.std(ddof=1):.3f}"
     auc = Number(
@@ -220,7 +247,8 @@ def _numbers(plan: _Plan, found: Separation, judged: Judged, showers: int) -> tu
     return auc, jsd
 
 
-def _findings(plan: _Plan, found: Separation, judged: Judged) -> tuple[Finding, ...]:
+def findings_of(plan: Plan, found: Separation, judged: Judged) -> tuple[Finding, ...]:
+    """Say whether a classifier tells a candidate, or Geant4 from itself."""
     auc, floor = float(found.auc.mean()), float(judged.floor.auc.mean())
     error = float(np.hypot(found.auc_error, judged.floor.auc_error))
     findings = []
@@ -233,7 +261,7 @@ def _findings(plan: _Plan, found: Separation, judged: Judged) -> tuple[Finding, 
     return tuple(findings)
 
 
-def _details(judged: Judged) -> dict[str, object]:
+def details_of(judged: Judged) -> dict[str, object]:
     """AUC and divergence of every training, for those who quote mean and spread."""
     return {
         "floor": _trainings(judged.floor),
