@@ -41,6 +41,7 @@ def log_shares(detector: Detector, cells: csr_array) -> csr_array:
     total = layer_sums(detector, cells)[row, detector.layer_of_cell[cells.indices]]
     with np.errstate(divide="ignore", invalid="ignore"):
         height = np.maximum(np.nan_to_num(np.log10(cells.data / total), nan=-np.inf) + DECADES, 0.0)
-    out = csr_array((height.astype(np.float32), cells.indices, cells.indptr), shape=cells.shape)
+    # a copy: eliminating zeros moves the indices, which are those of the showers
+    out = csr_array((height.astype(np.float32), cells.indices, cells.indptr), shape=cells.shape, copy=True)
     out.eliminate_zeros()
     return out
