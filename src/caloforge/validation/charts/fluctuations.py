@@ -106,9 +106,9 @@ def _spread_table(compared: Compared) -> Table:
         rows.append((compared.layer_name(layer), int((compared.followed.layer == layer).sum()), *values))
     return Table(
         key="cell_spread_table",
-        title="Spread of the median cell of each layer over Geant4's",
+        title="Spread of each layer's cells over Geant4's",
         theme="fluctuations",
-        caption="Below 1, single cells vary too little.",
+        caption="Geometric mean of the cells. Below 1, single cells vary too little.",
         columns=("Layer", "Cells", *(compared.names[i] for i in compared.order)),
         rows=tuple(rows),
     )

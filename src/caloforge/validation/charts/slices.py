@@ -114,7 +114,7 @@ def _responses(reference: Sample, other: Sample, edges: Array) -> list[tuple[flo
     out = []
     for i in range(len(edges) - 1):
         (a, a_error), (b, b_error) = (_response(sample, edges, i) for sample in (reference, other))
-        out.append((100 * (b / a - 1), 100 * b / a * float(np.hypot(a_error / a, b_error / b))))
+        out.append((100 * (b / a - 1), 100 * float(np.hypot(b_error, b / a * a_error)) / a))
     return out
 
 

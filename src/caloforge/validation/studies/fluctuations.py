@@ -98,7 +98,7 @@ def _differences(ways: Resampling, first: CellSums, second: CellSums, followed: 
         "neighbours_side": _rms(apart[:, ~diagonal]),
         "neighbours_diagonal": _rms(apart[:, diagonal]),
     } | {
-        f"layer {layer}": _over(np.nanmedian, ratio[:, followed.layer == layer])
+        f"layer {layer}": np.exp(_over(np.nanmean, np.log(ratio[:, followed.layer == layer])))
         for layer in np.unique(followed.layer).tolist()
     }
 
@@ -177,10 +177,10 @@ def _layer_findings(samples: Samples, found: dict[str, Exchanged]) -> Iterator[F
         number, measure = int(key.split()[1]), found[key].measure()
         name = samples.detector.layers[number].name.replace("_", " ")
         text = (
-            f"At given energy of {name}, the logarithm of its median cell's share varies {measure.value:.2f} "
-            f"± {measure.error:.2f} times as much as in Geant4; between two samples of Geant4 "
-            f"{measure.floor:.2f} ± {measure.floor_error:.2f}. So it is in {len(clear)} of {len(layers)} "
-            "layers."
+            f"At given energy of {name}, the logarithm of a cell's share varies {measure.value:.3f} ± "
+            f"{measure.error:.3f} times as much as in Geant4, geometric mean of its cells; between two "
+            f"samples of Geant4 {measure.floor:.3f} ± {measure.floor_error:.3f}. So it is in {len(clear)} of "
+            f"{len(layers)} layers."
         )
         yield Finding("fault", f"Single cells vary too {word}", text, _FIGURE)
 
@@ -283,7 +283,7 @@ _METHOD = (
     "fitted to each cell of each sample: what is left is how a cell fluctuates at given energy of its layer. "
     "Correlations of neighbours are those of the same residuals in showers that hit both. Floors are random "
     "cuts of Geant4 in halves; what is beyond chance is decided by exchanges of showers with the reference, "
-    "corrected for the number of figures (max-T). A layer's cells vary too little, or too much, if its "
-    "median cell's ratio to Geant4 is off by more than 3 % and by more than five times what exchanges do."
+    "corrected for the number of figures (max-T). A layer's cells vary too little, or too much, if the "
+    "geometric mean of their ratios to Geant4 is off by more than 3 % and by more than five times what exchanges do."
 )
 _NOTHING = "Single cells are not compared: too few whole showers are kept, or no cell is hit often."
