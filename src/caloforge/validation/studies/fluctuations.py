@@ -284,6 +284,7 @@ _METHOD = (
     "Correlations of neighbours are those of the same residuals in showers that hit both. Floors are random "
     "cuts of Geant4 in halves; what is beyond chance is decided by exchanges of showers with the reference, "
     "corrected for the number of figures (max-T). A layer's cells vary too little, or too much, if the "
-    "geometric mean of their ratios to Geant4 is off by more than 3 % and by more than five times what exchanges do."
+    "geometric mean of their ratios to Geant4 is off by more than 3 % and by more than five times what "
+    "exchanges do."
 )
 _NOTHING = "Single cells are not compared: too few whole showers are kept, or no cell is hit often."
