@@ -25,10 +25,12 @@ from caloforge.validation.classifiers.slices import energy_slices, sliced
 from caloforge.validation.figures import plates
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.inputs.source import open_source
+from caloforge.validation.measure import Measure
 from caloforge.validation.metrics.fluctuations import Followed, cell_sums, neighbours
 from caloforge.validation.metrics.shares import log_shares
 from caloforge.validation.report.report import Report
 from caloforge.validation.studies.cells import cells
+from caloforge.validation.studies.family import above_chance
 from caloforge.validation.studies.fluctuations import fluctuations
 from caloforge.validation.study import Study
 from validation_toys import broken, samples_of, toy_detector, toy_showers
@@ -385,3 +387,9 @@ def test_showers_without_energy_are_no_end_of_it(tmp_path: Path) -> None:
     assert "cell_spread" not in numbers
     for chart in single.charts:
         plates(chart)
+
+
+def test_a_floor_below_a_guess_makes_nobody_guilty() -> None:
+    assert not above_chance(Measure(0.53, 0.008, 0.46, 0.008), 0.5)
+    assert above_chance(Measure(0.56, 0.008, 0.46, 0.008), 0.5)
+    assert not above_chance(Measure(0.56, 0.008, 0.53, 0.008), 0.5)

@@ -21,8 +21,9 @@ from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
 from caloforge.validation.parallel import side_by_side
-from caloforge.validation.studies.classifiers import (
+from caloforge.validation.studies.family import (
     Plan,
+    above_chance,
     details_of,
     findings_of,
     method_of,
@@ -149,11 +150,13 @@ def _worst(slices: Sequence[Slice], floor: Sequence[Slice]) -> tuple[Number, ...
     if not known or not chance:
         return ()
     worst, most = max(known, key=lambda s: s.auc), max(chance, key=lambda s: s.auc)
+    measure = Measure(worst.auc, worst.error, most.auc, most.error)
     return (
         Number(
             "slice_auc_worst",
             "Trees on cells, worst slice of energy",
-            Measure(worst.auc, worst.error, most.auc, most.error),
+            measure,
+            beyond=above_chance(measure, 0.5),
             meaning="Largest AUC of the trees on cells in any slice of incident energy, also of the floor.",
         ),
     )

@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "Plan",
-    "convolutional",
-    "details_of",
-    "findings_of",
-    "high_level",
-    "low_level",
-    "method_of",
-    "normalised",
-    "numbers_of",
-    "showers_of",
-    "trees",
-]
+__all__ = ["convolutional", "high_level", "low_level", "normalised", "trees"]
 
 from collections.abc import Callable
 
@@ -34,12 +22,18 @@ from caloforge.validation.classifiers.recipes import QUICK, Recipe
 from caloforge.validation.classifiers.separation import FEWEST, Separation, Train, separate
 from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
-from caloforge.validation.measure import Measure, Number
 from caloforge.validation.parallel import side_by_side
-from caloforge.validation.study import Finding, Study, Tell
+from caloforge.validation.studies.family import (
+    Plan,
+    details_of,
+    findings_of,
+    method_of,
+    numbers_of,
+    showers_of,
+)
+from caloforge.validation.study import Study, Tell
 
 _TRAININGS = 5
-_CERTAIN = 4.0
 
 
 def high_level(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, trainings: int = _TRAININGS) -> Study:
@@ -141,24 +135,6 @@ def convolutional(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, train
     return _study(samples, tell, Plan("cnn", "convolutional", method, trainings, True), train)
 
 
-class Plan:
-    """What one family of classifiers is called and how it is trained."""
-
-    def __init__(self, key: str, label: str, method: str, trainings: int, cells: bool) -> None:
-        self.key, self.label, self.method = key, label, method
-        self.trainings, self.cells = trainings, cells
-
-    @property
-    def title(self) -> str:
-        """Title of the study."""
-        return f"Classifier, {self.label}"
-
-    def untrained(self, samples: Samples, showers: int) -> Study:
-        """Return the study where there are too few showers for one."""
-        method = f"{self.title}: not trained, {showers} showers of each kind are fewer than {FEWEST}."
-        return Study(self.key, self.title, tuple(() for _ in samples.candidates), method=method)
-
-
 _Make = Callable[[Sample, Sample], tuple[Train, int]]
 
 
@@ -174,12 +150,6 @@ def _dense(recipe: Recipe, inputs: Callable[[Sample, Sample], Table | Cells]) ->
 
 def _cells(recipe: Recipe, normalised: bool) -> Callable[[Sample, Sample], Table | Cells]:
     return lambda first, second: low_level_inputs(first, second, recipe.preprocessing, normalised)
-
-
-def showers_of(samples: Samples, cells: bool) -> int:
-    """Showers of each kind that all classifiers of a family see."""
-    every = (samples.reference, samples.floor, *samples.candidates)
-    return min(s.cells.shape[0] if cells else len(s.features) for s in every)
 
 
 def _study(samples: Samples, tell: Tell, plan: Plan, make: _Make) -> Study:
@@ -201,14 +171,6 @@ def _study(samples: Samples, tell: Tell, plan: Plan, make: _Make) -> Study:
     )
 
 
-def method_of(plan: Plan, showers: int) -> str:
-    """Return what the method page says of a family of classifiers."""
-    return (
-        f"{plan.title}. {plan.method} {plan.trainings} trainings on {showers} showers of each kind; the "
-        "floor is the same between two samples of Geant4, trained the same way. JSD = 1 - BCE / ln 2."
-    )
-
-
 def _judge(samples: Samples, tell: Tell, plan: Plan, make: _Make) -> Judged:
     def against(other: Sample) -> Callable[[Tell], Separation]:
         def job(tell: Tell) -> Separation:
@@ -222,55 +184,3 @@ def _judge(samples: Samples, tell: Tell, plan: Plan, make: _Make) -> Judged:
     with threadpool_limits(1, user_api="blas"):
         found = side_by_side(jobs, tell)
     return Judged(tuple(sample.name for sample in samples.candidates), found[0], tuple(found[1:]))
-
-
-def numbers_of(plan: Plan, found: Separation, judged: Judged, showers: int) -> tuple[Number, ...]:
-    """Return AUC and divergence of one candidate beside those of the floor."""
-    floor = judged.floor
-    spread = f"{len(found.auc)} trainings, {showers} showers of each kind, spread {found.auc.std(ddof=1):.3f}"
-    auc = Number(
-        f"auc_{plan.key}",
-        f"AUC, {plan.label}",
-        Measure(float(found.auc.mean()), found.auc_error, float(floor.auc.mean()), floor.auc_error),
-        meaning="Area under the ROC curve of a classifier, Geant4 against the candidate: 0.5 cannot "
-        "tell, 1 always "
-        f"can ({spread}).",
-    )
-    jsd = Number(
-        f"jsd_{plan.key}",
-        f"JSD, {plan.label}",
-        Measure(float(found.jsd.mean()), found.jsd_error, float(floor.jsd.mean()), floor.jsd_error),
-        meaning="Jensen-Shannon divergence from the calibrated classifier, 1 - BCE / ln 2: 0 alike, 1 "
-        "never alike; "
-        "a bound from below, and a little below 0 where there is nothing to find.",
-    )
-    return auc, jsd
-
-
-def findings_of(plan: Plan, found: Separation, judged: Judged) -> tuple[Finding, ...]:
-    """Say whether a classifier tells a candidate, or Geant4 from itself."""
-    auc, floor = float(found.auc.mean()), float(judged.floor.auc.mean())
-    error = float(np.hypot(found.auc_error, judged.floor.auc_error))
-    findings = []
-    if auc - floor > _CERTAIN * error:
-        text = f"AUC {auc:.3f} ± {found.auc_error:.3f}, Geant4 against Geant4 {floor:.3f}."
-        findings.append(Finding("note", f"A classifier tells it: {plan.label}", text, f"roc_{plan.key}"))
-    if floor - 0.5 > _CERTAIN * judged.floor.auc_error:
-        text = f"The classifier ({plan.label}) tells the two samples of Geant4 apart, AUC {floor:.3f}."
-        findings.append(Finding("warning", "The floor is above chance", text, f"roc_{plan.key}"))
-    return tuple(findings)
-
-
-def details_of(judged: Judged) -> dict[str, object]:
-    """AUC and divergence of every training, for those who quote mean and spread."""
-    return {
-        "floor": _trainings(judged.floor),
-        "candidates": [
-            {"name": name, **_trainings(found)}
-            for name, found in zip(judged.names, judged.candidates, strict=True)
-        ],
-    }
-
-
-def _trainings(found: Separation) -> dict[str, list[float]]:
-    return {"auc": found.auc.round(5).tolist(), "jsd": found.jsd.round(5).tolist()}
