@@ -26,7 +26,7 @@ from caloforge.validation.figures import plates
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.inputs.source import open_source
 from caloforge.validation.measure import Measure
-from caloforge.validation.metrics.fluctuations import Followed, cell_sums, neighbours
+from caloforge.validation.metrics.fluctuations import Followed, cell_sums, neighbours, separations
 from caloforge.validation.metrics.shares import log_shares
 from caloforge.validation.report.report import Report
 from caloforge.validation.studies.cells import cells
@@ -110,7 +110,8 @@ def test_sums_are_the_spreads_and_correlations_of_numpy() -> None:
     showers = toy_showers(300, 1)
     detector, logs = showers.detector, shares_of(showers)
     often = (logs > -5).mean(axis=0) > 0.3
-    followed = Followed.of(detector, often)
+    followed = Followed.of(detector, log_shares(detector, csr_array(showers.cells)), 0.3)
+    assert followed.cells.tolist() == np.flatnonzero(often).tolist()
     block = np.arange(300) % 7
     sums = cell_sums(detector, csr_array(showers.cells), block, 7, followed).whole
     residual = np.full(logs.shape, np.nan)
@@ -125,6 +126,14 @@ def test_sums_are_the_spreads_and_correlations_of_numpy() -> None:
     mean = [logs[logs[:, c] > -5, c].mean() + 5 for c in followed.cells]
     np.testing.assert_allclose(sums.mean(1)[0], mean, rtol=1e-5)
     np.testing.assert_allclose(sums.spread(1)[0], np.nanstd(residual[:, followed.cells], axis=0), rtol=1e-3)
+    half = [cell_sums(detector, csr_array(showers.cells[i::2]), block[i::2], 7, followed) for i in (0, 1)]
+    powers = separations(half[0].whole, half[1].whole)[0]
+    for k, cell in enumerate(followed.cells):
+        hits = logs[logs[:, cell] > -5, cell]
+        edges = [-9, -5 + 1e-9, *np.quantile(hits, np.arange(1, 8) / 8), 9]
+        p, q = (np.histogram(logs[i::2, cell], edges)[0] / 150 for i in (0, 1))
+        # a shower that is itself an edge may fall on either side of it
+        assert powers[k] == pytest.approx(0.5 * np.sum((p - q) ** 2 / np.maximum(p + q, 1e-9)), abs=4e-3)
     pairs, found = followed.pairs, sums.correlation[0]
     always = []
     for i in range(len(found)):
@@ -293,7 +302,9 @@ def test_single_cells_have_numbers_and_charts(samples: Samples) -> None:
     assert narrow["cell_spread"].off
     keys = [chart.key for chart in study.charts]
     assert len(keys) == len(set(keys))
-    assert {"cell_spread_sorted", "cell_spread_1", "cell_mean_1", "cell_hits_1"} <= set(keys)
+    assert {"cell_spread_sorted", "cell_shape_sorted", "cell_spread_1", "cell_mean_1", "cell_hits_1"} <= set(
+        keys
+    )
     assert {"neighbours_side_1", "neighbours_diagonal_1"} <= set(keys)
 
 
@@ -343,6 +354,16 @@ def test_cells_that_vary_too_little_here_and_too_much_there_are_named() -> None:
     with tempfile.TemporaryDirectory() as tmp:
         found = report(tmp, toy_showers(n, 1), toy_showers(n, 2), {"mixed": mixed})
     assert "Single cells vary too little here and too much there" in titles(found, 0)
+
+
+def test_cells_of_right_mean_and_spread_but_wrong_shape_are_named() -> None:
+    """Log-shares mirrored about their trend: a tail to small shares becomes one to large shares."""
+    n = 1500
+    mirrored = rescaled(toy_showers(n, 3), -1.0)
+    with tempfile.TemporaryDirectory() as tmp:
+        found = report(tmp, toy_showers(n, 1), toy_showers(n, 2), {"mirrored": mirrored})
+    assert found.numbers["cell_shape"].off
+    assert any(title.startswith("Single cells") for title in titles(found, 0))
 
 
 def test_narrow_cells_are_found_in_real_showers_and_real_ones_are_not_blamed() -> None:

@@ -149,6 +149,7 @@ ENTRIES = (
             "cell_spread",
             "cell_spread_worst",
             "cell_mean",
+            "cell_shape",
             "cell_hits",
             "neighbours_side",
             "neighbours_diagonal",

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Compared", "charts"]
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from caloforge.detector import Detector
 from caloforge.validation.charts import Chart, Curve, Line, Map, Maps, Table
 from caloforge.validation.charts.faces import layer_face, main_layers
 from caloforge.validation.metrics.distances import Exchanged
-from caloforge.validation.metrics.fluctuations import CellSums, Followed
+from caloforge.validation.metrics.fluctuations import CellSums, Followed, separations
 
 Array = NDArray[np.float64]
 Cell = str | float | tuple[float, float]
@@ -71,16 +71,11 @@ def charts(compared: Compared) -> tuple[Chart, ...]:
         compared: What is known of them.
     """
     tables = (_spread_table(compared), _neighbour_table(compared))
-    return (_sorted(compared), *(t for t in tables if t.rows), *_cell_maps(compared), *_pair_maps(compared))
+    return (*_sorted(compared), *(t for t in tables if t.rows), *_cell_maps(compared), *_pair_maps(compared))
 
 
-def _sorted(compared: Compared) -> Curve:
-    ratios = compared.ratios()
-    lines = [
-        Line(compared.names[i], "floor" if i == 1 else "candidate", np.sort(ratios[i]))
-        for i in sorted(ratios)
-    ]
-    return Curve(
+def _sorted(compared: Compared) -> Iterator[Curve]:
+    spread = Curve(
         key="cell_spread_sorted",
         title="Spread of single cells over Geant4's",
         theme="fluctuations",
@@ -91,9 +86,29 @@ def _sorted(compared: Compared) -> Curve:
         y="Standard deviation / Geant4's",
         y_unit="",
         at=np.arange(1, len(compared.followed.cells) + 1, dtype=np.float64),
-        lines=tuple(lines),
+        lines=_lines(compared, compared.ratios()),
         ratio=False,
         level=1.0,
+    )
+    yield spread
+    percent = {i: 100 * power for i, power in compared.against_reference(separations).items()}
+    yield replace(
+        spread,
+        key="cell_shape_sorted",
+        title="Distribution of single cells",
+        caption="Separation power of each cell's log-share to Geant4's, cells in rising order. The floor says "
+        "how far chance goes; many cells a little above it are told together.",
+        y="Separation power",
+        y_unit="%",
+        lines=_lines(compared, percent),
+        level=None,
+    )
+
+
+def _lines(compared: Compared, values: dict[int, Array]) -> tuple[Line, ...]:
+    return tuple(
+        Line(compared.names[i], "floor" if i == 1 else "candidate", np.sort(values[i]))
+        for i in sorted(values)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CellSums", "Followed", "Pairs", "cell_sums", "neighbours"]
+__all__ = ["CellSums", "Followed", "Pairs", "cell_sums", "neighbours", "separations"]
 
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ Index = NDArray[np.int64]
 _DEGREE = 2
 """Log-shares follow the logarithm of the layer's energy as a parabola does."""
 
+_PARTS = 8
 _STEADY = 1e-9
 _AT_ONCE = 256
 """Pairs that are multiplied at once: 20 MB per thousand showers."""
@@ -83,22 +84,39 @@ class Followed:
         cells: Their indices, increasing, shape `(k,)`.
         layer: Layer of each.
         pairs: Neighbours among them, as places in `cells`.
+        edges: Log-shares that cut the hits of each in eight equal parts, shape `(k, 7)`.
     """
 
     cells: Index
     layer: Index
     pairs: Pairs
+    edges: NDArray[np.float32]
 
     @classmethod
-    def of(cls, detector: Detector, often: NDArray[np.bool_]) -> Followed:
-        """Follow the cells that are hit often, shape `(n_cells,)`."""
+    def of(cls, detector: Detector, heights: csr_array, least: float) -> Followed:
+        """Follow the cells that are hit often.
+
+        Args:
+            detector: What was hit.
+            heights: Log-shares of Geant4's showers, see `log_shares`.
+            least: Share of the showers that must hit a cell.
+        """
+        hits = np.bincount(heights.indices, minlength=detector.n_cells)
+        often = np.asarray(hits > least * heights.shape[0])
         cells, pairs = np.flatnonzero(often), neighbours(detector, often)
         place = np.cumsum(often) - 1
         return cls(
             cells,
             detector.layer_of_cell[cells],
             Pairs(place[pairs.first], place[pairs.second], pairs.diagonal),
+            _eighths(csc_array(heights[:, cells])),
         )
+
+
+def _eighths(heights: csc_array) -> NDArray[np.float32]:
+    shares = np.linspace(0, 1, _PARTS + 1)[1:-1]
+    parts = np.split(heights.data, heights.indptr[1:-1])
+    return np.array([np.quantile(part, shares) for part in parts if len(part)], np.float32)
 
 
 @dataclass(frozen=True)
@@ -111,6 +129,7 @@ class CellSums:
         counts: The same of the followed cells, `(blocks, k)`.
         logs: Log10 of the shares of the hits, in decades above the floor, `(blocks, k)`.
         squares: Squared residuals of the hits, about the trend, `(blocks, k)`.
+        above: Showers above each of the seven edges of a cell, the edges side by side, `(blocks, 7 k)`.
         products: Of two neighbours' residuals, where both are hit, `(blocks, pairs)`.
         first: Squared residuals of the first neighbour there.
         second: The same of the second.
@@ -121,6 +140,7 @@ class CellSums:
     counts: Array
     logs: Array
     squares: Array
+    above: Array
     products: Array
     first: Array
     second: Array
@@ -154,9 +174,29 @@ class CellSums:
         return self.products / np.where(scale > 0, scale, np.nan)
 
     @property
+    def histograms(self) -> Array:
+        """Share of the showers without a hit and in each eighth of Geant4's hits, `(blocks, k, 9)`."""
+        shape = (*self.counts.shape, _PARTS - 1)
+        every = np.broadcast_to(self.showers[:, :, None], (*self.counts.shape, 1))
+        above = [every, self.counts[:, :, None], self.above.reshape(shape), np.zeros_like(every)]
+        return -np.diff(np.concatenate(above, axis=2), axis=2) / np.maximum(every, 1)
+
+    @property
     def whole(self) -> CellSums:
         """The sums over all blocks, as one."""
         return CellSums(*(part.sum(axis=0, keepdims=True) for part in vars(self).values()))
+
+
+def separations(one: CellSums, two: CellSums) -> Array:
+    """Return the separation power of each cell's log-shares (arXiv 2410.21611), shape `(blocks, k)`.
+
+    Args:
+        one: Sums of Geant4.
+        two: Sums of what is compared, with as many blocks.
+    """
+    p, q = one.histograms, two.histograms
+    total = p + q
+    return np.asarray(0.5 * np.sum((p - q) ** 2 / np.where(total > 0, total, 1), axis=2))
 
 
 def cell_sums(
@@ -181,7 +221,13 @@ def cell_sums(
             continue
         values = columns[:, mine].toarray()
         residual = _residuals(values, energy)
-        by_cell.append([member @ part for part in (values > 0, values, residual**2)])
+        above = [member @ (values > edge) for edge in followed.edges[mine].T]
+        by_cell.append(
+            [
+                *(member @ part for part in (values > 0, values, residual**2)),
+                np.stack(above, axis=2).reshape(blocks, -1),
+            ]
+        )
         by_pair.append(_pair_sums(member, residual, values > 0, followed.pairs.within(mine)))
     return CellSums(
         np.asarray(member.sum(axis=1))[:, None],

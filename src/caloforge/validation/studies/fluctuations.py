@@ -6,6 +6,7 @@ __all__ = ["fluctuations"]
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import vstack
 
 from caloforge.validation.charts.fluctuations import Compared, charts
 from caloforge.validation.inputs.resampling import Resampling, bootstraps, splits
@@ -13,7 +14,8 @@ from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Number
 from caloforge.validation.metrics.distances import LARGEST_P, Exchanged, corrected
-from caloforge.validation.metrics.fluctuations import CellSums, Followed, cell_sums
+from caloforge.validation.metrics.fluctuations import CellSums, Followed, cell_sums, separations
+from caloforge.validation.metrics.shares import log_shares
 from caloforge.validation.studies.cell_faults import cell_faults
 from caloforge.validation.study import Study, Tell
 
@@ -67,11 +69,10 @@ def fluctuations(samples: Samples, tell: Tell) -> Study:
     )
 
 
-def _followed(samples: Samples) -> Followed | None:
+def _followed(samples: Samples) -> Followed:
     """Follow cells that both samples of Geant4 together hit often."""
     cells = [sample.cells for sample in (samples.reference, samples.floor)]
-    hits = np.bincount(np.concatenate([c.indices for c in cells]), minlength=samples.detector.n_cells)
-    return Followed.of(samples.detector, np.asarray(hits > _OFTEN * sum(c.shape[0] for c in cells)))
+    return Followed.of(samples.detector, log_shares(samples.detector, vstack(cells, format="csr")), _OFTEN)
 
 
 def _sums(sample: Sample, blocks: int, followed: Followed) -> CellSums:
@@ -90,6 +91,7 @@ def _differences(ways: Resampling, first: CellSums, second: CellSums, followed: 
         "cell_spread": 100 * _over(np.nanmedian, np.abs(ratio - 1)),
         "cell_spread_worst": 100 * _over(_twentieth, np.abs(ratio - 1)),
         "cell_mean": 100 * _rms(shift),
+        "cell_shape": 100 * _over(np.nanmean, separations(one, two)),
         "cell_hits": 100 * _rms(two.hit_share - one.hit_share),
         "neighbours_side": _rms(apart[:, ~diagonal]),
         "neighbours_diagonal": _rms(apart[:, diagonal]),
@@ -208,6 +210,12 @@ _LABELS = {
         "Difference of the mean log-share to Geant4's, in percent of its standard deviation; root mean "
         "square over the cells.",
     ),
+    "cell_shape": (
+        "Distribution of single cells",
+        "%",
+        "Separation power of a cell's log-share (no hit, and eighths of Geant4's hits), mean of the cells "
+        "(arXiv 2410.21611).",
+    ),
     "cell_hits": (
         "Hits of single cells",
         "%",
@@ -231,10 +239,11 @@ _METHOD = (
     "{cells} of {all} cells that Geant4 hits in more than 20 % of the showers are followed, in {showers} "
     "showers of each sample. Spreads are about a parabola in the logarithm of the layer's energy, which is "
     "fitted to each cell of each sample: what is left is how a cell fluctuates at given energy of its layer. "
-    "Correlations of neighbours are those of the same residuals in showers that hit both. Floors are random "
+    "The separation power is that of the log-shares themselves, in the eighths of Geant4's hits and without "
+    "a hit. Correlations of neighbours are those of the residuals in showers that hit both. Floors are random "
     "cuts of Geant4 in halves; what is beyond chance is decided by exchanges of showers with the reference, "
     "corrected for the number of figures (max-T). A layer's cells vary too little, or too much, if the "
     "geometric mean of their ratios to Geant4 is off by more than 3 % and by more than five times what "
-    "exchanges do."
+    "exchanges do; they have wrong distributions if the separation power is, and by more than 0.05 %."
 )
 _NOTHING = "Single cells are not compared: too few whole showers are kept, or no cell is hit often."
