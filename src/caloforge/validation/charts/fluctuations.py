@@ -96,8 +96,8 @@ def _sorted(compared: Compared) -> Iterator[Curve]:
         spread,
         key="cell_shape_sorted",
         title="Distribution of single cells",
-        caption="Separation power of each cell's log-share to Geant4's, cells in rising order. The floor says "
-        "how far chance goes; many cells a little above it are told together.",
+        caption="Separation power of each cell's log-share to Geant4's, in rising order. The floor says how "
+        "far chance goes; many cells a little above it are told together.",
         y="Separation power",
         y_unit="%",
         lines=_lines(compared, percent),
@@ -180,6 +180,13 @@ def _cell_maps(compared: Compared) -> Iterator[Maps]:
             compared.against_reference(
                 lambda a, b: 100 * (10 ** (b.mean(_FEWEST_HITS) - a.mean(_FEWEST_HITS)) - 1)
             ),
+        ),
+        (
+            "cell_shape",
+            "Distribution of each cell",
+            "Separation power of a cell's log-share to Geant4's, in percent. Two samples of Geant4 are apart, "
+            "too, by chance.",
+            {i: 100 * power for i, power in compared.against_reference(separations).items()},
         ),
         (
             "cell_hits",

@@ -58,9 +58,9 @@ def _wrong(found: dict[str, Exchanged]) -> Iterator[Finding]:
     if shape is not None and _excess(shape) and shape.value - _chance(shape) > _SHAPE:
         measure = shape.measure()
         text = (
-            f"The separation power of a cell's log-share is {measure.value:.2f} ± {measure.error:.2f} %, mean "
-            f"of the cells; between two samples of Geant4 {measure.floor:.2f} ± {measure.floor_error:.2f} %. "
-            "Many cells that are each a little off are told together."
+            f"The separation power of a cell's log-share is {measure.value:.2f} ± {measure.error:.2f} %, "
+            f"mean of the cells; between two samples of Geant4 {measure.floor:.2f} ± "
+            f"{measure.floor_error:.2f} %. Many cells that are each a little off are told together."
         )
         yield Finding("fault", "Single cells have wrong distributions", text, "cell_shape_sorted")
 
