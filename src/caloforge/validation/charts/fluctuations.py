@@ -184,8 +184,8 @@ def _cell_maps(compared: Compared) -> Iterator[Maps]:
         (
             "cell_shape",
             "Distribution of each cell",
-            "Separation power of a cell's log-share to Geant4's, in percent. Two samples of Geant4 are apart, "
-            "too, by chance.",
+            "Separation power of a cell's log-share to Geant4's, in percent. Two samples of Geant4 are "
+            "apart, too, by chance.",
             {i: 100 * power for i, power in compared.against_reference(separations).items()},
         ),
         (

@@ -29,8 +29,8 @@ _KEV = 1e-3
 _HUNDRED_GEV = 1e5
 _TINY = 1e-8
 _SOME = 2000
-_FAINT = 1e-4
-"""Share of a layer's energy where the logarithm of the quick recipe sets in."""
+_FAINT = 1e-5
+"""Share of a layer's energy where the logarithm of the quick recipe sets in, as for trees on cells."""
 
 _DENSE = 100_000_000
 """Inputs that are made once and kept, 400 MB; beyond, they are made again for each batch."""
