@@ -188,8 +188,8 @@ def _details(
 _METHOD = (
     f"{_ROUNDS} gradient-boosted trees of up to 15 leaves, learning rate {_RATE:g}, on log10 of cells' "
     f"shares of their layers' energies, floored at 1e-5, in {STEPS} steps that hold equally many hits; of "
-    f"the cells, the {MOST_CELLS} that most showers hit (with more cells it finds no more, measured). "
-    "Neither shares of the layers nor the response enter. Four fifths of the showers train, a fifth tests; "
-    "the tests of the other trainings calibrate (isotonic regression). The AUC of a slice is that of its "
-    "showers by the same trees."
+    f"the cells, the {MOST_CELLS} that most showers hit. All 504 cells of CaloGAN's calorimeter gave the "
+    "same AUC with 2,705 showers (0.83), and 0.89 instead of 0.87 with 6,849. Neither shares of the layers "
+    "nor the response enter. Four fifths of the showers train, a fifth tests; the tests of the other "
+    "trainings calibrate (isotonic regression). The AUC of a slice is that of its showers by the same trees."
 )
