@@ -92,9 +92,11 @@ def _energy_scale(faces: Sequence[Face]) -> Scale:
 def _deviation_scale(faces: Sequence[Face]) -> Scale:
     """Return a scale about 0 that few values are beyond, so that one wild cell does not fade all others."""
     values = np.concatenate([face.values.ravel() for face in faces]) if faces else np.empty(0)
-    known = np.abs(values[np.isfinite(values)])
-    most = float(np.quantile(known, 0.98)) if known.size else 0.0
+    known = values[np.isfinite(values)]
+    most = float(np.quantile(np.abs(known), 0.98)) if known.size else 0.0
     most = most if most > 0 else 1.0
+    if known.size and known.min() >= 0:  # a distance has one side only
+        return Scale(0.0, most, False, "Oranges", "")
     return Scale(-most, most, False, "PuOr_r", "")
 
 
