@@ -13,9 +13,11 @@ from caloforge.validation.classifiers.recipes import QUICK, RECIPES, Recipe
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.studies import classifiers
 from caloforge.validation.studies.bins import bins
+from caloforge.validation.studies.cells import cells
 from caloforge.validation.studies.correlations import correlations
 from caloforge.validation.studies.distributions import distributions
 from caloforge.validation.studies.diversity import diversity
+from caloforge.validation.studies.fluctuations import fluctuations
 from caloforge.validation.studies.frechet import frechet_distances
 from caloforge.validation.studies.images import images
 from caloforge.validation.studies.manifold import manifold
@@ -100,6 +102,10 @@ def _trees(samples: Samples, tell: Tell, options: Options) -> Study:
     return classifiers.trees(samples, tell, trainings=options.trainings)
 
 
+def _cells(samples: Samples, tell: Tell, options: Options) -> Study:
+    return cells(samples, tell, trainings=options.trainings)
+
+
 def _low(samples: Samples, tell: Tell, options: Options) -> Study:
     return classifiers.low_level(samples, tell, recipe=options.recipe, trainings=options.trainings)
 
@@ -137,9 +143,24 @@ ENTRIES = (
         1,
     ),
     Entry("images", ("ssim", "ssim_pairs"), _plain(images), 3),
+    Entry(
+        "fluctuations",
+        (
+            "cell_spread",
+            "cell_spread_worst",
+            "cell_mean",
+            "cell_shape",
+            "cell_hits",
+            "neighbours_side",
+            "neighbours_diagonal",
+        ),
+        _plain(fluctuations),
+        3,
+    ),
     Entry("merit", ("figure_of_merit", "merit_moments", "merit_profiles"), _plain(figure_of_merit), 1),
     Entry("high", ("auc_high", "jsd_high"), _high, 25, light=True),
     Entry("trees", ("auc_trees", "jsd_trees"), _trees, 10, light=True),
+    Entry("cells", ("auc_cells", "jsd_cells", "slice_auc_worst"), _cells, 70),
     Entry("frechet", ("fpd", "kpd"), _plain(frechet_distances), 8),
     Entry("manifold", ("precision", "recall", "density", "coverage"), _plain(manifold), 10),
     Entry("diversity", ("spread", "spread_worst", "pair_ssim"), _plain(diversity), 2),

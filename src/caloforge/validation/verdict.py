@@ -153,8 +153,8 @@ def _on_distances(off: Sequence[Distance], total: int) -> str:
 
 
 def lower_first(text: str) -> str:
-    """Return a title as the middle of a sentence."""
-    return text[:1].lower() + text[1:]
+    """Return a title as the middle of a sentence; AUC stays."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
 def plain(label: str) -> str:

@@ -36,7 +36,7 @@ class Chart:
         key: Unique and stable: `width_x_1`, `width_x_1.energy_2`, `roc_high`.
         title: For people, mathematics between dollars.
         theme: Page of the report: `energy`, `longitudinal`, `lateral`, `cells`, `profiles`, `images`,
-            `correlations`, `showers`, `classifiers`, `generative`, `bins` or `scans`.
+            `fluctuations`, `correlations`, `showers`, `classifiers`, `generative`, `bins` or `scans`.
         caption: A sentence below the figure, or empty.
         quantity: What is measured, without the layer, or empty.
         layer: Index of the layer, or None.
@@ -150,13 +150,14 @@ class Map:
         name: Title of the panel.
         face: What it shows.
         scale: `energy` (logarithmic, MeV, one scale for all energy panels of a chart), `ratio` (0.5 to 2
-            about 1), `difference` (symmetric about 0) or `correlation` (-1 to 1).
+            about 1), `difference` (symmetric about 0), `deviation` (the same, one scale for all such panels
+            of a chart) or `correlation` (-1 to 1).
         ticks: Names of rows and columns of a matrix, or empty.
     """
 
     name: str
     face: Face
-    scale: Literal["energy", "ratio", "difference", "correlation"]
+    scale: Literal["energy", "ratio", "difference", "deviation", "correlation"]
     ticks: tuple[str, ...] = ()
 
 

@@ -58,9 +58,19 @@ class Trees:
 
     Attributes:
         features: Of both samples, shape `(2 n, k)`.
+        rounds: Trees, one after the other.
+        learning_rate: How much of what is left each of them explains.
+        leaf: Fewest showers in a leaf.
+        together: Features whose worth is that of one, several columns each; None: each for itself.
+        hold: Whether the showers that calibrate are held back; if not, they are learned from as well.
     """
 
-    features: NDArray[np.float32]
+    features: NDArray[np.float32] | NDArray[np.uint8]
+    rounds: int = 40
+    learning_rate: float = 0.2
+    leaf: int = 20
+    together: tuple[Rows, ...] | None = None
+    hold: bool = True
 
     def __call__(
         self, seed: int, learn: Rows, select: Rows, test: Rows, tell: Callable[[float], None]
@@ -68,34 +78,37 @@ class Trees:
         """Grow the trees and apply them, see `separation.Train`."""
         truth = np.arange(len(self.features)) < len(self.features) // 2
         model = HistGradientBoostingClassifier(
-            max_iter=40,
-            learning_rate=0.2,
+            max_iter=self.rounds,
+            learning_rate=self.learning_rate,
             max_leaf_nodes=15,
+            min_samples_leaf=self.leaf,
             max_bins=64,
             early_stopping=False,
             random_state=seed,
         )
+        learn = learn if self.hold else np.concatenate([learn, select])
         with threadpool_limits(1, user_api="openmp"):  # of this thread only
             model.fit(self.features[learn], truth[learn])
             tell(0.5)
             known, unknown = (model.predict_proba(self.features[rows])[:, 1] for rows in (select, test))
             lost = self._lost(model, truth, test[:: max(1, len(test) // _SHUFFLED)], seed)
         tell(1.0)
-        return Trained(known, unknown, None, lost)
+        return Trained(known if self.hold else None, unknown, None, lost)
 
     def _lost(
         self, model: HistGradientBoostingClassifier, truth: NDArray[np.bool_], rows: Rows, seed: int
     ) -> NDArray[np.float64]:
-        """AUC that is lost when the values of one feature are dealt anew among the showers."""
+        """AUC that is lost when the values of one feature, or of some, are dealt anew among the showers."""
         rng = np.random.default_rng(seed)
         features = self.features[rows]
         full = _auc(truth[rows], model.decision_function(features))
-        lost = np.zeros(features.shape[1])
-        for column in range(features.shape[1]):
-            kept = features[:, column].copy()
-            features[:, column] = rng.permutation(kept)
-            lost[column] = full - _auc(truth[rows], model.decision_function(features))
-            features[:, column] = kept
+        groups = np.arange(features.shape[1])[:, None] if self.together is None else self.together
+        lost = np.zeros(len(groups))
+        for i, columns in enumerate(groups):
+            kept = features[:, columns]
+            features[:, columns] = rng.permutation(kept)
+            lost[i] = full - _auc(truth[rows], model.decision_function(features))
+            features[:, columns] = kept
         return lost
 
 

@@ -22,14 +22,15 @@ from caloforge.detector import Detector
 from caloforge.observables import high_level_names
 from caloforge.validation.classifiers.recipes import Preprocessing
 from caloforge.validation.inputs.sample import Sample
+from caloforge.validation.metrics.shares import layer_sums
 
 Features = NDArray[np.float32]
 _KEV = 1e-3
 _HUNDRED_GEV = 1e5
 _TINY = 1e-8
 _SOME = 2000
-_FAINT = 1e-4
-"""Share of a layer's energy where the logarithm of the quick recipe sets in."""
+_FAINT = 1e-5
+"""Share of a layer's energy where the logarithm of the quick recipe sets in, as for trees on cells."""
 
 _DENSE = 100_000_000
 """Inputs that are made once and kept, 400 MB; beyond, they are made again for each batch."""
@@ -118,7 +119,7 @@ def low_level_inputs(
     incident = np.concatenate([first.energies[:showers], second.energies[:showers]]).astype(np.float64)[
         :, None
     ]
-    layers = _layer_sums(first.detector, cells)
+    layers = layer_sums(first.detector, cells)
     divisor = (
         layers + 1e-16 if normalised else np.broadcast_to(_unit(preprocessing, incident, cells), layers.shape)
     )
@@ -140,11 +141,6 @@ def _centred(inputs: Cells) -> Cells:
     spread = float(np.sqrt(np.mean((logs - centre) ** 2)))
     scale = np.sqrt(inputs.extra.shape[1] / inputs.detector.n_cells) / max(spread, _TINY)
     return replace(inputs, centre=centre, scale=float(scale))
-
-
-def _layer_sums(detector: Detector, cells: csr_array) -> NDArray[np.float64]:
-    member = np.arange(len(detector.layers)) == detector.layer_of_cell[:, None]
-    return np.asarray(cells.astype(np.float64) @ member.astype(np.float64))
 
 
 def _unit(

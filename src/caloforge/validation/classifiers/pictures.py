@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Judged", "charts", "features_table"]
+__all__ = ["Judged", "charts", "features_table", "layers_table"]
 
 import math
 from collections.abc import Callable, Iterator
@@ -89,6 +89,28 @@ def features_table(judged: Judged, names: list[str], detector: Detector) -> Tabl
         "Features that say the same share their worth.",
         columns=("Feature", *judged.names, "Geant4, floor"),
         rows=rows,
+    )
+
+
+def layers_table(judged: Judged, names: list[str]) -> Table:
+    """Return what each layer's cells are worth, in the order of the layers.
+
+    Args:
+        judged: What the trees say; with `lost` of each layer.
+        names: Of the layers.
+    """
+    worth = [_worth(found) for found in (*judged.candidates, judged.floor)]
+    return Table(
+        key="layers_give_it_away",
+        title="Which layer's cells give it away",
+        theme="classifiers",
+        caption="AUC of the boosted trees that is lost when all cells of a layer are dealt anew among the "
+        "showers, together.",
+        columns=("Layer", *judged.names, "Geant4, floor"),
+        rows=tuple(
+            (name, *((float(mean[i]), float(error[i])) for mean, error in worth))
+            for i, name in enumerate(names)
+        ),
     )
 
 

@@ -30,13 +30,14 @@ class Trained:
     """A classifier that was trained, and what it says of showers that it has not seen.
 
     Attributes:
-        select: Probability of being Geant4 of the showers that chose the epoch, for the calibration.
+        select: Probability of being Geant4 of the showers that chose the epoch, for the calibration; None if
+            these were learned from: then what the other trainings say of their tests calibrates.
         test: The same of the showers of the test.
         history: What happened in the training; None for trees.
         lost: AUC that is lost if an input is shuffled, shape `(inputs,)`, or None.
     """
 
-    select: Array
+    select: Array | None
     test: Array
     history: History | None = None
     lost: Array | None = None
@@ -93,13 +94,14 @@ def separate(
         tell: Called with the share that is done.
     """
     truth = np.arange(2 * showers) < showers
-    results, rows, calibrated = [], [], []
+    results, rows, selected = [], [], []
     for number, (learn, select, test) in enumerate(_splits(showers, trainings, seed)):
         share = _shares(tell, number, trainings)
         result = train(seed + number, learn, select, test, share)
         results.append(result)
         rows.append(test)
-        calibrated.append(_calibrate(result.select, truth[select], result.test))
+        selected.append(select)
+    calibrated = [_calibrated(number, results, selected, rows, truth) for number in range(trainings)]
     return _separation(results, rows, calibrated, truth)
 
 
@@ -114,6 +116,19 @@ def _splits(showers: int, trainings: int, seed: int) -> Iterator[tuple[Rows, Row
         folds = np.stack([rng.permutation(np.arange(showers) % _FOLDS) for _ in range(2)]).ravel()
         place = (folds - number) % _FOLDS
         yield tuple(np.flatnonzero(part) for part in (place > 1, place == 1, place == 0))  # type: ignore[misc]
+
+
+def _calibrated(
+    number: int, results: list[Trained], selected: list[Rows], rows: list[Rows], truth: NDArray[np.bool_]
+) -> Array:
+    """Turn what a training says of its test into probabilities, by showers that are not in the test."""
+    mine = results[number]
+    if mine.select is not None:
+        return _calibrate(mine.select, truth[selected[number]], mine.test)
+    known = np.concatenate([r.test for i, r in enumerate(results) if i != number])
+    tested = np.concatenate([row for i, row in enumerate(rows) if i != number])
+    others = ~np.isin(tested, rows[number])
+    return _calibrate(known[others], truth[tested[others]], mine.test)
 
 
 def _calibrate(known: Array, truth: NDArray[np.bool_], scores: Array) -> Array:

@@ -62,12 +62,13 @@ class Scale:
 def map_plates(chart: Maps) -> list[Plate]:
     """Draw each panel on its own plate, so that a page can set them side by side or one below the other."""
     energy = _energy_scale([panel.face for panel in chart.panels if panel.scale == "energy"])
-    return [_plate(panel, _scale(panel, energy)) for panel in chart.panels]
+    deviation = _deviation_scale([panel.face for panel in chart.panels if panel.scale == "deviation"])
+    return [_plate(panel, _scale(panel, energy, deviation)) for panel in chart.panels]
 
 
-def _scale(panel: Map, energy: Scale) -> Scale:
-    if panel.scale == "energy":
-        return energy
+def _scale(panel: Map, energy: Scale, deviation: Scale) -> Scale:
+    if panel.scale in ("energy", "deviation"):
+        return energy if panel.scale == "energy" else deviation
     if panel.scale == "ratio":
         return Scale(0.5, 2.0, True, "RdBu_r", "")
     if panel.scale == "correlation":
@@ -86,6 +87,17 @@ def _energy_scale(faces: Sequence[Face]) -> Scale:
     largest = float(filled.max())
     smallest = max(float(np.quantile(filled, 0.02)), largest * 10**-_DECADES)
     return Scale(min(smallest, largest / 2), largest, True, "viridis", "MeV")
+
+
+def _deviation_scale(faces: Sequence[Face]) -> Scale:
+    """Return a scale about 0 that few values are beyond, so that one wild cell does not fade all others."""
+    values = np.concatenate([face.values.ravel() for face in faces]) if faces else np.empty(0)
+    known = values[np.isfinite(values)]
+    most = float(np.quantile(np.abs(known), 0.98)) if known.size else 0.0
+    most = most if most > 0 else 1.0
+    if known.size and known.min() >= 0:  # a distance has one side only
+        return Scale(0.0, most, False, "Oranges", "")
+    return Scale(-most, most, False, "PuOr_r", "")
 
 
 def _plate(panel: Map, scale: Scale) -> Plate:

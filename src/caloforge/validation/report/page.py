@@ -34,6 +34,10 @@ _THEMES = {
     "cells": ("Cells", "How many cells are hit, how hard, and how much the brightest hold."),
     "profiles": ("Mean profiles", "Mean energy along the depth, across the layers and along the radius."),
     "images": ("Average images", "Mean energy of each cell. Cells that no shower hits stay empty."),
+    "fluctuations": (
+        "Single cells",
+        "How much each cell varies at given energy of its layer, and how it goes with its neighbours.",
+    ),
     "correlations": (
         "Correlations",
         "Which observables go together: more than single distributions.",

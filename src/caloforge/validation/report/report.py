@@ -25,7 +25,17 @@ from caloforge.validation.verdict import Verdict
 
 SCHEMA = 2
 
-_KEYS = ("auc_low", "auc_high", "auc_trees", "response", "resolution", "beyond_floor", "fpd", "separation")
+_KEYS = (
+    "auc_low",
+    "auc_cells",
+    "auc_high",
+    "response",
+    "resolution",
+    "beyond_floor",
+    "fpd",
+    "auc_trees",
+    "separation",
+)
 """What the top of a report shows, the first six of these that were computed."""
 _MOST_KEYS = 6
 

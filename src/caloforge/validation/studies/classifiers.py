@@ -22,12 +22,18 @@ from caloforge.validation.classifiers.recipes import QUICK, Recipe
 from caloforge.validation.classifiers.separation import FEWEST, Separation, Train, separate
 from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
-from caloforge.validation.measure import Measure, Number
 from caloforge.validation.parallel import side_by_side
-from caloforge.validation.study import Finding, Study, Tell
+from caloforge.validation.studies.family import (
+    Plan,
+    details_of,
+    findings_of,
+    method_of,
+    numbers_of,
+    showers_of,
+)
+from caloforge.validation.study import Study, Tell
 
 _TRAININGS = 5
-_CERTAIN = 4.0
 
 
 def high_level(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, trainings: int = _TRAININGS) -> Study:
@@ -39,7 +45,7 @@ def high_level(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, training
         recipe: How; `calochallenge` sees the challenge's own features, the others CloFlow's and the response.
         trainings: Classifiers of each pair, 2 or more.
     """
-    plan = _Plan("high", "high-level", recipe.method, trainings, False)
+    plan = Plan("high", "high-level", recipe.method, trainings, False)
     return _study(
         samples, tell, plan, _dense(recipe, lambda a, b: high_level_inputs(a, b, recipe.preprocessing))
     )
@@ -57,7 +63,7 @@ def trees(samples: Samples, tell: Tell, *, trainings: int = _TRAININGS) -> Study
     """
 
     def train(first: Sample, second: Sample) -> tuple[Train, int]:
-        features = Table(np.concatenate([s.features[: _showers(samples, False)] for s in (first, second)]))
+        features = Table(np.concatenate([s.features[: showers_of(samples, False)] for s in (first, second)]))
         return Trees(features.values), len(features) // 2
 
     method = (
@@ -67,7 +73,7 @@ def trees(samples: Samples, tell: Tell, *, trainings: int = _TRAININGS) -> Study
         "that is lost when its values are dealt anew among the tested showers; features that say the same "
         "share it."
     )
-    return _study(samples, tell, _Plan("trees", "boosted trees", method, trainings, False), train)
+    return _study(samples, tell, Plan("trees", "boosted trees", method, trainings, False), train)
 
 
 def low_level(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, trainings: int = _TRAININGS) -> Study:
@@ -79,7 +85,7 @@ def low_level(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, trainings
         recipe: How.
         trainings: Classifiers of each pair, 2 or more.
     """
-    plan = _Plan("low", "low-level", recipe.method, trainings, True)
+    plan = Plan("low", "low-level", recipe.method, trainings, True)
     return _study(samples, tell, plan, _dense(recipe, _cells(recipe, normalised=False)))
 
 
@@ -92,7 +98,7 @@ def normalised(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, training
         recipe: How.
         trainings: Classifiers of each pair, 2 or more.
     """
-    plan = _Plan("normalised", "normalised layers", recipe.method, trainings, True)
+    plan = Plan("normalised", "normalised layers", recipe.method, trainings, True)
     return _study(samples, tell, plan, _dense(recipe, _cells(recipe, normalised=True)))
 
 
@@ -126,15 +132,7 @@ def convolutional(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, train
         f"{recipe.convolution.batch}, at most {recipe.convolution.epochs} epochs. Cells scaled as recipe "
         f"{recipe.name}."
     )
-    return _study(samples, tell, _Plan("cnn", "convolutional", method, trainings, True), train)
-
-
-class _Plan:
-    """What one family of classifiers is called and how it is trained."""
-
-    def __init__(self, key: str, label: str, method: str, trainings: int, cells: bool) -> None:
-        self.key, self.label, self.method = key, label, method
-        self.trainings, self.cells = trainings, cells
+    return _study(samples, tell, Plan("cnn", "convolutional", method, trainings, True), train)
 
 
 _Make = Callable[[Sample, Sample], tuple[Train, int]]
@@ -154,36 +152,26 @@ def _cells(recipe: Recipe, normalised: bool) -> Callable[[Sample, Sample], Table
     return lambda first, second: low_level_inputs(first, second, recipe.preprocessing, normalised)
 
 
-def _showers(samples: Samples, cells: bool) -> int:
-    """Showers of each kind that all classifiers of a family see."""
-    every = (samples.reference, samples.floor, *samples.candidates)
-    return min(s.cells.shape[0] if cells else len(s.features) for s in every)
-
-
-def _study(samples: Samples, tell: Tell, plan: _Plan, make: _Make) -> Study:
-    showers = _showers(samples, plan.cells)
-    title = f"Classifier, {plan.label}"
+def _study(samples: Samples, tell: Tell, plan: Plan, make: _Make) -> Study:
+    showers = showers_of(samples, plan.cells)
     if showers < FEWEST:
-        method = f"{title}: not trained, {showers} showers of each kind are fewer than {FEWEST}."
-        return Study(plan.key, title, tuple(() for _ in samples.candidates), method=method)
+        return plan.untrained(samples, showers)
     judged = _judge(samples, tell, plan, make)
     pictures = charts(judged, plan.key, plan.label)
     if plan.key == "trees":
         pictures = (*pictures, features_table(judged, high_level_names(samples.detector), samples.detector))
     return Study(
         name=plan.key,
-        title=title,
-        numbers=tuple(_numbers(plan, found, judged, showers) for found in judged.candidates),
+        title=plan.title,
+        numbers=tuple(numbers_of(plan, found, judged, showers) for found in judged.candidates),
         charts=pictures,
-        findings=tuple(_findings(plan, found, judged) for found in judged.candidates),
-        method=f"{title}. {plan.method} {plan.trainings} trainings on {showers} showers of each kind; "
-        "the floor is "
-        "the same between two samples of Geant4, trained the same way. JSD = 1 - BCE / ln 2.",
-        details=_details(judged),
+        findings=tuple(findings_of(plan, found, judged) for found in judged.candidates),
+        method=method_of(plan, showers),
+        details=details_of(judged),
     )
 
 
-def _judge(samples: Samples, tell: Tell, plan: _Plan, make: _Make) -> Judged:
+def _judge(samples: Samples, tell: Tell, plan: Plan, make: _Make) -> Judged:
     def against(other: Sample) -> Callable[[Tell], Separation]:
         def job(tell: Tell) -> Separation:
             train, showers = make(samples.reference, other)
@@ -196,53 +184,3 @@ def _judge(samples: Samples, tell: Tell, plan: _Plan, make: _Make) -> Judged:
     with threadpool_limits(1, user_api="blas"):
         found = side_by_side(jobs, tell)
     return Judged(tuple(sample.name for sample in samples.candidates), found[0], tuple(found[1:]))
-
-
-def _numbers(plan: _Plan, found: Separation, judged: Judged, showers: int) -> tuple[Number, ...]:
-    floor = judged.floor
-    spread = f"{len(found.auc)} trainings, {showers} showers of each kind, spread {found.auc.std(ddof=1):.3f}"
-    auc = Number(
-        f"auc_{plan.key}",
-        f"AUC, {plan.label}",
-        Measure(float(found.auc.mean()), found.auc_error, float(floor.auc.mean()), floor.auc_error),
-        meaning="Area under the ROC curve of a classifier, Geant4 against the candidate: 0.5 cannot "
-        "tell, 1 always "
-        f"can ({spread}).",
-    )
-    jsd = Number(
-        f"jsd_{plan.key}",
-        f"JSD, {plan.label}",
-        Measure(float(found.jsd.mean()), found.jsd_error, float(floor.jsd.mean()), floor.jsd_error),
-        meaning="Jensen-Shannon divergence from the calibrated classifier, 1 - BCE / ln 2: 0 alike, 1 "
-        "never alike; "
-        "a bound from below, and a little below 0 where there is nothing to find.",
-    )
-    return auc, jsd
-
-
-def _findings(plan: _Plan, found: Separation, judged: Judged) -> tuple[Finding, ...]:
-    auc, floor = float(found.auc.mean()), float(judged.floor.auc.mean())
-    error = float(np.hypot(found.auc_error, judged.floor.auc_error))
-    findings = []
-    if auc - floor > _CERTAIN * error:
-        text = f"AUC {auc:.3f} ± {found.auc_error:.3f}, Geant4 against Geant4 {floor:.3f}."
-        findings.append(Finding("note", f"A classifier tells it: {plan.label}", text, f"roc_{plan.key}"))
-    if floor - 0.5 > _CERTAIN * judged.floor.auc_error:
-        text = f"The classifier ({plan.label}) tells the two samples of Geant4 apart, AUC {floor:.3f}."
-        findings.append(Finding("warning", "The floor is above chance", text, f"roc_{plan.key}"))
-    return tuple(findings)
-
-
-def _details(judged: Judged) -> dict[str, object]:
-    """AUC and divergence of every training, for those who quote mean and spread."""
-    return {
-        "floor": _trainings(judged.floor),
-        "candidates": [
-            {"name": name, **_trainings(found)}
-            for name, found in zip(judged.names, judged.candidates, strict=True)
-        ],
-    }
-
-
-def _trainings(found: Separation) -> dict[str, list[float]]:
-    return {"auc": found.auc.round(5).tolist(), "jsd": found.jsd.round(5).tolist()}
