@@ -125,7 +125,7 @@ class TrainingData:
 
     @property
     def images(self) -> torch.Tensor | None:
-        """Cell that each cell gets its energy from, `(mirrors, n_cells)`; None if showers stay as they are."""
+        """Cell that each cell gets its energy from, `(mirrors, n_cells)`; None if showers stay as is."""
         return None if self._mirrors is None else self._mirrors.cells
 
     def requests(self) -> Requests:

@@ -5,12 +5,10 @@ from __future__ import annotations
 __all__ = ["adapt", "fit_once"]
 
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 
-from caloforge.models.base import Critic, Generator
 from caloforge.models.blocks.processes import gather, rank
 from caloforge.training.checkpoint import save_generator
 from caloforge.training.metrics import Metrics
@@ -19,6 +17,7 @@ from caloforge.training.quicklook import QuickLook
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from caloforge.models.base import Critic, Generator
     from caloforge.progress import Progress
     from caloforge.training.batches import TrainingData
     from caloforge.training.recipe import Recipe
@@ -30,7 +29,7 @@ _CELLS = 1 << 26  # of all showers at most, empty ones counted: this bounds the 
 
 
 def adapt(
-    networks: Mapping[str, Generator | Critic], data: TrainingData, progress: Progress | None = None
+    generator: Generator, critic: Critic | None, data: TrainingData, progress: Progress | None = None
 ) -> None:
     """Show the models real showers, which tell them where to begin.
 
@@ -40,11 +39,9 @@ def adapt(
     told(0, 1, "measuring the showers")
     images = data.images
     cells, incident = _shown(data, 1 if images is None else len(images))
-    for network in networks.values():
-        if isinstance(network, Generator):
-            network.adapt(cells, incident, None if images is None else images.cpu())
-        else:
-            network.adapt(cells[:_CRITIC], incident[:_CRITIC])
+    generator.adapt(cells, incident, None if images is None else images.cpu())
+    if critic is not None:
+        critic.adapt(cells[:_CRITIC], incident[:_CRITIC])
 
 
 def _shown(data: TrainingData, times: int) -> tuple[Tensor, Tensor]:
@@ -63,15 +60,17 @@ def _joined(batches: list[list[Tensor]]) -> tuple[Tensor, Tensor]:
     return cells, incident
 
 
-def fit_once(generator: Generator | Critic, data: TrainingData, recipe: Recipe, run: Run) -> None:
+def fit_once(generator: Generator, data: TrainingData, recipe: Recipe, run: Run) -> None:
     """Write the run of a generator that is fitted and not trained: its weights, and a look at the physics."""
+    begin, look = time.monotonic(), None
+    if data.selection is not None:
+        # Made by all processes, so that a detector that it refuses ends them all with the same error.
+        look = QuickLook(data.selection, recipe.schedule.seed, recipe.schedule.select)
     if rank() > 0:
         return
-    begin = time.monotonic()
     metrics = Metrics(run.path, -1)
-    if data.selection is not None:
-        found = QuickLook(data.selection, recipe.schedule.seed, recipe.schedule.select)(generator)
-        entry = {"epoch": 0, "seconds": time.monotonic() - begin, "kept": True, **found}
-        metrics.write("epoch", 0, entry)
+    if look is not None:
+        found = look(generator)
+        metrics.write("epoch", 0, {"epoch": 0, "seconds": time.monotonic() - begin, "kept": True, **found})
     metrics.close()
     save_generator(generator, {}, run.path / "weights.safetensors")

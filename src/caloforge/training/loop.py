@@ -100,7 +100,7 @@ class Training:
             look = QuickLook(data.selection, self.schedule.seed, self.schedule.select)
             self.look = look if first else None
         self.curves = Curves(run.path, self.schedule.select, self.steps) if first else None
-        self.watch = Watch(saturates=recipe.objective.loss == "cross-entropy")
+        self.watch = Watch(saturates=objective.settings.loss == "cross-entropy")
         self.window: list[dict[str, Tensor]] = []
 
     def run(self) -> None:

@@ -19,6 +19,8 @@ from caloforge.training.recipe import Recipe, load_recipe
 from caloforge.training.run import Run, atomic_text
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from caloforge.models.base import Critic, Generator
     from caloforge.progress import Progress
     from caloforge.training.hardware import Hardware
@@ -99,29 +101,30 @@ def train(
         torch.manual_seed(chosen.schedule.seed)
         with all_or_none():
             _shared_equally(chosen)
-            networks: dict[str, Generator | Critic] = {"generator": build_generator(chosen.model, detector)}
-            if chosen.objective.kind == "adversarial":
-                networks["critic"] = build_critic(chosen.model, detector)
-            conditions = networks["generator"].conditions
-            batches = TrainingData(paths, chosen, detector, conditions, hardware.device, rank(), world())
+            generator = build_generator(chosen.model, detector)
+            trained = chosen.objective.kind == "adversarial"
+            critic = build_critic(chosen.model, detector) if trained else None
+            batches = TrainingData(
+                paths, chosen, detector, generator.conditions, hardware.device, rank(), world()
+            )
             stack.callback(batches.close)
             mean, response = batches.response()
             _hold_energy(mean)
             _contained(mean, chosen.objective)
-        adapt(networks, batches, progress)
+        adapt(generator, critic, batches, progress)
         with all_or_none():
             environment = _environment(hardware)
             run, begin = _prepare(Path(out), chosen, detector, batches.facts(), environment, _paths(init))
             if begin:
-                story = warm_start(begin, networks)
+                story = warm_start(begin, _named(generator, critic))
                 if rank() == 0:
                     atomic_text(run.path / "init.json", json.dumps(story, indent=2))
-        if chosen.objective.kind == "fit":
-            fit_once(networks["generator"], batches, chosen, run)
+        if critic is None or chosen.objective.kind == "fit":
+            fit_once(generator, batches, chosen, run)
             return run
         objective = AdversarialObjective(
-            networks["generator"],
-            networks["critic"],
+            generator,
+            critic,
             chosen.objective,
             batches.requests(),
             response,
@@ -132,6 +135,10 @@ def train(
             objective.compile()
         Training(objective, batches, chosen, run, budget, tensorboard, progress).run()
     return run
+
+
+def _named(generator: Generator, critic: Critic | None) -> dict[str, nn.Module]:
+    return {"generator": generator} | ({"critic": critic} if critic is not None else {})
 
 
 def _paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:

@@ -76,7 +76,7 @@ class CellDistributions(nn.Module):
         found = state_dict.get(f"{prefix}table")
         if found is not None and found.ndim == 2:
             self.table = self.table.new_zeros(len(found), self.settings.levels)
-        super()._load_from_state_dict(state_dict, prefix, *others)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     def fit(self, cells: Tensor, images: Tensor) -> None:
         """Take the distributions of real showers.
@@ -187,12 +187,12 @@ class _Described(NamedTuple):
 
 
 def _describe(shares: Tensor, orbits: Tensor, settings: FitSettings) -> _Described:
-    """Describe the cells of a layer by their shares of its energy, `(n, cells)`; those of an orbit are alike."""
+    """Describe cells by their shares of a layer's energy, `(n, cells)`; those of an orbit are alike."""
     values = shares.cpu().numpy()
     hit = values > 0
     names, place = np.unique(orbits.cpu().numpy(), return_inverse=True)
     seen = len(values) * np.bincount(place)
-    hits = np.bincount(place, hit.sum(0), len(names))
+    hits: NDArray[np.float64] = np.bincount(place, hit.sum(0), len(names)).astype(np.float64)
     share = (hits + _UNSEEN * (hits < 1)) / (seen + 2 * _UNSEEN)
     threshold = np.where(hits > 0, -ndtri(share), _NEVER)
     row = _grouped(hits, seen, settings.hits)[place]
@@ -219,9 +219,10 @@ def _grouped(hits: NDArray[np.float64], seen: NDArray[np.int64], enough: int) ->
 
 
 def _quantiles(shares: NDArray[np.float32], levels: int) -> NDArray[np.float32]:
-    """Return quantiles of the logarithm, close together at both ends, and rising: equal ones have no way back."""
+    """Return quantiles of the logarithm, close at both ends, and rising: equal ones have no way back."""
     if not len(shares):
         shares = np.array([_FAINT], np.float32)
     at = np.sin(0.5 * math.pi * np.linspace(0, 1, levels)) ** 2
     found = np.quantile(np.log(shares.astype(np.float64)), at)
-    return (np.maximum.accumulate(found) + _RISE * np.arange(levels)).astype(np.float32)
+    rising: NDArray[np.float64] = np.maximum.accumulate(found) + _RISE * np.arange(levels)
+    return rising.astype(np.float32)

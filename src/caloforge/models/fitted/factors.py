@@ -1,4 +1,4 @@
-"""What cells have in common beyond all trends: a factor analysis of variables that are seen only above zero."""
+"""What cells have in common beyond all trends: a factor analysis of variables that only hits show."""
 
 from __future__ import annotations
 
@@ -61,11 +61,13 @@ class CommonFactors(nn.Module):
         """Draw the factors of showers from what these tell of them, `(n, count)`."""
         weights, covariance = self._posterior()
         noise = torch.randn(len(rest), self.count, device=rest.device)
-        return rest @ weights + noise @ torch.linalg.cholesky(covariance).T
+        spread: Tensor = noise @ torch.linalg.cholesky(covariance).T
+        return rest @ weights + spread
 
     def forward(self, factors: Tensor, noise: Tensor) -> Tensor:
         """Add factors `(n, count)` to noise `(n, n_cells)`."""
-        return torch.addmm(self.own * noise, factors, self.loadings)
+        common: Tensor = factors @ self.loadings
+        return self.own * noise + common
 
     def _own_of(self, variance: Tensor) -> None:
         self.own.copy_(variance.clamp_min(_LEAST).sqrt())

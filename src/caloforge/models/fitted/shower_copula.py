@@ -32,8 +32,8 @@ class ShowerCopula(nn.Module):
     """What describes a shower as a whole, from noise and incident particle.
 
     Total energy, shares of the layers and `Summaries` are a Gaussian copula, as energies are in the
-    parametrised simulation of ATLAS (arXiv:2109.02551). Logarithms of the shares and summaries have a mean and
-    a spread that depend on the incident particle; quantiles give their distributions and matrices their
+    parametrised simulation of ATLAS (arXiv:2109.02551). Logarithms of the shares and summaries have a mean
+    and a spread that depend on the incident particle; quantiles give their distributions and matrices their
     correlation, which change with the energy. All this is fitted. A small network, which begins with nothing,
     may add what the fit does not see.
 

@@ -54,9 +54,9 @@ class ShowerStatistics(nn.Module):
     """A model of showers of one particle that is fitted, not trained.
 
     First the whole: energies of the layers, the core's place and width, the number of hits (`ShowerCopula`).
-    Then each cell is a normal variable, whose mean follows these (`CellTrends`) and which has factors in common
-    with other cells (`CommonFactors`). Its distribution at the energy of its layer makes it a share of that
-    (`CellDistributions`). Last, shares of a layer are scaled to add up to one.
+    Then each cell is a normal variable, whose mean follows these (`CellTrends`) and which has factors in
+    common with other cells (`CommonFactors`). Its distribution at the energy of its layer makes it a share of
+    that (`CellDistributions`). Last, shares of a layer are scaled to add up to one.
 
     Args:
         detector: Whose showers.
@@ -149,24 +149,19 @@ class ShowerStatistics(nn.Module):
         hits = torch.special.ndtr(-self.distributions.threshold[middle])
         common = 1 - self.factors.own.square()
         rows = ["layer           MeV (middle)   cells hit   hits, mean   variance in common"]
-        for layer, (span, place) in enumerate(
-            zip(self.layers.spans, self.distributions.places[middle], strict=True)
-        ):
+        for layer, span in enumerate(self.layers.spans):
             name, size = self.detector.layers[layer].name, self.layers.sizes[layer]
+            energy, hit = float(self.distributions.places[middle, layer].exp()), float(hits[span].sum())
             told = common[span][hits[span] > self.settings.seen]
             share = f"{float(told.mean()):.1%}" if len(told) else "-"
-            rows.append(
-                f"{name:<14}  {float(place.exp()):>12.4g}   {size:>9}   {float(hits[span].sum()):>10.4g}   {share:>18}"
-            )
+            rows.append(f"{name:<14}  {energy:>12.4g}   {size:>9}   {hit:>10.4g}   {share:>18}")
         numbers = sum(value.numel() for value in self.state_dict().values())
-        rows.append(
-            f"{self.factors.count} factors, {len(self.distributions.table)} distributions, {numbers:,} numbers"
-        )
-        return "\n".join(rows)
+        distributions = f"{len(self.distributions.table)} distributions"
+        return "\n".join([*rows, f"{self.factors.count} factors, {distributions}, {numbers:,} numbers"])
 
 
 def _below(mean: Tensor | float, spread: Tensor, threshold: Tensor) -> Tensor:
     """Draw normal variables that lie below a threshold."""
     level = torch.special.ndtr((threshold - mean) / spread)
-    drawn = torch.special.ndtri((torch.rand_like(level) * level).clamp(1e-12, 1 - 1e-7))
+    drawn: Tensor = torch.special.ndtri((torch.rand_like(level) * level).clamp(1e-12, 1 - 1e-7))
     return mean + spread * drawn.clamp(-_FARTHEST, _FARTHEST)

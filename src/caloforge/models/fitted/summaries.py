@@ -1,4 +1,4 @@
-"""Four numbers of a shower that most of its cells follow: where its core lies, how wide it is, how many hits."""
+"""Four numbers of a shower that most cells follow: where its core lies, how wide it is, how many hits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NARROWEST = 1e-3  # mm^2
 
 
 class Summaries(nn.Module):
-    """Centre of gravity along x and y (mm), logarithm of the width around it, logarithm of the number of hits.
+    """Centre of gravity along x and y (mm), logarithms of the width around it and of the number of hits.
 
     Args:
         detector: Where the cells lie.

@@ -27,8 +27,8 @@ class CellTrends(nn.Module):
 
     The distributions of cells follow the energy of their own layer. What else tells of them is linear in
     powers of the logarithm of the incident energy, in the incident particle's other numbers, in the normal
-    variables of the core's place and in principal components of all those of the `ShowerCopula`, in squares and
-    products of these, and in the variable of the cell's own layer.
+    variables of the core's place and in principal components of all those of the `ShowerCopula`, in squares
+    and products of these, and in the variable of the cell's own layer.
 
     Args:
         detector: Whose cells.

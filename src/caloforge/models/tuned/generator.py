@@ -27,8 +27,8 @@ _WIDEST = 1.0  # logarithm of what a correction multiplies a spread with
 class TunedGenerator(FittedGenerator):
     r"""`FittedGenerator` with a correction: of mean and spread of each cell's normal variable.
 
-    The network sees the incident particle, the normal variables and the factors of the whole shower, and noise
-    of its own. It begins with hardly any correction.
+    The network sees the incident particle, the normal variables and the factors of the whole shower, and
+    noise of its own. It begins with hardly any correction.
 
     Args:
         detector: Any; `planes` and `volume` networks need layers of the same cartesian grid.
