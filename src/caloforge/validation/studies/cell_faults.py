@@ -14,6 +14,7 @@ from caloforge.validation.metrics.distances import Exchanged
 from caloforge.validation.metrics.exchange import clear
 from caloforge.validation.study import Finding
 
+Array = NDArray[np.float64]
 _FIGURE = "cell_spread_sorted"
 _MATTERS = 0.03
 """A wrong spread is a fault if it is more than chance, and so large."""
@@ -85,15 +86,19 @@ def _chance(found: Exchanged) -> float:
 def _excess(found: Exchanged, tests: int) -> bool:
     """Say whether a distance is so much larger than exchanges give that chance cannot be."""
     # cube roots of what is made of squares are all but normal (Wilson and Hilferty)
-    sigmas = _sigmas(np.cbrt(found.exchanges))
+    sigmas = _sigmas(np.cbrt(found.exchanges), np.cbrt(found.draws))
     return bool(sigmas > 0 and clear(sigmas, tests))
 
 
-def _sigmas(exchanges: NDArray[np.float64]) -> float:
-    """Return how many scatters of the exchanges the samples as they are lie from their mean, 0 if unknown."""
-    known = exchanges[1:][np.isfinite(exchanges[1:])]
-    scatter = float(known.std()) if len(known) else 0.0
-    return float(exchanges[0] - known.mean()) / scatter if scatter > 0 else 0.0
+def _sigmas(exchanges: Array, draws: Array) -> float:
+    """Return how far the samples as they are lie from the mean of the exchanges, 0 if unknown.
+
+    The unit is the scatter of the exchanges, or of the bootstraps where that is larger: one odd shower of
+    many odd cells may rule a figure, and exchanges have a longer tail than a normal one.
+    """
+    chance, own = (values[np.isfinite(values)] for values in (exchanges[1:], draws))
+    scatter = max((float(values.std()) for values in (chance, own) if len(values)), default=0.0)
+    return float(exchanges[0] - chance.mean()) / scatter if scatter > 0 and len(chance) else 0.0
 
 
 def _of_layers(detector: Detector, found: dict[str, Exchanged], tests: int) -> Iterator[Finding]:
@@ -116,5 +121,5 @@ def _of_layers(detector: Detector, found: dict[str, Exchanged], tests: int) -> I
 
 def _apart(found: Exchanged, tests: int) -> float:
     """Return by how many scatters a layer's ratio of spreads is off, 0 if that is chance or little."""
-    sigmas = _sigmas(np.log(found.exchanges))
+    sigmas = _sigmas(np.log(found.exchanges), np.log(found.draws))
     return sigmas if abs(found.value - 1) > _MATTERS and clear(sigmas, tests) else 0.0
