@@ -1,6 +1,9 @@
-"""How good generators are: a row of docs/models.md for each run, from Geant4 showers that none has seen.
+"""How good generators are: a row of docs/benchmarks.md for each run, from Geant4 showers that none has seen.
 
     python benchmarks/quality.py --reference test.h5 --floor select.h5 --out reports RUN [RUN ...]
+
+Beside the networks on cells and on observables stand boosted trees: on log-shares of cells (auc_cells), and
+on observables (auc_trees). They need the number of showers beside them, as all AUCs do.
 
 RUN is a folder, or the name of a run that comes with caloforge. Each makes the showers three times over, with
 seeds of their own: figures are means, as a spread of 840 showers is uncertain by 2.4 %. Reports with every
@@ -23,10 +26,12 @@ from caloforge.showers import Showers, open_showers
 from caloforge.training import Run
 
 SEEDS = 3
-METRICS = "distributions,response,images,merit,diversity,high,low,frechet"
+METRICS = "distributions,response,images,merit,diversity,high,trees,cells,low,frechet"
 NUMBERS = (
     "auc_low",
     "auc_high",
+    "auc_cells",
+    "auc_trees",
     "fpd",
     "profile_mse",
     "spread",

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
+from scipy.stats import norm
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -22,13 +23,17 @@ from caloforge.validation.classifiers.families import Trees
 from caloforge.validation.classifiers.separation import Separation, separate
 from caloforge.validation.classifiers.shares import MOST_CELLS, STEPS, share_inputs
 from caloforge.validation.classifiers.slices import energy_slices, sliced
+from caloforge.validation.diagnosis import faults_tested
 from caloforge.validation.figures import plates
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.inputs.source import open_source
 from caloforge.validation.measure import Measure
+from caloforge.validation.metrics.distances import Exchanged
+from caloforge.validation.metrics.exchange import FAULTS_LEVEL
 from caloforge.validation.metrics.fluctuations import Followed, cell_sums, neighbours, separations
 from caloforge.validation.metrics.shares import log_shares
 from caloforge.validation.report.report import Report
+from caloforge.validation.studies.cell_faults import cell_faults, cell_tests
 from caloforge.validation.studies.cells import cells
 from caloforge.validation.studies.family import above_chance
 from caloforge.validation.studies.fluctuations import fluctuations
@@ -338,6 +343,11 @@ def test_a_report_of_1500_showers_names_cells_that_vary_too_little_or_too_much()
     assert titles(found, 1) == {"Single cells vary too little"}
     assert "Single cells vary too much" in titles(found, 2)
     assert "single cells vary too little" in found.comparison.verdicts[1].text
+    only_cells = [study for study in found.comparison.studies if study.name == "fluctuations"]
+    for i, verdict in enumerate(found.comparison.verdicts):
+        samples = found.comparison.samples
+        others = faults_tested(samples, samples.candidates[i])
+        assert verdict.trials.faults == others + only_cells[0].faults_tested[i]
     fault = next(f for f in found.comparison.findings[1] if f.severity == "fault")
     assert fault.chart == "cell_spread_sorted"
     varies = float(fault.text.split("varies ")[1].split()[0])
@@ -345,6 +355,32 @@ def test_a_report_of_1500_showers_names_cells_that_vary_too_little_or_too_much()
     numbers = found.comparison.numbers(1)
     assert numbers["cell_spread"].measure.value == pytest.approx(20, abs=3)
     assert not numbers["cell_hits"].off
+
+
+def exchanged(sigmas: float, value: float) -> Exchanged:
+    """A ratio of spreads whose logarithm lies so many scatters from what exchanges give."""
+    chance = norm.ppf((np.arange(200) + 0.5) / 200)
+    chance /= chance.std()
+    rows = np.exp(np.log(value) / sigmas * np.concatenate([[sigmas], chance]))
+    return Exchanged(value, rows[1:], rows, rows[1:])
+
+
+@pytest.mark.parametrize("tests", [1, 40, 400])
+def test_faults_of_cells_have_the_level_of_all_faults(tests: int) -> None:
+    edge = norm.isf(FAULTS_LEVEL / 2 / tests)
+    for sigmas, named in ((edge - 0.02, 0), (edge + 0.02, 1)):
+        found = {"layer 0": exchanged(sigmas, 0.8), "layer 1": exchanged(1.0, 1.01)}
+        assert len(list(cell_faults(toy_detector(), found, tests))) == named
+    assert not list(
+        cell_faults(toy_detector(), {"layer 0": exchanged(9.0, 1.02)}, tests)
+    )  # too little to matter
+
+
+def test_tests_of_cells_are_counted(samples: Samples) -> None:
+    study = fluctuations(samples, _silent)
+    layers = len(study.details["samples"]["candidate 0"]["spread_by_layer"])
+    assert study.faults_tested == (layers + 2,) * 2
+    assert cell_tests({"layer 3": exchanged(1, 1.1), "cell_mean": exchanged(1, 1.1)}) == 1
 
 
 def test_cells_that_vary_too_little_here_and_too_much_there_are_named() -> None:

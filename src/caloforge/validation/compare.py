@@ -136,8 +136,8 @@ def compare(
     samples, after, about, digests = _read(given, chosen, seed, folder, bar)
     studies = _study(entries, samples, options, bar, _scale(given, chosen.size))
     every = tuple(
-        faults_first((*first, *second, *_diagnosis(samples, candidate, first), *_found(studies, i)))
-        for i, (first, second, candidate) in enumerate(zip(findings, about, samples.candidates, strict=True))
+        faults_first((*first, *second, *_diagnosis(samples, i, first, studies), *_found(studies, i)))
+        for i, (first, second) in enumerate(zip(findings, about, strict=True))
     )
     verdicts = tuple(
         judge(
@@ -145,7 +145,7 @@ def compare(
             [n for study in studies for n in study.numbers[i]],
             found,
             chosen.size,
-            faults_tested(samples, samples.candidates[i]),
+            faults_tested(samples, samples.candidates[i]) + _tested(studies, i),
         )
         for i, found in enumerate(every)
     )
@@ -193,10 +193,17 @@ def _distances(studies: Sequence[Study], candidate: int) -> tuple[Distance, ...]
     return next((s.distances[candidate] for s in studies if isinstance(s, Distances)), ())
 
 
-def _diagnosis(samples: Samples, candidate: Sample, before: Sequence[Finding]) -> tuple[Finding, ...]:
+def _diagnosis(
+    samples: Samples, i: int, before: Sequence[Finding], studies: Sequence[Study]
+) -> tuple[Finding, ...]:
     """Look for faults of the showers, unless their particles differ: then these are the reason."""
     differ = any(f.severity == "warning" and f.title.startswith("The incident") for f in before)
-    return () if differ else diagnose(samples, candidate)
+    return () if differ else diagnose(samples, samples.candidates[i], _tested(studies, i))
+
+
+def _tested(studies: Sequence[Study], i: int) -> int:
+    """Return how many tests for faults the studies made of a candidate."""
+    return sum(study.faults_tested[i] for study in studies if study.faults_tested)
 
 
 def _found(studies: Sequence[Study], candidate: int) -> list[Finding]:

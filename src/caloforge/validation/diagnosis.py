@@ -31,20 +31,22 @@ _HOLDS = 0.9
 """Cells are soft below the energy above which the others hold this share of the shower."""
 
 
-def diagnose(samples: Samples, candidate: Sample) -> tuple[Finding, ...]:
+def diagnose(samples: Samples, candidate: Sample, more: int = 0) -> tuple[Finding, ...]:
     """Look for faults that a physicist would call by name.
 
     Args:
         samples: For Geant4's two samples, which are taken together.
         candidate: What is judged.
+        more: Tests for faults that studies make of it besides.
 
     Returns:
         Faults that are more than chance and large enough to matter, with the figure that shows each. Chance
         alone names one or more in 1 of 400 candidates.
     """
-    tests = faults_tested(samples, candidate)
-    if not tests:
+    own = faults_tested(samples, candidate)
+    if not own:
         return ()
+    tests = own + more
     if impossible := tuple(_impossible(samples, candidate)):
         return impossible  # a mean that one such shower rules says nothing
     return (

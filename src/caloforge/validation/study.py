@@ -44,6 +44,7 @@ class Study:
         findings: What stands out in each candidate.
         method: Sentences for the report's method page: definition, sample size, source (arXiv id).
         details: Anything else for `report.json`: plain numbers, lists and dicts.
+        faults_tested: How many tests for faults that have a name were made of each candidate; none if empty.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Study:
     findings: tuple[tuple[Finding, ...], ...] = ()
     method: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+    faults_tested: tuple[int, ...] = ()
 
 
 def faults_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -148,7 +148,7 @@ class ShowerStatistics(nn.Module):
         middle = self.settings.parts // 2
         hits = torch.special.ndtr(-self.distributions.threshold[middle])
         common = 1 - self.factors.own.square()
-        rows = ["layer           MeV (middle)   cells hit   hits, mean   variance in common"]
+        rows = ["layer           MeV (middle)       cells   hits, mean   variance in common"]
         for layer, span in enumerate(self.layers.spans):
             name, size = self.detector.layers[layer].name, self.layers.sizes[layer]
             energy, hit = float(self.distributions.places[middle, layer].exp()), float(hits[span].sum())

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import vstack
 
 from caloforge.validation.charts.fluctuations import Compared, charts
+from caloforge.validation.diagnosis import faults_tested
 from caloforge.validation.inputs.resampling import Resampling, bootstraps, splits
 from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
@@ -16,7 +17,7 @@ from caloforge.validation.measure import Number
 from caloforge.validation.metrics.distances import LARGEST_P, Exchanged, corrected
 from caloforge.validation.metrics.fluctuations import CellSums, Followed, cell_sums, separations
 from caloforge.validation.metrics.shares import log_shares
-from caloforge.validation.studies.cell_faults import cell_faults
+from caloforge.validation.studies.cell_faults import cell_faults, cell_tests
 from caloforge.validation.study import Study, Tell
 
 Array = NDArray[np.float64]
@@ -54,6 +55,8 @@ def fluctuations(samples: Samples, tell: Tell) -> Study:
         for other in sums[2:]
     ]
     floor = {key: Exchanged(float(v[0]), v[1:], v, v[1:]) for key, v in cuts.items()}
+    tests = tuple(cell_tests(f) for f in found)
+    every_test = [t + faults_tested(samples, c) for t, c in zip(tests, samples.candidates, strict=True)]
     compared = Compared(
         samples.detector, followed, tuple(s.name for s in every), tuple(sums), (floor, *found)
     )
@@ -63,9 +66,10 @@ def fluctuations(samples: Samples, tell: Tell) -> Study:
         _TITLE,
         tuple(_numbers(f) for f in found),
         charts(compared),
-        tuple(tuple(cell_faults(samples.detector, f)) for f in found),
+        tuple(tuple(cell_faults(samples.detector, f, t)) for f, t in zip(found, every_test, strict=True)),
         _METHOD.format(cells=len(followed.cells), all=samples.detector.n_cells, showers=kept),
         _details(compared),
+        tests,
     )
 
 
@@ -243,7 +247,8 @@ _METHOD = (
     "without a hit. Correlations of neighbours are those of the residuals in showers that hit both. Floors "
     "are random cuts of Geant4 in halves; what is beyond chance is decided by exchanges of showers with the "
     "reference, corrected for the number of figures (max-T). A layer's cells vary too little, or too much, "
-    "if the geometric mean of their ratios to Geant4 is off by more than 3 % and by more than five times "
-    "what exchanges do; they have wrong distributions if the separation power is, and by more than 0.05 %."
+    "if the geometric mean of their ratios to Geant4 is off by more than 3 %, and by so many times what "
+    "exchanges do that chance names any of the report's faults in 1 of 400 reports; they have wrong "
+    "distributions if the separation power is that clear, and off by more than 0.05 %."
 )
 _NOTHING = "Single cells are not compared: too few whole showers are kept, or no cell is hit often."
