@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from caloforge.detector import Detector
     from caloforge.models.settings import TunedSettings
 
-_WIDEST = 1.0  # logarithm of what a correction multiplies a spread with
-
 
 class TunedGenerator(FittedGenerator):
-    r"""`FittedGenerator` with a correction: of mean and spread of each cell's normal variable.
+    """`FittedGenerator` with a correction, added to the normal variable of each cell.
 
     The network sees the incident particle, the normal variables and the factors of the whole shower, and
-    noise of its own. It begins with hardly any correction.
+    noise of its own. The correction is odd in all of these but the incident particle: half the difference of
+    what the network says of them and of their opposites. These come as often as they do, so no cell's mean
+    moves, at any energy: the fit has these right already. It begins with hardly any correction.
 
     Args:
         detector: Any; `planes` and `volume` networks need layers of the same cartesian grid.
@@ -54,12 +54,18 @@ class TunedGenerator(FittedGenerator):
             with torch.autocast(noise.device.type, enabled=False):
                 given = self.incidence(incident)
                 drawn = fit(for_whole, incident[:, 0], given[:, : self.given])
-                seed = torch.cat([latent, drawn.normal, factors, given], dim=1)
-            added, wider = self.trunk(seed, for_trunk)
-            mixed = self.trunk.mixed(for_cells, seed)
+                shower = torch.cat([latent, drawn.normal, factors], dim=1)
+            added = self._correction(shower, for_trunk, given)
+            mixed = self.trunk.mixed(for_cells, torch.cat([shower, given], dim=1))
             with torch.autocast(noise.device.type, enabled=False):
-                spread = torch.exp(wider.float().clamp(-_WIDEST, _WIDEST))
-                varied = spread * fit.factors(factors, mixed)
+                varied = fit.factors(factors, mixed)
                 made.append(fit.cells(drawn.mean + added.float() + varied, drawn))
         with torch.autocast(noise.device.type, enabled=False):
             return self._chosen(made, given)
+
+    def _correction(self, shower: Tensor, noise: Tensor, given: Tensor) -> Tensor:
+        """Return what is added to the normal variables of the cells, `(n, n_cells)`."""
+        seeds = torch.cat([torch.cat([shower, -shower]), torch.cat([given, given])], dim=1)
+        one, opposite = self.trunk(seeds, torch.cat([noise, -noise])).chunk(2)
+        added: Tensor = 0.5 * (one - opposite)
+        return added

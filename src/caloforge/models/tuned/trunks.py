@@ -31,7 +31,7 @@ _MAPS = 4  # of noise beside the channels of an image
 
 
 class GeneratorTrunk(nn.Module, ABC):
-    """Says of each cell how its normal variable differs from the mean shower's.
+    """Says of each cell how its normal variable differs from that of the fit.
 
     Attributes:
         noise: Numbers of noise that it takes besides its input.
@@ -42,8 +42,8 @@ class GeneratorTrunk(nn.Module, ABC):
     neighbours: nn.Module | None
 
     @abstractmethod
-    def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Map `(n, inputs)` and `(n, self.noise)` to additions to mean and spread, `(n, n_cells)` each."""
+    def forward(self, seed: Tensor, noise: Tensor) -> Tensor:
+        """Map `(n, inputs)` and `(n, self.noise)` to what is added to cells' variables, `(n, n_cells)`."""
 
     def mixed(self, noise: Tensor, seed: Tensor) -> Tensor:
         """Mix the noise of cells, `(n, n_cells)`, with that of their neighbours, as `(n, inputs)` says."""
@@ -103,13 +103,13 @@ class _DenseGenerator(GeneratorTrunk):
             nn.Linear(width, width),
             nn.LeakyReLU(_SLOPE),
         )
-        self.centre, self.width = nn.Linear(width, cells), nn.Linear(width, cells)
+        self.out = nn.Linear(width, cells)
         self.neighbours = None
-        _begin_small(self.centre, self.width)
+        _begin_small(self.out)
 
-    def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002 - cells have theirs
-        x = self.body(seed)
-        return self.centre(x), self.width(x)
+    def forward(self, seed: Tensor, noise: Tensor) -> Tensor:  # noqa: ARG002 - cells have theirs
+        added: Tensor = self.out(self.body(seed))
+        return added
 
 
 class _DenseCritic(CriticTrunk):
@@ -136,19 +136,20 @@ class _PlanesGenerator(GeneratorTrunk):
         self.first = nn.Linear(inputs, width * prod(self.start))
         self.coarse, self.middle, self.fine = (_conv(width, width) for _ in range(3))
         self.mix = _conv(width + _MAPS, width)
-        self.centre, self.width = _conv(width, layers), _conv(width, layers)
-        _begin_small(self.centre, self.width)
+        self.out = _conv(width, layers)
+        _begin_small(self.out)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unknown to its stub
         self.neighbours = _NeighbourNoise(grid, inputs)
 
-    def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, seed: Tensor, noise: Tensor) -> Tensor:
         x = F.leaky_relu(self.first(seed), _SLOPE).reshape(-1, self.channels, *self.start)
         x = F.leaky_relu(self.coarse(x.contiguous(memory_format=torch.channels_last)), _SLOPE)
         x = F.leaky_relu(self.middle(F.interpolate(x, self.between)), _SLOPE)
         x = F.leaky_relu(self.fine(F.interpolate(x, self.grid)), _SLOPE)
         maps = noise.reshape(-1, _MAPS, *self.grid).to(x.dtype)
         x = F.leaky_relu(self.mix(torch.cat([x, maps], dim=1)), _SLOPE)
-        return self.centre(x).flatten(1), self.width(x).flatten(1)
+        added: Tensor = self.out(x)
+        return added.flatten(1)
 
 
 class _VolumeGenerator(GeneratorTrunk):
@@ -164,19 +165,18 @@ class _VolumeGenerator(GeneratorTrunk):
         self.coarse = nn.Conv3d(width, width, 3, padding=1)
         self.middle = nn.Conv3d(width + _MAPS, half, 3, padding=1)
         self.fine = nn.Conv3d(half, quarter, 3, padding=1)
-        self.out = nn.Conv3d(quarter, 2, 3, padding=1)
+        self.out = nn.Conv3d(quarter, 1, 3, padding=1)
         _begin_small(self.out)
         channels_last(self)
         self.neighbours = _NeighbourNoise(grid, inputs)
 
-    def forward(self, seed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, seed: Tensor, noise: Tensor) -> Tensor:
         x = F.leaky_relu(self.first(seed), _SLOPE).reshape(-1, self.channels, *self.start)
         x = F.leaky_relu(self.coarse(x.contiguous(memory_format=torch.channels_last_3d)), _SLOPE)
         maps = noise.reshape(-1, _MAPS, *self.between).to(x.dtype)
         x = F.leaky_relu(self.middle(torch.cat([F.interpolate(x, self.between), maps], dim=1)), _SLOPE)
         x = F.leaky_relu(self.fine(F.interpolate(x, self.grid)), _SLOPE)
-        x = self.out(x)
-        return from_volume(x[:, :1], self.grid), from_volume(x[:, 1:], self.grid)
+        return from_volume(self.out(x), self.grid)
 
 
 class _NeighbourNoise(nn.Module):
