@@ -31,11 +31,11 @@ _RISE = 1e-6  # between two quantiles of a logarithm
 
 
 class Place(NamedTuple):
-    """Where the energies of layers lie between the parts, `(n, n_layers)` each.
+    """Where the energies of layers lie between the parts, for each cell of each shower, `(n * n_cells,)`.
 
     Attributes:
-        low: The part below.
-        high: The part above.
+        low: Number of the cell in the part below, of those of all parts.
+        high: The same in the part above.
         step: How far it is from the one to the other, 0 to 1.
     """
 
@@ -106,13 +106,14 @@ class CellDistributions(nn.Module):
         gaps = self.places.diff(dim=0).clamp_min(_JUMP)
         steps = ((logarithm - self.places[:-1]) / gaps).clamp(0, 1).sum(1)
         lower = steps.floor().clamp(0, max(last - 1, 0))
-        low = lower.int()
-        return Place(low, (low + 1).clamp(max=last), steps - lower)
+        low = (self.layers.spread(lower.long() * self.layers.cells) + self.layers.numbers).flatten()
+        high = low + self.layers.cells if last else low
+        return Place(low, high, self.layers.spread(steps - lower).flatten())
 
     def thresholds(self, place: Place) -> Tensor:
         """Return what the normal variables must exceed for a hit, `(n, n_cells)`."""
-        low, high = (self._taken(self.threshold, part) for part in (place.low, place.high))
-        return torch.lerp(low, high, self.layers.spread(place.step))
+        low, high = (_taken(self.threshold, part) for part in (place.low, place.high))
+        return (low + place.step * (high - low)).view(-1, self.layers.cells)
 
     def shares(self, normal: Tensor, threshold: Tensor, place: Place) -> Tensor:
         """Map normal variables `(n, n_cells)` to shares of the energy of the layer."""
@@ -120,25 +121,16 @@ class CellDistributions(nn.Module):
         hits = 0.5 - 0.5 * torch.erf(threshold * math.sqrt(0.5))
         ratio = (above / hits.clamp_min(_RARE)).clamp(_JUST, 1 - _JUST)
         level = (2 / math.pi * (self.settings.levels - 1)) * torch.acos(torch.sqrt(ratio))
-        start = level.floor().clamp(0, self.settings.levels - 2)
-        step, first = level - start, start.int()
-        low, high = (
-            self._quantile(self._taken(self.row, part), first, step) for part in (place.low, place.high)
-        )
-        share = torch.exp(torch.lerp(low, high, self.layers.spread(place.step)))
-        return torch.where(normal > threshold, share, torch.zeros_like(share))
+        start = level.floor().clamp(max=self.settings.levels - 2)
+        first, step = start.long().flatten(), (level - start).flatten()
+        low, high = (self._quantile(part, first, step) for part in (place.low, place.high))
+        share = torch.exp(low + place.step * (high - low)).view_as(normal)
+        return share * (normal > threshold)
 
-    def _quantile(self, row: Tensor, first: Tensor, step: Tensor) -> Tensor:
-        place = row * self.settings.levels + first
-        low, high = (
-            self.table.flatten().index_select(0, x.flatten()).view_as(step) for x in (place, place + 1)
-        )
-        return torch.lerp(low, high, step)
-
-    def _taken(self, values: Tensor, part: Tensor) -> Tensor:
-        """Return what each cell has, of `(parts, n_cells)`, in the part of its layer `(n, n_layers)`."""
-        number = self.layers.spread(part) * self.layers.cells + self.layers.numbers
-        return values.flatten().index_select(0, number.flatten()).view_as(number)
+    def _quantile(self, part: Tensor, first: Tensor, step: Tensor) -> Tensor:
+        number = _taken(self.row.long() * self.settings.levels, part) + first
+        low, high = _taken(self.table, number), _taken(self.table, number + 1)
+        return low + step * (high - low)
 
     def normal(self, cells: Tensor, energies: Tensor) -> tuple[Tensor, Tensor]:
         """Return normal variables of hits, and thresholds, `(n, n_cells)` each: the way back.
@@ -149,9 +141,9 @@ class CellDistributions(nn.Module):
         threshold = self.thresholds(place)
         hit = cells > 0
         share = (torch.log(cells) - self.layers.spread(_logarithm(energies)))[hit]
-        rows = [self._taken(self.row, part)[hit].long() for part in (place.low, place.high)]
-        step = self.layers.spread(place.step)[hit]
-        table = self.table
+        mine = hit.flatten()
+        rows = [_taken(self.row, part[mine]).long() for part in (place.low, place.high)]
+        step, table = place.step[mine], self.table
         low, high = torch.zeros_like(rows[0]), torch.full_like(rows[0], self.settings.levels - 1)
         # Bisection on the quantiles that lie between those of the two parts.
         while bool((high - low > 1).any()):
@@ -166,6 +158,12 @@ class CellDistributions(nn.Module):
         normal = threshold.clone()
         normal[hit] = torch.maximum(-torch.special.ndtri(above).float(), threshold[hit])
         return normal, threshold
+
+
+def _taken(values: Tensor, numbers: Tensor) -> Tensor:
+    """Return those of all values in a row that have these numbers."""
+    # Not by index_select: ONNX Runtime's Gather takes eight times as long as its GatherElements.
+    return values.flatten().gather(0, numbers)
 
 
 def _logarithm(energies: Tensor) -> Tensor:

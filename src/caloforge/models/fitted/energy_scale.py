@@ -63,8 +63,9 @@ class EnergyScale(nn.Module):
 
     def mean(self, energy: Tensor) -> Tensor:
         """Return the mean energy in all cells, MeV, of an incident energy in MeV."""
-        ratio, inside = torch.zeros_like(energy), self._inside(energy) / 100e3
-        for coefficient in self.coefficients.unbind():
+        ratio, *others = self.coefficients.unbind()
+        inside = self._inside(energy) / 100e3
+        for coefficient in others:
             ratio = ratio * inside + coefficient
         return ratio.clamp_min(_LOWEST) * energy
 

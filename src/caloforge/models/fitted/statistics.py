@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from caloforge.models.fitted.distributions import CellDistributions
+from caloforge.models.fitted.distributions import CellDistributions, Place
 from caloforge.models.fitted.factors import CommonFactors
 from caloforge.models.fitted.layers import LayerIndex
 from caloforge.models.fitted.shower_copula import ShowerCopula
@@ -34,12 +34,14 @@ class Drawn(NamedTuple):
         normal: `(n, variables)` the normal variables behind these and behind the summaries.
         mean: `(n, n_cells)` of the normal variables of the cells.
         threshold: `(n, n_cells)` that these exceed where cells are hit.
+        place: Between which distributions those of the cells lie.
     """
 
     energies: Tensor
     normal: Tensor
     mean: Tensor
     threshold: Tensor
+    place: Place
 
 
 class _Field(NamedTuple):
@@ -130,16 +132,16 @@ class ShowerStatistics(nn.Module):
     def forward(self, noise: Tensor, energy: Tensor, given: Tensor) -> Drawn:
         """Draw what describes showers as a whole, of noise `(n, copula.noise)`."""
         energies, normal = self.copula(noise, energy, given)
-        threshold = self.distributions.thresholds(self.distributions.between(energies))
-        return Drawn(energies, normal, self.trends(given, normal), threshold)
+        place = self.distributions.between(energies)
+        threshold = self.distributions.thresholds(place)
+        return Drawn(energies, normal, self.trends(given, normal), threshold, place)
 
     def cells(self, variables: Tensor, drawn: Drawn) -> Tensor:
         """Make the cells of normal variables, `(n, n_cells)` MeV."""
         # No layer that has energy is without a hit.
         lacking = torch.relu(_HIT - self.layers.maxima(variables - drawn.threshold))
         variables = variables + self.layers.spread(lacking)
-        place = self.distributions.between(drawn.energies)
-        shares = self.distributions.shares(variables, drawn.threshold, place)
+        shares = self.distributions.shares(variables, drawn.threshold, drawn.place)
         scale = drawn.energies / self.layers.sums(shares).clamp_min(_LEAST)
         return shares * self.layers.spread(scale)
 

@@ -36,6 +36,7 @@ class CellTrends(nn.Module):
         given: How many numbers describe the incident particle, the first the logarithm of its energy.
     """
 
+    pairs: Tensor
     axes: Tensor
     coefficients: Tensor
 
@@ -45,8 +46,9 @@ class CellTrends(nn.Module):
         variables = 1 + self.layers.count + SUMMARIES
         self.components = min(settings.components, variables)
         self.centre = slice(1 + self.layers.count, 3 + self.layers.count)
-        pairs = self.components * (self.components - 1) // 2
-        self.terms = 4 + given - 1 + 3 * self.components + pairs + _CENTRE
+        pairs = torch.triu_indices(self.components, self.components, 1)
+        self.terms = 4 + given - 1 + 3 * self.components + pairs.shape[1] + _CENTRE
+        self.register_buffer("pairs", pairs, persistent=False)
         self.register_buffer("axes", torch.zeros(variables, self.components))
         self.register_buffer("coefficients", torch.zeros(self.terms + _OWN, self.layers.cells))
 
@@ -62,7 +64,8 @@ class CellTrends(nn.Module):
         common, own = self._common(given, normal), self._own(given, normal)
         for layer in range(self.layers.count):
             mine = self.layers.layer[seen] == layer
-            terms = torch.cat([common, own[:, :, layer]], dim=1).double()
+            mine_own = [term[:, layer : layer + 1] for term in own]
+            terms = torch.cat([common, *mine_own], dim=1).double()
             square = terms.T @ terms + _RIDGE * torch.eye(terms.shape[1], dtype=terms.dtype)
             found = torch.linalg.solve(square, terms.T @ variables[:, mine].double())
             self.coefficients[:, seen[mine]] = found.float()
@@ -75,9 +78,7 @@ class CellTrends(nn.Module):
             normal: `(n, variables)` of the `ShowerCopula`.
         """
         means = self._common(given, normal) @ self.coefficients[: self.terms]
-        for own, slopes in zip(
-            self._own(given, normal).unbind(1), self.coefficients[self.terms :], strict=True
-        ):
+        for own, slopes in zip(self._own(given, normal), self.coefficients[self.terms :], strict=True):
             means = means + self.layers.spread(own) * slopes
         return means
 
@@ -85,21 +86,16 @@ class CellTrends(nn.Module):
         first, normal = given[:, :1], normal.clamp(-_FARTHEST, _FARTHEST)
         parts = (normal @ self.axes).clamp(-_FARTHEST, _FARTHEST)
         core = normal[:, self.centre]
-        places = [core, core.square() - 1, core[:, :1] * core[:, 1:]]
-        pairs = [parts[:, i : i + 1] * parts[:, i + 1 :] for i in range(self.components - 1)]
+        places = torch.cat([core, core.square() - 1, core[:, :1] * core[:, 1:]], dim=1)
+        first_of, second_of = (parts.index_select(1, places) for places in self.pairs)
+        products = first_of * second_of
         powers = [torch.ones_like(first), first, first**2, first**3]
+        squares = parts.square() - 1
         return torch.cat(
-            [
-                *powers,
-                given[:, 1:],
-                *(parts, parts.square() - 1, first * parts, *pairs),
-                *places,
-                *(first * place for place in places),
-            ],
-            dim=1,
+            [*powers, given[:, 1:], parts, squares, first * parts, products, places, first * places], dim=1
         )
 
-    def _own(self, given: Tensor, normal: Tensor) -> Tensor:
-        """Return `(n, 3, n_layers)`."""
+    def _own(self, given: Tensor, normal: Tensor) -> list[Tensor]:
+        """Return three terms of each layer, `(n, n_layers)`."""
         own = normal[:, 1 : self.centre.start].clamp(-_FARTHEST, _FARTHEST)
-        return torch.stack([own, own.square() - 1, given[:, :1] * own], dim=1)
+        return [own, own.square() - 1, given[:, :1] * own]
