@@ -104,7 +104,19 @@ def _below(tensors: Weights, prefix: str) -> Weights:
 
 
 def _load(module: nn.Module, weights: Weights, where: str) -> None:
-    wanted = module.state_dict()
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError:
+        # Looked at now: what takes the size of the weights, as the tables of a fit, has done so.
+        raise RunError(
+            "these weights are of another network",
+            where=where,
+            got=_differences(module.state_dict(), weights),
+            cure="take the model's settings and the detector from the run that these weights come from",
+        ) from None
+
+
+def _differences(wanted: Weights, weights: Weights) -> str:
     shapes = [name for name in wanted if name in weights and wanted[name].shape != weights[name].shape]
     faults = {
         "missing": _names(wanted.keys() - weights.keys()),
@@ -113,15 +125,7 @@ def _load(module: nn.Module, weights: Weights, where: str) -> None:
             shapes, lambda n: f"{n} {tuple(weights[n].shape)}, here {tuple(wanted[n].shape)}"
         ),
     }
-    told = "; ".join(f"{what}: {names}" for what, names in faults.items() if names)
-    if told:
-        raise RunError(
-            "these weights are of another network",
-            where=where,
-            got=told,
-            cure="take the model's settings and the detector from the run that these weights come from",
-        )
-    module.load_state_dict(weights)
+    return "; ".join(f"{what}: {names}" for what, names in faults.items() if names)
 
 
 def _names(names: Iterable[str], show: Callable[[str], str] = str) -> str:
