@@ -74,10 +74,11 @@ def sums(cells: torch.Tensor, detector: Detector) -> torch.Tensor:
 
 def pulls(own: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> np.ndarray:
     """Differences of means, of columns with their own hits, over their statistical errors."""
-    errors = [
-        math.hypot(a.std() / len(a) ** 0.5, b.std() / len(b) ** 0.5) for a, b in zip(own, real, strict=True)
-    ]
-    return np.array([(a.mean() - b.mean()) / e for a, b, e in zip(own, real, errors, strict=True)])
+    found = []
+    for one, other in zip(own, real, strict=True):
+        error = math.hypot(one.std() / len(one) ** 0.5, other.std() / len(other) ** 0.5)
+        found.append((one.mean() - other.mean()) / error)
+    return np.array(found)
 
 
 # --- each cell ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -102,7 +103,7 @@ def test_hits_change_with_the_energy_of_their_layer() -> None:
     real = cells / found.layers.spread(energies)
     energy = energies[:, 0]
     edges = np.quantile(energy, [0, 0.25, 0.5, 0.75, 1])
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         part = (energy >= low) & (energy < high)
         own, true = ((x[part][:, :288] > 0).float().mean(0) for x in (drawn, real))
         # Both are counts of hits: their difference over its error.

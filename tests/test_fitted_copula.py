@@ -78,13 +78,13 @@ def test_what_goes_together_changes_with_the_energy(logarithm: Tensor) -> None:
 
 def test_what_lies_between_two_beams_is_as_wide(logarithm: Tensor) -> None:
     logarithm = torch.where(logarithm > 0, _EDGE, -_EDGE)
-    copula, _, _ = fitted(correlated(0.95 * logarithm.sign()), logarithm)
+    copula, _, normal = fitted(correlated(0.95 * logarithm.sign()), logarithm)
+    low, high = (np.corrcoef(normal[sign * logarithm > 0][:, [1, 3]].T)[0, 1] for sign in (-1, 1))
     middle = torch.zeros(_SHOWERS)
     with torch.no_grad():
-        energies, normal = copula(
-            torch.randn(_SHOWERS, copula.noise), 20e3 * torch.exp(middle), middle.unsqueeze(1)
-        )
-    assert abs(np.corrcoef(ratios(energies).T)[0, 1]) < 0.15
+        _, normal = copula(torch.randn(_SHOWERS, copula.noise), 20e3 * torch.exp(middle), middle.unsqueeze(1))
+    between = np.corrcoef(normal[:, [1, 3]].T)[0, 1]
+    assert low + 0.1 < between < high - 0.1
     np.testing.assert_allclose(normal.std(0), 1, atol=0.03)
 
 
@@ -181,7 +181,9 @@ def test_showers_without_energy_leave_layers_of_others_alone(logarithm: Tensor) 
     _, energies, _ = fitted(layers, logarithm)
     none = (energies <= 0).all(1)
     assert not (energies[~none] <= 0).any()
-    assert float(none.float().mean()) == pytest.approx(0.1, abs=0.02)
+    assert none.any()
+    faint = energies.sum(1) < 4e3 * torch.exp(logarithm)  # a fifth of the incident energy
+    assert float(faint.float().mean()) == pytest.approx(0.1, abs=0.02)
 
 
 def test_correlations_of_few_showers_lean_on_those_of_all_once() -> None:

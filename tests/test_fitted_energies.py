@@ -1,4 +1,4 @@
-"""Energies of showers and quantiles along the energy, where the truth is known, and beside numpy and scipy."""
+"""Energies of showers and quantiles along the energy, where the truth is known, beside numpy and scipy."""
 
 from __future__ import annotations
 

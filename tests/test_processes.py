@@ -120,6 +120,11 @@ def toy_state() -> dict[str, Tensor]:
     return state | {"loss": processes.mean(loss.detach())}
 
 
+def _fit(folder: Path, out: str) -> None:
+    settings = [f"detector={folder / 'tiny.yaml'}", "schedule.batch=16", "model.fit.rounds=2"]
+    train(load_recipe("calogan-fit", settings), folder / "s.h5", folder / out)
+
+
 def _work(folder: Path) -> None:
     with together(find_place()):
         save_file(toy_state(), folder / f"toy{processes.rank()}.safetensors")
@@ -138,6 +143,8 @@ def _work(folder: Path) -> None:
     train(recipe(folder), folder / "s.h5", folder / "resumed", resume=True)
     os.environ["MASTER_PORT"] = str(int(os.environ["MASTER_PORT"]) + 1)
     train(recipe(folder, *ONE_STEP), folder / "s.h5", folder / "step-of-two")
+    os.environ["MASTER_PORT"] = str(int(os.environ["MASTER_PORT"]) + 1)
+    _fit(folder, "fit-of-two")
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +160,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     started = start(2, _work, folder)
     train(recipe(folder), folder / "s.h5", folder / "one")
     train(recipe(folder, *ONE_STEP), folder / "s.h5", folder / "step-of-one")
+    _fit(folder, "fit-of-one")
     finish(started)
     return folder
 
@@ -170,6 +178,13 @@ def test_two_processes_take_the_step_of_one(folder: Path) -> None:
     assert first.keys() == second.keys()
     for name, value in first.items():
         assert_near(second[name], value, name, 3e-5)  # a step of Adam is 2e-4
+
+
+def test_two_processes_fit_what_one_does(folder: Path) -> None:
+    one, two = (load_file(folder / name / "weights.safetensors") for name in ("fit-of-one", "fit-of-two"))
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert len(diary(folder / "fit-of-two", "epoch")) == 1
 
 
 @pytest.mark.parametrize("other", ["two", "resumed"])

@@ -115,7 +115,7 @@ def test_noise_of_neighbours_goes_together(network: str) -> None:
     kernels = []
     for strength in (1.0, math.exp(0.7)):
         kernel = np.zeros((3, 3, 3))
-        kernel[1] = [[0.02, 0.08, 0.02], [0.08, 0, 0.08], [0.02, 0.08, 0.02]]
+        kernel[1] = [[0.002, 0.02, 0.002], [0.02, 0, 0.02], [0.002, 0.02, 0.002]]
         kernel[[0, 2], 1, 1] = 0.05
         kernels.append(strength * kernel)
         kernels[-1][1, 1, 1] = 1

@@ -94,14 +94,16 @@ def train(
     if quiet:
         return
     summary = run.summary()
-    _show(summary)
+    _show(summary, fitted=chosen.objective.kind == "fit")
     say(f"Run: {run.path}  Next: [bold]caloforge export {run.path} --out BUNDLE[/bold]")
     emit(summary)
 
 
-def _show(summary: dict[str, object]) -> None:
+def _show(summary: dict[str, object], fitted: bool) -> None:
     say(
-        f"{summary['steps']} steps, {summary['epochs']} of {summary['epochs_planned']} epochs, "
+        "Fitted; there is nothing to train"
+        if fitted
+        else f"{summary['steps']} steps, {summary['epochs']} of {summary['epochs_planned']} epochs, "
         f"{summary['seconds']:.0f} s, {summary['showers_per_second']:.0f} showers/s"
     )
     look = summary["look"]
@@ -118,4 +120,4 @@ def _show(summary: dict[str, object]) -> None:
             for name in look["geant4"]
         ]
         columns = ("observable", "Geant4", "generated", "Geant4 spread", "generated spread")
-        table(f"Selection part at epoch {look['epoch']}", columns, rows)
+        table("Selection part" + ("" if fitted else f" at epoch {look['epoch']}"), columns, rows)

@@ -87,7 +87,7 @@ class CellTrends(nn.Module):
         parts = (normal @ self.axes).clamp(-_FARTHEST, _FARTHEST)
         core = normal[:, self.centre]
         places = torch.cat([core, core.square() - 1, core[:, :1] * core[:, 1:]], dim=1)
-        first_of, second_of = (parts.index_select(1, places) for places in self.pairs)
+        first_of, second_of = (parts.index_select(1, which) for which in self.pairs)
         products = first_of * second_of
         powers = [torch.ones_like(first), first, first**2, first**3]
         squares = parts.square() - 1

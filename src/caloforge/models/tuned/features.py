@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ShowerFeatures", "layer_index", "layer_maxima", "layer_sums", "typical_hits"]
+__all__ = ["ShowerFeatures", "layer_index", "layer_sums", "typical_hits"]
 
 import math
 from typing import TYPE_CHECKING
@@ -39,14 +39,6 @@ def layer_sums(cells: Tensor, detector: Detector) -> Tensor:
     if len(set(sizes)) == 1:
         return cells.reshape(-1, len(sizes), sizes[0]).sum(2)
     return torch.stack([part.sum(1) for part in torch.split(cells, sizes, dim=1)], dim=1)
-
-
-def layer_maxima(cells: Tensor, detector: Detector) -> Tensor:
-    """Return the largest of the cells of each layer, `(n, n_cells)` to `(n, n_layers)`."""
-    sizes = [layer.n_cells for layer in detector.layers]
-    if len(set(sizes)) == 1:
-        return cells.reshape(-1, len(sizes), sizes[0]).amax(2)
-    return torch.stack([part.amax(1) for part in torch.split(cells, sizes, dim=1)], dim=1)
 
 
 def typical_hits(cells: Tensor, detector: Detector) -> Tensor:
