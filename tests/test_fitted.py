@@ -105,8 +105,12 @@ def test_each_cell_has_its_mean_and_its_spread(drawn: torch.Tensor, real: Real, 
     means = pulls(own, true)
     assert abs(np.median(means)) < 1
     assert np.std(means) < 2
-    ratio = [a.std() / b.std() for a, b in zip(own, true, strict=True)]
-    assert np.median(ratio) == pytest.approx(1, abs=0.03)
+    pairs = list(zip(own, true, strict=True))
+    middle = [np.divide(*(np.ptp(np.quantile(x, [0.16, 0.84])) for x in pair)) for pair in pairs]
+    assert np.median(middle) == pytest.approx(1, abs=0.03)
+    # Between two parts their outermost quantiles, a few hits each, are averaged: tails are a little shorter.
+    ratio = [a.std() / b.std() for a, b in pairs]
+    assert 0.94 < np.median(ratio) < 1.02
     assert np.std(ratio) < 0.08
     # Energies, of which the layers' hardest cells are most.
     mean, expected = (x.mean(0) for x in (drawn, real[0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_a_fit_goes_the_whole_way(run: Path, tmp_path: Path) -> None:
+def test_a_fit_goes_the_whole_way(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timing = import_module("caloforge.deploy.bench")
+    monkeypatch.setattr(timing, "_WARM_UP_SECONDS", 0.0)
+    monkeypatch.setattr(timing, "_SECONDS", 0.02)
     bundle = tmp_path / "bundle"
     caloforge("export", run, "--out", bundle)
     words = ("--energy", "10:50GeV", "--count", 40, "--seed", 3)
