@@ -55,8 +55,9 @@ def fluctuations(samples: Samples, tell: Tell) -> Study:
         for other in sums[2:]
     ]
     floor = {key: Exchanged(float(v[0]), v[1:], v, v[1:]) for key, v in cuts.items()}
-    tests = tuple(cell_tests(f) for f in found)
-    every_test = [t + faults_tested(samples, c) for t, c in zip(tests, samples.candidates, strict=True)]
+    others = [faults_tested(samples, candidate) for candidate in samples.candidates]
+    # empty samples and a handful of showers are not looked through for faults
+    tests = tuple(cell_tests(f) if other else 0 for f, other in zip(found, others, strict=True))
     compared = Compared(
         samples.detector, followed, tuple(s.name for s in every), tuple(sums), (floor, *found)
     )
