@@ -67,7 +67,10 @@ def fluctuations(samples: Samples, tell: Tell) -> Study:
         _TITLE,
         tuple(_numbers(f) for f in found),
         charts(compared),
-        tuple(tuple(cell_faults(samples.detector, f, t)) for f, t in zip(found, every_test, strict=True)),
+        tuple(
+            tuple(cell_faults(samples.detector, f, own + other)) if own else ()
+            for f, own, other in zip(found, tests, others, strict=True)
+        ),
         _METHOD.format(cells=len(followed.cells), all=samples.detector.n_cells, showers=kept),
         _details(compared),
         tests,
