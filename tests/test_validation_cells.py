@@ -443,6 +443,8 @@ def test_showers_without_energy_are_no_end_of_it(tmp_path: Path) -> None:
     numbers = {n.name: n for n in single.numbers[0]}
     assert numbers["cell_hits"].off
     assert "cell_spread" not in numbers
+    assert single.faults_tested == (0,)
+    assert single.findings == ((),)
     for chart in single.charts:
         plates(chart)
 

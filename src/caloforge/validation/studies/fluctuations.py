@@ -55,8 +55,9 @@ def fluctuations(samples: Samples, tell: Tell) -> Study:
         for other in sums[2:]
     ]
     floor = {key: Exchanged(float(v[0]), v[1:], v, v[1:]) for key, v in cuts.items()}
-    tests = tuple(cell_tests(f) for f in found)
-    every_test = [t + faults_tested(samples, c) for t, c in zip(tests, samples.candidates, strict=True)]
+    others = [faults_tested(samples, candidate) for candidate in samples.candidates]
+    # empty samples and a handful of showers are not looked through for faults
+    tests = tuple(cell_tests(f) if other else 0 for f, other in zip(found, others, strict=True))
     compared = Compared(
         samples.detector, followed, tuple(s.name for s in every), tuple(sums), (floor, *found)
     )
@@ -66,7 +67,10 @@ def fluctuations(samples: Samples, tell: Tell) -> Study:
         _TITLE,
         tuple(_numbers(f) for f in found),
         charts(compared),
-        tuple(tuple(cell_faults(samples.detector, f, t)) for f, t in zip(found, every_test, strict=True)),
+        tuple(
+            tuple(cell_faults(samples.detector, f, own + other)) if own else ()
+            for f, own, other in zip(found, tests, others, strict=True)
+        ),
         _METHOD.format(cells=len(followed.cells), all=samples.detector.n_cells, showers=kept),
         _details(compared),
         tests,
