@@ -44,7 +44,7 @@ class LayerIndex(nn.Module):
         """Add up the cells of each layer, `(n, n_cells)` to `(n, n_layers)`."""
         if self._equal:
             return cells.reshape(-1, self.count, self.sizes[0]).sum(2)
-        return torch.cat([part.sum(1, keepdim=True) for part in cells.split(self.sizes, dim=1)], dim=1)
+        return torch.cat([part.sum(1, keepdim=True) for part in torch.split(cells, self.sizes, dim=1)], dim=1)
 
     def maxima(self, cells: Tensor) -> Tensor:
         """Return the largest of the cells of each layer, `(n, n_cells)` to `(n, n_layers)`."""
