@@ -85,6 +85,13 @@ def test_objective_and_model_must_suit(name: str, objective: str) -> None:
         load_recipe(name, [f"objective={objective}"])
 
 
+def test_a_model_of_an_earlier_version_has_a_cure() -> None:
+    with pytest.raises(RecipeError, match="earlier caloforge") as caught:
+        load_recipe("calogan-tuned", ["model.kind=factored"])
+    assert "kind tuned" in str(caught.value.details["got"])
+    assert "train again" in str(caught.value.details["cure"])
+
+
 def test_a_fault_of_the_model_is_the_only_one() -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe("calogan-fit", ["model.fit.parts=0"])
