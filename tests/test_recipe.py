@@ -70,6 +70,34 @@ def test_a_section_with_nothing_in_it_asks_for_nothing(tmp_path: Path, override:
     assert schedule.batch == (8 if override else ScheduleSettings().batch)
 
 
+@pytest.mark.parametrize("objective", ["", "objective:\n", "objective: {}\n", "objective: {kind: fit}\n"])
+def test_a_model_that_is_fitted_needs_no_objective(tmp_path: Path, objective: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"name: mine\ndetector: calogan\nmodel: {{kind: fitted}}\n{objective}")
+    assert load_recipe(file).objective.kind == "fit"
+
+
+@pytest.mark.parametrize(
+    ("name", "objective"), [("calogan-fit", "{kind: adversarial}"), ("calogan", "{kind: fit}")]
+)
+def test_objective_and_model_must_suit(name: str, objective: str) -> None:
+    with pytest.raises(RecipeError, match="objective has an impossible value"):
+        load_recipe(name, [f"objective={objective}"])
+
+
+def test_a_model_of_an_earlier_version_has_a_cure() -> None:
+    with pytest.raises(RecipeError, match="earlier caloforge") as caught:
+        load_recipe("calogan-tuned", ["model.kind=factored"])
+    assert "kind tuned" in str(caught.value.details["got"])
+    assert "train again" in str(caught.value.details["cure"])
+
+
+def test_a_fault_of_the_model_is_the_only_one() -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("calogan-fit", ["model.fit.parts=0"])
+    assert caught.value.details["where"] == "recipe calogan-fit, key model.fit.parts"
+
+
 def test_unknown_recipe_names_the_nearest() -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe("calogn")

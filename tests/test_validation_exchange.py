@@ -116,3 +116,8 @@ def test_a_report_says_how_often_chance_blames() -> None:
     assert trials.chance == pytest.approx(0.01)
     assert str(trials).startswith("158 differences were looked for")
     assert "in 1 report of 100" in str(trials)
+
+
+def test_where_nothing_is_looked_for_chance_finds_nothing() -> None:
+    assert (Trials(0, 0, 0).chance, str(Trials(0, 0, 0))) == (0, "No differences were looked for.")
+    assert Trials(distributions=0, faults=3, numbers=2).chance == pytest.approx(0.005)

@@ -94,19 +94,23 @@ def train(
     if quiet:
         return
     summary = run.summary()
-    _show(summary, fitted=chosen.objective.kind == "fit")
+    if chosen.objective.kind == "adversarial":
+        _show_steps(summary)
+    else:
+        say("Fitted; there is nothing to train")
+    _show_look(summary["look"])
     say(f"Run: {run.path}  Next: [bold]caloforge export {run.path} --out BUNDLE[/bold]")
     emit(summary)
 
 
-def _show(summary: dict[str, object], fitted: bool) -> None:
+def _show_steps(summary: dict[str, object]) -> None:
     say(
-        "Fitted; there is nothing to train"
-        if fitted
-        else f"{summary['steps']} steps, {summary['epochs']} of {summary['epochs_planned']} epochs, "
+        f"{summary['steps']} steps, {summary['epochs']} of {summary['epochs_planned']} epochs, "
         f"{summary['seconds']:.0f} s, {summary['showers_per_second']:.0f} showers/s"
     )
-    look = summary["look"]
+
+
+def _show_look(look: object) -> None:
     if isinstance(look, dict):
         rows = [
             (

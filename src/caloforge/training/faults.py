@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from caloforge.errors import RecipeError, nearest
 
+_GONE = {"factored": "tuned"}  # kinds of models of earlier versions, and what took their places
 _KINDS = ("model",), ("objective",)  # sections of which there are several kinds
 
 
@@ -36,7 +37,18 @@ def recipe_error(error: ValidationError, root: type[BaseModel], where: str) -> R
     if first["type"] == "union_tag_invalid":
         # pydantic shows the whole model, of which only the kind is wrong.
         key, got, message = f"{key}.kind", first["ctx"]["tag"], first["ctx"]["expected_tags"]
+        if got in _GONE:
+            return _gone(place, got)
     return RecipeError(f"{key} has an impossible value", where=place, got=got, expected=message)
+
+
+def _gone(place: str, kind: str) -> RecipeError:
+    return RecipeError(
+        f"models of kind {kind} are of an earlier caloforge",
+        where=place,
+        got=f"kind {kind}, whose place kind {_GONE[kind]} has taken",
+        cure="train again with a recipe of `caloforge train --list`; the old weights fit no model now",
+    )
 
 
 def _keys(root: type[BaseModel], path: Sequence[Any]) -> list[str]:

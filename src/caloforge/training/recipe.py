@@ -213,18 +213,21 @@ class Recipe(BaseModel):
     """Preset or file of the detector that the showers must come from."""
     data: DataSettings = DataSettings()
     model: ModelSettings = CaloganSettings()
-    objective: Objective = AdversarialSettings()
+    objective: Objective = Field(default_factory=dict, validate_default=True)
     schedule: ScheduleSettings = ScheduleSettings()
 
     @field_validator("objective", mode="before")
     @classmethod
-    def _adversarial_unless_said(cls, value: Any) -> Any:
-        return {"kind": "adversarial"} | value if isinstance(value, dict) else value
+    def _kind_unless_said(cls, value: Any, info: ValidationInfo) -> Any:
+        fitted = getattr(info.data.get("model"), "kind", "") == "fitted"
+        return {"kind": "fit" if fitted else "adversarial"} | value if isinstance(value, dict) else value
 
     @field_validator("objective")
     @classmethod
     def _suits_the_model(cls, value: Objective, info: ValidationInfo) -> Objective:
-        kind = getattr(info.data.get("model"), "kind", "")
+        if "model" not in info.data:
+            return value  # the model is at fault, and said to be
+        kind = info.data["model"].kind
         if value.kind == "fit" and kind not in ("fitted", "tuned"):
             raise PydanticCustomError("nothing_to_fit", "kind adversarial, as this model has nothing to fit")
         if value.kind == "adversarial" and kind == "fitted":

@@ -19,9 +19,6 @@ from caloforge.training.recipe import Recipe, load_recipe
 from caloforge.training.run import Run, atomic_text
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from caloforge.models.base import Critic, Generator
     from caloforge.progress import Progress
     from caloforge.training.hardware import Hardware
     from caloforge.training.recipe import Objective
@@ -84,6 +81,7 @@ def train(
     from caloforge.training.warm import warm_start
 
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    _needs_no_start(chosen.objective, _paths(init))
     _can_be_made(Path(out))
     if _is_run(Path(out)) and not resume:
         raise RunError(
@@ -115,8 +113,8 @@ def train(
         with all_or_none():
             environment = _environment(hardware)
             run, begin = _prepare(Path(out), chosen, detector, batches.facts(), environment, _paths(init))
-            if begin:
-                story = warm_start(begin, _named(generator, critic))
+            if begin and critic is not None:
+                story = warm_start(begin, {"generator": generator, "critic": critic})
                 if rank() == 0:
                     atomic_text(run.path / "init.json", json.dumps(story, indent=2))
         if critic is None or chosen.objective.kind == "fit":
@@ -137,12 +135,18 @@ def train(
     return run
 
 
-def _named(generator: Generator, critic: Critic | None) -> dict[str, nn.Module]:
-    return {"generator": generator} | ({"critic": critic} if critic is not None else {})
-
-
 def _paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+
+
+def _needs_no_start(objective: Objective, init: list[Path]) -> None:
+    if objective.kind == "fit" and init:
+        raise RunError(
+            "a fit measures everything anew, so it cannot begin with weights",
+            where="--init",
+            got=", ".join(map(str, init)),
+            cure="leave --init out",
+        )
 
 
 def _shared_equally(recipe: Recipe) -> None:

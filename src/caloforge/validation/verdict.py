@@ -7,7 +7,7 @@ __all__ = ["Trials", "Verdict", "judge", "plain"]
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from scipy.stats import norm
@@ -32,15 +32,23 @@ class Trials:
         distributions: Distributions and profiles: one or more lie beyond their floor in 1 report of 200.
         faults: Tests for faults that have a name: one or more is named in 1 report of 400.
         numbers: Numbers with a floor: one or more decides the verdict in 1 report of 400.
-        chance: Of all together, for one candidate.
+        chance: Of all that were looked for together, for one candidate.
     """
 
     distributions: int
     faults: int
     numbers: int
-    chance: float = DISTANCES_LEVEL + FAULTS_LEVEL + _NUMBERS_LEVEL
+    chance: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        levels = DISTANCES_LEVEL, FAULTS_LEVEL, _NUMBERS_LEVEL
+        looked = self.distributions, self.faults, self.numbers
+        chance = sum(level for level, number in zip(levels, looked, strict=True) if number)
+        object.__setattr__(self, "chance", chance)
 
     def __str__(self) -> str:
+        if not self.chance:
+            return "No differences were looked for."
         return (
             f"{self.distributions + self.faults + self.numbers} differences were looked for: in "
             f"{self.distributions} distributions and profiles, in {self.numbers} numbers, and by "
@@ -68,7 +76,7 @@ class Verdict:
 
 
 _TITLES: dict[Level, str] = {
-    "none": "No verdict: neither distributions nor a classifier were asked for",
+    "none": "No verdict: too few showers were compared, or too little of them",
     "floor": "Not to be told from Geant4 at this sample size",
     "close": "Close to Geant4, with differences that are more than chance",
     "visible": "Visibly different from Geant4",
