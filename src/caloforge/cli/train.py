@@ -124,4 +124,5 @@ def _show_look(look: object) -> None:
             for name in look["geant4"]
         ]
         columns = ("observable", "Geant4", "generated", "Geant4 spread", "generated spread")
-        table("Selection part" + ("" if fitted else f" at epoch {look['epoch']}"), columns, rows)
+        at = f" at epoch {look['epoch']}" if look["epoch"] else ""
+        table(f"Selection part{at}", columns, rows)
