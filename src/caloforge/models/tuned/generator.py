@@ -65,7 +65,8 @@ class TunedGenerator(FittedGenerator):
 
     def _correction(self, shower: Tensor, noise: Tensor, given: Tensor) -> Tensor:
         """Return what is added to the normal variables of the cells, `(n, n_cells)`."""
-        seeds = torch.cat([torch.cat([shower, -shower]), torch.cat([given, given])], dim=1)
-        one, opposite = self.trunk(seeds, torch.cat([noise, -noise])).chunk(2)
+        one = self.trunk(torch.cat([shower, given], dim=1), noise)
+        # Not both in one batch, which torch would export for the number of showers that it is shown.
+        opposite = self.trunk(torch.cat([-shower, given], dim=1), -noise)
         added: Tensor = 0.5 * (one - opposite)
         return added
