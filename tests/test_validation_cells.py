@@ -453,3 +453,19 @@ def test_a_floor_below_a_guess_makes_nobody_guilty() -> None:
     assert not above_chance(Measure(0.53, 0.008, 0.46, 0.008), 0.5)
     assert above_chance(Measure(0.56, 0.008, 0.46, 0.008), 0.5)
     assert not above_chance(Measure(0.56, 0.008, 0.53, 0.008), 0.5)
+
+
+def test_the_only_cell_of_a_layer_does_not_vary() -> None:
+    text = """
+name: one
+shape: planar
+size: [100 mm, 100 mm]
+readout:
+  deposits: all
+  layers: [{name: a, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [1, 1]}}]
+"""
+    detector, energy = Detector.from_yaml(text), np.geomspace(1e3, 1e5, 300)
+    cells = (energy * np.random.default_rng(1).normal(0.9, 0.05, 300))[:, None].astype(np.float32)
+    followed = Followed.of(detector, log_shares(detector, csr_array(cells)), 0.2)
+    sums = cell_sums(detector, csr_array(cells), np.arange(300) % 7, 7, followed).whole
+    assert np.isnan(sums.spread(10)).all()  # it was that of rounding, and its ratio to another any number

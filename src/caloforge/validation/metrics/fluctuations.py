@@ -21,6 +21,9 @@ _DEGREE = 2
 
 _PARTS = 8
 _STEADY = 1e-9
+_STILL = 1e-4
+"""Decades: a cell that spreads less has one and the same share, as the only cell of a layer has, but for
+rounding."""
 _AT_ONCE = 256
 """Pairs that are multiplied at once: 20 MB per thousand showers."""
 
@@ -164,7 +167,9 @@ class CellSums:
         Args:
             fewest: Hits below which it is NaN; so it is where nothing varies.
         """
-        squares = np.where((self.counts >= fewest) & (self.squares > 0), self.squares, np.nan)
+        squares = np.where(
+            (self.counts >= fewest) & (self.squares > _STILL**2 * self.counts), self.squares, np.nan
+        )
         return np.asarray(np.sqrt(squares / np.maximum(self.counts, 1)))
 
     @property

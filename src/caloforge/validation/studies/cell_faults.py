@@ -73,7 +73,7 @@ def _wrong(found: dict[str, Exchanged], tests: int) -> Iterator[Finding]:
         text = (
             f"The separation power of a cell's log-share is {measure.value:.2f} ± {measure.error:.2f} %, "
             f"mean of the cells; between two samples of Geant4 {measure.floor:.2f} ± "
-            f"{measure.floor_error:.2f} %. Many cells that are each a little off are told together."
+            f"{measure.floor_error:.2f} %. Many cells that are each a little off can be told together."
         )
         yield Finding("fault", "Single cells have wrong distributions", text, "cell_shape_sorted")
 
