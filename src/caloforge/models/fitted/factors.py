@@ -20,7 +20,8 @@ _SPARE = 8  # axes beyond those wanted, with which these are found well
 class CommonFactors(nn.Module):
     r"""Factors :math:`f` that move many cells at once: :math:`z = \Lambda f + \sqrt{\psi}\, n`.
 
-    Fitted by maximum likelihood (Rubin and Thayer, Psychometrika 47 (1982) 69).
+    Fitted by maximum likelihood (Rubin and Thayer, Psychometrika 47 (1982) 69), with the parameters expanded
+    by the covariance of the factors, which gets there sooner (Liu, Rubin and Wu, Biometrika 85 (1998) 755).
 
     Args:
         cells: How many.

@@ -97,7 +97,7 @@ def _sorted(compared: Compared) -> Iterator[Curve]:
         key="cell_shape_sorted",
         title="Distribution of single cells",
         caption="Separation power of each cell's log-share to Geant4's, in rising order. The floor says how "
-        "far chance goes; many cells a little above it are told together.",
+        "far chance goes; many cells a little above it can be told together.",
         y="Separation power",
         y_unit="%",
         lines=_lines(compared, percent),
