@@ -43,7 +43,7 @@ def demo(
     recipe = load_recipe(_RECIPE, [_SELECT])
     with _step("Geant4 showers: train, compare, floor"):
         unseen, floor = _split(positrons(), recipe.data.train, recipe.data.train + recipe.data.select, out)
-    with _step(f"training {recipe.name} for {minutes:g} minutes") as progress:
+    with _step(f"training {recipe.name} for at most {minutes:g} minutes") as progress:
         run = train(recipe, positrons(), out / "run", minutes=minutes, progress=progress)
     with _step("export to ONNX, parity with torch checked") as progress:
         bundle = export(run.path, out / "bundle", progress=progress)
@@ -53,13 +53,13 @@ def demo(
     with _step("timing" + (", and Geant4 for real" if geant4 else "")) as progress:
         speed = bench(bundle, geant4=geant4, reference=unseen, progress=progress)
     with _step("validation against Geant4") as progress:
-        notes, rows = _notes(run, minutes), speed.table()
+        notes, rows = _notes(run), speed.table()
         report = validate(
             unseen, generated, floor=floor, out=out / "report", notes=notes, speed=rows, progress=progress
         )
     say()
     show(speed)
-    say(f"\n[bold]{report.verdict.title}[/bold] (after {minutes:g} minutes of training)")
+    say(f"\n[bold]{report.verdict.title}[/bold] (after {run.summary()['seconds']:.0f} s of training)")
     say(f"Done in {(time.perf_counter() - start) / 60:.1f} minutes. Now open")
     say(f"  [bold]{report.html}[/bold]  the physics report")
     say(f"  [bold]{bundle.path}[/bold]  what a simulation loads; docs/deploy.md says how")
@@ -115,12 +115,12 @@ def _geant4_is_here() -> bool:
     return True
 
 
-def _notes(run: Run, minutes: float) -> list[str]:
+def _notes(run: Run) -> list[str]:
     """What a reader of the report must know about the demo's training."""
     from caloforge.machine import processor
 
-    steps = run.metrics()[-1]["steps"]
+    spent = run.summary()
     return [
-        f"A demonstration: the training was cut to {minutes:g} minutes, {steps:,} steps on {processor()}.",
+        f"A demonstration: trained for {spent['seconds']:.0f} s, {spent['steps']:,} steps on {processor()}.",
         f"The recipe is {run.recipe.name}: {run.recipe.about}",
     ]
