@@ -33,6 +33,7 @@ from caloforge.showers.formats.lcd import lcd_theta, measured_theta
 from caloforge.training import load_recipe
 from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware
+from caloforge.training.recipe import ScheduleSettings
 from caloforge.training.requests import Requests
 
 GRID = """
@@ -159,7 +160,8 @@ def test_channels_stay_last_in_memory(small: tuple[ModelSettings, Detector]) -> 
                 part.register_forward_pre_hook(_check_channels_last)
     generator = build_generator(*small)
     incident = _incident(generator, 2)
-    with torch.autocast("cpu", torch.bfloat16):
+    # In the precision that this processor trains in: others may go other ways.
+    with Hardware.choose(ScheduleSettings(device="cpu")).autocast():
         module(generator(generator.sample_noise(2), incident), incident)
 
 

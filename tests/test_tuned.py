@@ -23,6 +23,7 @@ from caloforge.models.tuned.features import (
     _pairs,
     typical_hits,
 )
+from caloforge.models.tuned.generator import TunedGenerator
 from caloforge.observables import evaluate, observables_for
 from caloforge.samples import positrons
 from caloforge.showers import Showers, open_showers
@@ -57,12 +58,28 @@ def test_without_its_correction_it_is_the_fit(refine: bool, real: tuple[torch.Te
     with torch.no_grad():
         alone = fit(noise[:, : fit.noise_shape[0]], incident)
         begun = tuned(noise, incident)
-        for layer in (tuned.trunk.centre, tuned.trunk.width):  # type: ignore[union-attr]
-            layer.weight.zero_()  # type: ignore[union-attr, operator]
-            layer.bias.zero_()  # type: ignore[union-attr, operator]
+        tuned.trunk.out.weight.zero_()  # type: ignore[union-attr, operator]
         torch.testing.assert_close(tuned(noise, incident), alone)
     # It begins with hardly any.
     assert float(((begun > 0) != (alone > 0)).float().mean()) < 0.01
+
+
+@pytest.mark.parametrize("network", ["dense", "planes", "volume"])
+def test_a_correction_moves_no_mean(network: str) -> None:
+    detector = load_detector("calogan" if network == "dense" else "clic")
+    settings = TunedSettings(latent=4, width=8, network=network)
+    generator = build_generator(settings, detector).eval()
+    assert isinstance(generator, TunedGenerator)
+    torch.nn.init.normal_(generator.trunk.out.weight)  # type: ignore[arg-type, union-attr]
+    given = generator.incidence(torch.tensor([[2e4], [8e4]]))
+    inputs = generator.noise_shape[0] - generator.detector.n_cells - generator.trunk.noise
+    shower = torch.randn(2, inputs, generator=torch.Generator().manual_seed(1))
+    noise = torch.randn(2, generator.trunk.noise, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        added = generator._correction(shower, noise, given)
+        opposite = generator._correction(-shower, -noise, given)
+    assert float(added.std()) > 0.01
+    torch.testing.assert_close(opposite, -added)
 
 
 @pytest.mark.parametrize("kind", ["one energy", "a layer without hits", "all alike", "four", "keV"])
