@@ -117,8 +117,7 @@ class ShowerStatistics(nn.Module):
         factors = CommonFactors(len(seen), self.settings)
         variables = torch.where(field.empty, _below(0.0, torch.tensor(1.0), field.threshold), field.variables)
         for number in range(self.settings.rounds):
-            self.trends.fit(variables, seen, given, normal)
-            mean = self.trends(given, normal)[:, seen]
+            mean = self.trends.fit(variables, seen, given, normal)
             rest = variables - mean
             if not number:
                 factors.begin(rest)

@@ -59,8 +59,13 @@ class CellTrends(nn.Module):
         scale = torch.where(values[order] > _DROPPED * values.max(), values[order].rsqrt(), 0.0)
         self.axes.copy_(vectors[:, order] * scale)
 
-    def fit(self, variables: Tensor, seen: Tensor, given: Tensor, normal: Tensor) -> None:
-        """Fit the trends of normal variables `(n, k)` of the cells `seen`, `(k,)`; others have none."""
+    def fit(self, variables: Tensor, seen: Tensor, given: Tensor, normal: Tensor) -> Tensor:
+        """Fit the trends of normal variables `(n, k)` of the cells `seen`, `(k,)`; others have none.
+
+        Returns:
+            Means of these variables, `(n, k)`.
+        """
+        means = torch.empty_like(variables)
         common, own = self._common(given, normal), self._own(given, normal)
         for layer in range(self.layers.count):
             mine = self.layers.layer[seen] == layer
@@ -69,6 +74,8 @@ class CellTrends(nn.Module):
             square = terms.T @ terms + _RIDGE * torch.eye(terms.shape[1], dtype=terms.dtype)
             found = torch.linalg.solve(square, terms.T @ variables[:, mine].double())
             self.coefficients[:, seen[mine]] = found.float()
+            means[:, mine] = (terms @ found).float()
+        return means
 
     def forward(self, given: Tensor, normal: Tensor) -> Tensor:
         """Return means, `(n, n_cells)`.

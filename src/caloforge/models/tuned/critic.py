@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from caloforge.models.base import Critic
 from caloforge.models.blocks.conditions import incident_columns
 from caloforge.models.blocks.incidence import Incidence
-from caloforge.models.tuned.features import ShowerFeatures, layer_sums
+from caloforge.models.tuned.features import ShowerFeatures
 from caloforge.models.tuned.trunks import critic_trunk
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class ObservingCritic(Critic):
             return (
                 self.features(cells, hits, incident[:, 0]),
                 self.incidence(incident),
-                torch.log1p(layer_sums(cells, self.detector) / self.features.typical),
+                torch.log1p(self.features.layers.sums(cells) / self.features.typical),
                 (self._logarithms(cells) - self.centre) / self.width,
                 hits,
                 _shares(cells) / self.spread,
@@ -98,7 +98,7 @@ class ObservingCritic(Critic):
         return readings
 
     def _logarithms(self, cells: Tensor) -> Tensor:
-        return torch.log1p(cells / self.features.typical[self.features.layer])
+        return torch.log1p(cells / self.features.typical[self.features.layers.layer])
 
     def _estimate(self, energies: Tensor) -> Tensor:
         """Incident energy in units of 100 GeV: by the mean response, corrected for the layers' energies."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ShowerFeatures", "layer_index", "layer_sums", "typical_hits"]
+__all__ = ["ShowerFeatures", "typical_hits"]
 
 import math
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caloforge.models.fitted.energy_scale import EnergyScale, energy_terms
+from caloforge.models.fitted.layers import LayerIndex
 from caloforge.models.settings import FitSettings
 
 if TYPE_CHECKING:
@@ -25,20 +26,6 @@ _BRIGHTEST = 5  # cells of each layer
 _RINGS = 10
 _ROUGH = 0.1  # square of a difference of logarithms, of pairs where there are none
 _AXIS = 1e-3  # of the largest distance from the axis: nearer is on it
-
-
-def layer_index(detector: Detector) -> Tensor:
-    """Return the layer of each cell, `(n_cells,)`."""
-    sizes = torch.tensor([layer.n_cells for layer in detector.layers])
-    return torch.repeat_interleave(torch.arange(len(sizes)), sizes)
-
-
-def layer_sums(cells: Tensor, detector: Detector) -> Tensor:
-    """Add up the cells of each layer, `(n, n_cells)` to `(n, n_layers)`."""
-    sizes = [layer.n_cells for layer in detector.layers]
-    if len(set(sizes)) == 1:
-        return cells.reshape(-1, len(sizes), sizes[0]).sum(2)
-    return torch.stack([part.sum(1) for part in torch.split(cells, sizes, dim=1)], dim=1)
 
 
 def typical_hits(cells: Tensor, detector: Detector) -> Tensor:
@@ -81,11 +68,10 @@ class ShowerFeatures(nn.Module):
     width: Tensor
     places: Tensor
     rings: Tensor
-    layer: Tensor
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
-        self.detector = detector
+        self.detector, self.layers = detector, LayerIndex(detector)
         grids = list(dict.fromkeys(layer.shape for layer in detector.layers))
         brightest = [min(_BRIGHTEST, layer.n_cells) for layer in detector.layers]
         numbers = (1 + len(_LEVELS)) * (len(detector.layers) + 1)
@@ -105,7 +91,6 @@ class ShowerFeatures(nn.Module):
         self.register_buffer("places", places, persistent=False)
         inside = radius <= 1.001 * torch.logspace(math.log10(least), 0, _RINGS + 1)[:-1]
         self.register_buffer("rings", inside.float(), persistent=False)
-        self.register_buffer("layer", layer_index(detector), persistent=False)
         self.register_buffer("typical", torch.ones(len(detector.layers)))
         self.register_buffer("trend", torch.zeros(3, self.count))
         self.register_buffer("width", torch.ones(self.count))
@@ -121,7 +106,7 @@ class ShowerFeatures(nn.Module):
 
     def hits(self, cells: Tensor) -> Tensor:
         """Return how much of a hit each cell is, 0 to 1."""
-        return cells / (cells + _HALF * self.typical[self.layer])
+        return cells / (cells + _HALF * self.typical[self.layers.layer])
 
     def forward(self, cells: Tensor, hits: Tensor, energy: Tensor) -> Tensor:
         """Map cells and their `hits`, `(n, n_cells)`, and incident energies `(n,)` to `(n, count)`."""
@@ -130,13 +115,15 @@ class ShowerFeatures(nn.Module):
 
     def _raw(self, cells: Tensor, hits: Tensor, energy: Tensor) -> Tensor:
         total = cells.sum(1, keepdim=True).clamp_min(1e-3)
-        square = (cells / self.typical[self.layer]).square()
+        square = (cells / self.typical[self.layers.layer]).square()
         numbers = [
-            layer_sums(hits, self.detector),
-            *(layer_sums(square / (square + level**2), self.detector) for level in _LEVELS),
+            self.layers.sums(hits),
+            *(self.layers.sums(square / (square + level**2)) for level in _LEVELS),
         ]
         shares, moments, texture = [], [], []
-        volumes = [_volumes(one, self.detector) for one in (cells, hits, cells / self.typical[self.layer])]
+        volumes = [
+            _volumes(one, self.detector) for one in (cells, hits, cells / self.typical[self.layers.layer])
+        ]
         for volume, hit, ratio in zip(*volumes, strict=True):
             texture += [_alone(hit), *_pairs(hit, torch.log1p(ratio)), *_in_common(volume, hit)]
             along_x, along_y = volume.sum(3), volume.sum(2)
