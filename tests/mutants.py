@@ -1,4 +1,4 @@
-"""Small damages to files, as disks, copies and editors do them, and the questions that each kind of file is asked."""
+"""Small damages to files, as disks, copies and editors do them, and what each kind of file is asked then."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from caloforge.showers import Showers, open_showers
 
 Change = Callable[[bytes, np.random.Generator], bytes]
 _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
-_ODD = (
-    *(b"0", b"-1", b"1e999", b"-1e-300", b"nan", b".inf", b"2024-13-45", b"0x", b"1_0", b"12:34:56", b"null", b"''", b"[]"),
-    *(b"{}", b"~", b"true", b"999999999999999999999", b"1e9", b"!!int x", b"&a *a", b"\xff\xfe", b"0o9", b"${HOME}", b"a: b: c"),
-)  # fmt: skip
+_ODD = tuple(
+    rb"0|-1|1e999|-1e-300|nan|.inf|2024-13-45|0x|1_0|12:34:56|null|''|[]|{}|~|true|999999999999999999999|1e9"
+    rb"|!!int x|&a *a|0o9|${HOME}|a: b: c".split(b"|")
+) + (b"\xff\xfe",)
 
 
 def _place(data: bytes, rng: np.random.Generator) -> tuple[int, int]:
@@ -162,7 +162,7 @@ def binning(path: str, _: str) -> None:
 
 
 def recipe(path: str, data: str) -> None:
-    """A recipe that is taken trains, for as long as it takes to type Ctrl-C, and is the same when it is written."""
+    """A recipe that is taken trains, for half a second, and is the same when it is written."""
     from caloforge.training import load_recipe
 
     out = f"{path}.run"

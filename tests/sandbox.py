@@ -1,6 +1,6 @@
-"""Runs functions in processes of their own, with their time and memory measured: for input that may end a process.
+"""Runs functions in processes of their own, their time and memory measured: for what may end a process.
 
-Started as a script it loads what is slow to load once and then forks for each call, so that a call costs milliseconds.
+Started as a script it loads once what is slow to load and forks for each call: that costs milliseconds.
 """
 
 from __future__ import annotations

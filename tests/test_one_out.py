@@ -1,4 +1,4 @@
-"""Two processes with one `--out`: the first goes on unharmed, the second is told so; and a killed one is done again."""
+"""Two processes with one `--out`: the first is unharmed, the second is told; a killed one is done again."""
 
 from __future__ import annotations
 
@@ -17,29 +17,20 @@ from caloforge.detector import load_detector
 from caloforge.showers import Showers
 from test_training import showers
 
-LONG = (
-    "--set",
-    "schedule.epochs=400",
-    "--set",
-    "schedule.checkpoint_seconds=0.1",
-    "--set",
-    "schedule.look_every=400",
-)
-
-VERBS: dict[str, tuple[str, ...]] = {
-    "simulate": ("calogan", "--particle", "e+", "--energy", "1:5GeV", "--count", "60", "--out", "OUT.h5", "--resume"),
-    "convert": ("large.h5", "OUT.calogan.h5"),
-    "generate": ("calogan-tuned", "--energy", "1:100GeV", "--count", "40000", "--out", "OUT.h5"),
-    "train": ("calogan", "--data", "some.h5", "--out", "OUT", "--resume", *LONG, "--minutes", "0.2"),
-    "export": ("calogan-tuned", "--out", "OUT"),
-    "validate": ("some.h5", "other.h5", "--out", "OUT", "--metrics", "response,images"),
-    "adopt": ("generator.hdf5", "--recipe", "gan3d", "--set", "model.scale=1", "--particle", "e-", "--energy", "10:500GeV", "--out", "OUT"),
-    "plot": ("calogan", "--out", "OUT.png"),
-    "inspect": ("some.h5", "--picture", "OUT.png"),
-}  # fmt: skip
+VERBS: dict[str, str] = {
+    "simulate": "calogan --particle e+ --energy 1:5GeV --count 60 --out OUT.h5 --resume",
+    "convert": "large.h5 OUT.calogan.h5",
+    "generate": "calogan-tuned --energy 1:100GeV --count 40000 --out OUT.h5",
+    "train": "calogan --data some.h5 --out OUT --resume --minutes 0.2 --set schedule.checkpoint_seconds=0.1",
+    "export": "calogan-tuned --out OUT",
+    "validate": "some.h5 other.h5 --out OUT --metrics response,images",
+    "adopt": "generator.hdf5 --recipe gan3d --set model.scale=1 --particle e- --energy 10:500GeV --out OUT",
+    "detector plot": "calogan --out OUT.png",
+    "inspect": "some.h5 --picture OUT.png",
+}
 """What is called, in a folder with the files that it needs; `OUT` is what is made."""
 
-_ATOMIC = {"plot", "inspect"}  # made in a moment: the last one to finish wins
+_ATOMIC = {"detector plot", "inspect"}  # made in a moment: the last one to finish wins
 _IN_PLACE = {"train", "validate"}
 
 
@@ -59,10 +50,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Path:
 
 
 def _start(folder: Path, verb: str, out: str) -> subprocess.Popen[str]:
-    words = [word.replace("OUT", out) for word in VERBS[verb]]
-    command = ["detector", "plot"] if verb == "plot" else [verb]
+    words = f"{verb} {VERBS[verb]}".replace("OUT", out).split()
     return subprocess.Popen(
-        [sys.executable, "-m", "caloforge", *command, *words],
+        [sys.executable, "-m", "caloforge", *words],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -98,7 +88,7 @@ def _ends(process: subprocess.Popen[str]) -> str:
     "verb", [pytest.param(v, marks=pytest.mark.geant4 if v == "simulate" else ()) for v in VERBS]
 )
 def test_the_second_is_told_and_the_first_is_unharmed(folder: Path, verb: str) -> None:
-    out = f"{verb}-two"
+    out = f"{verb.split()[-1]}-two"
     first = _start(folder, verb, out)
     assert _until_it_writes(first, folder, out) or verb in _ATOMIC
     second = _start(folder, verb, out)
@@ -119,7 +109,7 @@ def test_the_second_is_told_and_the_first_is_unharmed(folder: Path, verb: str) -
 )
 def test_a_killed_one_is_done_again(folder: Path, verb: str) -> None:
     """Killed three times at any moment after it began to write, the same command does it all."""
-    out = f"{verb}-killed"
+    out = f"{verb.split()[-1]}-killed"
     chance = random.Random(verb)
     again = _start(folder, verb, out)
     for _ in range(3):
@@ -139,5 +129,5 @@ def test_a_killed_one_is_done_again(folder: Path, verb: str) -> None:
 
 def _is_done(folder: Path, verb: str, out: str) -> bool:
     """Whether what is renamed when it is complete has been; what is written in its place never looks so."""
-    (name,) = (word.replace("OUT", out) for word in VERBS[verb] if "OUT" in word)
+    (name,) = (word.replace("OUT", out) for word in VERBS[verb].split() if "OUT" in word)
     return verb not in _IN_PLACE and _made(folder, out) == [name]
