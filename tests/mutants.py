@@ -14,10 +14,10 @@ from caloforge.showers import Showers, open_showers
 
 Change = Callable[[bytes, np.random.Generator], bytes]
 _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
-_ODD = tuple(
-    rb"0|-1|1e999|-1e-300|nan|.inf|2024-13-45|0x|1_0|12:34:56|null|''|[]|{}|~|true|999999999999999999999|1e9"
-    rb"|!!int x|&a *a|0o9|${HOME}|a: b: c".split(b"|")
-) + (b"\xff\xfe",)
+_ODD = (
+    b"0|-1|1e999|-1e-300|nan|.inf|2024-13-45|0x|1_0|12:34:56|null|''|[]|{}|~|true|999999999999999999999|1e9"
+    b"|!!int x|&a *a|0o9|${HOME}|a: b: c|\xff\xfe"
+).split(b"|")
 
 
 def _place(data: bytes, rng: np.random.Generator) -> tuple[int, int]:
