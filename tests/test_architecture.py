@@ -13,7 +13,7 @@ import pytest
 import caloforge
 
 SOURCE = Path(caloforge.__file__).parent
-# What every room may use; `machine` looks into rooms only inside a function (`doctor` asks Geant4).
+# What every room may use.
 SHARED = ("errors", "progress", "quantities", "machine", "samples", "__version__")
 ROOMS = ("detector", "showers", "truth", "observables", "models", "training", "validation", "deploy", "cli")
 

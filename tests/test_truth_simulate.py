@@ -245,7 +245,7 @@ def test_missing_data_sets_are_named(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("folder", "problem"),
-    [("nowhere", "does not exist"), ("", "G4EMLOW is missing"), (None, "are missing")],
+    [("nowhere", "does not exist"), ("", "not complete"), (None, "are missing")],
 )
 def test_without_data_the_cure_is_named(tmp_path, monkeypatch, folder, problem):
     pytest.importorskip("calzone")
