@@ -9,6 +9,7 @@ __all__ = [
     "DetectorError",
     "Geant4Error",
     "MissingExtraError",
+    "ParticleError",
     "ProcessLostError",
     "QuantityError",
     "RangeError",
@@ -17,6 +18,7 @@ __all__ = [
     "ShowersError",
     "TrainingError",
     "ValidationError",
+    "WorkerError",
     "nearest",
 ]
 
@@ -78,6 +80,14 @@ def _restore(
 
 class QuantityError(CaloforgeError):
     """A number with a missing or wrong unit, or an interval that is none."""
+
+
+class ParticleError(CaloforgeError):
+    """A particle that nobody knows."""
+
+
+class WorkerError(CaloforgeError):
+    """A worker process that has died, or took too long."""
 
 
 class DetectorError(CaloforgeError):

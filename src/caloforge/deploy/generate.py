@@ -20,11 +20,11 @@ from caloforge.deploy.sampling import Sampler, make_showers
 from caloforge.deploy.validity import Outside, Span, Validity
 from caloforge.errors import BundleError, CaloforgeError, RangeError, nearest
 from caloforge.models.blocks.chunks import chunk_size
+from caloforge.particles import particle_name, pdg_id
 from caloforge.progress import Progress
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import Incident, Showers, ShowerWriter, open_showers
 from caloforge.training.pretrained import pretrained_names, run_folder
-from caloforge.truth.particles import particle_name, pdg_id
 
 
 def generate(

@@ -15,6 +15,7 @@ from typing import Any
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import RunError
 from caloforge.machine import versions
+from caloforge.particles import pdg_id
 from caloforge.quantities import Interval
 from caloforge.training.recipe import Recipe, load_recipe
 from caloforge.training.run import Run, atomic_text
@@ -74,8 +75,6 @@ def _facts(
     weights: Path, detector: Detector, particle: str, energy: str, theta: str, phi: str
 ) -> dict[str, Any]:
     """What a run remembers of its data; there is none here, but the ranges that it had."""
-    from caloforge.showers.formats import pdg_id
-
     asked = {"energy": (energy, "energy"), "theta": (theta, "angle"), "phi": (phi, "angle")}
     ranges = {name: Interval.parse(text, kind, f"--{name}") for name, (text, kind) in asked.items()}
     x, y = _impact(detector)

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from caloforge.detector import Detector
 from caloforge.errors import Geant4Error, ShowersError
 from caloforge.machine import processor
+from caloforge.particles import particle_name, pdg_id
 from caloforge.progress import Progress
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import Showers, ShowerWriter
 from caloforge.truth.environment import available, versions
 from caloforge.truth.geometry import check_stack
 from caloforge.truth.gun import Gun, portions
-from caloforge.truth.particles import particle_name, pdg_id
 from caloforge.truth.physics import Physics
 from caloforge.truth.pool import Batch, Plan, produce
 
