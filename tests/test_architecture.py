@@ -14,7 +14,17 @@ import caloforge
 
 SOURCE = Path(caloforge.__file__).parent
 # What every room may use.
-SHARED = ("errors", "progress", "quantities", "particles", "workers", "machine", "samples", "__version__")
+SHARED = (
+    "errors",
+    "documents",
+    "progress",
+    "quantities",
+    "particles",
+    "workers",
+    "machine",
+    "samples",
+    "__version__",
+)
 ROOMS = ("detector", "showers", "truth", "observables", "models", "training", "validation", "deploy", "cli")
 
 

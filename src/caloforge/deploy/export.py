@@ -183,7 +183,7 @@ def _provenance(sampler: RunSampler) -> dict[str, Any]:
     return {
         **run.provenance,
         "data": {**run.data, "files": files},
-        "training_steps": steps[-1].get("step") if steps else None,
+        "training_steps": steps[-1]["steps"] if steps else None,
         "weights_sha256": file_entry(run.weights).sha256,
         "exported_with": {"opset": OPSET, **machine.versions("torch", "onnx", "onnxscript", "onnxruntime")},
     }

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 __all__ = ["Run", "atomic_text"]
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caloforge.detector import Detector
+from caloforge.detector import Detector, load_detector
+from caloforge.documents import check_json, read_json
 from caloforge.errors import CaloforgeError, RunError, nearest
 from caloforge.training.pretrained import pretrained_names, run_folder
 from caloforge.training.recipe import Recipe, load_recipe
+from caloforge.training.records import RECORDS, Begin, Environment, Facts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,23 +67,15 @@ class Run:
     @cached_property
     def detector(self) -> Detector:
         """The detector whose showers were learned."""
-        file = self.path / "detector.yaml"
-        return Detector.from_yaml(file.read_text(encoding="utf-8"), where=str(file))
+        return load_detector(self.path / "detector.yaml")
 
     @cached_property
     def data(self) -> dict[str, Any]:
         """What it was trained on: files, numbers of showers, particles, ranges."""
-        facts = self._json("data.json")
-        known = facts if isinstance(facts, dict) else {}
-        lacking = [name for name in ("particles", *RANGES) if name not in known]
-        if lacking:
-            raise RunError(
-                "a file of the run is damaged",
-                where=self.path / "data.json",
-                got="no " + ", ".join(lacking),
-                cure="copy the run again from where it was trained, or train it again",
-            )
-        return known
+        file = self.path / "data.json"
+        facts: dict[str, Any] = read_json(file, RECORDS)
+        check_json(facts, Facts, str(file), RECORDS)
+        return facts
 
     @property
     def incident_range(self) -> dict[str, list[Any]]:
@@ -95,15 +88,25 @@ class Run:
         return {
             "recipe": self.recipe.model_dump(),
             "data": self.data,
-            "environment": self._json("environment.json"),
+            "environment": self._environment(),
             "init": self.init,
         }
 
     @property
     def init(self) -> list[dict[str, Any]]:
         """Where the weights that it began with come from; nothing if they were random."""
-        begin: list[dict[str, Any]] = self._json("init.json") if (self.path / "init.json").is_file() else []
+        file = self.path / "init.json"
+        if not file.is_file():
+            return []
+        begin: list[dict[str, Any]] = read_json(file, RECORDS)
+        check_json(begin, Begin, str(file), RECORDS)
         return begin
+
+    def _environment(self) -> dict[str, Any]:
+        file = self.path / "environment.json"
+        environment: dict[str, Any] = read_json(file, RECORDS)
+        check_json(environment, Environment, str(file), RECORDS)
+        return environment
 
     @property
     def weights(self) -> Path:
@@ -160,14 +163,6 @@ class Run:
             "last": last,
             "look": kept,
         }
-
-    def _json(self, name: str) -> Any:
-        file = self.path / name
-        try:
-            tree = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError("a file of the run is damaged", where=file, got=str(error)) from None
-        return tree
 
 
 def atomic_text(path: Path, text: str) -> None:
