@@ -14,7 +14,7 @@ import caloforge
 
 SOURCE = Path(caloforge.__file__).parent
 # What every room may use; `machine` looks into rooms only inside a function (`doctor` asks Geant4).
-SHARED = ("errors", "progress", "quantities", "machine", "samples", "__version__")
+SHARED = ("errors", "progress", "writing", "quantities", "machine", "samples", "__version__")
 ROOMS = ("detector", "showers", "truth", "observables", "models", "training", "validation", "deploy", "cli")
 
 
