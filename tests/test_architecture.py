@@ -20,6 +20,7 @@ SHARED = (
     "progress",
     "quantities",
     "particles",
+    "writing",
     "workers",
     "machine",
     "samples",

@@ -9,6 +9,7 @@ __all__ = [
     "DetectorError",
     "Geant4Error",
     "MissingExtraError",
+    "OutputError",
     "ParticleError",
     "ProcessLostError",
     "QuantityError",
@@ -139,6 +140,10 @@ class BundleError(CaloforgeError):
 
 class RangeError(CaloforgeError):
     """Showers were asked for outside the energies, particles, angles or positions of the training."""
+
+
+class OutputError(CaloforgeError):
+    """What should be written exists already, has no room, or is being written by another process."""
 
 
 class ValidationError(CaloforgeError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from caloforge.documents import Kind, read_text
 from caloforge.errors import MissingExtraError, RunError
 from caloforge.training.records import check_entry
+from caloforge.writing import replace_text
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -35,9 +36,7 @@ class Metrics:
     def __init__(self, folder: Path, after: int, tensorboard: bool = False) -> None:
         self._path = folder / "metrics.jsonl"
         kept = [entry for entry in read_metrics(self._path) if entry["steps"] <= after]
-        part = self._path.with_name(self._path.name + ".part")
-        part.write_text("".join(_line(entry) for entry in kept), encoding="utf-8")
-        part.replace(self._path)
+        replace_text(self._path, "".join(_line(entry) for entry in kept))
         self._events = _events(folder / "tensorboard", after) if tensorboard else None
 
     def write(self, kind: str, steps: int, values: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ __all__ = ["RECORDS", "Begin", "Entry", "Environment", "Facts", "check_entry"]
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from caloforge.documents import Kind, check_json, parse_json
 from caloforge.errors import RunError
@@ -70,8 +70,10 @@ class _Start(_Record):
     path: str
 
 
-class Begin(RootModel[tuple[_Start, ...]]):
+class Begin(_Record):
     """`init.json`: what the weights began with."""
+
+    began_with: tuple[_Start, ...]
 
 
 def check_entry(line: str, where: str) -> dict[str, Any]:
