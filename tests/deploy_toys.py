@@ -145,5 +145,5 @@ def make_run(folder: Path) -> Path:
     data = {"files": ["/somewhere/showers.h5"], "showers": 64, "particles": [-11], **ranges}
     (folder / "data.json").write_text(json.dumps(data))
     (folder / "environment.json").write_text("{}")
-    (folder / "metrics.jsonl").write_text('{"kind": "step", "step": 7}\n')
+    (folder / "metrics.jsonl").write_text('{"kind": "step", "steps": 7}\n')
     return folder

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from deploy_toys import make_bundle
 
 _HOMES = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
