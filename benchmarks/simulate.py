@@ -19,11 +19,11 @@ import numpy as np
 
 from caloforge.detector import Detector, load_detector
 from caloforge.machine import peak_memory_mb, processor
+from caloforge.particles import pdg_id
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import Incident, ShowerWriter
 from caloforge.truth.engine import Engine
 from caloforge.truth.gun import Gun
-from caloforge.truth.particles import pdg_id
 from caloforge.truth.physics import Physics
 
 KINDS = ("transport alone", "with recording", "whole production")

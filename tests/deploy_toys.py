@@ -115,13 +115,17 @@ def _manifest() -> dict[str, Any]:
     }
 
 
-def make_run(folder: Path) -> Path:
-    """Write a run with random weights; training one would take longer than all tests of this room."""
+def make_run(folder: Path, **facts: Any) -> Path:
+    """Write a run with random weights; training one would take longer than all tests of this room.
+
+    `facts` replace those of the data.
+    """
     import torch
-    from safetensors.torch import save_file
 
     from caloforge.models import build_generator
-    from caloforge.training import load_recipe
+    from caloforge.training import Run, load_recipe
+    from caloforge.training.checkpoint import save_generator
+    from caloforge.training.seal import sealed_json, sealed_yaml
 
     torch.manual_seed(3)
     recipe = load_recipe("calogan", [f"model.latent={LATENT}", "detector=toy.yaml"])
@@ -136,14 +140,12 @@ def make_run(folder: Path) -> Path:
             if name.endswith("bias"):
                 values.add_(torch.empty_like(values).uniform_(-0.1, 0.1))
     folder.mkdir()
-    save_file(
-        {f"generator.{k}": v for k, v in generator.state_dict().items()}, folder / "weights.safetensors"
-    )
-    (folder / "recipe.yaml").write_text(recipe.to_yaml())
-    (folder / "detector.yaml").write_text(DETECTOR.to_yaml())
+    (folder / "recipe.yaml").write_text(sealed_yaml(recipe.to_yaml()))
+    (folder / "detector.yaml").write_text(sealed_yaml(DETECTOR.to_yaml()))
     ranges = {name: [0.0, 0.0] for name in ("theta", "phi", "x", "y")} | {"energy": [1e3, 1e5]}
     data = {"files": ["/somewhere/showers.h5"], "showers": 64, "particles": [-11], **ranges}
-    (folder / "data.json").write_text(json.dumps(data))
-    (folder / "environment.json").write_text("{}")
-    (folder / "metrics.jsonl").write_text('{"kind": "step", "step": 7}\n')
+    (folder / "data.json").write_text(sealed_json(data | facts))
+    (folder / "environment.json").write_text(sealed_json({}))
+    save_generator(generator, {}, Run(folder))
+    (folder / "metrics.jsonl").write_text('{"kind": "step", "steps": 7}\n')
     return folder

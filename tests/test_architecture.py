@@ -13,8 +13,19 @@ import pytest
 import caloforge
 
 SOURCE = Path(caloforge.__file__).parent
-# What every room may use; `machine` looks into rooms only inside a function (`doctor` asks Geant4).
-SHARED = ("errors", "progress", "quantities", "machine", "samples", "__version__")
+# What every room may use.
+SHARED = (
+    "errors",
+    "documents",
+    "progress",
+    "quantities",
+    "particles",
+    "writing",
+    "workers",
+    "machine",
+    "samples",
+    "__version__",
+)
 ROOMS = ("detector", "showers", "truth", "observables", "models", "training", "validation", "deploy", "cli")
 
 

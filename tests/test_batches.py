@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -204,8 +203,8 @@ def test_a_killed_reader_is_an_error_not_a_hang(files: list[Path]) -> None:
     data = opened(files)
     try:
         next(data.epoch(0))
-        (worker,) = data._feed._ahead._pool._processes
-        os.kill(worker, signal.SIGKILL)
+        (worker,) = psutil.Process().children()
+        worker.kill()
         with pytest.raises(ShowersError, match="has died"):
             list(data.epoch(1, 5))
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +32,7 @@ def test_energies_and_noise_come_from_the_seed(bundle: Path, tmp_path: Path) -> 
 
 
 def test_few_values_are_drawn_as_they_are(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run")
-    data = json.loads((run / "data.json").read_text())
-    (run / "data.json").write_text(json.dumps(data | {"phi": [-1.5, 1.5], "values": {"phi": [-1.5, 1.5]}}))
+    run = make_run(tmp_path / "run", phi=[-1.5, 1.5], values={"phi": [-1.5, 1.5]})
     for source in (run, export(run, tmp_path / "bundle").path):
         generate(source, energy="50GeV", count=50, out=tmp_path / f"{source.name}.h5")
         azimuth = Showers.load(tmp_path / f"{source.name}.h5").incident.phi

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from caloforge.detector import load_detector
-from caloforge.errors import CaloforgeError, ShowersError
+from caloforge.errors import CaloforgeError, ParticleError, ShowersError
 from caloforge.showers import FORMATS, Incident, ShowerFile, Showers, convert, inspect, open_showers
 from caloforge.showers.formats.lcd import lcd_theta, measured_theta
 
@@ -367,7 +367,7 @@ def test_names_that_are_none(tmp_path: Path) -> None:
         convert(source, tmp_path / "b.h5", to="calogen")
     assert "calogan" in str(error.value)
     written = convert(source, tmp_path / "c.calogan.h5").path
-    with pytest.raises(ShowersError, match="unknown particle"):
+    with pytest.raises(ParticleError, match="unknown particle"):
         open_showers(written, particle="elektron")
     with pytest.raises(ShowersError, match="which particles"):
         open_showers(source, particle="e-")

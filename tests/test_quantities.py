@@ -101,7 +101,7 @@ def test_error_says_problem_place_and_cure_and_survives_a_worker_process() -> No
     assert block.splitlines()[0] == "bad thickness"
     for part in ("x.yaml: stack", "-1 mm", "> 0", "fix it"):
         assert part in block
-    restored = pickle.loads(pickle.dumps(error))  # as joblib sends it from a worker
+    restored = pickle.loads(pickle.dumps(error))  # as a worker sends it
     assert str(restored) == block
     assert isinstance(restored, CaloforgeError)
 

@@ -51,6 +51,10 @@ def test_overrides_reach_every_depth() -> None:
         ("objective.critic_rate=nan", "objective.critic_rate has an impossible value", {}),
         ("model.kind=calogen", "model.kind has an impossible value", {"got": "calogen"}),
         ("schedule.epochs", "this is not a setting", {"expected": "section.key=value"}),
+        ("objective.critic_rate=1e999", "objective.critic_rate has an impossible value", {}),
+        ("objective.real_penalty=.inf", "objective.real_penalty has an impossible value", {}),
+        ("schedule.epochs=1:30", "schedule.epochs has an impossible value", {"got": "1:30"}),
+        ("schedule=[a", "this is not valid YAML: expected ',' or ']', but got '<stream end>'", {}),
         ("name.first=x", "name has no keys below it", {"got": "name.first=x"}),
     ],
 )
@@ -95,7 +99,7 @@ def test_a_model_of_an_earlier_version_has_a_cure() -> None:
 def test_a_fault_of_the_model_is_the_only_one() -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe("calogan-fit", ["model.fit.parts=0"])
-    assert caught.value.details["where"] == "recipe calogan-fit, key model.fit.parts"
+    assert caught.value.details["where"] == "--set, key model.fit.parts"
 
 
 def test_unknown_recipe_names_the_nearest() -> None:
@@ -110,7 +114,10 @@ def test_unknown_recipe_names_the_nearest() -> None:
         ("- 1\n", "a recipe is a mapping"),
         ("{", "not valid YAML"),
         ("name: x\n", "detector is missing"),
-        ("", "a recipe is a mapping"),
+        ("", "the recipe is empty"),
+        ("name: a\ndetector: x\nschedule:\n  epoch: 1", "line 4, key schedule.epoch"),
+        ("name: a\nname: b", "line 2, key name"),
+        ("[" * 5000, "nested too deeply"),
     ],
 )
 def test_bad_files_are_explained(tmp_path: Path, text: str, problem: str) -> None:

@@ -17,7 +17,14 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from caloforge.detector import Detector
-from caloforge.errors import MissingExtraError, RecipeError, RunError, ShowersError, TrainingError
+from caloforge.errors import (
+    MissingExtraError,
+    OutputError,
+    RecipeError,
+    RunError,
+    ShowersError,
+    TrainingError,
+)
 from caloforge.models import build_critic, build_generator
 from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import CaloganSettings
@@ -28,6 +35,7 @@ from caloforge.training.hardware import Hardware
 from caloforge.training.metrics import read_metrics
 from caloforge.training.recipe import AdversarialSettings
 from caloforge.training.requests import Requests
+from caloforge.training.seal import sealed_json
 from caloforge.training.watch import Watch
 
 TINY = """
@@ -485,21 +493,24 @@ def test_damaged_files_of_a_run(detector: Path, data: Path, tmp_path: Path) -> N
     run = train(recipe(detector, "schedule.epochs=1"), data, tmp_path / "run")
     for file in (run.weights, run.checkpoint):
         file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(RunError, match="weights cannot be used"):
+    with pytest.raises(RunError, match="was changed"):
         Run.open(run.path).generator()
-    with pytest.raises(RunError, match="checkpoint cannot be used"):
+    with pytest.raises(RunError, match="was changed"):
         train(recipe(detector, "schedule.epochs=2"), data, run.path, resume=True)
     for text in ("{", "{}", "[]"):
         (run.path / "data.json").write_text(text)
-        with pytest.raises(RunError, match="damaged"):
+        with pytest.raises(RunError, match="no checksum"):
             _ = Run.open(run.path).incident_range
+    (run.path / "data.json").write_text(sealed_json({}))
+    with pytest.raises(RunError, match="damaged"):
+        _ = Run.open(run.path).incident_range
 
 
 def test_a_run_of_adopted_weights_is_not_resumed(detector: Path, data: Path, tmp_path: Path) -> None:
     run = train(recipe(detector, "schedule.epochs=1"), data, tmp_path / "run")
     facts = json.loads((run.path / "data.json").read_text())
     del facts["fingerprint"]
-    (run.path / "data.json").write_text(json.dumps(facts))
+    (run.path / "data.json").write_text(sealed_json(facts))
     with pytest.raises(RunError, match="nothing to resume") as caught:
         train(recipe(detector, "schedule.epochs=1"), data, run.path, resume=True)
     assert "--init" in str(caught.value.details["cure"])
@@ -517,7 +528,7 @@ def test_a_place_where_no_run_can_be(detector: Path, data: Path, tmp_path: Path)
     # The last looks writable to an administrator, and is not.
     nowhere = [Path("/proc/run")] if sys.platform == "linux" else []
     for out in (tmp_path / "file", tmp_path / "file" / "run", *nowhere):
-        with pytest.raises(RunError, match="cannot be written"):
+        with pytest.raises(OutputError, match="cannot be written"):
             train(recipe(detector), data, out)
 
 

@@ -1,4 +1,4 @@
-"""The particle gun, particle names and physics lists: what is shot, and what is refused."""
+"""The particle gun and physics lists: what is shot, and what is refused."""
 
 from __future__ import annotations
 
@@ -9,55 +9,17 @@ import pytest
 
 from caloforge.detector import load_detector
 from caloforge.errors import DetectorError, Geant4Error
+from caloforge.particles import pdg_id
 from caloforge.quantities import Interval, Spectrum
 from caloforge.truth.geometry import geometry, slab_paths
 from caloforge.truth.gun import Gun, directions, portions, random_indices, random_seed
-from caloforge.truth.particles import interacts_strongly, particle_name, pdg_id
-from caloforge.truth.physics import Physics
+from caloforge.truth.physics import Physics, interacts_strongly
 
 FIXED = Interval(0.0, 0.0)
 
 
 def gun(energy="1:100GeV", theta=FIXED, phi=FIXED, x=FIXED, y=FIXED):
     return Gun(-11, Spectrum.parse(energy), theta, phi, x, y)
-
-
-@pytest.mark.parametrize(
-    ("name", "pdg"),
-    [
-        ("e+", -11),
-        ("e-", 11),
-        ("gamma", 22),
-        ("pi0", 111),
-        ("pi+", 211),
-        ("mu-", 13),
-        ("K+", 321),
-        ("p", 2212),
-        ("p+", 2212),
-        ("n", 2112),
-        ("22", 22),
-        (-11, -11),
-    ],
-)
-def test_particles_go_by_name_or_pdg_id(name, pdg):
-    assert pdg_id(name) == pdg
-
-
-@pytest.mark.parametrize(("name", "near"), [("gama", "gamma"), ("pi_0", "pi0"), ("K_+", "K+")])
-def test_an_unknown_particle_is_refused_with_the_nearest_name(name, near):
-    with pytest.raises(Geant4Error, match="unknown particle") as error:
-        pdg_id(name)
-    assert error.value.details["did you mean"] == near
-
-
-@pytest.mark.parametrize("name", ["", "123456789", "0", "electron?"])
-def test_what_is_no_particle_is_refused(name):
-    with pytest.raises(Geant4Error, match="unknown particle"):
-        pdg_id(name)
-
-
-def test_particle_names_come_back():
-    assert [particle_name(pdg) for pdg in (-11, 22, 111, 424242)] == ["e+", "gamma", "pi0", "424242"]
 
 
 @pytest.mark.parametrize(
@@ -169,8 +131,8 @@ def test_portions_hold_limited_energy_and_number():
     [
         ({"theta": Interval(0, math.pi / 2)}, "--theta"),
         ({"theta": Interval(-0.1, 0.2)}, "--theta"),
-        ({"x": Interval(-501, 0)}, "--impact-x"),
-        ({"y": Interval(0, 501)}, "--impact-y"),
+        ({"x": Interval(-501, 0)}, "--x"),
+        ({"y": Interval(0, 501)}, "--y"),
     ],
 )
 def test_a_particle_that_would_miss_is_refused(wrong, where):

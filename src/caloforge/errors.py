@@ -9,6 +9,8 @@ __all__ = [
     "DetectorError",
     "Geant4Error",
     "MissingExtraError",
+    "OutputError",
+    "ParticleError",
     "ProcessLostError",
     "QuantityError",
     "RangeError",
@@ -17,6 +19,7 @@ __all__ = [
     "ShowersError",
     "TrainingError",
     "ValidationError",
+    "WorkerError",
     "nearest",
 ]
 
@@ -80,6 +83,14 @@ class QuantityError(CaloforgeError):
     """A number with a missing or wrong unit, or an interval that is none."""
 
 
+class ParticleError(CaloforgeError):
+    """A particle that nobody knows."""
+
+
+class WorkerError(CaloforgeError):
+    """A worker process that has died, or took too long."""
+
+
 class DetectorError(CaloforgeError):
     """A detector file that does not describe a detector, or a detector that cannot do what was asked."""
 
@@ -129,6 +140,10 @@ class BundleError(CaloforgeError):
 
 class RangeError(CaloforgeError):
     """Showers were asked for outside the energies, particles, angles or positions of the training."""
+
+
+class OutputError(CaloforgeError):
+    """What should be written exists already, has no room, or is being written by another process."""
 
 
 class ValidationError(CaloforgeError):

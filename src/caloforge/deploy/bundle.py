@@ -5,15 +5,13 @@ from __future__ import annotations
 __all__ = ["DETECTOR_FILE", "GRAPH_FILE", "MANIFEST_FILE", "RECIPE_FILE", "Bundle", "file_entry", "is_bundle"]
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from caloforge.deploy.manifest import SCHEMA, FileEntry, Manifest
-from caloforge.detector import Detector
+from caloforge.detector import Detector, load_detector
+from caloforge.documents import Kind, check_json, read_json
 from caloforge.errors import BundleError, DetectorError
 
 MANIFEST_FILE = "manifest.json"
@@ -21,9 +19,9 @@ GRAPH_FILE = "generator.onnx"
 DETECTOR_FILE = "detector.yaml"
 RECIPE_FILE = "recipe.yaml"
 _REQUIRED = (GRAPH_FILE, DETECTOR_FILE, RECIPE_FILE)
-# Detectors with many layers make manifests of tens of kilobytes; nothing honest comes near this.
-_MANIFEST_LIMIT = 16 * 2**20
 _AGAIN = "get the bundle again from where it came, or export it again"
+# Detectors with many layers make manifests of tens of kilobytes; nothing honest comes near this.
+_MANIFEST = Kind("manifest", BundleError, cure=_AGAIN, most=16_000_000)
 
 
 @dataclass(frozen=True)
@@ -110,41 +108,24 @@ def _read_manifest(path: Path) -> Manifest:
             expected=f"schema version {SCHEMA}",
             cure="pip install --upgrade caloforge" if newer else "export it again",
         )
-    manifest = _validate(path, content)
+    manifest = check_json(content, Manifest, str(path), _MANIFEST)
     _check_listed(path, manifest)
     return manifest
 
 
 def _load_json(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _MANIFEST_LIMIT:
-            raise BundleError(
-                "the manifest is too large to be one", where=path, got=f"{path.stat().st_size} bytes"
-            )
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise BundleError(
             "the folder has no manifest",
             where=path,
             expected="a bundle, written by `caloforge export RUN --out BUNDLE`",
-        ) from None
-    except OSError as error:
-        raise BundleError("the manifest cannot be read", where=path, got=error.strerror) from error
-    except (ValueError, RecursionError) as error:
-        raise BundleError("the manifest is not JSON", where=path, got=str(error), cure=_AGAIN) from error
+        )
+    content = read_json(path, _MANIFEST)
     if not isinstance(content, dict):
         raise BundleError(
             "the manifest is not a JSON object", where=path, got=type(content).__name__, cure=_AGAIN
         )
     return content
-
-
-def _validate(path: Path, content: dict[str, Any]) -> Manifest:
-    try:
-        return Manifest.model_validate_json(json.dumps(content), strict=True)
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors()[:3]]
-        raise BundleError("the manifest is damaged", where=path, got="; ".join(lines), cure=_AGAIN) from error
 
 
 def _check_listed(path: Path, manifest: Manifest) -> None:
@@ -189,8 +170,8 @@ def _check_file(folder: Path, name: str, entry: FileEntry) -> None:
 
 def _read_detector(path: Path, manifest: Manifest) -> Detector:
     try:
-        detector = Detector.from_yaml(path.read_text(encoding="utf-8"), where=str(path))
-    except (DetectorError, UnicodeDecodeError) as error:
+        detector = load_detector(path)
+    except DetectorError as error:
         raise BundleError("the bundle's detector cannot be read", where=path, got=error) from error
     if detector.digest != manifest.detector.digest:
         raise BundleError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Outside", "Span", "Validity"]
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from caloforge.errors import RangeError
+from caloforge.particles import particle_name
 from caloforge.showers import Incident
 
 Outside = Literal["refuse", "warn"]
@@ -146,14 +147,5 @@ def _span(name: str, span: Span, values: np.ndarray) -> str:
     return f"{name} {Span(min=float(finite.min()), max=float(finite.max()), unit=span.unit)} {counted}"
 
 
-def _names(pdg: tuple[int, ...] | list[int]) -> str:
-    from particle import Particle
-    from particle.particle import ParticleNotFound
-
-    names = []
-    for number in pdg:
-        try:
-            names.append(Particle.from_pdgid(number).name if number else "unknown")
-        except ParticleNotFound:
-            names.append(f"PDG {number}")
-    return ", ".join(names) or "none"
+def _names(particles: Iterable[int]) -> str:
+    return ", ".join(particle_name(pdg) for pdg in particles) or "none"

@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 from pydantic import ValidationError
 
 from caloforge.detector.detector import Detector
-from caloforge.detector.document import Document
 from caloforge.detector.faults import detector_error
 from caloforge.detector.grids import PolarGrid
+from caloforge.documents import Document
 from caloforge.errors import DetectorError, nearest
 
 _MAX_BYTES = 10_000_000

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from caloforge.detector.document import Document, Path
+from caloforge.documents import Document, KeyPath
 from caloforge.errors import DetectorError, nearest
 
 _EXPECTED = {
@@ -118,7 +118,7 @@ def _no_choice(value: Any, choices: str) -> tuple[str, dict[str, Any]]:
     return problem, {"got": _short(value), "expected": " or ".join(valid), "near": near}
 
 
-def _path_in(data: Any, loc: Path) -> Path:
+def _path_in(data: Any, loc: KeyPath) -> KeyPath:
     """Drop from pydantic's path the names of union members, which the file does not have."""
     path: list[str | int] = []
     for i, step in enumerate(loc):

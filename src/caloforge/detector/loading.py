@@ -11,11 +11,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from caloforge.detector.detector import Detector
-from caloforge.detector.document import parse
 from caloforge.detector.faults import detector_error
+from caloforge.documents import Kind, parse_yaml, read_text
 from caloforge.errors import DetectorError, nearest
 
 _PRESETS = files("caloforge.detector") / "presets"
+_KIND = Kind("detector file", DetectorError, cure="see docs/detectors.md")
 
 
 def preset_names() -> list[str]:
@@ -42,7 +43,7 @@ def load_detector(name_or_path: str | Path) -> Detector:
     path = Path(name_or_path)
     if not path.is_file():
         raise _not_found(str(name_or_path))
-    return detector_from_yaml(_read(path), str(path))
+    return detector_from_yaml(read_text(path, _KIND), str(path))
 
 
 @lru_cache
@@ -60,20 +61,9 @@ def _not_found(name: str) -> DetectorError:
     )
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise DetectorError(
-            "this is not a text file", where=str(path), expected="a detector as YAML in UTF-8"
-        ) from None
-    except OSError as error:
-        raise DetectorError(f"the file cannot be read: {error.strerror}", where=str(path)) from None
-
-
 def detector_from_yaml(text: str, where: str) -> Detector:
     """Read a detector from YAML text; `where` names the file in errors."""
-    document = parse(text, where)
+    document = parse_yaml(text, where, _KIND)
     if not isinstance(document.data, dict):
         raise DetectorError(
             "a detector file is a mapping of keys to values",

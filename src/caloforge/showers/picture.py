@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
+from caloforge.particles import particle_name
 from caloforge.showers.container import Showers
 from caloforge.showers.faces import draw_faces, draw_mosaic
 from caloforge.showers.formats import open_showers
 from caloforge.showers.source import ShowerSource
-from caloforge.showers.survey import Survey, particle_name, survey
+from caloforge.showers.survey import Survey, survey
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector, Layer

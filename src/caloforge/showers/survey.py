@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
+from caloforge.particles import particle_name
 from caloforge.showers.checks import BadEnergies
 from caloforge.showers.container import Showers
 from caloforge.showers.formats import open_showers
@@ -192,16 +193,6 @@ def summary(source: ShowerSource, sums: Survey) -> dict[str, Any]:
         "provenance": source.provenance,
         "checksum": sums.checksum,
     }
-
-
-def particle_name(pdg: int) -> str:
-    """Name of a particle by its PDG id; `unknown` for 0."""
-    from particle import Particle, ParticleNotFound
-
-    try:
-        return str(Particle.from_pdgid(pdg).name) if pdg else "unknown"
-    except ParticleNotFound:
-        return f"PDG {pdg}"
 
 
 def _responses(sums: Survey) -> list[dict[str, Any]]:

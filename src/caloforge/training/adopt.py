@@ -5,19 +5,18 @@ from __future__ import annotations
 __all__ = ["adopt"]
 
 import hashlib
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import RunError
 from caloforge.machine import versions
+from caloforge.particles import pdg_id
 from caloforge.quantities import Interval
 from caloforge.training.recipe import Recipe, load_recipe
-from caloforge.training.run import Run, atomic_text
+from caloforge.training.run import Run
+from caloforge.training.seal import sealed_json, sealed_yaml
+from caloforge.writing import new_folder, replace_text
 
 
 def adopt(
@@ -48,7 +47,8 @@ def adopt(
         The run.
 
     Raises:
-        RunError: `out` exists, or the weights are those of another network.
+        OutputError: `out` exists.
+        RunError: The weights are those of another network.
         RecipeError, DetectorError, QuantityError: The recipe, its detector, or a range is impossible.
     """
     from caloforge.models import build_generator
@@ -60,13 +60,14 @@ def adopt(
     facts = _facts(Path(weights), detector, particle, energy, theta, phi)
     generator = build_generator(chosen.model, detector)
     generator.load_state_dict(read_keras_weights(weights, generator))
-    with _new_folder(Path(out)) as folder:
-        save_generator(generator, {}, folder / "weights.safetensors")
-        atomic_text(folder / "detector.yaml", detector.to_yaml())
-        atomic_text(folder / "data.json", json.dumps(facts, indent=2))
-        environment = {"versions": versions("torch", "h5py", "safetensors")}
-        atomic_text(folder / "environment.json", json.dumps(environment, indent=2))
-        atomic_text(folder / "recipe.yaml", chosen.to_yaml())
+    environment = {"versions": versions("torch", "h5py", "safetensors")}
+    Path(out).absolute().parent.mkdir(parents=True, exist_ok=True)
+    with new_folder(Path(out)) as folder:
+        replace_text(folder / "detector.yaml", sealed_yaml(detector.to_yaml()))
+        replace_text(folder / "data.json", sealed_json(facts))
+        replace_text(folder / "environment.json", sealed_json(environment))
+        replace_text(folder / "recipe.yaml", sealed_yaml(chosen.to_yaml()))
+        save_generator(generator, {}, Run(folder))
     return Run.open(out)
 
 
@@ -74,8 +75,6 @@ def _facts(
     weights: Path, detector: Detector, particle: str, energy: str, theta: str, phi: str
 ) -> dict[str, Any]:
     """What a run remembers of its data; there is none here, but the ranges that it had."""
-    from caloforge.showers.formats import pdg_id
-
     asked = {"energy": (energy, "energy"), "theta": (theta, "angle"), "phi": (phi, "angle")}
     ranges = {name: Interval.parse(text, kind, f"--{name}") for name, (text, kind) in asked.items()}
     x, y = _impact(detector)
@@ -105,16 +104,3 @@ def _digest(weights: Path) -> str:
         return hashlib.sha256(weights.read_bytes()).hexdigest()
     except OSError as error:
         raise RunError("the weights cannot be read", where=weights, got=error.strerror) from None
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder that is there when it is complete, and not before."""
-    if out.exists():
-        raise RunError("the folder exists already", where=out, cure="choose another --out")
-    out.resolve().parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.resolve().parent) as temporary:
-        folder = Path(temporary) / "run"
-        folder.mkdir()
-        yield folder
-        folder.rename(out)

@@ -4,65 +4,51 @@ from __future__ import annotations
 
 __all__ = ["load_checkpoint", "save_checkpoint", "save_generator"]
 
-import json
-import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from caloforge.errors import RunError
+from caloforge.training.weights import save_weights
+from caloforge.training.weights import weights_below as _below
 
 if TYPE_CHECKING:
     from caloforge.training.adversarial import AdversarialObjective
+    from caloforge.training.run import Run
 
 
-def _save(tensors: Mapping[str, Tensor], state: Mapping[str, Any], path: Path) -> None:
-    """Write tensors so that `path` holds either the old file or the new one, whatever happens."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(ready, part, metadata={"state": json.dumps(state)})
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def save_checkpoint(objective: AdversarialObjective, state: Mapping[str, Any], path: Path) -> None:
+def save_checkpoint(objective: AdversarialObjective, state: Mapping[str, Any], run: Run) -> None:
     """Write weights, optimisers, random states and where the training is.
 
     Args:
         objective: What is trained.
         state: Where the loop is; must be JSON.
-        path: A safetensors file; `state` goes into its header.
+        run: Where it goes.
     """
-    _save(dict(_tensors(objective)) | _random(), state, path)
+    save_weights(dict(_tensors(objective)) | _random(), {**state, "of": run.origin()}, run.checkpoint)
 
 
-def save_generator(generator: nn.Module, state: Mapping[str, Any], path: Path) -> None:
+def save_generator(generator: nn.Module, state: Mapping[str, Any], run: Run) -> None:
     """Write a generator's weights alone, under the names that they have in a checkpoint."""
-    _save({f"generator.{key}": value for key, value in generator.state_dict().items()}, state, path)
+    tensors = {f"generator.{key}": value for key, value in generator.state_dict().items()}
+    save_weights(tensors, {**state, "of": run.origin()}, run.kept)
 
 
-def load_checkpoint(objective: AdversarialObjective, path: Path) -> dict[str, Any]:
+def load_checkpoint(objective: AdversarialObjective, run: Run) -> dict[str, Any]:
     """Put everything back, random states too, and return the loop's state.
 
     Raises:
         RunError: The file is damaged or belongs to another model.
     """
+    tensors, state = run.read(run.checkpoint)
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-            state: dict[str, Any] = json.loads(file.metadata()["state"])
         _restore(objective, tensors)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise RunError(
             "the checkpoint cannot be used",
-            where=path,
+            where=run.checkpoint,
             got=str(error).splitlines()[0],
             cure="start anew with another --out",
         ) from None
@@ -98,11 +84,6 @@ def _restore(objective: AdversarialObjective, tensors: dict[str, Tensor]) -> Non
     torch.set_rng_state(tensors["random.cpu"])
     if "random.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random.cuda"])
-
-
-def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    start = f"{prefix}."
-    return {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
 
 
 def _random() -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.training.metrics import read_metrics
+from caloforge.writing import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,9 +106,8 @@ def draw_curves(entries: Entries, select: str, steps: int, path: Path) -> None:
         axes[1, 1].set_yscale("log")
         for axis in axes[1]:
             axis.set_xlabel("epochs")
-        part = path.with_name(f".{path.name}.part")
-        figure.savefig(part, format=path.suffix[1:], dpi=150)
-    part.replace(path)
+        with replace_file(path) as file:
+            figure.savefig(file, format=path.suffix[1:], dpi=150)
 
 
 def _lines(axis: Axes, title: str, done: Entries, names: Mapping[str, tuple[str, str]], steps: int) -> None:

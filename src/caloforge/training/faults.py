@@ -4,24 +4,34 @@ from __future__ import annotations
 
 __all__ = ["recipe_error"]
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from caloforge.documents import KeyPath
 from caloforge.errors import RecipeError, nearest
 
 _GONE = {"factored": "tuned"}  # kinds of models of earlier versions, and what took their places
 _KINDS = ("model",), ("objective",)  # sections of which there are several kinds
 
 
-def recipe_error(error: ValidationError, root: type[BaseModel], where: str) -> RecipeError:
-    """Return one error for all that is wrong in a recipe; the first fault leads, the others follow."""
+def recipe_error(
+    error: ValidationError, root: type[BaseModel], where: Callable[[KeyPath], str]
+) -> RecipeError:
+    """Return one error for all that is wrong in a recipe; the first fault leads, the others follow.
+
+    Args:
+        error: What pydantic found.
+        root: The class of the recipe.
+        where: Says where a key is.
+    """
     faults = error.errors(include_url=False)
     first = faults[0]
     # pydantic puts the kind that it tried into the path, which is no key of the recipe.
-    key = ".".join(str(part) for i, part in enumerate(first["loc"]) if first["loc"][:i] not in _KINDS)
-    place = f"{where}, key {key}" + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
+    path = tuple(part for i, part in enumerate(first["loc"]) if first["loc"][:i] not in _KINDS)
+    key = ".".join(map(str, path))
+    place = f"{where(path)}, key {key}" + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
     if first["type"] == "extra_forbidden":
         known = _keys(root, first["loc"][:-1])
         return RecipeError(

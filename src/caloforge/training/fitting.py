@@ -68,9 +68,9 @@ def fit_once(generator: Generator, data: TrainingData, recipe: Recipe, run: Run)
         look = QuickLook(data.selection, recipe.schedule.seed, recipe.schedule.select)
     if rank() > 0:
         return
+    found = None if look is None else look(generator)
+    save_generator(generator, {}, run)  # before the diary says so
     metrics = Metrics(run.path, -1)
-    if look is not None:
-        found = look(generator)
+    if found is not None:
         metrics.write("epoch", 0, {"epoch": 0, "seconds": time.monotonic() - begin, "kept": True, **found})
     metrics.close()
-    save_generator(generator, {}, run.path / "weights.safetensors")

@@ -87,7 +87,7 @@ class Training:
             )
         self.at = Position()
         if run.checkpoint.is_file():
-            self.at = Position(**load_checkpoint(objective, run.checkpoint))
+            self.at = Position(**load_checkpoint(objective, run))
         send_weights(objective.modules.values())
         self.start = Position(**asdict(self.at))
         # Of several processes the first writes, reports and looks at the physics for all.
@@ -232,19 +232,20 @@ class Training:
         found = self.look(self.objective.result) if self.look else {}
         score = found.get(self.schedule.select)
         better = score is None or self.at.best is None or score < self.at.best
+        if better or self.schedule.keep == "last":
+            # Before the diary says so: what it says is kept is there.
+            self.at.best = score
+            save_generator(self.objective.result, asdict(self.at), self.folder)
         if self.metrics and self.look:
             entry = {"epoch": self.at.epoch, "seconds": self.at.seconds, "kept": better, **found}
             self.metrics.write("epoch", self.at.steps, entry)
-        if better or self.schedule.keep == "last":
-            self.at.best = score
-            save_generator(self.objective.result, asdict(self.at), self.folder.path / "weights.safetensors")
         if self.curves:
             self.curves.draw()
 
     def _finish(self) -> None:
         """See that the run holds weights, also when the time was over before the first look."""
         cut_short = self.at.step > 0 and self.schedule.keep == "last"
-        missing = rank() == 0 and not (self.folder.path / "weights.safetensors").is_file()
+        missing = rank() == 0 and not self.folder.kept.is_file()
         if cut_short or missing:
             self._look()
 
@@ -252,7 +253,7 @@ class Training:
         self._report()
         self._check_finite()
         if rank() == 0:
-            save_checkpoint(self.objective, asdict(self.at), self.folder.checkpoint)
+            save_checkpoint(self.objective, asdict(self.at), self.folder)
         self.saved = time.monotonic()
 
     def _lost(self, error: ProcessLostError) -> ProcessLostError:

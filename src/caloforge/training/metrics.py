@@ -10,10 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caloforge.errors import MissingExtraError
+from caloforge.documents import Kind, read_text
+from caloforge.errors import MissingExtraError, RunError
+from caloforge.training.records import check_entry
+from caloforge.writing import replace_text
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+_DIARY = Kind("diary of the run", RunError, most=1_000_000_000)
 
 
 class Metrics:
@@ -31,9 +36,7 @@ class Metrics:
     def __init__(self, folder: Path, after: int, tensorboard: bool = False) -> None:
         self._path = folder / "metrics.jsonl"
         kept = [entry for entry in read_metrics(self._path) if entry["steps"] <= after]
-        part = self._path.with_name(self._path.name + ".part")
-        part.write_text("".join(_line(entry) for entry in kept), encoding="utf-8")
-        part.replace(self._path)
+        replace_text(self._path, "".join(_line(entry) for entry in kept))
         self._events = _events(folder / "tensorboard", after) if tensorboard else None
 
     def write(self, kind: str, steps: int, values: Mapping[str, Any]) -> None:
@@ -58,14 +61,16 @@ class Metrics:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the entries of a diary; the last line may have been cut off by a kill and is then left out."""
-    entries = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return entries
+    """Return the entries of a diary; a last line that a kill has cut off is left out.
+
+    Raises:
+        RunError: A line is not an entry.
+    """
+    if not path.is_file():
+        return []
+    lines = read_text(path, _DIARY).split("\n")
+    # What follows the last line's end is nothing, or half a line.
+    return [check_entry(line, f"{path}, line {number}") for number, line in enumerate(lines[:-1], 1)]
 
 
 def _line(entry: Mapping[str, Any]) -> str:

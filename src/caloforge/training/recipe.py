@@ -13,6 +13,7 @@ __all__ = [
 ]
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,12 +22,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from caloforge.documents import Document, KeyPath, Kind, parse_yaml, read_text
 from caloforge.errors import RecipeError, nearest
 from caloforge.models.settings import CaloganSettings, ModelSettings
 from caloforge.training.faults import recipe_error
 
 _PRESETS = files("caloforge.training") / "presets"
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+_KIND = Kind("recipe", RecipeError, cure="see docs/training.md, or `caloforge train --list`")
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=1)]
@@ -256,41 +259,49 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         RecipeError: No such recipe, unknown keys or impossible values.
     """
     text, where = _read(str(name_or_path))
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError("this is not valid YAML", where=where, got=str(error)) from None
-    if not isinstance(tree, dict):
-        raise RecipeError(
-            "a recipe is a mapping of keys to values", where=where, cure="see `caloforge train --help`"
-        )
-    for override in overrides:
-        _apply(tree, override)
+    document = parse_yaml(text, where, _KIND)
+    if not isinstance(document.data, dict):
+        raise RecipeError("a recipe is a mapping of keys to values", where=where, cure=_KIND.cure)
+    changed = [_apply(document.data, override) for override in overrides]
     # A section without anything in it asks for nothing.
-    tree = {key: value for key, value in tree.items() if value is not None}
+    tree = {key: value for key, value in document.data.items() if value is not None}
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
-        raise recipe_error(error, Recipe, where) from None
+        raise recipe_error(error, Recipe, _Place(where, document, changed)) from None
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in a recipe's file, or in what `--set` changed, a key is."""
+
+    where: str
+    document: Document
+    changed: Sequence[KeyPath]
+
+    def __call__(self, path: KeyPath) -> str:
+        if any(path[: len(keys)] == keys for keys in self.changed):
+            return "--set"
+        return f"{self.where}, line {self.document.line(path)}"
 
 
 def _read(name: str) -> tuple[str, str]:
     if name in recipe_names():
         return (_PRESETS / f"{name}.yaml").read_text(encoding="utf-8"), f"recipe {name}"
     if not Path(name).is_file():
+        problem = (
+            "is a folder, not a recipe" if Path(name).is_dir() else "is neither a preset recipe nor a file"
+        )
         raise RecipeError(
-            f"{name!r} is neither a preset recipe nor a file",
+            f"{name!r} {problem}",
             expected="a YAML file, or one of " + ", ".join(recipe_names()),
             near=nearest(name, recipe_names()),
         )
-    try:
-        return Path(name).read_text(encoding="utf-8"), name
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError("the recipe cannot be read", where=name, got=str(error)) from None
+    return read_text(Path(name), _KIND), name
 
 
-def _apply(tree: dict[str, Any], override: str) -> None:
-    """Set one key: `a.b=c`, where c is YAML."""
+def _apply(tree: dict[str, Any], override: str) -> KeyPath:
+    """Set one key: `a.b=c`, where c is YAML; returns its path."""
     path, equals, value = override.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
@@ -303,7 +314,16 @@ def _apply(tree: dict[str, Any], override: str) -> None:
             raise RecipeError(
                 f"{'.'.join(keys[: depth + 1])} has no keys below it", where="--set", got=override
             )
+    tree[keys[-1]] = _value(value, f"--set {path.strip()}")
+    return tuple(keys)
+
+
+def _value(text: str, where: str) -> Any:
+    if not text.strip():
+        return None
     try:
-        tree[keys[-1]] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        tree[keys[-1]] = value
+        return parse_yaml(text, where, _KIND).data
+    except RecipeError:
+        if text.lstrip()[0] in "[{!":
+            raise
+        return text  # names of files are not always YAML

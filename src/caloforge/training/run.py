@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-__all__ = ["Run", "atomic_text"]
+__all__ = ["Run"]
 
-import json
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caloforge.detector import Detector
+from caloforge.documents import check_json, parse_json, read_text
 from caloforge.errors import CaloforgeError, RunError, nearest
 from caloforge.training.pretrained import pretrained_names, run_folder
 from caloforge.training.recipe import Recipe, load_recipe
+from caloforge.training.records import RECORDS, Begin, Environment, Facts
+from caloforge.training.seal import check_seal
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from torch import Tensor
 
     from caloforge.models.base import Generator
 
 CHECKPOINT = Path("checkpoint") / "state.safetensors"
+_KEPT = "weights.safetensors"
 RANGES = ("energy", "theta", "phi", "x", "y")
 _SHOWN = 300  # characters of what went wrong with weights
 
@@ -61,28 +66,19 @@ class Run:
     @cached_property
     def recipe(self) -> Recipe:
         """The recipe with every default written out."""
+        _sealed(self.path / "recipe.yaml")
         return load_recipe(self.path / "recipe.yaml")
 
     @cached_property
     def detector(self) -> Detector:
         """The detector whose showers were learned."""
         file = self.path / "detector.yaml"
-        return Detector.from_yaml(file.read_text(encoding="utf-8"), where=str(file))
+        return Detector.from_yaml(_sealed(file), where=str(file))
 
     @cached_property
     def data(self) -> dict[str, Any]:
         """What it was trained on: files, numbers of showers, particles, ranges."""
-        facts = self._json("data.json")
-        known = facts if isinstance(facts, dict) else {}
-        lacking = [name for name in ("particles", *RANGES) if name not in known]
-        if lacking:
-            raise RunError(
-                "a file of the run is damaged",
-                where=self.path / "data.json",
-                got="no " + ", ".join(lacking),
-                cure="copy the run again from where it was trained, or train it again",
-            )
-        return known
+        return self._record("data.json", Facts)
 
     @property
     def incident_range(self) -> dict[str, list[Any]]:
@@ -95,14 +91,16 @@ class Run:
         return {
             "recipe": self.recipe.model_dump(),
             "data": self.data,
-            "environment": self._json("environment.json"),
+            "environment": self._record("environment.json", Environment),
             "init": self.init,
         }
 
     @property
     def init(self) -> list[dict[str, Any]]:
         """Where the weights that it began with come from; nothing if they were random."""
-        begin: list[dict[str, Any]] = self._json("init.json") if (self.path / "init.json").is_file() else []
+        if not (self.path / "init.json").is_file():
+            return []
+        begin: list[dict[str, Any]] = self._record("init.json", Begin)["began_with"]
         return begin
 
     @property
@@ -110,12 +108,24 @@ class Run:
         """The file of the generator's weights, which is the checkpoint while no epoch has been finished.
 
         Raises:
-            RunError: Nothing was kept yet.
+            RunError: Nothing was kept yet, or what was kept is no longer there.
         """
-        for file in (self.path / "weights.safetensors", self.checkpoint):
-            if file.is_file():
-                return file
+        if self.kept.is_file():
+            return self.kept
+        if any(entry["kind"] == "epoch" and entry["kept"] for entry in self.metrics()):
+            raise RunError(
+                "the weights of this run are missing",
+                where=self.kept,
+                cure="copy the run again from where it was trained, or train it again",
+            )
+        if self.checkpoint.is_file():
+            return self.checkpoint
         raise RunError("this run has no weights yet", where=self.path, cure="train it for longer")
+
+    @property
+    def kept(self) -> Path:
+        """Where the weights of the best epoch, or of the last one, are kept."""
+        return self.path / _KEPT
 
     @property
     def checkpoint(self) -> Path:
@@ -129,13 +139,44 @@ class Run:
             RunError: There are no weights, or they are damaged.
         """
         from caloforge.models import build_generator
+        from caloforge.training.weights import weights_below
 
         generator = build_generator(self.recipe.model, self.detector)
+        tensors, _ = self.read(self.weights)
         try:
-            generator.load_state_dict(_read_weights(self.weights))
-        except (RuntimeError, ValueError, OSError) as error:
+            generator.load_state_dict(weights_below(tensors, "generator"))
+        except (RuntimeError, ValueError) as error:
             raise _damaged(self.weights, error) from None
         return generator.to(device).eval()
+
+    def read(self, weights: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Read a file of weights of this run, and see that they were trained with its other files.
+
+        Returns:
+            The tensors by name, and what was saved beside them.
+
+        Raises:
+            RunError: It is damaged, or of another run.
+        """
+        from caloforge.training.weights import read_weights
+
+        tensors, state = read_weights(weights)
+        said, here = state.pop("of", {}), self.origin()
+        strange = [name for name, value in here.items() if not _agree(said.get(name), value)]
+        if strange:
+            raise RunError(
+                "these weights were not trained with the files beside them",
+                where=weights,
+                got="another " + ", ".join(strange),
+                cure="copy the run again from where it was trained, or train it again",
+            )
+        return tensors, state
+
+    def origin(self) -> dict[str, Any]:
+        """What weights are worth nothing without: detector, data, and the settings of the model."""
+        data = hashlib.sha256((self.path / "data.json").read_bytes()).hexdigest()
+        model = self.recipe.model.model_dump(mode="json")
+        return {"detector": self.detector.digest, "data": data, "model": model}
 
     def metrics(self) -> list[dict[str, Any]]:
         """The diary: entries of kind `step` (losses) and `epoch` (a look at the physics)."""
@@ -161,32 +202,25 @@ class Run:
             "look": kept,
         }
 
-    def _json(self, name: str) -> Any:
+    def _record(self, name: str, model: type[BaseModel]) -> dict[str, Any]:
+        """What one of the JSON files says, its checksum apart."""
         file = self.path / name
-        try:
-            tree = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError("a file of the run is damaged", where=file, got=str(error)) from None
-        return tree
+        said: dict[str, Any] = parse_json(_sealed(file), str(file), RECORDS)
+        check_json(said, model, str(file), RECORDS)
+        return {key: value for key, value in said.items() if key != "checksum"}
 
 
-def atomic_text(path: Path, text: str) -> None:
-    """Write a text file so that it is whole or absent."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+def _sealed(file: Path) -> str:
+    text = read_text(file, RECORDS)
+    check_seal(text.encode(), file)
+    return text
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError, safe_open
-
-    prefix = "generator."
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
-            return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
-    except SafetensorError as error:
-        raise _damaged(path, error) from None
+def _agree(said: Any, here: Any) -> bool:
+    """Whether settings are what they were; those that came later have no say."""
+    if isinstance(said, dict) and isinstance(here, dict):
+        return all(_agree(value, here.get(key)) for key, value in said.items())
+    return bool(said == here)
 
 
 def _damaged(path: Path, error: Exception) -> CaloforgeError:

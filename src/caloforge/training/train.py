@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["train"]
 
-import json
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -16,7 +15,9 @@ from caloforge.detector import Detector, load_detector
 from caloforge.errors import RecipeError, RunError
 from caloforge.machine import processor, versions
 from caloforge.training.recipe import Recipe, load_recipe
-from caloforge.training.run import Run, atomic_text
+from caloforge.training.run import Run
+from caloforge.training.seal import sealed_json, sealed_yaml
+from caloforge.writing import locked_folder, replace_text
 
 if TYPE_CHECKING:
     from caloforge.progress import Progress
@@ -62,6 +63,7 @@ def train(
     Raises:
         RecipeError: The recipe, or what it asks of these showers, is impossible.
         RunError: `out` already holds a run, or cannot be resumed, or `init` is of another network.
+        OutputError: `out` cannot be written, another process trains there, or the disk is full.
         TrainingError: The training diverged, or another of its processes died; the run keeps what was good.
     """
     # Large pages halve the time that fresh memory costs; torch looks at this once, at its first tensor.
@@ -82,11 +84,6 @@ def train(
 
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     _needs_no_start(chosen.objective, _paths(init))
-    _can_be_made(Path(out))
-    if _is_run(Path(out)) and not resume:
-        raise RunError(
-            "there is a run already", where=out, cure="go on with it by --resume, or choose another --out"
-        )
     paths = shower_files(data)
     budget = (minutes or chosen.schedule.minutes or float("inf")) * 60
     detector = load_detector(chosen.detector)
@@ -98,6 +95,9 @@ def train(
         stack.enter_context(torch.random.fork_rng(gpus))
         torch.manual_seed(chosen.schedule.seed)
         with all_or_none():
+            if rank() == 0:
+                stack.enter_context(locked_folder(Path(out)))
+            _is_free(Path(out), resume)
             _shared_equally(chosen)
             generator = build_generator(chosen.model, detector)
             trained = chosen.objective.kind == "adversarial"
@@ -116,7 +116,7 @@ def train(
             if begin and critic is not None:
                 story = warm_start(begin, {"generator": generator, "critic": critic})
                 if rank() == 0:
-                    atomic_text(run.path / "init.json", json.dumps(story, indent=2))
+                    replace_text(run.path / "init.json", sealed_json({"began_with": story}))
         if critic is None or chosen.objective.kind == "fit":
             fit_once(generator, batches, chosen, run)
             return run
@@ -163,17 +163,11 @@ def _shared_equally(recipe: Recipe) -> None:
         )
 
 
-def _can_be_made(folder: Path) -> None:
-    """See at once, and not when everything has been read, that a run can be written there."""
-    above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not above.is_dir():
-        raise _no_place(folder, f"{above} is a file")
-    if not os.access(above, os.W_OK):
-        raise _no_place(folder, f"{above} is not writable")
-
-
-def _no_place(folder: Path, got: str) -> RunError:
-    return RunError("a run cannot be written there", where=folder, got=got, cure="choose another --out")
+def _is_free(out: Path, resume: bool) -> None:
+    if _is_run(out) and not resume:
+        raise RunError(
+            "there is a run already", where=out, cure="go on with it by --resume, or choose another --out"
+        )
 
 
 def _is_run(folder: Path) -> bool:
@@ -225,15 +219,12 @@ def _prepare(
         init = [] if run.checkpoint.is_file() else init or [Path(one["path"]) for one in run.init]
     if rank() > 0:
         return run, init
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _no_place(out, str(error)) from None
-    atomic_text(out / "detector.yaml", detector.to_yaml())
-    atomic_text(out / "data.json", json.dumps(data, indent=2))
-    atomic_text(out / "environment.json", json.dumps(environment, indent=2))
+    if not _is_run(out):  # what weights are held against stays as it was
+        replace_text(out / "detector.yaml", sealed_yaml(detector.to_yaml()))
+        replace_text(out / "data.json", sealed_json(data))
+    replace_text(out / "environment.json", sealed_json(environment))
     # Last, as it is what makes the folder a run.
-    atomic_text(out / "recipe.yaml", recipe.to_yaml())
+    replace_text(out / "recipe.yaml", sealed_yaml(recipe.to_yaml()))
     return run, init
 
 

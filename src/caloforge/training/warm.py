@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import nn
 
 from caloforge.errors import RunError
 from caloforge.models.published.keras import is_keras_weights, read_keras_weights
 from caloforge.training.pretrained import pretrained_names, run_folder
 from caloforge.training.run import Run
+from caloforge.training.weights import Weights, read_foreign_weights, weights_below
 
-Weights = dict[str, Tensor]
 _SHOWN = 12  # names in an error
 
 
@@ -57,8 +56,8 @@ def _one(path: Path, networks: Mapping[str, nn.Module]) -> dict[str, Any]:
 
 def _from_run(run: Run, networks: Mapping[str, nn.Module]) -> tuple[dict[str, Weights], dict[str, Any]]:
     """The generator that the run holds, and the critic of its last checkpoint."""
-    found = {"generator": _below(_read(run.weights), "generator")}
-    critic = _below(_read(run.checkpoint), "critic") if run.checkpoint.is_file() else {}
+    found = {"generator": weights_below(run.read(run.weights)[0], "generator")}
+    critic = weights_below(run.read(run.checkpoint)[0], "critic") if run.checkpoint.is_file() else {}
     if critic and "critic" in networks:
         found["critic"] = critic
     return found, {"recipe": run.recipe.name, "trained_on": run.incident_range}
@@ -76,31 +75,13 @@ def _from_keras(path: Path, networks: Mapping[str, nn.Module]) -> dict[str, Weig
 
 
 def _from_safetensors(path: Path, networks: Mapping[str, nn.Module]) -> dict[str, Weights]:
-    tensors = _read(path)
-    found = {name: _below(tensors, name) for name in networks}
+    tensors = read_foreign_weights(path)
+    found = {name: weights_below(tensors, name) for name in networks}
     if any(found.values()):
         return {name: weights for name, weights in found.items() if weights}
     # Without the names of networks in front: what fits best tells which one is meant.
     likeliest = max(networks, key=lambda name: len(networks[name].state_dict().keys() & tensors.keys()))
     return {likeliest: tensors}
-
-
-def _read(path: Path) -> Weights:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError) as error:
-        raise RunError(
-            "these weights cannot be read",
-            where=path,
-            got=str(error).splitlines()[0],
-            expected="a run's folder, a safetensors file, or weights of Keras in HDF5",
-        ) from None
-
-
-def _below(tensors: Weights, prefix: str) -> Weights:
-    start = f"{prefix}."
-    return {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
 
 
 def _load(module: nn.Module, weights: Weights, where: str) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["ELECTROMAGNETIC", "HADRONIC", "Physics"]
+__all__ = ["ELECTROMAGNETIC", "HADRONIC", "Physics", "interacts_strongly"]
 
 from dataclasses import dataclass
 
 from caloforge.errors import Geant4Error, nearest
-from caloforge.truth.particles import interacts_strongly, particle_name
+from caloforge.particles import known_particle, particle_name
 
 ELECTROMAGNETIC = ("standard", "option1", "option2", "option3", "option4", "livermore", "penelope")
 HADRONIC = ("FTFP_BERT", "FTFP_BERT_HP", "QGSP_BERT", "QGSP_BERT_HP", "QGSP_BIC", "QGSP_BIC_HP")
@@ -74,6 +74,16 @@ class Physics:
                 expected="a hadronic model: " + ", ".join(HADRONIC),
                 cure="add --physics FTFP_BERT",
             )
+
+
+def interacts_strongly(pdg: int) -> bool:
+    """Whether a particle needs hadronic physics: a hadron that does not decay to photons at once."""
+    from hepunits import mm
+
+    particle = known_particle(pdg)
+    # pi0 and eta decay electromagnetically within micrometres, whatever the physics list.
+    short_lived = particle.ctau is not None and particle.ctau < mm
+    return bool(particle.pdgid.is_hadron or particle.pdgid.is_nucleus) and not short_lived
 
 
 def _unknown(part: str) -> Geant4Error:

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.detector import Detector
+from caloforge.particles import pdg_id
 from caloforge.progress import Progress
 from caloforge.quantities import Interval, Spectrum
 from caloforge.truth.environment import available
 from caloforge.truth.geometry import check_stack
 from caloforge.truth.gun import Gun, portions
-from caloforge.truth.particles import pdg_id
 from caloforge.truth.physics import Physics
 from caloforge.truth.pool import Batch, Plan, produce
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from caloforge.observables import observables_for
 from caloforge.validation.bar import Bar
@@ -32,11 +32,12 @@ from caloforge.validation.inputs.source import Source
 from caloforge.validation.inputs.split import Plan, Rows, all_rows, plan
 from caloforge.validation.measure import Number
 from caloforge.validation.metrics.distances import Distance
-from caloforge.validation.parallel import aside, two_cores
+from caloforge.validation.parallel import two_cores
 from caloforge.validation.registry import Entry, Options
 from caloforge.validation.studies.distributions import Distances
 from caloforge.validation.study import Finding, Study, faults_first
 from caloforge.validation.verdict import Verdict, judge
+from caloforge.workers import Workers
 
 _WORTH_A_PROCESS = 4000
 """Showers in a sample from which starting another process pays."""
@@ -159,21 +160,28 @@ def _study(
     light = [entry for entry in entries if entry.light]
     heavy = [entry for entry in entries if not entry.light]
     if len(samples) < _WORTH_A_PROCESS or not (light and heavy and two_cores()):
-        light, heavy = [], list(entries)
-    future = aside(_study_light, light, _without_cells(samples), options) if light else None
-    # two threads of ours beside another process would wait for each other
-    with threadpool_limits(1 if light else None, user_api="blas"):
-        found = {e.name: e.run(samples, bar.part(scale * e.seconds), options) for e in heavy}
-    if future is not None:
+        return _study_here(entries, samples, options, bar, scale)
+    with Workers(1, _study_light) as worker:
+        future = worker.submit(light, _without_cells(samples), options)
+        # two threads of ours beside another process would wait for each other
+        with threadpool_limits(1, user_api="blas"):
+            studies = _study_here(heavy, samples, options, bar, scale)
         tell = bar.part(scale * sum(entry.seconds for entry in light))
         tell(0.0, "waiting for classifiers")
-        found |= {study.name: study for study in future.result()}
+        studies += future.result()
         tell(1.0, "classifiers")
+    found = dict(zip([entry.name for entry in (*heavy, *light)], studies, strict=True))
     return tuple(found[entry.name] for entry in entries)
 
 
-def _study_light(entries: Sequence[Entry], samples: Samples, options: Options) -> list[Study]:
-    return [entry.run(samples, _silent, options) for entry in entries]
+def _study_here(
+    entries: Sequence[Entry], samples: Samples, options: Options, bar: Bar, scale: float
+) -> tuple[Study, ...]:
+    return tuple(entry.run(samples, bar.part(scale * entry.seconds), options) for entry in entries)
+
+
+def _study_light(entries: Sequence[Entry], samples: Samples, options: Options) -> tuple[Study, ...]:
+    return tuple(entry.run(samples, _silent, options) for entry in entries)
 
 
 def _silent(_: float, __: str) -> None:

@@ -1,12 +1,12 @@
-"""Independent work on two cores: side by side in threads, or in a process of its own."""
+"""Independent work on two cores, side by side in threads."""
 
 from __future__ import annotations
 
-__all__ = ["aside", "side_by_side", "two_cores"]
+__all__ = ["side_by_side", "two_cores"]
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import TypeVar
 
@@ -43,16 +43,6 @@ def side_by_side(jobs: Sequence[Callable[[Tell], Result]], tell: Tell) -> list[R
     with ThreadPoolExecutor(2) as pool:
         started = [pool.submit(job, share(number)) for number, job in enumerate(jobs)]
         return [future.result() for future in started]
-
-
-def aside(function: Callable[..., Result], *arguments: object) -> Future[Result]:
-    """Start a function in another process, with one thread; everything is pickled on its way."""
-    from joblib.externals.loky import get_reusable_executor
-
-    # it needs no guard in the user's script, which a process of the standard library does
-    executor = get_reusable_executor(max_workers=1, env={"OMP_NUM_THREADS": "1"}, timeout=60)
-    future: Future[Result] = executor.submit(function, *arguments)
-    return future
 
 
 def two_cores() -> bool:

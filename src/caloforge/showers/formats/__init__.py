@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caloforge.errors import ShowersError, nearest
+from caloforge.particles import pdg_id
 from caloforge.showers.formats import calochallenge, calogan, lagan, lcd, native
 from caloforge.showers.formats.base import Format
 from caloforge.showers.hdf5 import open_hdf5, reading
@@ -43,10 +44,11 @@ def open_showers(
         path: The file.
         detector: What was hit, where the file cannot say; a caloforge file must be of this detector.
         format: Name of the format, if it should not be told from the content.
-        particle: Name of the incident particle, where the file cannot say.
+        particle: Name or PDG id of the incident particle, where the file cannot say.
 
     Raises:
-        ShowersError: Unknown format or particle, a damaged file, or one of another detector.
+        ShowersError: Unknown format, a damaged file, or one of another detector.
+        ParticleError: No such particle.
     """
     path = Path(path)
     pdg = None if particle is None else pdg_id(particle)
@@ -68,29 +70,6 @@ def known_format(name: str) -> Format:
         known = ", ".join(FORMATS)
         raise ShowersError("unknown shower format", got=name, expected=known, near=nearest(name, FORMATS))
     return FORMATS[name]
-
-
-def pdg_id(name: str) -> int:
-    """PDG id of a particle by name (`e-`, `gamma`, `pi+`) or by number.
-
-    Raises:
-        ShowersError: No such particle.
-    """
-    from particle import Particle, ParticleNotFound
-
-    try:
-        return int(Particle.from_pdgid(int(name)).pdgid)
-    except (ValueError, ParticleNotFound):
-        found = Particle.findall(lambda p: p.name == name)
-    if not found:
-        names = [p.name for p in Particle.all()]
-        raise ShowersError(
-            "unknown particle",
-            got=name,
-            expected="a name like e-, gamma, pi+, or a PDG id",
-            near=nearest(name, names),
-        )
-    return int(found[0].pdgid)
 
 
 def _recognise(path: Path) -> str:

@@ -7,7 +7,7 @@ __all__ = ["convolutional", "high_level", "low_level", "normalised", "trees"]
 from collections.abc import Callable
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from caloforge.observables import high_level_names
 from caloforge.validation.classifiers.families import Network, Trees

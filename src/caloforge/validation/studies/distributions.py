@@ -7,7 +7,7 @@ __all__ = ["Distances", "distributions"]
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from caloforge.observables import observables_for
 from caloforge.validation.charts import Chart

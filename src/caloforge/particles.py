@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-__all__ = ["interacts_strongly", "particle_name", "pdg_id"]
+__all__ = ["known_particle", "particle_name", "pdg_id"]
 
+import re
 from typing import Any
 
-from caloforge.errors import Geant4Error, nearest
+from caloforge.errors import ParticleError, nearest
 
 _COMMON = ("e-", "e+", "gamma", "mu-", "mu+", "pi0", "pi+", "pi-", "K+", "K-", "K(L)0", "p", "n")
 
 
-def pdg_id(name: str | int) -> int:
+def pdg_id(name: str | int, where: object = "--particle") -> int:
     """Return the PDG id of a particle.
 
     Args:
-        name: A name (`e+`, `gamma`, `pi0`, `K+`, `p`) or a PDG id (`-11`, `"22"`).
+        name: A name (`e+`, `gamma`, `pi0`, `K_S0`, `He4`) or a PDG id (`-11`, `"22"`).
+        where: What to name in an error.
 
     Raises:
-        Geant4Error: No such particle.
+        ParticleError: No such particle.
 
     Example:
         >>> pdg_id("e+"), pdg_id("22")
@@ -26,37 +28,36 @@ def pdg_id(name: str | int) -> int:
     """
     text = str(name).strip()
     try:
-        found = _by_id(int(text)) if text.lstrip("+-").isdigit() else _by_name(text)
+        found = known_particle(int(text)) if _is_number(text) else _by_name(text)
     except LookupError:
-        raise _unknown(text) from None
+        raise _unknown(text, where) from None
     return int(found.pdgid)
 
 
 def particle_name(pdg: int) -> str:
-    """Return the name of a PDG id, or the id itself where it has none."""
+    """Return the name of a PDG id: `unknown` for 0, `PDG 424242` where it has none."""
     try:
-        return str(_by_id(pdg).name)
+        return str(known_particle(pdg).name) if pdg else "unknown"
     except LookupError:
-        return str(pdg)
+        return f"PDG {pdg}"
 
 
-def interacts_strongly(pdg: int) -> bool:
-    """Whether a particle needs hadronic physics: a hadron that does not decay to photons at once."""
-    from hepunits import mm
+def known_particle(pdg: int) -> Any:
+    """Return what `particle` knows of a PDG id: mass, lifetime, kind.
 
-    particle = _by_id(pdg)
-    # pi0 and eta decay electromagnetically within micrometres, whatever the physics list.
-    short_lived = particle.ctau is not None and particle.ctau < mm
-    return bool(particle.pdgid.is_hadron or particle.pdgid.is_nucleus) and not short_lived
-
-
-def _by_id(pdg: int) -> Any:
+    Raises:
+        LookupError: There is no particle of this id.
+    """
     from particle import InvalidParticle, Particle, ParticleNotFound
 
     try:
         return Particle.from_pdgid(pdg)
     except (InvalidParticle, ParticleNotFound):
         raise LookupError(pdg) from None
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[+-]?[0-9]{1,20}", text) is not None
 
 
 def _by_name(name: str) -> Any:
@@ -71,13 +72,13 @@ def _by_name(name: str) -> Any:
     raise LookupError(name)
 
 
-def _unknown(text: str) -> Geant4Error:
+def _unknown(text: str, where: object) -> ParticleError:
     from particle import Particle
 
     names = [*_COMMON, *(particle.name for particle in Particle.all())]
-    return Geant4Error(
+    return ParticleError(
         f"unknown particle {text!r}",
-        where="--particle",
+        where=where,
         got=text,
         expected=f"{', '.join(_COMMON)}, another name of the Particle Data Group, or a PDG id",
         near=nearest(text, _COMMON) or nearest(text, names),

@@ -1,0 +1,317 @@
+"""Files and folders are written under a temporary name, synced and renamed; one process writes one `--out`.
+
+`OUT` is written as `.OUT.part` beside it, which its writer holds locked. The system gives the lock back when
+the process dies, however it dies; what such a process left is overwritten by the next one.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "locked_folder",
+    "new_file",
+    "new_folder",
+    "part_of",
+    "replace_file",
+    "replace_text",
+    "sync_folder",
+]
+
+import errno
+import io
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from caloforge.errors import OutputError
+
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_FRESH = 0o666  # less what the user's mask takes
+
+
+def part_of(path: Path) -> Path:
+    """Return where a file or folder is while it is written."""
+    return path.with_name(f".{path.name}.part")
+
+
+class Output:
+    """A file that is there when it is whole, and not before.
+
+    Args:
+        path: The file.
+        replace: Whether it may exist: it is the old one or the new one then, whatever happens.
+
+    Attributes:
+        file: Open for writing and reading, empty, under another name and locked.
+
+    Raises:
+        OutputError: `path` exists (or is no file), its folder does not, or another process writes it.
+    """
+
+    def __init__(self, path: Path, replace: bool = False) -> None:
+        self.path, self._part = path, part_of(path)
+        _check(path, replace)
+        self._held = _hold(self._part, path, folder=False)
+        self.file = os.fdopen(self._held.descriptor, "r+b", closefd=False)
+        try:
+            _check(path, replace)
+            self.file.truncate()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def finish(self) -> None:
+        """Bring it to the disk and give it its name.
+
+        Raises:
+            OutputError: The disk is full; what was written stays until it is abandoned.
+        """
+        with room(self.path):
+            self.file.flush()
+            os.fsync(self._held.descriptor)
+        self._part.replace(self.path)
+        sync_folder(self.path.parent)
+        self._release()
+
+    def abandon(self) -> None:
+        """Leave nothing behind, unless it is finished."""
+        if self._held.holds:
+            self._part.unlink(missing_ok=True)
+            self._release()
+
+    def _release(self) -> None:
+        self.file.raw.close()  # what its buffer still holds could not be written, or is not wanted
+        self._held.release()
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[io.BufferedRandom]:
+    """Open a file for writing that is there when it is whole, and not before.
+
+    Leaving the context syncs it and gives it its name; an exception leaves nothing behind.
+
+    Raises:
+        OutputError: `path` exists, its folder does not, another process writes it, or the disk is full.
+    """
+    with _written(Output(path)) as file:
+        yield file
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[io.BufferedRandom]:
+    """The same for a file that may exist: it is the old one or the new one, whatever happens.
+
+    Raises:
+        OutputError: `path` is no file, its folder is missing, another process writes it, or the disk is full.
+    """
+    with _written(Output(path, replace=True)) as file:
+        yield file
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file in the manner of `replace_file`."""
+    with replace_file(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Make a folder that is there when it is whole, and not before; fill the one that this gives.
+
+    Raises:
+        OutputError: `path` exists, its folder does not, another process writes it, or the disk is full.
+    """
+    _check(path, False)
+    part = part_of(path)
+    held = _hold(part, path, folder=True)
+    try:
+        _check(path, False)
+        _empty(part)
+        with room(path):
+            yield part
+            _sync_all(part)
+        part.rename(path)
+        sync_folder(path.parent)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    finally:
+        held.release()
+
+
+@contextmanager
+def locked_folder(path: Path) -> Iterator[Path]:
+    """Make a folder if there is none, and be the only one who writes into it.
+
+    It is removed again if it was made here and nothing was put into it.
+
+    Raises:
+        OutputError: It cannot be made, or another process writes into it.
+    """
+    made = [folder for folder in (path, *path.absolute().parents) if not folder.exists()]
+    held = _hold(path, path, folder=True)
+    try:
+        with room(path):
+            yield path
+    finally:
+        with suppress(OSError):  # not empty
+            for folder in made:
+                folder.rmdir()
+        held.release()
+
+
+def sync_folder(path: Path) -> None:
+    """Bring a folder's entries to the disk, so that a rename survives a power cut."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _written(output: Output) -> Iterator[io.BufferedRandom]:
+    try:
+        with room(output.path):
+            yield output.file
+        output.finish()
+    finally:
+        output.abandon()
+
+
+class _Held:
+    """A descriptor whose lock ends with it."""
+
+    everyone: set[_Held] = set()  # noqa: RUF012 - shared on purpose
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.everyone.add(self)
+
+    @property
+    def holds(self) -> bool:
+        return self in self.everyone
+
+    def release(self) -> None:
+        if self.holds:
+            self.everyone.remove(self)
+            os.close(self.descriptor)
+
+    @classmethod
+    def release_all(cls) -> None:
+        for held in tuple(cls.everyone):
+            held.release()
+
+
+if hasattr(os, "register_at_fork"):
+    # A worker that outlives its parent must not keep the parent's locks.
+    os.register_at_fork(after_in_child=_Held.release_all)
+
+
+def _hold(part: Path, path: Path, folder: bool) -> _Held:
+    """Make or take over what is written to, and lock it."""
+    while True:
+        with _explained(path):
+            if folder:
+                part.mkdir(parents=part == path, exist_ok=True)
+            flags = os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT
+            held = _Held(os.open(part, flags, _FRESH))
+        if not _lock(held.descriptor):
+            held.release()
+            raise OutputError(
+                "another process is writing this",
+                where=path,
+                cure="wait for it, stop it, or choose another name",
+            )
+        if _is_still(held.descriptor, part):
+            return held
+        held.release()  # the other process has just finished or given up
+
+
+def _lock(descriptor: int) -> bool:
+    """Whether nobody else has the lock; where the file system knows no locks, nobody can tell."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _is_still(descriptor: int, part: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), part.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _check(path: Path, replace: bool) -> None:
+    if not path.parent.is_dir():
+        raise OutputError("no such folder", where=path.parent, cure="make it first")
+    if replace and path.exists() and not path.is_file():
+        got = "a folder" if path.is_dir() else "no regular file"
+        raise OutputError(
+            "this cannot be replaced by a file", where=path, got=got, cure="choose another name"
+        )
+    if not replace and (path.exists() or path.is_symlink()):
+        what = "folder" if path.is_dir() else "file"
+        cure = "choose another name, or delete it first"
+        raise OutputError(f"the {what} exists already", where=path, cure=cure)
+
+
+@contextmanager
+def room(path: Path) -> Iterator[None]:
+    """Say it in words if the disk is full.
+
+    Raises:
+        OutputError: It is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise OutputError(
+            "there is no room to write this",
+            where=path,
+            got=error.strerror,
+            cure="free some space, or write to another disk",
+        ) from error
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        with room(path):
+            yield
+    except OSError as error:
+        raise OutputError(
+            "this cannot be written", where=path, got=error.strerror, cure="choose another place"
+        ) from error
+
+
+def _empty(folder: Path) -> None:
+    for entry in folder.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def _sync_all(folder: Path) -> None:
+    for entry in folder.rglob("*"):
+        if entry.is_file():
+            with entry.open("rb") as file:
+                os.fsync(file.fileno())
+    sync_folder(folder)
+
+
+def _sync(descriptor: int) -> None:
+    with suppress(OSError):  # some file systems cannot sync a folder
+        os.fsync(descriptor)

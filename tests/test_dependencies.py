@@ -1,0 +1,54 @@
+"""What the package imports is declared, and what is declared is imported."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import caloforge
+
+SOURCE = Path(caloforge.__file__).parent
+# Import names whose distribution is called otherwise.
+DISTRIBUTION = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
+# Imported by torch on our behalf: when it exports, and when it writes for TensorBoard.
+THROUGH_TORCH = {"onnxscript", "tensorboard"}
+
+
+def imported() -> set[str]:
+    """Import names of other people's packages."""
+    names = set()
+    for file in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module)
+    return {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"caloforge"}
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    read: Any = pytest.importorskip("tomllib")  # Python 3.11
+    file = SOURCE.parents[1] / "pyproject.toml"
+    if not file.is_file():
+        pytest.skip("not a checkout")
+    content: dict[str, Any] = read.loads(file.read_text(encoding="utf-8"))
+    return content
+
+
+def test_what_is_imported_is_declared_and_the_reverse(project: dict[str, Any]) -> None:
+    extras = project["project"]["optional-dependencies"]
+    lines = [*project["project"]["dependencies"], *extras["geant4"], *extras["tensorboard"]]
+    declared = {re.split(r"[<>=~ ]", line)[0].lower() for line in lines}
+    needed = {DISTRIBUTION.get(name, name.replace("_", "-")) for name in imported()}
+    assert needed | THROUGH_TORCH == declared
+
+
+def test_types_are_missed_only_of_what_is_imported(project: dict[str, Any]) -> None:
+    (override,) = project["tool"]["mypy"]["overrides"]
+    assert {module.removesuffix(".*") for module in override["module"]} <= imported()
