@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from pydantic import ValidationError
-
 from caloforge.detector.detector import Detector
-from caloforge.detector.faults import detector_error
 from caloforge.detector.grids import PolarGrid
+from caloforge.detector.reading import described
 from caloforge.documents import Document
 from caloforge.errors import DetectorError, nearest
 
@@ -45,10 +43,7 @@ def read_binning_xml(path: str | Path, particle: str | None = None) -> Detector:
         "readout": {"deposits": "active", "frame": "particle", "layers": [e for e in layers if e]},
         "binning": _binning(element, len(layers), where),
     }
-    try:
-        return Detector.model_validate(description)
-    except ValidationError as error:
-        raise detector_error(error, Document(description, {(): 1}), where) from None
+    return described(Detector, Document(description, {(): 1}), where)
 
 
 def _bins(path: Path) -> list[ElementTree.Element]:
