@@ -22,12 +22,10 @@ from caloforge.quantities import Interval, Spectrum, length
 from caloforge.showers import Showers, ShowerWriter
 from caloforge.truth.environment import available, versions
 from caloforge.truth.geometry import check_stack
-from caloforge.truth.gun import Gun, portions
+from caloforge.truth.gun import Gun
 from caloforge.truth.physics import Physics
-from caloforge.truth.pool import Batch, Plan, produce
+from caloforge.truth.pool import Batch, Plan, batches, produce
 
-_ENERGY_PER_BATCH = 50_000.0  # MeV; about half a second of Geant4, or one shower
-_SHOWERS_PER_BATCH = 256
 _NONE = Interval(0.0, 0.0)
 
 
@@ -99,14 +97,14 @@ def simulate(
     with ShowerWriter(out, target, provenance, resume=resume) as writer:
         _check_resumed(writer, options)
         plan = Plan(target.to_yaml(), models, seed)
-        _fill(writer, plan, _batches(gun, seed, writer.done, count), (count, jobs), progress)
+        _fill(writer, plan, batches(gun, seed, writer.done, count), (count, jobs), progress)
     return Path(out)
 
 
 def _fill(
     writer: ShowerWriter,
     plan: Plan,
-    batches: Iterator[Batch],
+    todo: Iterator[Batch],
     numbers: tuple[int, int],
     progress: Progress | None,
 ) -> None:
@@ -115,7 +113,7 @@ def _fill(
     begin, before = time.monotonic(), writer.done
     if progress:
         progress(before, count, "starting Geant4")
-    for batch, made in produce(plan, batches, jobs):
+    for batch, made in produce(plan, todo, jobs):
         writer.append(Showers(writer.detector, batch.incident, made.cells, made.overflow))
         cost.add(batch.incident.energy, made.milliseconds)
         if progress:
@@ -142,14 +140,6 @@ class _Cost:
             "ms_per_shower": self.milliseconds / self.showers,
             "ms_per_gev": self.milliseconds / self.gev,
         }
-
-
-def _batches(gun: Gun, seed: int, start: int, count: int) -> Iterator[Batch]:
-    """Particles in batches of limited energy and number, drawn when they are needed."""
-    for block in range(start, count, _SHOWERS_PER_BATCH):
-        incident = gun.incident(seed, block, min(count, block + _SHOWERS_PER_BATCH))
-        for first, last in portions(incident.energy, _ENERGY_PER_BATCH, _SHOWERS_PER_BATCH):
-            yield Batch(block + first, incident[first:last])
 
 
 def _options(gun: Gun, physics: Physics, count: int, seed: int) -> dict[str, Any]:
