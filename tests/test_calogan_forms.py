@@ -332,6 +332,12 @@ def test_parity_of_the_bundle(sources: dict[str, Path]) -> None:
     assert manifest.parity.max_relative < 1e-5
 
 
+def test_the_bundle_says_how_long_it_was_trained(sources: dict[str, Path]) -> None:
+    steps = Engine(sources["bundle"], threads=1).bundle.manifest.provenance["training_steps"]
+    # 70 % of 120 showers in batches of 14, twice.
+    assert steps == 2 * (84 // 14)
+
+
 @pytest.mark.parametrize("kind", ["run", "bundle"])
 def test_particle_and_place_can_be_asked_for(kind: str, sources: dict[str, Path], tmp_path: Path) -> None:
     out = tmp_path / "made.h5"

@@ -12,10 +12,19 @@ import pytest
 
 from caloforge.deploy import Engine
 from caloforge.deploy.sampling import make_showers
-from caloforge.errors import BundleError, RangeError, ShowersError
+from caloforge.errors import BundleError, QuantityError, RangeError, ShowersError
 from caloforge.models.blocks.noise import draw_noise
 from caloforge.showers import Incident
-from deploy_toys import DETECTOR, LATENT, WEIGHT, cells_of, make_bundle, make_graph
+from deploy_toys import (
+    DETECTOR,
+    LATENT,
+    WEIGHT,
+    cells_of,
+    make_bundle,
+    make_graph,
+    read_manifest,
+    write_manifest,
+)
 
 
 @pytest.fixture
@@ -52,6 +61,39 @@ def test_same_seed_same_showers_whatever_the_parts(engine: Engine) -> None:
     parts = [make_showers(engine, incident[i : i + 77], rng).cells for i in range(0, 1100, 77)]
     np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-5)
     assert not np.allclose(engine.generate(incident, seed=8).cells, whole)
+
+
+def test_energies_alone_are_the_particle_of_the_training(engine: Engine) -> None:
+    showers = engine.generate([2e3, 5e4, 9e4], seed=3)
+    assert showers.incident.energy.tolist() == [2e3, 5e4, 9e4]
+    assert set(showers.incident.pdg.tolist()) == {-11}
+    assert not showers.incident.theta.any()
+    assert len(set(showers.incident.x.tolist())) == 3, "impact points fill the trained range"
+    assert np.abs(showers.incident.x).max() <= 2
+    same = engine.generate(Incident.of([2e3, 5e4, 9e4], pdg=-11), seed=3)
+    np.testing.assert_array_equal(showers.cells, same.cells)
+
+
+def test_one_energy_may_be_a_number_or_a_text(engine: Engine) -> None:
+    texts = engine.generate("25GeV", seed=1)
+    numbers = engine.generate(25e3, seed=1)
+    assert texts.incident.energy.tolist() == [25e3]
+    np.testing.assert_array_equal(texts.cells, numbers.cells)
+    for wrong in ("25", "1:100GeV", "soft"):
+        with pytest.raises(QuantityError):
+            engine.generate(wrong, seed=1)
+    with pytest.raises(RangeError, match="trained"):
+        engine.generate([2e5], seed=1)
+
+
+def test_energies_alone_do_not_choose_between_particles(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "bundle")
+    manifest = read_manifest(folder)
+    manifest["valid"]["particles"] = [-11, 211]
+    write_manifest(folder, manifest)
+    with pytest.raises(RangeError, match="which one") as caught:
+        Engine(folder).generate([5e3], seed=1)
+    assert "e+, pi+" in str(caught.value)
 
 
 def test_no_particles_no_showers(engine: Engine) -> None:

@@ -131,8 +131,8 @@ def test_portions_hold_limited_energy_and_number():
     [
         ({"theta": Interval(0, math.pi / 2)}, "--theta"),
         ({"theta": Interval(-0.1, 0.2)}, "--theta"),
-        ({"x": Interval(-501, 0)}, "--impact-x"),
-        ({"y": Interval(0, 501)}, "--impact-y"),
+        ({"x": Interval(-501, 0)}, "--x"),
+        ({"y": Interval(0, 501)}, "--y"),
     ],
 )
 def test_a_particle_that_would_miss_is_refused(wrong, where):

@@ -118,7 +118,7 @@ def calogan_figures(energy, layers, overflow):
 
 def test_clic_agrees_with_published_showers(tmp_path, published):
     cell = Interval(-2.55, 2.55)
-    showers = shoot(load_detector("clic"), "e-", "10:40GeV", 80, tmp_path, impact_x=cell, impact_y=cell)
+    showers = shoot(load_detector("clic"), "e-", "10:40GeV", 80, tmp_path, x=cell, y=cell)
     mine = clic_figures(showers.incident.energy, np.stack(showers.layers(), axis=-1))
     with h5py.File(published / "clic" / "electrons.h5") as file:
         energy = file["target"][:, 1] * 1e3

@@ -4,9 +4,10 @@ Every verb of the command line is one call here, imported when it is first used:
 
     import caloforge as cf
 
-    cf.simulate("calogan", particle="e+", energy="1:100GeV", count=200, out="showers.h5")
-    run = cf.train("calogan", data="showers.h5", out="run")
+    cf.simulate("calogan", particle="e+", energy="1:100GeV", count=400, jobs=2, out="showers.h5")
+    run = cf.train("calogan-tuned", data="showers.h5", out="run")
     bundle = cf.export("run", "bundle")
+    showers = cf.Engine(bundle).generate([25e3, 50e3], seed=1)  # MeV
 """
 
 from __future__ import annotations

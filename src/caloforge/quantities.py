@@ -105,6 +105,11 @@ class Interval:
             )
         return cls(ends[0], ends[-1])
 
+    @classmethod
+    def of(cls, value: Interval | str, kind: str, where: str | None = None) -> Interval:
+        """Take an interval as it is, and read a text."""
+        return value if isinstance(value, Interval) else cls.parse(value, kind, where)
+
     def sample(self, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
         """Draw `n` values uniformly, shape `(n,)`."""
         return rng.uniform(self.low, self.high, n)
@@ -139,6 +144,11 @@ class Spectrum:
                 expected="25GeV, 1:100GeV (uniform), log:1:1000GeV (log-uniform) or 10,20,50GeV; all > 0",
             )
         return cls(kind, tuple(values), text)
+
+    @classmethod
+    def of(cls, value: Spectrum | str, where: str | None = "--energy") -> Spectrum:
+        """Take a spectrum as it is, and read a text."""
+        return value if isinstance(value, Spectrum) else cls.parse(value, where)
 
     @staticmethod
     def _parts(text: str, where: str | None) -> tuple[str, list[float]]:

@@ -53,16 +53,14 @@ def generate(
     import warnings
 
     from caloforge.deploy import generate as make
-    from caloforge.quantities import Spectrum
 
-    spectrum = None if energy is None else Spectrum.parse(energy)
     with progress_bar("Generating") as progress, warnings.catch_warnings():
         # Said below in our own words.
         warnings.filterwarnings("ignore", "outside the trained range", RuntimeWarning)
         path = make(
             source,
             out=out,
-            energy=spectrum,
+            energy=energy,
             particle=particle,
             theta=theta,
             phi=phi,

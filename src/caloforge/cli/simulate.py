@@ -12,6 +12,15 @@ import typer
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, say
 
 
+def _renamed(value: str | None) -> None:
+    from caloforge.errors import CaloforgeError
+
+    if value is not None:
+        raise CaloforgeError(
+            "the impact point has another name", got="--impact-x or --impact-y", near="--x or --y"
+        )
+
+
 def simulate(
     detector: Annotated[str, typer.Argument(help="A preset's name, or a detector file.")],
     particle: Annotated[str, typer.Option(help="Name (e-, e+, gamma, pi0, mu-, pi+) or PDG id.")],
@@ -23,8 +32,10 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="Seed; the same one gives the same showers.")] = 1,
     theta: Annotated[str, typer.Option(help="Angle to the z axis, fixed or a range (0:30deg).")] = "0deg",
     phi: Annotated[str, typer.Option(help="Azimuth of the direction, fixed or a range.")] = "0deg",
-    impact_x: Annotated[str, typer.Option(help="Impact point on the front face, fixed or a range.")] = "0mm",
-    impact_y: Annotated[str, typer.Option(help="The same in y.")] = "0mm",
+    x: Annotated[
+        str, typer.Option(help="Impact point on the front face, fixed or a range (-2:2mm).")
+    ] = "0mm",
+    y: Annotated[str, typer.Option(help="The same in y.")] = "0mm",
     physics: Annotated[
         str,
         typer.Option(help="standard, option1 to option4, FTFP_BERT (hadrons), FTFP_BERT+option4, ..."),
@@ -34,6 +45,9 @@ def simulate(
     resume: Annotated[
         bool, typer.Option("--resume", help="Finish what an interrupted command left behind.")
     ] = False,
+    renamed: Annotated[
+        str | None, typer.Option("--impact-x", "--impact-y", hidden=True, callback=_renamed)
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Make showers with Geant4. Stopped at any moment, it keeps them; `--resume` goes on.
@@ -41,25 +55,23 @@ def simulate(
     Example: caloforge simulate calogan --particle e+ --energy 1:100GeV --count 200
     --jobs 2 --out positrons.h5
     """
-    from caloforge.detector import load_detector
-    from caloforge.quantities import Interval, Spectrum, length
     from caloforge.truth import simulate as produce
 
     try:
         with progress_bar("Simulating") as progress:
             path = produce(
-                load_detector(detector),
+                detector,
                 particle=particle,
-                energy=Spectrum.parse(energy, "--energy"),
+                energy=energy,
                 count=count,
                 out=out,
                 seed=seed,
-                theta=Interval.parse(theta, "angle", "--theta"),
-                phi=Interval.parse(phi, "angle", "--phi"),
-                impact_x=Interval.parse(impact_x, "length", "--impact-x"),
-                impact_y=Interval.parse(impact_y, "length", "--impact-y"),
+                theta=theta,
+                phi=phi,
+                x=x,
+                y=y,
                 physics=physics,
-                cut=length(cut, "--cut"),
+                cut=cut,
                 jobs=jobs,
                 resume=resume,
                 command=_command(),

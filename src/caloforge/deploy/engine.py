@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from caloforge.deploy.asking import incident_for
 from caloforge.deploy.bundle import Bundle
 from caloforge.deploy.manifest import Tensor
 from caloforge.deploy.sampling import make_showers
 from caloforge.deploy.validity import Outside
 from caloforge.errors import BundleError
+from caloforge.quantities import energy
 from caloforge.showers import Incident, Showers
 
 _FATAL_ONLY = 4
@@ -44,7 +46,7 @@ class Engine:
 
     Example:
         >>> engine = Engine("calogan.bundle", threads=1)
-        >>> showers = engine.generate(Incident.of([25e3, 50e3], pdg=-11), seed=1)
+        >>> showers = engine.generate([25e3, 50e3], seed=1)
         >>> showers.cells.shape
         (2, 504)
     """
@@ -80,22 +82,34 @@ class Engine:
         cells: NDArray[np.float32] = self._session.run(["cells"], feed)[0]
         return cells
 
-    def generate(self, incident: Incident, seed: int, outside: Outside = "refuse") -> Showers:
+    def generate(
+        self, incident: Incident | ArrayLike | str, seed: int, outside: Outside = "refuse"
+    ) -> Showers:
         """Make one shower per incident particle, with the detector's threshold applied.
 
         Args:
-            incident: The particles.
+            incident: The particles. Or only their energies: numbers in MeV, or one as a text, "25GeV". Then
+                they are the particle of the training, and their directions and impact points are drawn from
+                the trained ranges, which usually are single values.
             seed: The same seed and particles give the same showers.
             outside: What to do when a particle lies outside the trained range: "refuse", or "warn".
 
         Raises:
-            RangeError: A particle outside the trained range, unless `outside` is "warn".
+            RangeError: A particle outside the trained range, unless `outside` is "warn"; or energies alone
+                where the training had several particles.
+            QuantityError: A text that is not an energy with its unit.
             ShowersError: The generator gave NaN, infinite or negative energies.
         """
-        complaints = self.valid.admit(incident, outside)
-        showers = make_showers(self, incident, np.random.default_rng(seed))
+        particles = incident if isinstance(incident, Incident) else self._particles(incident, seed)
+        complaints = self.valid.admit(particles, outside)
+        showers = make_showers(self, particles, np.random.default_rng(seed))
         provenance = {"generator": self.origin, "seed": seed, "outside": complaints}
-        return Showers(self.detector, incident, showers.cells, provenance=provenance)
+        return Showers(self.detector, particles, showers.cells, provenance=provenance)
+
+    def _particles(self, energies: ArrayLike | str, seed: int) -> Incident:
+        # A stream of its own: the noise is the same whether or not anything else is drawn.
+        rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
+        return incident_for(self.valid, energy(energies) if isinstance(energies, str) else energies, rng)
 
 
 def _plain(array: NDArray[np.float32]) -> NDArray[np.float32]:

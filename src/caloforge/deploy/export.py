@@ -177,13 +177,12 @@ def _detector_entry(detector: Detector) -> DetectorEntry:
 
 def _provenance(sampler: RunSampler) -> dict[str, Any]:
     run = sampler.opened
-    steps = [entry for entry in run.metrics() if entry.get("kind") == "step"]
     # Which files, but not where they lie: a bundle leaves the machine that it was made on.
     files = [Path(file).name for file in run.data["files"]]
     return {
         **run.provenance,
         "data": {**run.data, "files": files},
-        "training_steps": steps[-1]["steps"] if steps else None,
+        "training_steps": run.summary()["steps"],
         "weights_sha256": file_entry(run.weights).sha256,
         "exported_with": {"opset": OPSET, **machine.versions("torch", "onnx", "onnxscript", "onnxruntime")},
     }

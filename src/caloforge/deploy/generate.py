@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from caloforge import machine
+from caloforge.deploy.asking import incident_for
 from caloforge.deploy.bundle import Bundle, is_bundle
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.sampling import Sampler, make_showers
-from caloforge.deploy.validity import Outside, Span, Validity
-from caloforge.errors import BundleError, CaloforgeError, RangeError, nearest
+from caloforge.deploy.validity import Outside
+from caloforge.errors import BundleError, CaloforgeError, nearest
 from caloforge.models.blocks.chunks import chunk_size
-from caloforge.particles import particle_name, pdg_id
 from caloforge.progress import Progress
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import Incident, Showers, ShowerWriter, open_showers
@@ -83,11 +82,9 @@ def generate(
     if like is not None:
         incident = _taken_over(Path(like), {"energy": energy, "particle": particle, **places}, count)
     else:
-        n = _count(energy, count)
-        columns = _places(sampler.valid, places, n, np.random.default_rng(rest))
-        spectrum = energy if isinstance(energy, Spectrum) else Spectrum.parse(str(energy))
+        spectrum, n = _asked(energy, count)
         drawn = spectrum.sample(np.random.default_rng(energies), n)
-        incident = Incident.of(drawn, pdg=_particle(sampler.valid, particle), **columns)
+        incident = incident_for(sampler.valid, drawn, np.random.default_rng(rest), particle, places)
     complaints = sampler.valid.admit(incident, outside)
     provenance = {
         "command": command or "caloforge.generate",
@@ -153,7 +150,7 @@ def _taken_over(like: Path, asked: Mapping[str, object], count: int | None) -> I
     return incident[slice(count)]
 
 
-def _count(energy: object, count: int | None) -> int:
+def _asked(energy: Spectrum | str | None, count: int | None) -> tuple[Spectrum, int]:
     if energy is None or count is None:
         raise CaloforgeError(
             "which showers, and how many?",
@@ -162,38 +159,7 @@ def _count(energy: object, count: int | None) -> int:
         )
     if count < 1:
         raise CaloforgeError("at least one shower must be asked for", got=f"--count {count}")
-    return count
-
-
-def _particle(valid: Validity, particle: str | int | None) -> int:
-    if particle is not None:
-        return pdg_id(particle)
-    if len(valid.particles) != 1:
-        raise RangeError(
-            "the generator knows several particles: which one is wanted?",
-            expected=", ".join(particle_name(pdg) for pdg in valid.particles),
-            cure="say it with --particle, or use --like with a file of the particles that you want",
-        )
-    return valid.particles[0]
-
-
-def _places(
-    valid: Validity, asked: Mapping[str, Interval | str | None], n: int, rng: np.random.Generator
-) -> dict[str, NDArray[np.float64]]:
-    """Draw direction and impact point, from what is asked for or else from the trained range."""
-    columns = {}
-    for name, span in valid.spans():
-        if name in asked:
-            columns[name] = _drawn_from(name, asked[name], span).sample(rng, n)
-    return columns
-
-
-def _drawn_from(name: str, asked: Interval | str | None, span: Span) -> Interval | Span:
-    if asked is None:
-        return span
-    if isinstance(asked, Interval):
-        return asked
-    return Interval.parse(asked, "length" if span.unit == "mm" else "angle", f"--{name}")
+    return Spectrum.of(energy), count
 
 
 def _write(

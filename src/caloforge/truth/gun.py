@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import Geant4Error
+from caloforge.particles import pdg_id
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import Incident
 from caloforge.truth.geometry import CM, to_world
@@ -44,6 +45,31 @@ class Gun:
     x: Interval
     y: Interval
 
+    @classmethod
+    def of(
+        cls,
+        particle: str | int,
+        energy: Spectrum | str,
+        theta: Interval | str,
+        phi: Interval | str,
+        x: Interval | str,
+        y: Interval | str,
+    ) -> Gun:
+        """Read names and quantities as users write them.
+
+        Raises:
+            Geant4Error: No such particle.
+            QuantityError: A quantity without its unit, or none.
+        """
+        return cls(
+            pdg_id(particle),
+            Spectrum.of(energy),
+            Interval.of(theta, "angle", "--theta"),
+            Interval.of(phi, "angle", "--phi"),
+            Interval.of(x, "length", "--x"),
+            Interval.of(y, "length", "--y"),
+        )
+
     def check(self, detector: Detector) -> None:
         """Refuse particles that would miss the front face.
 
@@ -61,7 +87,7 @@ class Gun:
             if max(-interval.low, interval.high) > half:
                 raise Geant4Error(
                     "the particle would miss the detector",
-                    where=f"--impact-{name}",
+                    where=f"--{name}",
                     got=f"{interval.low:g}:{interval.high:g}mm",
                     expected=f"{-half:g}:{half:g}mm, the front face of {detector.name!r}",
                 )

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.detector import Detector
+from caloforge.detector import Detector, load_detector
 from caloforge.errors import Geant4Error, ShowersError
 from caloforge.machine import processor
-from caloforge.particles import particle_name, pdg_id
+from caloforge.particles import particle_name
 from caloforge.progress import Progress
-from caloforge.quantities import Interval, Spectrum
+from caloforge.quantities import Interval, Spectrum, length
 from caloforge.showers import Showers, ShowerWriter
 from caloforge.truth.environment import available, versions
 from caloforge.truth.geometry import check_stack
@@ -32,19 +32,19 @@ _NONE = Interval(0.0, 0.0)
 
 
 def simulate(
-    detector: Detector,
+    detector: Detector | str | Path,
     *,
-    particle: str,
-    energy: Spectrum,
+    particle: str | int,
+    energy: Spectrum | str,
     count: int,
     out: str | Path,
     seed: int = 1,
-    theta: Interval | None = None,
-    phi: Interval | None = None,
-    impact_x: Interval | None = None,
-    impact_y: Interval | None = None,
+    theta: Interval | str = _NONE,
+    phi: Interval | str = _NONE,
+    x: Interval | str = _NONE,
+    y: Interval | str = _NONE,
     physics: str = "standard",
-    cut: float = 0.7,
+    cut: float | str = "0.7mm",
     jobs: int = 1,
     resume: bool = False,
     command: str | None = None,
@@ -56,18 +56,18 @@ def simulate(
     they are made they are in `OUT.part`, whole and readable whenever the process is killed.
 
     Args:
-        detector: What is hit; it needs a material stack.
+        detector: What is hit; it needs a material stack. A preset's name or a file will do.
         particle: Name or PDG id.
-        energy: Spectrum of kinetic energies.
+        energy: Spectrum of kinetic energies: "25GeV", "1:100GeV" (uniform), "log:1:1000GeV", "10,20,50GeV".
         count: Number of showers.
         out: The file to make.
         seed: Seed of everything random, 0 or more.
-        theta: Angle to the z axis, rad; 0 if absent.
-        phi: Azimuth of the direction, rad; 0 if absent.
-        impact_x: Impact point on the front face, mm; 0 if absent.
-        impact_y: Impact point on the front face, mm; 0 if absent.
+        theta: Angle to the z axis, "10deg" or a range "0:30deg" (an `Interval` is in rad).
+        phi: Azimuth of the direction.
+        x: Impact point on the front face, "1mm" or a range "-2:2mm" (an `Interval` is in mm).
+        y: The same in y.
         physics: `standard`, `option1` to `option4`, `FTFP_BERT`, `FTFP_BERT+option4`, ...
-        cut: Production cut, mm.
+        cut: Production cut; a number is in mm.
         jobs: Worker processes.
         resume: Finish what an interrupted call with the same options left; `count` may be another.
         command: The command line, for the file's provenance.
@@ -77,26 +77,28 @@ def simulate(
         The path of the finished file.
 
     Raises:
+        DetectorError, QuantityError: No such detector; a quantity without its unit.
         Geant4Error: Geant4 cannot run here, failed, or was asked for what it cannot do.
         ShowersError: The file exists, or another production left an unfinished one there.
 
     Example:
-        >>> simulate(load_detector("calogan"), particle="e+", energy=Spectrum.parse("1:100GeV"),
-        ...          count=200, seed=1, jobs=2, out="positrons.h5")
+        >>> simulate("calogan", particle="e+", energy="1:100GeV", count=200, seed=1, jobs=2,
+        ...          out="positrons.h5")
     """
-    check_stack(detector)
+    target = detector if isinstance(detector, Detector) else load_detector(detector)
+    check_stack(target)
     _check_numbers(count, seed, jobs)
-    gun = Gun(pdg_id(particle), energy, theta or _NONE, phi or _NONE, impact_x or _NONE, impact_y or _NONE)
-    gun.check(detector)
-    models = Physics.parse(physics, cut)
+    gun = Gun.of(particle, energy, theta, phi, x, y)
+    gun.check(target)
+    models = Physics.parse(physics, length(cut, "--cut") if isinstance(cut, str) else cut)
     models.check(gun.pdg)
     available()
     options = _options(gun, models, count, seed)
     provenance = {**options, "command": command, "versions": versions(), "processor": processor()}
     provenance["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    with ShowerWriter(out, detector, provenance, resume=resume) as writer:
+    with ShowerWriter(out, target, provenance, resume=resume) as writer:
         _check_resumed(writer, options)
-        plan = Plan(detector.to_yaml(), models, seed)
+        plan = Plan(target.to_yaml(), models, seed)
         _fill(writer, plan, _batches(gun, seed, writer.done, count), (count, jobs), progress)
     return Path(out)
 
@@ -187,7 +189,7 @@ def _check_resumed(writer: ShowerWriter, options: dict[str, Any]) -> None:
         earlier = writer.earlier.get(key)
         if key != "count" and earlier != value:
             raise ShowersError(
-                f"this production was started with another {key.split('_')[0]}",
+                f"this production was started with another {key.removeprefix('impact_').split('_')[0]}",
                 where=writer.path,
                 got=f"{key} = {value}",
                 expected=f"{key} = {earlier}",
