@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from caloforge.detector import CartesianGrid, Detector, PolarGrid, load_detector, preset_names
 from caloforge.detector.canonical import runs
-from caloforge.detector.materials import NIST_MATERIALS
 from caloforge.errors import DetectorError
 
 PRESETS = (
@@ -264,11 +263,3 @@ def test_a_detector_introduces_itself_briefly():
 def test_the_json_schema_for_editors_writes_quantities_as_text():
     thickness = Detector.model_json_schema()["$defs"]["SlabSpec"]["properties"]["thickness"]
     assert thickness["type"] == "string"
-
-
-@pytest.mark.geant4
-def test_every_material_name_is_known_to_geant4():
-    import calzone
-
-    assert len(NIST_MATERIALS) == 309
-    assert [name for name in NIST_MATERIALS if calzone.describe(material=name) is None] == []

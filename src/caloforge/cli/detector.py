@@ -1,4 +1,4 @@
-"""`caloforge detector list | show | plot`: the detectors caloforge knows, and those in your files."""
+"""`caloforge detector list | show | plot | materials`: known detectors, those in your files, materials."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from caloforge.cli.terminal import JsonOption, emit, say, table
 if TYPE_CHECKING:
     from caloforge.detector import Detector, Slab
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="List, show and draw detectors.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="rich", help="List, show and draw detectors; list materials."
+)
 
 _Name = Annotated[str, typer.Argument(metavar="DETECTOR", help="A preset's name, or a YAML file.")]
 
@@ -146,3 +148,23 @@ def plot(
     faces = draw(found, out, layer)
     say(f"[bold]{out}[/bold]: {found.name} from the side, and the cells of {', '.join(faces)}")
     emit({"picture": str(out), "detector": found.name, "layers": faces})
+
+
+@app.command()
+def materials(
+    pattern: Annotated[
+        str | None, typer.Argument(help="Part of a name (iodide), a pattern ('G4_l*') or a word (lead).")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List Geant4's materials with their density and what they are to a shower.
+
+    Example: caloforge detector materials lead
+    """
+    from caloforge.detector.nist import find_materials
+
+    found = find_materials(pattern)
+    columns = ("material", "g/cm3", "radiation length mm", "Moliere radius mm", "interaction length mm")
+    table("Materials", columns, [(m.name, *(f"{v:.4g}" for v in list(vars(m).values())[1:])) for m in found])
+    say("[dim]Mixtures of your own go under `materials:` in the detector's file.[/dim]")
+    emit({"materials": [vars(m) for m in found]})

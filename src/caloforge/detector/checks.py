@@ -7,7 +7,8 @@ __all__ = ["check_layers", "check_materials", "check_shape", "check_stack"]
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from caloforge.detector.materials import NIST_MATERIALS, unknown_material
+from caloforge.detector.materials import unknown_material
+from caloforge.detector.nist import NIST_MATERIALS
 from caloforge.detector.parts import wrong
 from caloforge.detector.stack import MAX_SLABS
 
