@@ -43,7 +43,8 @@ def _slab(ax: Any, slab: Slab, start: float, top: float, colour: str, longest: f
     from matplotlib.patches import Rectangle
 
     box = Rectangle((start, top - _HEIGHT), slab.thickness, _HEIGHT, facecolor=colour, edgecolor=INK, lw=0.5)
-    box.set_hatch(ACTIVE_HATCH if slab.active else None)
+    if slab.active:
+        box.set_hatch(ACTIVE_HATCH)
     ax.add_patch(box)
     middle = start + slab.thickness / 2
     active = " active" if slab.active else ""
