@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from caloforge.detector import Detector, load_detector
-from caloforge.errors import CaloforgeError, ShowersError
+from caloforge.errors import CaloforgeError, ParticleError, ShowersError
 from caloforge.showers import Incident, ShowerFile, Showers, ShowerWriter
 from caloforge.showers.sparse import Sparse
 
@@ -52,6 +52,20 @@ def same(a: Showers, b: Showers) -> bool:
 
 
 # --- in memory ---------------------------------------------------------------------------------------
+
+
+def test_particles_may_be_named() -> None:
+    assert Incident.of([1e3, 2e3], pdg="e+").pdg.tolist() == [-11, -11]
+    assert Incident.of([1e3, 2e3, 3e3], pdg=["pi+", "gamma", "pi+"]).pdg.tolist() == [211, 22, 211]
+    with pytest.raises(ParticleError, match="'positron'") as caught:
+        Incident.of([1e3], pdg="positron")
+    assert "did you mean: e+" in str(caught.value)
+
+
+def test_columns_of_other_lengths_are_refused() -> None:
+    for wrong in ({"pdg": ["e+", "e-"]}, {"theta": [0.1, 0.2]}, {"x": [1.0, 2.0, 3.0, 4.0]}):
+        with pytest.raises(ShowersError, match="length"):
+            Incident.of([1e3, 2e3, 3e3], **wrong)
 
 
 def test_incident_broadcasts_and_keeps_types() -> None:

@@ -22,7 +22,8 @@ def generate(
         str | None, typer.Option(help="Name or PDG id, where the generator knows several.")
     ] = None,
     theta: Annotated[
-        str | None, typer.Option(help="Angle to the z axis, fixed or a range (0:30deg).")
+        str | None,
+        typer.Option(help="Angle to the z axis (barrel: to the radius), fixed or a range (0:30deg)."),
     ] = None,
     phi: Annotated[str | None, typer.Option(help="The same for the azimuth of the direction.")] = None,
     x: Annotated[

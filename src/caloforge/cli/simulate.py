@@ -30,7 +30,9 @@ def simulate(
     count: Annotated[int, typer.Option(min=1, help="Number of showers.")],
     out: Annotated[Path, typer.Option(help="The shower file to make.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed; the same one gives the same showers.")] = 1,
-    theta: Annotated[str, typer.Option(help="Angle to the z axis, fixed or a range (0:30deg).")] = "0deg",
+    theta: Annotated[
+        str, typer.Option(help="Angle to the z axis (barrel: to the radius), fixed or a range (0:30deg).")
+    ] = "0deg",
     phi: Annotated[str, typer.Option(help="Azimuth of the direction, fixed or a range.")] = "0deg",
     x: Annotated[
         str, typer.Option(help="Impact point on the front face, fixed or a range (-2:2mm).")

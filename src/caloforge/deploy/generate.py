@@ -56,7 +56,7 @@ def generate(
         out: The shower file to make; it must not exist.
         energy: Spectrum of the incident energy, e.g. "25GeV" or "1:100GeV".
         particle: Name or PDG id; needed where the generator knows several.
-        theta: Angle to the z axis, "10deg" or a range "0:30deg".
+        theta: Angle to the z axis (barrel: to the radius), "10deg" or a range "0:30deg".
         phi: Azimuth of the direction.
         x: Impact point on the front face, "1mm" or a range "-2:2mm".
         y: The same in y.

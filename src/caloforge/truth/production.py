@@ -60,7 +60,8 @@ def simulate(
         count: Number of showers.
         out: The file to make.
         seed: Seed of everything random, 0 or more.
-        theta: Angle to the z axis, "10deg" or a range "0:30deg" (an `Interval` is in rad).
+        theta: Angle to the z axis (barrel: to the radius), "10deg" or a range "0:30deg"; an `Interval` is
+            in rad.
         phi: Azimuth of the direction.
         x: Impact point on the front face, "1mm" or a range "-2:2mm" (an `Interval` is in mm).
         y: The same in y.
