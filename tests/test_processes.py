@@ -336,7 +336,7 @@ def test_torchrun_is_stopped(folder: Path, tmp_path: Path, how: signal.Signals) 
             time.sleep(0.2)
         launcher.send_signal(how)
         launcher.wait(PATIENCE)
-    assert ("Saved; go on with the same command" in log.read_text()) == (how == signal.SIGINT)
+    assert ("the training is saved in" in log.read_text()) == (how == signal.SIGINT)
     diary = read_metrics(out / "metrics.jsonl")
     with safe_open(out / "checkpoint" / "state.safetensors", "pt") as file:
         assert json.loads(file.metadata()["state"])["steps"] == diary[-1]["steps"]

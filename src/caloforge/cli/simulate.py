@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, say
+from caloforge.errors import ShowersError, StoppedError
 
 
 def _renamed(value: str | None) -> None:
@@ -80,8 +81,7 @@ def simulate(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        _say_how_to_go_on(out)
-        raise
+        raise _stopped(out) from None
     _report(path)
 
 
@@ -105,13 +105,14 @@ def _report(path: Path) -> None:
     emit({"path": path, "showers": count, "bytes": path.stat().st_size, "provenance": made})
 
 
-def _say_how_to_go_on(out: Path) -> None:
-    import sys
-
+def _stopped(out: Path) -> StoppedError:
+    """Say what is kept, and how to go on."""
     from caloforge.showers import ShowerFile
 
     part = out.with_name(out.name + ".part")
-    if part.exists():
+    try:
         with ShowerFile(part) as file:
-            kept = f"{len(file)} showers are kept in {part}; the same command with --resume makes the rest"
-        sys.stderr.write(f"\n{kept}\n")
+            kept = f"{len(file)} showers are kept in {part}"
+    except ShowersError:
+        return StoppedError("there is nothing to keep yet")
+    return StoppedError(kept, cure="the same command with --resume makes the rest")

@@ -69,6 +69,7 @@ def emit(result: Mapping[str, Any]) -> None:
     """Print the result as one JSON object if `--json` was given."""
     if _state["json"]:
         sys.stdout.write(jsonlib.dumps(_plain(result), indent=2, allow_nan=False) + "\n")
+        sys.stdout.flush()
 
 
 def _plain(value: Any) -> Any:
@@ -106,7 +107,7 @@ def progress_bar(label: str) -> Iterator[Progress]:
         TimeRemainingColumn(),
         TextColumn("[dim]{task.fields[note]}"),
         console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
+        disable=sys.stderr is None or not sys.stderr.isatty(),
         transient=True,
     )
     task = bar.add_task(label, total=None, note="")

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, say, table
-from caloforge.errors import CaloforgeError, ProcessLostError
+from caloforge.errors import CaloforgeError, ProcessLostError, StoppedError
 
 
 def _list_recipes(value: bool) -> None:
@@ -60,7 +60,6 @@ def train(
     from caloforge.training import load_recipe
     from caloforge.training import train as run_training
     from caloforge.training.place import find_place
-    from caloforge.training.run import CHECKPOINT
 
     place = find_place()
     quiet = place is not None and place.rank > 0
@@ -78,14 +77,9 @@ def train(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        if not quiet:
-            saved = (out / CHECKPOINT).is_file()
-            say(
-                f"Saved; go on with the same command and [bold]--resume[/bold] ({out})"
-                if saved
-                else "Stopped before there was anything to save"
-            )
-        raise
+        if quiet:
+            raise typer.Exit(StoppedError.exit_code) from None
+        raise _stopped(out) from None
     except CaloforgeError as error:
         # Of several processes one speaks. Process 1 must where 0 is what was lost.
         if quiet and not (isinstance(error, ProcessLostError) and place and place.rank == 1):
@@ -103,6 +97,14 @@ def train(
     emit(summary)
 
 
+def _stopped(out: Path) -> StoppedError:
+    from caloforge.training.run import CHECKPOINT
+
+    if not (out / CHECKPOINT).is_file():
+        return StoppedError("there was nothing to save yet")
+    return StoppedError(f"the training is saved in {out}", cure="go on with the same command and --resume")
+
+
 def _show_steps(summary: dict[str, object]) -> None:
     say(
         f"{summary['steps']} steps, {summary['epochs']} of {summary['epochs_planned']} epochs, "
@@ -116,7 +118,7 @@ def _show_look(look: object) -> None:
             (
                 name,
                 *(
-                    f"{look[who][name][what]:.4g}"
+                    _number(look[who][name][what])
                     for what in ("mean", "spread")
                     for who in ("geant4", "generated")
                 ),
@@ -126,3 +128,7 @@ def _show_look(look: object) -> None:
         columns = ("observable", "Geant4", "generated", "Geant4 spread", "generated spread")
         at = f" at epoch {look['epoch']}" if look["epoch"] else ""
         table(f"Selection part{at}", columns, rows)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"  # null in the diary is NaN
