@@ -17,7 +17,14 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from caloforge.detector import Detector
-from caloforge.errors import MissingExtraError, OutputError, RecipeError, RunError, ShowersError, TrainingError
+from caloforge.errors import (
+    MissingExtraError,
+    OutputError,
+    RecipeError,
+    RunError,
+    ShowersError,
+    TrainingError,
+)
 from caloforge.models import build_critic, build_generator
 from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import CaloganSettings

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from caloforge.detector import load_detector
-from caloforge.errors import Geant4Error, MissingExtraError, ShowersError
+from caloforge.errors import Geant4Error, MissingExtraError, OutputError, ShowersError
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import ShowerFile, Showers
 from caloforge.truth import available, environment, production, simulate, time_geant4
@@ -72,7 +72,7 @@ def test_a_finished_production_is_not_made_again(tmp_path):
     detector, few = load_detector("calogan"), OPTIONS | {"count": 3}
     path = simulate(detector, **few, out=tmp_path / "a.h5")
     before = path.read_bytes()
-    with pytest.raises(ShowersError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already"):
         simulate(detector, **few, out=path)
     assert simulate(detector, **few, out=path, resume=True) == path
     assert path.read_bytes() == before

@@ -78,7 +78,8 @@ def simulate(
 
     Raises:
         Geant4Error: Geant4 cannot run here, failed, or was asked for what it cannot do.
-        ShowersError: The file exists, or another production left an unfinished one there.
+        ShowersError: Another production left an unfinished one there.
+        OutputError: The file exists, another process writes it, or the disk is full.
 
     Example:
         >>> simulate(load_detector("calogan"), particle="e+", energy=Spectrum.parse("1:100GeV"),
