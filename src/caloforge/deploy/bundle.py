@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from caloforge.deploy.manifest import SCHEMA, FileEntry, Manifest
+from caloforge.deploy.agreement import check_agreement
+from caloforge.deploy.manifest import SCHEMA, FileEntry, Manifest, digest_of
 from caloforge.detector import Detector
 from caloforge.errors import BundleError, DetectorError
 
@@ -47,7 +48,7 @@ class Bundle:
 
     @classmethod
     def open(cls, path: str | Path) -> Bundle:
-        """Read a bundle and check its schema, files, checksums and detector.
+        """Read a bundle and check its schema, files and checksums, and that its parts agree.
 
         Raises:
             BundleError: It is none, or damaged, or made by a newer caloforge.
@@ -63,7 +64,9 @@ class Bundle:
         manifest = _read_manifest(folder / MANIFEST_FILE)
         for name, entry in manifest.files.items():
             _check_file(folder, name, entry)
-        return cls(folder, manifest, _read_detector(folder / DETECTOR_FILE, manifest))
+        detector = _read_detector(folder / DETECTOR_FILE)
+        check_agreement(manifest, detector, folder / MANIFEST_FILE)
+        return cls(folder, manifest, detector)
 
     @property
     def graph(self) -> Path:
@@ -110,6 +113,7 @@ def _read_manifest(path: Path) -> Manifest:
             expected=f"schema version {SCHEMA}",
             cure="pip install --upgrade caloforge" if newer else "export it again",
         )
+    _check_digest(path, content)
     manifest = _validate(path, content)
     _check_listed(path, manifest)
     return manifest
@@ -145,6 +149,18 @@ def _validate(path: Path, content: dict[str, Any]) -> Manifest:
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors()[:3]]
         raise BundleError("the manifest is damaged", where=path, got="; ".join(lines), cure=_AGAIN) from error
+
+
+def _check_digest(path: Path, content: dict[str, Any]) -> None:
+    found = digest_of(content)
+    if content.get("sha256") != found:
+        raise BundleError(
+            "the manifest was changed: its checksum is wrong",
+            where=path,
+            got=f"sha256 {found}",
+            expected=f"sha256 {content.get('sha256')}",
+            cure=_AGAIN,
+        )
 
 
 def _check_listed(path: Path, manifest: Manifest) -> None:
@@ -187,24 +203,8 @@ def _check_file(folder: Path, name: str, entry: FileEntry) -> None:
         )
 
 
-def _read_detector(path: Path, manifest: Manifest) -> Detector:
+def _read_detector(path: Path) -> Detector:
     try:
-        detector = Detector.from_yaml(path.read_text(encoding="utf-8"), where=str(path))
+        return Detector.from_yaml(path.read_text(encoding="utf-8"), where=str(path))
     except (DetectorError, UnicodeDecodeError) as error:
         raise BundleError("the bundle's detector cannot be read", where=path, got=error) from error
-    if detector.digest != manifest.detector.digest:
-        raise BundleError(
-            "the bundle's detector is not the one of its manifest",
-            where=path,
-            got=detector.digest,
-            expected=manifest.detector.digest,
-        )
-    (cells,) = manifest.output.shape
-    if detector.n_cells != cells:
-        raise BundleError(
-            "the bundle's graph is not for its detector",
-            where=path,
-            got=f"{cells} cells in the output",
-            expected=f"{detector.n_cells} cells of {detector.name}",
-        )
-    return detector
