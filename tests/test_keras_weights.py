@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from caloforge.cli.main import app
 from caloforge.deploy import generate
 from caloforge.detector import load_detector
-from caloforge.errors import RunError
+from caloforge.errors import OutputError, RunError
 from caloforge.models import build_critic, build_generator
 from caloforge.models.base import Critic, Generator
 from caloforge.models.blocks.noise import draw_noise
@@ -182,7 +182,7 @@ def test_adopting_refuses(weights: Path, critic_weights: Path, tmp_path: Path) -
         adopt(critic_weights, tmp_path / "run", **known)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "run").mkdir()
-    with pytest.raises(RunError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already"):
         adopt(weights, tmp_path / "run", **known)
 
 

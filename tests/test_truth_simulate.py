@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import caloforge as cf
 from caloforge.cli.main import app
 from caloforge.detector import load_detector
-from caloforge.errors import CaloforgeError, Geant4Error, MissingExtraError, ShowersError
+from caloforge.errors import CaloforgeError, Geant4Error, MissingExtraError, OutputError, ShowersError
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import ShowerFile, Showers
 from caloforge.truth import available, environment, simulate, time_geant4
@@ -116,53 +116,6 @@ def test_the_example_of_the_package_runs(tmp_path, monkeypatch):
 
 
 @pytest.mark.geant4
-def test_python_takes_names_and_quantities_as_the_command_line_does(tmp_path):
-    asked = {
-        "particle": "e+",
-        "energy": "200:800MeV",
-        "count": "2",
-        "theta": "0:10deg",
-        "x": "2mm",
-        "cut": "1mm",
-    }
-    words = [word for key, value in asked.items() for word in (f"--{key}", value)]
-    cf.simulate("calogan", **asked | {"count": 2}, out=tmp_path / "python.h5")
-    result = CliRunner().invoke(app, ["simulate", "calogan", *words, "--out", str(tmp_path / "line.h5")])
-    assert result.exit_code == 0, result.output
-    assert contents(tmp_path / "python.h5") == contents(tmp_path / "line.h5")
-    incident = Showers.load(tmp_path / "python.h5").incident
-    assert incident.x.tolist() == [2.0, 2.0]
-    assert 0 < incident.theta.max() < math.radians(10)
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"energy": "1:100"}, {"theta": "10mm"}, {"x": "2"}, {"cut": "1"}, {"detector": "calogam"}]
-)
-def test_python_refuses_what_the_command_line_refuses(tmp_path, wrong):
-    asked = {"detector": "calogan", "particle": "e+", "energy": "1GeV", "count": 1, "out": tmp_path / "a.h5"}
-    with pytest.raises(CaloforgeError, match=r"unit|preset"):
-        cf.simulate(**asked | wrong)
-
-
-def test_the_old_names_of_the_impact_point_lead_to_the_new_ones():
-    words = ["--particle", "e+", "--energy", "1GeV", "--count", "1", "--out", "a.h5", "--impact-x", "1mm"]
-    error = CliRunner().invoke(app, ["simulate", "calogan", *words]).exception
-    assert isinstance(error, CaloforgeError)
-    assert "did you mean: --x or --y" in str(error)
-
-
-@pytest.mark.geant4
-@pytest.mark.slow
-def test_the_example_of_the_package_runs(tmp_path, monkeypatch):
-    example = re.search(r"(    import caloforge as cf\n.*)", cf.__doc__, re.DOTALL)
-    monkeypatch.chdir(tmp_path)
-    space = {}
-    exec(textwrap.dedent(example[1]), space)
-    assert len(space["showers"]) == 2
-    assert space["showers"].detector == load_detector("calogan")
-
-
-@pytest.mark.geant4
 def test_a_file_says_how_it_was_made(tmp_path):
     path = simulate(load_detector("clic"), **OPTIONS | {"count": 2}, out=tmp_path / "a.h5", command="do it")
     with ShowerFile(path) as file:
@@ -182,7 +135,7 @@ def test_a_finished_production_is_not_made_again(tmp_path):
     detector, few = load_detector("calogan"), OPTIONS | {"count": 3}
     path = simulate(detector, **few, out=tmp_path / "a.h5")
     before = path.read_bytes()
-    with pytest.raises(ShowersError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already"):
         simulate(detector, **few, out=path)
     assert simulate(detector, **few, out=path, resume=True) == path
     assert path.read_bytes() == before

@@ -74,7 +74,8 @@ def generate(
     Raises:
         RangeError: Showers outside the trained range were asked for.
         BundleError, RunError: `source` is neither a run nor a bundle, or damaged.
-        ShowersError: `out` exists, `like` cannot be read, or the generator gives impossible energies.
+        ShowersError: `like` cannot be read, or the generator gives impossible energies.
+        OutputError: `out` exists, another process writes it, or the disk is full.
     """
     sampler = open_sampler(source, threads)
     energies, noise, rest = np.random.SeedSequence(seed).spawn(3)
@@ -170,7 +171,7 @@ def _write(
     provenance: dict[str, Any],
     progress: Progress | None,
 ) -> None:
-    with ShowerWriter(out, sampler.detector, provenance) as writer:
+    with ShowerWriter(out, sampler.detector, provenance, keep=False) as writer:
         start = time.perf_counter()
         for showers in _pieces(sampler, incident, rng):
             writer.append(showers)

@@ -15,6 +15,7 @@ from caloforge.detector.grids import PolarGrid
 from caloforge.detector.reading import described
 from caloforge.documents import Document
 from caloforge.errors import DetectorError, nearest
+from caloforge.writing import replace_text
 
 _MAX_BYTES = 10_000_000
 
@@ -143,10 +144,7 @@ def write_binning_xml(detector: Detector, path: str | Path) -> None:
     for number in range(binning.layer_ids or detector.layers[-1].id + 1):
         ElementTree.SubElement(element, "Layer", {"id": str(number)} | _rings(grids.get(number)))
     ElementTree.indent(root, "   ")
-    try:
-        Path(path).write_text(ElementTree.tostring(root, encoding="unicode") + "\n", encoding="utf-8")
-    except OSError as error:
-        raise DetectorError(f"the file cannot be written: {error.strerror}", where=str(path)) from None
+    replace_text(Path(path), ElementTree.tostring(root, encoding="unicode") + "\n")
 
 
 def _polar(grid: object, layer: str) -> PolarGrid:

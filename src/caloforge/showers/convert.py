@@ -72,13 +72,10 @@ def convert(
         progress: Called after every piece.
 
     Raises:
-        ShowersError: A damaged or unknown file, impossible energies, or `dst` exists.
+        ShowersError: A damaged or unknown file, or impossible energies.
+        OutputError: `dst` exists, another process writes it, or the disk is full.
     """
     target = known_format(to) if to else _by_name(Path(dst))
-    if Path(dst).exists():
-        raise ShowersError(
-            "the file exists already", where=dst, cure="choose another name, or delete it first"
-        )
     with open_showers(src, detector, format=from_, particle=particle) as source:
         if len(source) == 0:
             raise ShowersError("the file holds no showers", where=src)

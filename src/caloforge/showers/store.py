@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["SCHEMA", "ShowerFile", "write_store"]
 
 import hashlib
+import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +18,7 @@ from caloforge.errors import ShowersError
 from caloforge.showers.checks import BadEnergies
 from caloforge.showers.container import Showers
 from caloforge.showers.hdf5 import attribute, dataset, open_hdf5, reading
+from caloforge.showers.hdf5_output import hdf5_into
 from caloforge.showers.incident import COLUMNS, Incident
 from caloforge.showers.journal import Journal, is_journal
 from caloforge.showers.source import ShowerSource
@@ -31,7 +33,7 @@ _DETECTORS = 16  # that are remembered
 
 
 def write_store(
-    path: Path,
+    out: io.BufferedRandom,
     detector: Detector,
     provenance: dict[str, Any],
     totals: tuple[int, int],
@@ -40,14 +42,17 @@ def write_store(
     """Write a whole store; memory is that of one element of `rows`.
 
     Args:
-        path: File to make.
+        out: File to fill.
         detector: What was hit.
         provenance: How the showers were made; JSON must be able to hold it.
         totals: Showers and hits that `rows` will give.
         rows: The showers.
+
+    Raises:
+        OSError: The disk is full.
     """
     # Attributes beyond 64 kB (the YAML of a detector with many layers) need the 1.8 file format.
-    with h5py.File(path, "w", libver=("v108", "v110")) as file:
+    with hdf5_into(out, libver=("v108", "v110")) as file:
         file.attrs["schema"] = SCHEMA
         file.attrs["detector"] = detector.to_yaml()
         file.attrs["detector_digest"] = _sha256(detector.to_yaml())
@@ -119,7 +124,7 @@ class ShowerFile(ShowerSource):
         self._rows: _Stored | _Producing = _Producing(self.path) if part else _Stored(self.path)
         try:
             self.detector = _detector(self._rows.detector, self.path)
-            self.provenance = self._rows.provenance
+            self.provenance, self.notes = self._rows.provenance, self._rows.notes
             self.overflow = self._rows.prepare(self.detector.n_cells, self.detector.n_layers)
         except BaseException:
             self._rows.close()
@@ -177,6 +182,8 @@ def _detector(text: str, where: Path) -> Detector:
 
 class _Stored:
     """Rows of a finished store."""
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         self._file = open_hdf5(path)
@@ -246,6 +253,8 @@ class _Producing:
         self.detector = str(self._journal.head["detector"])
         self.provenance: dict[str, Any] = self._journal.head["provenance"]
         self.n = len(self._journal)
+        torn = f"its last {self._journal.torn:,} bytes hold no whole record and are left out"
+        self.notes = (torn,) if self._journal.torn else ()
 
     def prepare(self, n_cells: int, n_layers: int) -> bool:
         """Check that the journal was made for this detector; returns whether it has overflow energies."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Curves", "draw_curves"]
 
+import io
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.training.metrics import read_metrics
-from caloforge.writing import replace_file
+from caloforge.writing import replace_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,8 +107,9 @@ def draw_curves(entries: Entries, select: str, steps: int, path: Path) -> None:
         axes[1, 1].set_yscale("log")
         for axis in axes[1]:
             axis.set_xlabel("epochs")
-        with replace_file(path) as file:
-            figure.savefig(file, format=path.suffix[1:], dpi=150)
+        picture = io.BytesIO()
+        figure.savefig(picture, format=path.suffix[1:], dpi=150)
+    replace_bytes(path, picture.getvalue())
 
 
 def _lines(axis: Axes, title: str, done: Entries, names: Mapping[str, tuple[str, str]], steps: int) -> None:

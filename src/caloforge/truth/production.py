@@ -78,7 +78,8 @@ def simulate(
     Raises:
         DetectorError, QuantityError: No such detector; a quantity without its unit.
         Geant4Error: Geant4 cannot run here, failed, or was asked for what it cannot do.
-        ShowersError: The file exists, or another production left an unfinished one there.
+        ShowersError: Another production left an unfinished one there.
+        OutputError: The file exists, another process writes it, or the disk is full.
 
     Example:
         >>> simulate("calogan", particle="e+", energy="1:100GeV", count=200, seed=1, jobs=2,

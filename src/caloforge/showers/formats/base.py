@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from caloforge.errors import ShowersError
 from caloforge.showers.container import Showers
 from caloforge.showers.hdf5 import dataset, open_hdf5, reading
+from caloforge.showers.hdf5_output import hdf5_into
 from caloforge.showers.incident import Incident
 from caloforge.showers.source import ShowerSource
+from caloforge.writing import new_file
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -165,13 +167,8 @@ class GrowingFile:
     @contextmanager
     def create(cls, path: Path) -> Iterator[GrowingFile]:
         """Open for writing; an exception leaves nothing behind."""
-        closing = path.with_name(path.name + ".closing")
-        try:
-            with h5py.File(closing, "w") as file:
-                yield cls(file)
-            closing.replace(path)
-        finally:
-            closing.unlink(missing_ok=True)
+        with new_file(path) as out, hdf5_into(out) as file:
+            yield cls(file)
 
     def append(self, key: str, values: NDArray[Any]) -> None:
         """Add rows to a dataset, which the first rows make, compressed with gzip."""
