@@ -23,10 +23,11 @@ from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import CaloganSettings
 from caloforge.showers import Incident, Showers
 from caloforge.training import Recipe, Run, batches, load_recipe, train
-from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware
 from caloforge.training.metrics import read_metrics
-from caloforge.training.recipe import AdversarialSettings
+from caloforge.training.objectives.adversarial.objective import AdversarialObjective
+from caloforge.training.objectives.adversarial.saturation import saturation
+from caloforge.training.objectives.settings import AdversarialSettings
 from caloforge.training.requests import Requests
 from caloforge.training.watch import Watch
 
@@ -109,9 +110,11 @@ def objective() -> AdversarialObjective:
     requests = Requests(torch.tensor([1e3]), torch.tensor([1e5]))
     hardware = Hardware(torch.device("cpu"), "fp32")
     generator, critic = build_generator(settings, tiny), build_critic(settings, tiny)
-    return AdversarialObjective(
+    objective = AdversarialObjective(
         generator, critic, AdversarialSettings(), requests, ResponseFit((1.0,)), hardware
     )
+    objective.begin()
+    return objective
 
 
 def _batch(n: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
@@ -313,6 +316,7 @@ def test_the_average_is_an_exponential_one() -> None:
     models = build_generator(settings, tiny), build_critic(settings, tiny)
     adversarial = AdversarialSettings(average=0.4, generator_steps=1)
     objective = AdversarialObjective(*models, adversarial, requests, ResponseFit((1.0,)), hardware)
+    objective.begin()
     name = "streams.0.dense.weight"
     expected = objective.generator.state_dict()[name].clone()
     memories = [2 / 11, 3 / 12, 4 / 13, *(min(0.4, (1 + step) / (10 + step)) for step in range(4, 9))]
@@ -410,14 +414,14 @@ GOOD = {
     ],
 )
 def test_the_watch_knows_when_it_is_pointless(change: dict[str, float], problem: str, patience: int) -> None:
-    watch = Watch()
+    watch = Watch([saturation()])
     bad = GOOD | change
     for step in range(1, patience):
         watch.look(bad, 1, step)
     with pytest.raises(TrainingError, match=problem) as caught:
         watch.look(bad, 1, patience)
     assert caught.value.details["where"] == f"step {patience}"
-    forgiving = Watch()
+    forgiving = Watch([saturation()])
     for step in range(0, 5000, 50):
         forgiving.look(bad if step % 100 and patience > 1 else GOOD, 50, step)
 

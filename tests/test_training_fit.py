@@ -15,7 +15,7 @@ from caloforge.errors import RecipeError, RunError
 from caloforge.samples import positrons
 from caloforge.showers import open_showers
 from caloforge.training import Run, load_recipe, train
-from caloforge.training.recipe import FitObjective
+from caloforge.training.objectives.settings import FittingSettings
 
 QUICK = ["model.fit.rounds=2", "model.fit.factors=8"]
 
@@ -76,7 +76,7 @@ def test_resuming_a_fit_changes_nothing(run: Path) -> None:
 
 def test_the_tuned_model_can_be_fitted_alone(tmp_path: Path) -> None:
     recipe = load_recipe("calogan-tuned", ["objective={kind: fit}", "model.width=8", *QUICK])
-    assert recipe.objective == FitObjective()
+    assert recipe.objective == FittingSettings()
     assert Run.open(train(recipe, positrons(), tmp_path / "run").path).summary()["look"]["score"] < 0.2
 
 

@@ -13,11 +13,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from caloforge.detector import Detector, load_detector
-from caloforge.errors import RunError
+from caloforge.errors import RecipeError, RunError
 from caloforge.machine import versions
 from caloforge.quantities import Interval
 from caloforge.training.recipe import Recipe, load_recipe
 from caloforge.training.run import Run, atomic_text
+from caloforge.training.trained_detector import for_detector
 
 
 def adopt(
@@ -56,7 +57,7 @@ def adopt(
     from caloforge.training.checkpoint import save_generator
 
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    detector = load_detector(chosen.detector)
+    detector = _detector(chosen)
     facts = _facts(Path(weights), detector, particle, energy, theta, phi)
     generator = build_generator(chosen.model, detector)
     generator.load_state_dict(read_keras_weights(weights, generator))
@@ -66,8 +67,18 @@ def adopt(
         atomic_text(folder / "data.json", json.dumps(facts, indent=2))
         environment = {"versions": versions("torch", "h5py", "safetensors")}
         atomic_text(folder / "environment.json", json.dumps(environment, indent=2))
-        atomic_text(folder / "recipe.yaml", chosen.to_yaml())
+        atomic_text(folder / "recipe.yaml", for_detector(chosen, detector).to_yaml())
     return Run.open(out)
+
+
+def _detector(recipe: Recipe) -> Detector:
+    if recipe.usual_detector is None:
+        raise RecipeError(
+            "nothing says which detector these weights are for",
+            where=f"recipe {recipe.name}",
+            cure="--set detector=NAME or FILE.yaml",
+        )
+    return load_detector(recipe.usual_detector)
 
 
 def _facts(

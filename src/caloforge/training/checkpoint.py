@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from caloforge.errors import RunError
 
 if TYPE_CHECKING:
-    from caloforge.training.adversarial import AdversarialObjective
+    from caloforge.training.objectives.base import Objective
 
 
 def _save(tensors: Mapping[str, Tensor], state: Mapping[str, Any], path: Path) -> None:
@@ -32,7 +32,7 @@ def _save(tensors: Mapping[str, Tensor], state: Mapping[str, Any], path: Path) -
     part.replace(path)
 
 
-def save_checkpoint(objective: AdversarialObjective, state: Mapping[str, Any], path: Path) -> None:
+def save_checkpoint(objective: Objective, state: Mapping[str, Any], path: Path) -> None:
     """Write weights, optimisers, random states and where the training is.
 
     Args:
@@ -48,7 +48,7 @@ def save_generator(generator: nn.Module, state: Mapping[str, Any], path: Path) -
     _save({f"generator.{key}": value for key, value in generator.state_dict().items()}, state, path)
 
 
-def load_checkpoint(objective: AdversarialObjective, path: Path) -> dict[str, Any]:
+def load_checkpoint(objective: Objective, path: Path) -> dict[str, Any]:
     """Put everything back, random states too, and return the loop's state.
 
     Raises:
@@ -69,7 +69,7 @@ def load_checkpoint(objective: AdversarialObjective, path: Path) -> dict[str, An
     return state
 
 
-def _tensors(objective: AdversarialObjective) -> Iterator[tuple[str, Tensor]]:
+def _tensors(objective: Objective) -> Iterator[tuple[str, Tensor]]:
     for name, module in objective.modules.items():
         for key, value in module.state_dict().items():
             yield f"{name}.{key}", value
@@ -80,7 +80,7 @@ def _tensors(objective: AdversarialObjective) -> Iterator[tuple[str, Tensor]]:
                 yield f"optimiser.{name}.{index}.{key}", value
 
 
-def _restore(objective: AdversarialObjective, tensors: dict[str, Tensor]) -> None:
+def _restore(objective: Objective, tensors: dict[str, Tensor]) -> None:
     for name, module in objective.modules.items():
         module.load_state_dict(_below(tensors, name))
     for name, optimiser in objective.optimisers.items():
