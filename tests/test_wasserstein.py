@@ -387,4 +387,6 @@ def test_a_run_goes_on_as_if_never_stopped(folder: Path) -> None:
 def test_too_few_batches_for_the_critics_steps(folder: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         train(_recipe(folder, "objective.critic_steps=9"), folder / "showers.h5", folder / "few")
-    assert caught.value.details["where"] == "objective.critic_steps"
+    assert caught.value.problem == "an epoch has fewer batches than a step takes"
+    assert str(caught.value.details["expected"]).startswith("9,")
+    assert not (folder / "few").exists()

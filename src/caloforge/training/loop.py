@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from caloforge.errors import ProcessLostError, RecipeError, TrainingError
+from caloforge.errors import ProcessLostError, TrainingError
 from caloforge.models.blocks.processes import largest, mean, rank, send_weights, world
 from caloforge.training.checkpoint import load_checkpoint, save_checkpoint, save_generator
 from caloforge.training.curves import Curves
@@ -78,7 +78,7 @@ class Training:
         self.objective, self.data, self.folder = objective, data, run
         self.schedule, self.budget = recipe.schedule, budget
         self.epochs = self.schedule.epochs if objective.learns else 0
-        self.steps = _steps(data.steps, objective.batches_per_step)
+        self.steps = data.steps // objective.batches_per_step
         self.at, done = Position(), -1
         if run.checkpoint.is_file():
             self.at = Position(**load_checkpoint(objective, run.checkpoint))
@@ -265,19 +265,6 @@ class Training:
                     where=f"step {self.at.steps}",
                     cure="start anew with smaller learning rates; the run keeps its last good checkpoint",
                 )
-
-
-def _steps(batches: int, at_once: int) -> int:
-    """Steps of an epoch."""
-    if batches < at_once:
-        raise RecipeError(
-            "an epoch has fewer batches than a step takes",
-            where="schedule.batch",
-            got=f"{batches} batches",
-            expected=f"{at_once}, all of which go into one step",
-            cure="train on more showers, or with a smaller schedule.batch",
-        )
-    return batches // at_once
 
 
 @contextmanager

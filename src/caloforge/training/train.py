@@ -98,6 +98,7 @@ def train(
             stack.callback(batches.close)
             _hold_energy(batches.response()[0])
             objective = learning.of(generator, Task(chosen, detector, batches, hardware))
+            _enough(batches.steps, objective.batches_per_step)
         adapt(objective.networks.values(), batches, progress)
         with all_or_none():
             run, begin = prepare_run(folder, chosen, detector, batches.facts(), hardware, begin)
@@ -157,6 +158,17 @@ def _shared_equally(recipe: Recipe) -> None:
             got=f"{batch} showers for {world()} processes, schedule.accumulate {recipe.schedule.accumulate}",
             expected=f"a multiple of {parts}, and two showers or more for each part",
             cure=f"--set schedule.batch={max(2, round(batch / parts)) * parts}",
+        )
+
+
+def _enough(batches: int, at_once: int) -> None:
+    if batches < at_once:
+        raise RecipeError(
+            "an epoch has fewer batches than a step takes",
+            where="schedule.batch",
+            got=f"{batches} batches",
+            expected=f"{at_once}, which all go into one step",
+            cure="train on more showers, with a smaller schedule.batch, or with fewer batches in a step",
         )
 
 

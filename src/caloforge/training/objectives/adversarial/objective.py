@@ -74,6 +74,8 @@ class AdversarialObjective(Objective):
         accumulate: int = 1,
     ) -> None:
         super().__init__(generator, hardware)
+        if settings.loss == "wasserstein":
+            judge_alone(critic)
         self.critic, self.settings = critic, settings
         self.networks["critic"] = critic
         self.batches_per_step = settings.critic_steps
@@ -92,8 +94,6 @@ class AdversarialObjective(Objective):
         return cls(generator, critic, settings, requests, response, task.hardware, accumulate)
 
     def begin(self) -> None:
-        if self.settings.loss == "wasserstein":
-            judge_alone(self.critic)
         super().begin()
         self.rates = {"generator": self.settings.generator_rate, "critic": self.settings.critic_rate}
         self.optimisers = {
