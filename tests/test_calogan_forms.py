@@ -21,8 +21,8 @@ from caloforge.models.blocks.conditions import Particles, Placement, incident_co
 from caloforge.models.settings import CaloganSettings
 from caloforge.showers import Incident, Showers
 from caloforge.training import Recipe, load_recipe, train
-from caloforge.training.losses import critic_loss, generator_loss
-from caloforge.training.recipe import AdversarialSettings
+from caloforge.training.objectives.adversarial.losses import critic_loss, generator_loss
+from caloforge.training.objectives.settings import AdversarialSettings
 from caloforge.training.requests import Requests
 
 TINY = """
@@ -231,7 +231,7 @@ def _stream(latent: int, rows: int, columns: int) -> int:
 @pytest.mark.parametrize(("name", "layers", "cells", "well"), [("5", 5, 12, False), ("15", 15, 10, True)])
 def test_desy_forms_have_equal_layers(name: str, layers: int, cells: int, well: bool) -> None:
     recipe = load_recipe(f"calogan-desy-{name}")
-    detector = load_detector(recipe.detector)
+    detector = load_detector(recipe.usual_detector)
     assert [layer.shape for layer in detector.layers] == [(cells, cells)] * layers
     assert recipe.model == CaloganSettings(energy_well=well)
     assert recipe.objective == AdversarialSettings()

@@ -19,8 +19,8 @@ from caloforge.models.published.conv2d import Cube, Residual, turned
 from caloforge.models.settings import Conv2dSettings
 from caloforge.showers import Incident, Showers
 from caloforge.training import Run, load_recipe, train
-from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware
+from caloforge.training.objectives.adversarial.objective import AdversarialObjective
 from caloforge.training.quicklook import QuickLook
 from caloforge.training.recipe import ScheduleSettings
 from caloforge.training.requests import Requests
@@ -283,6 +283,7 @@ def test_one_step_of_the_objective_changes_all_weights(form: str, precision: str
         ResponseFit((0.02,)),
         Hardware(torch.device("cpu"), precision),
     )
+    objective.begin()
     objective.begin_epoch(0)
     report = objective.step(torch.rand(4, small.n_cells) * 50, ask(4))
     assert {"critic_real_auxiliary", "generator_auxiliary", "generator_energy"} <= set(report)

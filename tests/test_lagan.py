@@ -17,8 +17,8 @@ from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import LaganSettings
 from caloforge.showers import Incident, Showers, convert, open_showers
 from caloforge.training import Run, load_recipe, train
-from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware
+from caloforge.training.objectives.adversarial.objective import AdversarialObjective
 from caloforge.training.requests import Requests
 
 FORMS = ("lagan", "dcgan", "fcn", "hybrid")
@@ -195,7 +195,7 @@ def test_scale_is_that_of_the_networks_only(small: Detector) -> None:
 
 def objective(form: str, detector: Detector, precision: str = "fp32") -> AdversarialObjective:
     torch.manual_seed(0)
-    return AdversarialObjective(
+    objective = AdversarialObjective(
         build_generator(settings(form), detector),
         build_critic(settings(form), detector),
         load_recipe("lagan").objective,
@@ -203,6 +203,8 @@ def objective(form: str, detector: Detector, precision: str = "fp32") -> Adversa
         ResponseFit((1.0,)),
         Hardware(torch.device("cpu"), precision),
     )
+    objective.begin()
+    return objective
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

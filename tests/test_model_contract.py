@@ -17,9 +17,10 @@ from caloforge.models import build_critic, build_generator
 from caloforge.models.base import Critic, Generator
 from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import ModelSettings
-from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware
-from caloforge.training.recipe import AdversarialSettings, Recipe
+from caloforge.training.objectives.adversarial.objective import AdversarialObjective
+from caloforge.training.objectives.settings import AdversarialSettings
+from caloforge.training.recipe import Recipe
 from caloforge.training.requests import Requests
 
 HEAD = """
@@ -192,6 +193,7 @@ def test_a_step_changes_both_networks(built: tuple[Generator, Critic], loss: str
     settings = AdversarialSettings(loss=loss, requested="batch")  # type: ignore[arg-type]
     hardware = Hardware(torch.device("cpu"), "fp32")
     objective = AdversarialObjective(generator, critic, settings, requests, ResponseFit((1.0,)), hardware)
+    objective.begin()
     before = {name: _weights(module) for name, module in objective.modules.items()}
     report = objective.step(_geant4(generator.detector, incident), incident)
     assert all(bool(torch.isfinite(value)) for value in report.values()), report

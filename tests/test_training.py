@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from caloforge.detector import Detector
+from caloforge.detector import Detector, load_detector
 from caloforge.errors import (
     MissingExtraError,
     OutputError,
@@ -28,14 +28,17 @@ from caloforge.errors import (
 from caloforge.models import build_critic, build_generator
 from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import CaloganSettings
+from caloforge.samples import positrons
 from caloforge.showers import Incident, Showers
 from caloforge.training import Recipe, Run, batches, load_recipe, train
-from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware
 from caloforge.training.metrics import read_metrics
-from caloforge.training.recipe import AdversarialSettings
+from caloforge.training.objectives.adversarial.objective import AdversarialObjective
+from caloforge.training.objectives.adversarial.saturation import saturation
+from caloforge.training.objectives.settings import AdversarialSettings
 from caloforge.training.requests import Requests
 from caloforge.training.seal import sealed_json
+from caloforge.training.trained_detector import for_showers
 from caloforge.training.watch import Watch
 
 TINY = """
@@ -117,9 +120,11 @@ def objective() -> AdversarialObjective:
     requests = Requests(torch.tensor([1e3]), torch.tensor([1e5]))
     hardware = Hardware(torch.device("cpu"), "fp32")
     generator, critic = build_generator(settings, tiny), build_critic(settings, tiny)
-    return AdversarialObjective(
+    objective = AdversarialObjective(
         generator, critic, AdversarialSettings(), requests, ResponseFit((1.0,)), hardware
     )
+    objective.begin()
+    return objective
 
 
 def _batch(n: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
@@ -321,6 +326,7 @@ def test_the_average_is_an_exponential_one() -> None:
     models = build_generator(settings, tiny), build_critic(settings, tiny)
     adversarial = AdversarialSettings(average=0.4, generator_steps=1)
     objective = AdversarialObjective(*models, adversarial, requests, ResponseFit((1.0,)), hardware)
+    objective.begin()
     name = "streams.0.dense.weight"
     expected = objective.generator.state_dict()[name].clone()
     memories = [2 / 11, 3 / 12, 4 / 13, *(min(0.4, (1 + step) / (10 + step)) for step in range(4, 9))]
@@ -418,14 +424,14 @@ GOOD = {
     ],
 )
 def test_the_watch_knows_when_it_is_pointless(change: dict[str, float], problem: str, patience: int) -> None:
-    watch = Watch()
+    watch = Watch([saturation()])
     bad = GOOD | change
     for step in range(1, patience):
         watch.look(bad, 1, step)
     with pytest.raises(TrainingError, match=problem) as caught:
         watch.look(bad, 1, patience)
     assert caught.value.details["where"] == f"step {patience}"
-    forgiving = Watch()
+    forgiving = Watch([saturation()])
     for step in range(0, 5000, 50):
         forgiving.look(bad if step % 100 and patience > 1 else GOOD, 50, step)
 
@@ -433,11 +439,48 @@ def test_the_watch_knows_when_it_is_pointless(change: dict[str, float], problem:
 # --- what is refused ---
 
 
-def test_showers_of_another_detector(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ShowersError, match="different detectors") as caught:
-        train(load_recipe("calogan", SETTINGS), data, tmp_path / "run")
-    assert "tiny" in str(caught.value.details["got"])
-    assert not (tmp_path / "run").exists()
+def test_showers_of_another_detector_than_a_recipe_insists_on(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\ndetector: calogan\n")
+    for insists in (load_recipe("calogan", [*SETTINGS, "detector=calogan"]), load_recipe(file)):
+        with pytest.raises(ShowersError, match="different detectors") as caught:
+            train(insists, data, tmp_path / "run")
+        assert "tiny" in str(caught.value.details["got"])
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_preset_is_trained_for_the_detector_of_the_showers(data: Path, tmp_path: Path) -> None:
+    run = train(load_recipe("calogan", [*SETTINGS, "schedule.epochs=1"]), data, tmp_path / "run")
+    assert run.detector == Detector.from_yaml(TINY)
+    recipe = Run.open(run.path).recipe
+    assert recipe.detector == "tiny"
+    assert recipe.name == "calogan for tiny"
+    assert not recipe.published
+    assert "1705.02355" not in recipe.about
+    # What the run says of itself can be trained again, and resumed.
+    again = train(recipe, data, tmp_path / "again")
+    assert again.recipe == recipe
+    train(load_recipe("calogan", [*SETTINGS, "schedule.epochs=1"]), data, run.path, resume=True)
+
+
+def test_a_preset_with_its_own_detector_stays_what_it_is() -> None:
+    usual = load_recipe("calogan-tuned")
+    chosen, detector = for_showers(usual, positrons())
+    assert detector == load_detector("calogan")
+    assert chosen == usual.model_copy(update={"detector": "calogan"})
+
+
+def test_a_detector_that_was_changed_and_kept_its_name(tmp_path: Path) -> None:
+    text = load_detector("calogan").to_yaml()
+    changed = Detector.from_yaml(TINY.replace("name: tiny", "name: calogan"))
+    assert changed.to_yaml() != text
+    real = showers(5)
+    file = Showers(changed, real.incident, real.cells).save(tmp_path / "s.h5")
+    chosen, detector = for_showers(load_recipe("calogan"), file)
+    assert detector == changed
+    assert chosen.detector is None, "calogan would be another"
+    assert "another calogan" in chosen.name
+    assert for_showers(chosen, file) == (chosen, changed)
 
 
 def test_several_particles(detector: Path, tmp_path: Path) -> None:
@@ -560,6 +603,18 @@ def test_the_command_line_trains(detector: Path, data: Path, tmp_path: Path) -> 
     assert answer["steps"] == 16
     assert answer["epochs"] == answer["epochs_planned"]
     assert answer["run"] == str(tmp_path / "run")
+
+
+def test_the_command_line_says_which_detector_is_trained(data: Path, tmp_path: Path) -> None:
+    from caloforge.cli.main import app
+
+    arguments = ["train", "calogan", "--data", str(data), "--out", str(tmp_path / "run")]
+    for setting in (*SETTINGS, "schedule.epochs=1"):
+        arguments += ["--set", setting]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    words = " ".join(result.output.split())
+    assert "Trained for the detector tiny, not for calogan, as the recipe was published" in words
 
 
 def test_tensorboard_on_request(detector: Path, data: Path, tmp_path: Path) -> None:

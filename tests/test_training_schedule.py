@@ -19,12 +19,13 @@ from caloforge.models.base import Critic, Generator
 from caloforge.models.fitted.response import ResponseFit
 from caloforge.showers import Incident, Showers
 from caloforge.training import train
-from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.curves import Curves, draw_curves
 from caloforge.training.hardware import Hardware
 from caloforge.training.metrics import read_metrics
+from caloforge.training.objectives.adversarial.objective import AdversarialObjective
+from caloforge.training.objectives.settings import AdversarialSettings
 from caloforge.training.quicklook import QuickLook
-from caloforge.training.recipe import AdversarialSettings, ScheduleSettings
+from caloforge.training.recipe import ScheduleSettings
 from caloforge.training.requests import Requests
 from caloforge.training.schedule import rate_factor
 
@@ -128,6 +129,7 @@ def _learned(accumulate: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
             Hardware(torch.device("cpu"), "fp32"),
             accumulate,
         )
+        objective.begin()
         report: dict[str, Tensor] = {}
         for _ in range(3):
             report = objective.step(*this._batch(64))
@@ -196,6 +198,8 @@ def test_merit_is_refused_before_a_training() -> None:
 
 # --- curves ---
 
+SHOWN = AdversarialObjective.shown
+
 
 def _diary(epochs: int = 6) -> list[dict[str, object]]:
     steps = [
@@ -220,7 +224,7 @@ def _diary(epochs: int = 6) -> list[dict[str, object]]:
 
 def test_the_picture_names_what_it_shows(tmp_path: Path) -> None:
     file = tmp_path / "curves.svg"
-    draw_curves(_diary(), "score", 10, file)
+    draw_curves(_diary(), SHOWN, ("generator", "critic"), "score", 10, file)
     words = " ".join(e.text or "" for e in ElementTree.parse(file).iter() if e.tag.endswith("text"))
     for word in ("loss", "critic, Geant4", "generator", "learning rate", "epochs", "kept: epoch 5, 0.2"):
         assert word in words
@@ -229,7 +233,7 @@ def test_the_picture_names_what_it_shows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("entries", [_diary()[:1], [e for e in _diary() if e["kind"] == "step"]])
 def test_a_picture_of_the_beginning(tmp_path: Path, entries: list[dict[str, object]]) -> None:
-    draw_curves(entries, "merit", 10, tmp_path / "curves.png")
+    draw_curves(entries, SHOWN, ("generator", "critic"), "merit", 10, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -237,7 +241,7 @@ def test_pictures_are_not_drawn_all_the_time(tmp_path: Path, monkeypatch: pytest
     drawn: list[int] = []
     monkeypatch.setattr("caloforge.training.curves.draw_curves", lambda *_: drawn.append(1))
     (tmp_path / "metrics.jsonl").write_text('{"kind": "step", "steps": 1}\n')
-    curves = Curves(tmp_path, "score", 10)
+    curves = Curves(tmp_path, SHOWN, (), "score", 10)
     for _ in range(100):
         curves.draw()
     assert not drawn

@@ -20,7 +20,7 @@ def _list_recipes(value: bool) -> None:
     from caloforge.training import load_recipe, recipe_names
 
     recipes = [load_recipe(name) for name in recipe_names()]
-    rows = [(r.name, r.detector, "yes" if r.published else "", r.about) for r in recipes]
+    rows = [(r.name, r.usual_detector or "", "yes" if r.published else "", r.about) for r in recipes]
     table("Recipes", ("name", "detector", "published", "about"), rows)
     raise typer.Exit
 
@@ -57,18 +57,25 @@ def train(
 
     Example: caloforge train calogan --data showers.h5 --out runs/calogan --minutes 30
     """
+    from caloforge.showers import shower_files
     from caloforge.training import load_recipe
     from caloforge.training import train as run_training
     from caloforge.training.place import find_place
+    from caloforge.training.trained_detector import for_showers
 
     place = find_place()
     quiet = place is not None and place.rank > 0
     try:
-        chosen = load_recipe(recipe, settings or [])
+        asked = load_recipe(recipe, settings or [])
+        files = shower_files(data)
+        chosen, detector = for_showers(asked, files[0])
+        if not quiet and chosen.made_for != asked.made_for:
+            told = "as the recipe was published" if asked.published else "which the recipe was made for"
+            say(f"Trained for the detector {detector.name}, not for {asked.made_for}, {told}")
         with nullcontext() if quiet else progress_bar(f"Training {chosen.name}") as progress:
             run = run_training(
                 chosen,
-                data,
+                files,
                 out,
                 resume=resume,
                 init=init or (),
@@ -88,10 +95,10 @@ def train(
     if quiet:
         return
     summary = run.summary()
-    if chosen.objective.kind == "adversarial":
+    if summary["steps"]:
         _show_steps(summary)
     else:
-        say("Fitted; there is nothing to train")
+        say("Measured; there is nothing to train")
     _show_look(summary["look"])
     say(f"Run: {run.path}  Next: [bold]caloforge export {run.path} --out BUNDLE[/bold]")
     emit(summary)
