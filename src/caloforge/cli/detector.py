@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caloforge.cli.completion import complete_detector
 from caloforge.cli.terminal import JsonOption, emit, say, table
 
 if TYPE_CHECKING:
@@ -18,7 +19,12 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="rich", help="List, show and draw detectors; list materials."
 )
 
-_Name = Annotated[str, typer.Argument(metavar="DETECTOR", help="A preset's name, or a YAML file.")]
+_Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="DETECTOR", help="A preset's name, or a YAML file.", autocompletion=complete_detector
+    ),
+]
 
 
 @app.command("list")

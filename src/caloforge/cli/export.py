@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caloforge.cli.completion import complete_run
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, say
 
 if TYPE_CHECKING:
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of the run, or a pretrained one by its name.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of the run, or a pretrained one by its name.", autocompletion=complete_run
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the bundle; must not exist.")],
     precision: Annotated[str, typer.Option(help="Of the weights; fp32 is the only one so far.")] = "fp32",
     json: JsonOption = False,

@@ -9,11 +9,15 @@ from typing import Annotated, Literal
 
 import typer
 
+from caloforge.cli.completion import complete_run
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, say
 
 
 def generate(
-    source: Annotated[Path, typer.Argument(help="A run, a bundle, or a pretrained run by its name.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="A run, a bundle, or a pretrained run by its name.", autocompletion=complete_run),
+    ],
     out: Annotated[Path, typer.Option(help="The shower file to make.")],
     energy: Annotated[
         str | None, typer.Option(help="25GeV, 1:100GeV (uniform), log:1:1000GeV or 10,20,50GeV.")

@@ -34,7 +34,7 @@ OUR_FAULT = 70  # of sysexits.h: not 1, which says that the answer is no
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     # Rich would make the page of --help prettier and three times slower.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

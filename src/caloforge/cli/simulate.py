@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from caloforge.cli.completion import complete_detector
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, say
 from caloforge.errors import ShowersError, StoppedError
 
@@ -23,7 +24,9 @@ def _renamed(value: str | None) -> None:
 
 
 def simulate(
-    detector: Annotated[str, typer.Argument(help="A preset's name, or a detector file.")],
+    detector: Annotated[
+        str, typer.Argument(help="A preset's name, or a detector file.", autocompletion=complete_detector)
+    ],
     particle: Annotated[str, typer.Option(help="Name (e-, e+, gamma, pi0, mu-, pi+) or PDG id.")],
     energy: Annotated[
         str, typer.Option(help="Kinetic energy: 25GeV, 1:100GeV (uniform), log:1:1000GeV or 10,20,50GeV.")

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from caloforge.cli.completion import complete_recipe
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, say, table
 from caloforge.errors import CaloforgeError, ProcessLostError, StoppedError
 
@@ -26,7 +27,9 @@ def _list_recipes(value: bool) -> None:
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Preset recipe (see --list) or YAML file.")],
+    recipe: Annotated[
+        str, typer.Argument(help="Preset recipe (see --list) or YAML file.", autocompletion=complete_recipe)
+    ],
     data: Annotated[
         list[Path],
         typer.Option(help="Shower file, folder of them, or pattern in quotes; may be given several times."),
