@@ -1,4 +1,4 @@
-"""What the shell offers at Tab: names of presets, read from the folders, as importing the rooms takes long."""
+"""What the shell offers at Tab: presets by name, read from folders, as importing the rooms takes long."""
 
 from __future__ import annotations
 
