@@ -13,12 +13,11 @@ import pytest
 import typer
 
 from caloforge.cli.main import app
+from caloforge.deploy import Bundle
 
 ROOT = Path(__file__).parents[1]
 MANUALS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-# What README's screen makes in half an hour each, in a minute.
-FEWER = {"10000": "400", "5000": "200"}
 
 
 def _screens(text: str) -> list[str]:
@@ -88,20 +87,24 @@ def test_what_does_not_exist_would_be_found() -> None:
             _parse(wrong, whole=False)
 
 
-@pytest.mark.slow
-@pytest.mark.geant4
-def test_the_screen_of_the_readme_runs_in_its_order(tmp_path: Path) -> None:
-    """As written, but with fewer showers."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    screen = _screens(text[text.index("## One screen of use") :])[0]
+def _run(screen: str, fewer: dict[str, str], folder: Path) -> None:
+    """Run a screen as written, but with fewer showers."""
     for call in _calls(screen):
-        words = [FEWER.get(word, word) for word in call]
-        result = subprocess.run(
-            [sys.executable, "-m", "caloforge", *words], cwd=tmp_path, capture_output=True, text=True
-        )
+        words = [fewer.get(word, word) for word in call]
+        command = [sys.executable, "-m", "caloforge", *words]
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         # Trained with so few showers, the answer to README's requirement may be no.
         allowed = (0, 1) if call[0] == "validate" else (0,)
         assert result.returncode in allowed, f"{shlex.join(words)}\n{result.stdout}\n{result.stderr}"
+
+
+@pytest.mark.slow
+@pytest.mark.geant4
+def test_the_screen_of_the_readme_runs_in_its_order(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    screen = _screens(text[text.index("## One screen of use") :])[0]
+    # Half an hour each of two cores' time, as written.
+    _run(screen, {"10000": "400", "5000": "200"}, tmp_path)
     made = {path.name for path in tmp_path.iterdir()}
     assert {
         "calogan.png",
@@ -113,3 +116,18 @@ def test_the_screen_of_the_readme_runs_in_its_order(tmp_path: Path) -> None:
         "generated.h5",
     } <= made
     assert (tmp_path / "report" / "report.html").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.geant4
+def test_a_detector_of_ones_own_goes_all_the_way(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "detectors.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(next(body for kind, body in _FENCE.findall(text) if kind == "yaml"))
+    screen = _screens(text[text.index("## 4. ") :])[0]
+    _run(screen, {"5000": "400", "2000": "200"}, tmp_path)
+    assert (tmp_path / "report" / "report.html").is_file()
+    manifest = Bundle.open(tmp_path / "mine.bundle").manifest
+    assert manifest.detector.name == "mine"
+    assert manifest.name == "calogan-tuned for mine"
+    assert "mine" in manifest.about
+    assert manifest.provenance["training_steps"] > 0
