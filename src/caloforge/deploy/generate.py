@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["generate", "open_sampler"]
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from caloforge.deploy.engine import Engine
 from caloforge.deploy.sampling import Sampler, make_showers
 from caloforge.deploy.validity import Outside
 from caloforge.errors import BundleError, CaloforgeError, nearest
-from caloforge.models.blocks.chunks import chunk_size
+from caloforge.models.blocks.chunks import chunks
 from caloforge.progress import Progress
 from caloforge.quantities import Interval, Spectrum
-from caloforge.showers import Incident, Showers, ShowerWriter, open_showers
+from caloforge.showers import Incident, ShowerWriter, open_showers
 from caloforge.training.pretrained import pretrained_names, run_folder
 
 
@@ -173,16 +173,10 @@ def _write(
 ) -> None:
     with ShowerWriter(out, sampler.detector, provenance, keep=False) as writer:
         start = time.perf_counter()
-        for showers in _pieces(sampler, incident, rng):
-            writer.append(showers)
+        for rows in chunks(len(incident), sampler.detector.n_cells):
+            writer.append(make_showers(sampler, incident[rows], rng))
             if progress:
                 rate = writer.done / (time.perf_counter() - start)
                 progress(writer.done, len(incident), f"{rate:.0f} showers/s")
         seconds = time.perf_counter() - start
         writer.provenance["ms_per_shower"] = 1e3 * seconds / len(incident)
-
-
-def _pieces(sampler: Sampler, incident: Incident, rng: np.random.Generator) -> Iterator[Showers]:
-    step = chunk_size(sampler.detector.n_cells)
-    for start in range(0, len(incident), step):
-        yield make_showers(sampler, incident[start : start + step], rng)
