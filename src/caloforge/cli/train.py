@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from caloforge.cli.terminal import JsonOption, emit, progress_bar, say, table
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
 from caloforge.errors import CaloforgeError, ProcessLostError, StoppedError
 
 
@@ -65,7 +65,7 @@ def train(
     quiet = place is not None and place.rank > 0
     try:
         chosen = load_recipe(recipe, settings or [])
-        with nullcontext() if quiet else progress_bar(f"Training {chosen.name}") as progress:
+        with nullcontext() if quiet else progress_bar(f"Training {raw(chosen.name)}") as progress:
             run = run_training(
                 chosen,
                 data,
@@ -93,7 +93,7 @@ def train(
     else:
         say("Fitted; there is nothing to train")
     _show_look(summary["look"])
-    say(f"Run: {run.path}  Next: [bold]caloforge export {run.path} --out BUNDLE[/bold]")
+    say(f"Run: {raw(run.path)}  Next: [bold]caloforge export {raw(run.path)} --out BUNDLE[/bold]")
     emit(summary)
 
 

@@ -83,6 +83,8 @@ def train(
     from caloforge.training.warm import warm_start
 
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    if minutes is not None and not minutes > 0:  # nor NaN
+        raise RecipeError("this is no time to train", where="--minutes", got=minutes, expected="more than 0")
     _needs_no_start(chosen.objective, _paths(init))
     paths = shower_files(data)
     budget = (minutes or chosen.schedule.minutes or float("inf")) * 60

@@ -14,6 +14,7 @@ from typing import Any
 
 from caloforge.errors import ValidationError
 from caloforge.progress import Progress
+from caloforge.quantities import MOST_SEED, check_whole
 from caloforge.showers import Showers
 from caloforge.validation.bar import Bar
 from caloforge.validation.compare import Given, compare, expected_seconds
@@ -84,6 +85,7 @@ def validate(
         'Visibly different from Geant4'
     """
     _can_write(Path(out))
+    check_whole(seed, "--seed", 0, MOST_SEED)
     wanted = () if require is None else requirements(require)
     chosen = options(recipe, trainings)
     entries = pick(metrics, [w.name for w in wanted], training is not None, model is not None)
