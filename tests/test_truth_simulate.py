@@ -20,7 +20,14 @@ from typer.testing import CliRunner
 import caloforge as cf
 from caloforge.cli.main import app
 from caloforge.detector import load_detector
-from caloforge.errors import CaloforgeError, Geant4Error, MissingExtraError, OutputError, ShowersError
+from caloforge.errors import (
+    CaloforgeError,
+    Geant4Error,
+    MissingExtraError,
+    OutputError,
+    QuantityError,
+    ShowersError,
+)
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import ShowerFile, Showers
 from caloforge.truth import available, environment, simulate, time_geant4
@@ -324,7 +331,7 @@ def test_without_calzone_the_extra_is_named(monkeypatch):
     assert "caloforge[geant4]" in str(error.value)
 
 
-@pytest.mark.parametrize("wrong", [{"count": 0}, {"seed": -1}, {"jobs": 0}])
+@pytest.mark.parametrize("wrong", [{"count": 0}, {"seed": -1}, {"seed": 2**63}, {"jobs": 0}, {"jobs": 10**8}])
 def test_impossible_numbers_are_refused(tmp_path, wrong):
-    with pytest.raises(Geant4Error, match=next(iter(wrong))):
+    with pytest.raises(QuantityError, match=f"--{next(iter(wrong))}"):
         simulate(load_detector("calogan"), **OPTIONS | wrong, out=tmp_path / "a.h5")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caloforge.cli.completion import complete_detector
-from caloforge.cli.terminal import JsonOption, emit, say, table
+from caloforge.cli.terminal import JsonOption, emit, raw, say, table
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector, Slab
@@ -160,7 +160,7 @@ def plot(
 
     found = load_detector(detector)
     faces = draw(found, out, layer)
-    say(f"[bold]{out}[/bold]: {found.name} from the side, and the cells of {', '.join(faces)}")
+    say(f"[bold]{raw(out)}[/bold]: {found.name} from the side, and the cells of {', '.join(faces)}")
     emit({"picture": str(out), "detector": found.name, "layers": faces})
 
 

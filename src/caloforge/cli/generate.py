@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from caloforge.cli.completion import complete_run
-from caloforge.cli.terminal import JsonOption, emit, progress_bar, say
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say
 
 
 def generate(
@@ -88,11 +88,11 @@ def _report(path: Path) -> None:
     with ShowerFile(path) as file:
         made, count = file.provenance, len(file)
     for complaint in made["outside"]:
-        say(f"[yellow]outside the trained range:[/yellow] {complaint}")
+        say(f"[yellow]outside the trained range:[/yellow] {raw(complaint)}")
     rate = 1e3 / made["ms_per_shower"]
-    size = path.stat().st_size
+    size, name = path.stat().st_size, raw(made["generator"]["name"])
     say(
-        f"[bold]{path}[/bold]: {count} showers of {made['generator']['name']}, {size / 1e6:.3g} MB; "
+        f"[bold]{raw(path)}[/bold]: {count} showers of {name}, {size / 1e6:.3g} MB; "
         f"{rate:.0f} showers/s, storing included"
     )
     emit({"path": path, "showers": count, "bytes": size, "outside": made["outside"], "provenance": made})

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from caloforge.cli.completion import complete_detector
-from caloforge.cli.terminal import JsonOption, emit, progress_bar, say
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say
 from caloforge.errors import ShowersError, StoppedError
 
 
@@ -101,7 +101,7 @@ def _report(path: Path) -> None:
     with ShowerFile(path) as file:
         made, count = file.provenance, len(file)
     megabytes = path.stat().st_size / 1e6
-    text = f"[bold]{path}[/bold]: {count} showers, {megabytes:.3g} MB"
+    text = f"[bold]{raw(path)}[/bold]: {count} showers, {megabytes:.3g} MB"
     if "ms_per_shower" in made:  # not if it was killed after its last shower, and resumed
         text += f"; {made['ms_per_shower']:.3g} ms of CPU each, {made['ms_per_gev']:.3g} ms per GeV"
     say(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["JsonOption", "emit", "minute_lines", "progress_bar", "say", "table"]
+__all__ = ["JsonOption", "emit", "minute_lines", "progress_bar", "raw", "say", "table"]
 
 import json as jsonlib
 import math
@@ -40,6 +40,13 @@ def _console() -> Console:
 
     # A pipe has no width of its own: tables would be cut at 80 columns.
     return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def raw(text: object) -> str:
+    """Return a text for `say` and `table` in which brackets are brackets, as in the name of a file."""
+    from rich.markup import escape
+
+    return escape(str(text))
 
 
 def say(markup: str = "") -> None:

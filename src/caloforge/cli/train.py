@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from caloforge.cli.completion import complete_recipe
-from caloforge.cli.terminal import JsonOption, emit, progress_bar, say, table
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
 from caloforge.errors import CaloforgeError, ProcessLostError, StoppedError
 
 
@@ -74,8 +74,8 @@ def train(
         chosen, detector = for_showers(asked, files[0])
         if not quiet and chosen.made_for != asked.made_for:
             told = "as the recipe was published" if asked.published else "which the recipe was made for"
-            say(f"Trained for the detector {detector.name}, not for {asked.made_for}, {told}")
-        with nullcontext() if quiet else progress_bar(f"Training {chosen.name}") as progress:
+            say(f"Trained for the detector {raw(detector.name)}, not for {raw(asked.made_for)}, {told}")
+        with nullcontext() if quiet else progress_bar(f"Training {raw(chosen.name)}") as progress:
             run = run_training(
                 chosen,
                 files,
@@ -103,7 +103,7 @@ def train(
     else:
         say("Measured; there is nothing to train")
     _show_look(summary["look"])
-    say(f"Run: {run.path}  Next: [bold]caloforge export {run.path} --out BUNDLE[/bold]")
+    say(f"Run: {raw(run.path)}  Next: [bold]caloforge export {raw(run.path)} --out BUNDLE[/bold]")
     emit(summary)
 
 

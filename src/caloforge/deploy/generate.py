@@ -21,7 +21,7 @@ from caloforge.deploy.validity import Outside
 from caloforge.errors import BundleError, CaloforgeError, nearest
 from caloforge.models.blocks.chunks import chunks
 from caloforge.progress import Progress
-from caloforge.quantities import Interval, Spectrum
+from caloforge.quantities import MOST_SEED, MOST_SHOWERS, MOST_WORKERS, Interval, Spectrum, check_whole
 from caloforge.showers import Incident, ShowerWriter, open_showers
 from caloforge.training.pretrained import pretrained_names, run_folder
 
@@ -77,6 +77,7 @@ def generate(
         ShowersError: `like` cannot be read, or the generator gives impossible energies.
         OutputError: `out` exists, another process writes it, or the disk is full.
     """
+    check_whole(seed, "--seed", 0, MOST_SEED)
     sampler = open_sampler(source, threads)
     energies, noise, rest = np.random.SeedSequence(seed).spawn(3)
     places = {"theta": theta, "phi": phi, "x": x, "y": y}
@@ -110,6 +111,8 @@ def open_sampler(source: str | Path, threads: int | None = None) -> Sampler:
     Raises:
         BundleError, RunError: It holds neither, or a damaged one.
     """
+    if threads is not None:
+        check_whole(threads, "--threads", 1, MOST_WORKERS)
     path = run_folder(source)
     if is_bundle(path):
         return Engine(Bundle.open(path), threads)
@@ -158,8 +161,7 @@ def _asked(energy: Spectrum | str | None, count: int | None) -> tuple[Spectrum, 
             expected="--energy SPECTRUM with --count N, or --like F.h5",
             cure="for example --energy 1:100GeV --count 1000",
         )
-    if count < 1:
-        raise CaloforgeError("at least one shower must be asked for", got=f"--count {count}")
+    check_whole(count, "--count", 1, MOST_SHOWERS)
     return Spectrum.of(energy), count
 
 

@@ -150,7 +150,9 @@ def _draw_profile(ax: Any, sums: Survey, one: Showers) -> None:
     n = max(sums.showers, 1)
     mean = 100 * sums.share[0] / n
     spread = np.sqrt(np.maximum(1e4 * sums.share[1] / n - mean**2, 0))
-    single = 100 * np.array([layer.sum() for layer in one.layers()]) / one.incident.energy
+    energies = np.array([layer.sum(dtype=np.float64) for layer in one.layers()])
+    incident = float(one.incident.energy[0])
+    single = 100 * energies / (incident if incident > 0 else np.nan)
     edges = np.arange(len(mean) + 1) - 0.5
     low, high = np.maximum(mean - spread, 0), mean + spread
     ax.stairs(high, edges, baseline=low, fill=True, color=_SPREAD, label="standard deviation between showers")

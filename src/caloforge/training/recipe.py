@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from caloforge.documents import Document, KeyPath, Kind, parse_yaml, read_text
 from caloforge.errors import RecipeError, nearest
 from caloforge.models.settings import CaloganSettings, ModelSettings
+from caloforge.quantities import MOST_AT_ONCE, MOST_SEED
 from caloforge.training.faults import recipe_error
 from caloforge.training.objectives import OBJECTIVES
 from caloforge.training.objectives.settings import FittingSettings, ObjectiveSettings
@@ -26,7 +27,7 @@ _KIND = Kind("recipe", RecipeError, cure="see docs/training.md, or `caloforge tr
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Whole = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=1, le=10**9)]
 
 
 class DataSettings(BaseModel):
@@ -51,7 +52,7 @@ class ScheduleSettings(BaseModel):
     model_config = _STRICT
 
     epochs: Whole = 50
-    batch: Annotated[int, Field(ge=2)] = 256
+    batch: Annotated[int, Field(ge=2, le=MOST_AT_ONCE)] = 256
     """Showers of a step; several processes share them."""
     accumulate: Whole = 1
     """Parts of the batch that are computed one after another, where it does not fit into memory as a whole.
@@ -64,7 +65,7 @@ class ScheduleSettings(BaseModel):
     """exponential: epochs with the full rates."""
     warm_up: Annotated[int, Field(ge=0)] = 0
     """Steps in which the rates grow linearly to their full size."""
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Annotated[int, Field(ge=0, le=MOST_SEED)] = 1
     minutes: Positive | None = None
     """Stop after this time even if epochs are left; a resumed training gets the time anew."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -81,6 +81,8 @@ def train(
     learning, folder, begin = objective_class(asked.objective.kind), Path(out), _paths(init)
     if not learning.learns:
         _needs_no_start(begin)
+    if minutes is not None and not minutes > 0:  # nor NaN
+        raise RecipeError("this is no time to train", where="--minutes", got=minutes, expected="more than 0")
     paths = shower_files(data)
     chosen, detector = for_showers(asked, paths[0])
     place = find_place()

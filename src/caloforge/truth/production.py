@@ -14,11 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.detector import Detector, load_detector
-from caloforge.errors import Geant4Error, ShowersError
+from caloforge.errors import ShowersError
 from caloforge.machine import processor
 from caloforge.particles import particle_name
 from caloforge.progress import Progress
-from caloforge.quantities import Interval, Spectrum, length
+from caloforge.quantities import (
+    MOST_SEED,
+    MOST_SHOWERS,
+    MOST_WORKERS,
+    Interval,
+    Spectrum,
+    check_whole,
+    length,
+)
 from caloforge.showers import Showers, ShowerWriter
 from caloforge.truth.environment import available, versions
 from caloforge.truth.geometry import check_stack
@@ -87,7 +95,9 @@ def simulate(
     """
     target = detector if isinstance(detector, Detector) else load_detector(detector)
     check_stack(target)
-    _check_numbers(count, seed, jobs)
+    check_whole(count, "--count", 1, MOST_SHOWERS)
+    check_whole(seed, "--seed", 0, MOST_SEED)
+    check_whole(jobs, "--jobs", 1, MOST_WORKERS)
     gun = Gun.of(particle, energy, theta, phi, x, y)
     gun.check(target)
     models = Physics.parse(physics, length(cut, "--cut") if isinstance(cut, str) else cut)
@@ -196,15 +206,4 @@ def _check_resumed(writer: ShowerWriter, options: dict[str, Any]) -> None:
                 got=version,
                 expected=earlier,
                 cure="install that version, or write to another file",
-            )
-
-
-def _check_numbers(count: int, seed: int, jobs: int) -> None:
-    for name, value, least in (("count", count, 1), ("seed", seed, 0), ("jobs", jobs, 1)):
-        if value < least:
-            raise Geant4Error(
-                f"a production needs another {name}",
-                where=f"--{name}",
-                got=value,
-                expected=f"{least} or more",
             )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from caloforge.detector import Detector
 from caloforge.particles import pdg_id
 from caloforge.progress import Progress
-from caloforge.quantities import Interval, Spectrum
+from caloforge.quantities import MOST_SEED, MOST_SHOWERS, Interval, Spectrum, check_whole
 from caloforge.truth.environment import available
 from caloforge.truth.geometry import check_stack
 from caloforge.truth.gun import Gun
@@ -87,6 +87,8 @@ def time_geant4(
         MissingExtraError: calzone is not installed.
     """
     check_stack(detector)
+    check_whole(count, "count", 1, MOST_SHOWERS)
+    check_whole(seed, "seed", 0, MOST_SEED)
     fixed = Interval(0.0, 0.0)
     gun = Gun(pdg_id(particle), energy, theta or fixed, phi or fixed, fixed, fixed)
     gun.check(detector)

@@ -12,6 +12,7 @@ from typing import Any
 
 from caloforge.errors import ValidationError
 from caloforge.progress import Progress
+from caloforge.quantities import MOST_SEED, check_whole
 from caloforge.showers import Showers
 from caloforge.validation.bar import Bar
 from caloforge.validation.compare import Given, compare, expected_seconds
@@ -85,6 +86,7 @@ def validate(
     """
     target = Path(out)
     _refuse_folders(target)
+    check_whole(seed, "--seed", 0, MOST_SEED)
     wanted = () if require is None else requirements(require)
     chosen = options(recipe, trainings)
     entries = pick(metrics, [w.name for w in wanted], training is not None, model is not None)
