@@ -1,13 +1,13 @@
 """Writing HDF5 such that a full disk is an error and not the end of the process.
 
 HDF5 writes much when a file is closed. If that fails, it frees what it goes on using, and the process dies of
-it (HDF5 2.0, h5py 3.16). So it meets one failure only: whatever else it wants to write after that is kept in
-memory, until it has let go of the file.
+it (HDF5 2.0, h5py 3.16). So it never meets a failure: after the first one, what it wants to write is kept in
+memory, and the error is raised between two calls of it.
 """
 
 from __future__ import annotations
 
-__all__ = ["hdf5_into"]
+__all__ = ["Hdf5Output", "hdf5_into"]
 
 import io
 import os
@@ -18,8 +18,25 @@ from typing import Any
 import h5py
 
 
+class Hdf5Output(h5py.File):  # type: ignore[misc] # h5py has no types
+    """An HDF5 file that is written into an open file; see `hdf5_into`."""
+
+    def __init__(self, file: io.BufferedRandom, mode: str, **how: Any) -> None:
+        self._sink = _Sink(file.raw)
+        super().__init__(self._sink, mode, **how)
+
+    def check(self) -> None:
+        """Raise what went wrong so far; to be called after each piece, as the rest stays in memory.
+
+        Raises:
+            OSError: The disk is full, or what else the system says.
+        """
+        if self._sink.error is not None:
+            raise self._sink.error
+
+
 @contextmanager
-def hdf5_into(file: io.BufferedRandom, mode: str = "w", **how: Any) -> Iterator[h5py.File]:
+def hdf5_into(file: io.BufferedRandom, mode: str = "w", **how: Any) -> Iterator[Hdf5Output]:
     """Write HDF5 into an open file.
 
     Args:
@@ -30,17 +47,13 @@ def hdf5_into(file: io.BufferedRandom, mode: str = "w", **how: Any) -> Iterator[
     Raises:
         OSError: The disk is full, or what else the system says.
     """
-    sink = _Sink(file.raw)
-    try:
-        with h5py.File(sink, mode, **how) as made:
-            yield made
-    finally:
-        if sink.error is not None:
-            raise sink.error
+    with Hdf5Output(file, mode, **how) as made:
+        yield made
+    made.check()
 
 
 class _Sink:
-    """What h5py takes for a file: the first failure to write is raised, later ones are never met."""
+    """What h5py takes for a file: writing never fails here."""
 
     def __init__(self, file: io.RawIOBase) -> None:
         self._file, self._at = file, 0
@@ -93,12 +106,14 @@ class _Sink:
         except OSError as error:
             self.error = error
             self._late.append((self._at, bytes(data)))
-            raise
 
     def truncate(self, size: int | None = None) -> int:
         size = self._at if size is None else size
-        if self.error is None:
-            self._file.truncate(size)
+        try:
+            if self.error is None:
+                self._file.truncate(size)
+        except OSError as error:
+            self.error = error
         return size
 
     def flush(self) -> None:

@@ -63,6 +63,7 @@ def write_store(
             if shower == 0:
                 _make_datasets(file, detector, totals, part.overflow is not None)
             _fill(file, part, shower, hit)
+            file.check()
             shower, hit = shower + len(part), hit + len(part.index)
         file.flush()
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from caloforge.errors import ShowersError
 from caloforge.showers.container import Showers
 from caloforge.showers.hdf5 import dataset, open_hdf5, reading
-from caloforge.showers.hdf5_output import hdf5_into
+from caloforge.showers.hdf5_output import Hdf5Output, hdf5_into
 from caloforge.showers.incident import Incident
 from caloforge.showers.source import ShowerSource
 from caloforge.writing import new_file
@@ -160,7 +160,7 @@ def rows_of(file: h5py.File, key: str, n: int | None = None) -> tuple[h5py.Datas
 class GrowingFile:
     """An HDF5 file whose datasets grow at their end; it has its own name only when it is whole."""
 
-    def __init__(self, file: h5py.File) -> None:
+    def __init__(self, file: Hdf5Output) -> None:
         self._file = file
 
     @classmethod
@@ -183,11 +183,12 @@ class GrowingFile:
                 compression="gzip",
                 compression_opts=1,
             )
-            return
-        found = self._file[key]
-        start = len(found)
-        found.resize(start + len(values), axis=0)
-        found[start:] = values
+        else:
+            found = self._file[key]
+            start = len(found)
+            found.resize(start + len(values), axis=0)
+            found[start:] = values
+        self._file.check()
 
 
 def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:
