@@ -24,17 +24,8 @@ from caloforge.training import Recipe, load_recipe, train
 from caloforge.training.objectives.adversarial.losses import critic_loss, generator_loss
 from caloforge.training.objectives.settings import AdversarialSettings
 from caloforge.training.requests import Requests
+from tiny_toys import TINY
 
-TINY = """
-name: tiny
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers:
-    - {name: a, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 4]}}
-    - {name: b, thickness: 20 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 2]}}
-"""
 POSITRON, PHOTON, PION = -11, 22, 211
 EVERYTHING = CaloganSettings(latent=6, particles=(POSITRON, PION), given=("y", "phi", "theta", "x"))
 

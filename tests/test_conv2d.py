@@ -24,18 +24,11 @@ from caloforge.training.objectives.adversarial.objective import AdversarialObjec
 from caloforge.training.quicklook import QuickLook
 from caloforge.training.recipe import ScheduleSettings
 from caloforge.training.requests import Requests
+from tiny_toys import planar
 
 Array = NDArray[np.float64]
 FORMS = ("branches", "residual", "planes")
-GRID = "grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [4, 5]}"
-SMALL = f"""
-name: small
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers: [{{count: 3, thickness: 10 mm, {GRID}}}]
-"""
+SMALL = planar(*[(4, 5, 10)] * 3)
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +150,7 @@ def test_published_grids_are_cubes_as_they_are() -> None:
     ("layers", "cells", "side"), [(3, (4, 5), 19), (26, (5, 9), 31), (25, (25, 25), 25), (2, (51, 12), 55)]
 )
 def test_sizes_follow_from_the_grid(layers: int, cells: tuple[int, int], side: int) -> None:
-    text = SMALL.replace("count: 3", f"count: {layers}").replace("cells: [4, 5]", f"cells: {list(cells)}")
-    detector = Detector.from_yaml(text)
+    detector = Detector.from_yaml(planar(*[(*cells, 10)] * layers))
     cube = Cube(detector)
     assert cube.side == side
     showers = torch.rand(2, detector.n_cells)

@@ -22,28 +22,18 @@ from caloforge.training.objectives.adversarial.objective import AdversarialObjec
 from caloforge.training.objectives.settings import AdversarialSettings
 from caloforge.training.recipe import Recipe
 from caloforge.training.requests import Requests
+from tiny_toys import planar
 
-HEAD = """
-name: small
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers:
-"""
-GRID = "grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [%d, %d]}"
-ONE = Detector.from_yaml(HEAD + f"    - {{name: a, thickness: 10 mm, {GRID % (8, 7)}}}\n")
-EQUAL = Detector.from_yaml(HEAD + f"    - {{count: 6, thickness: 10 mm, {GRID % (8, 7)}}}\n")
+ONE = Detector.from_yaml(planar((8, 7, 10)))
+EQUAL = Detector.from_yaml(planar(*[(8, 7, 10)] * 6))
 # The smallest that 3DGAN's critic for any angle can look at.
-DEEP = Detector.from_yaml(HEAD + f"    - {{count: 13, thickness: 10 mm, {GRID % (14, 17)}}}\n")
-MIXED = Detector.from_yaml(
-    HEAD
-    + f"    - {{name: a, thickness: 10 mm, {GRID % (4, 8)}}}\n"
-    + f"    - {{name: b, thickness: 20 mm, {GRID % (4, 4)}}}\n"
+DEEP = Detector.from_yaml(planar(*[(14, 17, 10)] * 13))
+MIXED = Detector.from_yaml(planar((4, 8, 10), (4, 4, 20)))
+CARTESIAN, RINGS = (
+    "cartesian, window: [60 mm, 60 mm], cells: [1, 1]",
+    "polar, alpha: 6, r_cells: 4, r_size: 5 mm",
 )
-POLAR = Detector.from_yaml(
-    HEAD + "    - {count: 3, thickness: 10 mm, grid: {kind: polar, alpha: 6, r_cells: 4, r_size: 5 mm}}\n"
-)
+POLAR = Detector.from_yaml(planar(*[(1, 1, 10)] * 3).replace(CARTESIAN, RINGS))
 MODELS: dict[str, tuple[dict[str, object], Detector]] = {
     "calogan": ({"kind": "calogan", "latent": 8}, MIXED),
     "calogan, particles and places": (

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -21,24 +20,15 @@ from caloforge.deploy import Engine, export, generate
 from caloforge.detector import Detector
 from caloforge.errors import RecipeError, RunError
 from caloforge.models import build_generator
-from caloforge.showers import Incident, Showers, open_showers
+from caloforge.showers import Incident, open_showers
 from caloforge.training import Run, load_recipe, train
 from caloforge.training.batches import TrainingData
 from caloforge.training.hardware import Hardware
 from caloforge.training.measuring import adapt
 from caloforge.training.objectives import OBJECTIVES, objective_class
 from caloforge.training.objectives.base import Objective, Task
+from tiny_toys import TINY, tiny_showers
 
-TINY = """
-name: tiny
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers:
-    - {name: a, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 4]}}
-    - {name: b, thickness: 20 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 2]}}
-"""
 QUICK = "schedule.batch=16", "schedule.epochs=2", "schedule.precision=fp32"
 TUNED = "{kind: tuned, width: 8, latent: 4, fit: {rounds: 1, factors: 2}}"
 # A kind of objective, a recipe, and what is set. `distance` is a toy, which only a copy of caloforge knows.
@@ -61,12 +51,7 @@ LEARNING = [name for name in HERE if not name.startswith("fit")]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rng = np.random.default_rng(0)
-    detector, energy = Detector.from_yaml(TINY), rng.uniform(1e3, 1e5, 120)
-    cells = rng.exponential(size=(120, detector.n_cells)) * (rng.random((120, detector.n_cells)) < 0.7)
-    cells *= (energy / cells.sum(1))[:, None]
-    showers = Showers(detector, Incident.of(energy, pdg=-11), cells.astype(np.float32))
-    return showers.save(tmp_path_factory.mktemp("data") / "showers.h5")
+    return tiny_showers(120).save(tmp_path_factory.mktemp("data") / "showers.h5")
 
 
 def recipe(name: str, *more: str) -> caloforge.training.Recipe:

@@ -29,7 +29,7 @@ from caloforge.models import build_critic, build_generator
 from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import CaloganSettings
 from caloforge.samples import positrons
-from caloforge.showers import Incident, Showers
+from caloforge.showers import Showers
 from caloforge.training import Recipe, Run, batches, load_recipe, train
 from caloforge.training.hardware import Hardware
 from caloforge.training.metrics import read_metrics
@@ -40,17 +40,8 @@ from caloforge.training.requests import Requests
 from caloforge.training.seal import sealed_json
 from caloforge.training.trained_detector import for_showers
 from caloforge.training.watch import Watch
+from tiny_toys import TINY, tiny_showers
 
-TINY = """
-name: tiny
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers:
-    - {name: a, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 4]}}
-    - {name: b, thickness: 20 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 2]}}
-"""
 SETTINGS = ("model.latent=4", "schedule.batch=16", "schedule.epochs=4", "schedule.precision=fp32")
 
 
@@ -61,19 +52,9 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def showers(n: int = 100, pdg: int = -11, seed: int = 0) -> Showers:
-    """Showers that are none, but add up to their energy and leave cells empty."""
-    rng = np.random.default_rng(seed)
-    detector = Detector.from_yaml(TINY)
-    energy = rng.uniform(1e3, 1e5, n)
-    cells = rng.exponential(size=(n, detector.n_cells)) * (rng.random((n, detector.n_cells)) < 0.7)
-    cells *= (energy / cells.sum(1))[:, None]
-    return Showers(detector, Incident.of(energy, pdg=pdg), cells.astype(np.float32), None, {"seed": seed})
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return showers().save(tmp_path_factory.mktemp("data") / "showers.h5")
+    return tiny_showers().save(tmp_path_factory.mktemp("data") / "showers.h5")
 
 
 def recipe(detector: Path, *overrides: str) -> Recipe:
@@ -128,7 +109,7 @@ def objective() -> AdversarialObjective:
 
 
 def _batch(n: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
-    real = showers(n)
+    real = tiny_showers(n)
     return torch.from_numpy(real.cells), torch.from_numpy(real.incident.matrix(["energy"]))
 
 
@@ -198,7 +179,7 @@ def test_a_run_holds_everything(finished: Run, data: Path) -> None:
     run = Run.open(finished.path)
     assert run.recipe == finished.recipe
     assert run.detector.digest == Detector.from_yaml(TINY).digest
-    incident = showers().incident[:70]
+    incident = tiny_showers().incident[:70]
     assert run.incident_range["particles"] == [-11]
     assert run.incident_range["energy"] == [float(incident.energy.min()), float(incident.energy.max())]
     assert run.incident_range["theta"] == [0, 0]
@@ -474,7 +455,7 @@ def test_a_detector_that_was_changed_and_kept_its_name(tmp_path: Path) -> None:
     text = load_detector("calogan").to_yaml()
     changed = Detector.from_yaml(TINY.replace("name: tiny", "name: calogan"))
     assert changed.to_yaml() != text
-    real = showers(5)
+    real = tiny_showers(5)
     file = Showers(changed, real.incident, real.cells).save(tmp_path / "s.h5")
     chosen, detector = for_showers(load_recipe("calogan"), file)
     assert detector == changed
@@ -484,14 +465,14 @@ def test_a_detector_that_was_changed_and_kept_its_name(tmp_path: Path) -> None:
 
 
 def test_several_particles(detector: Path, tmp_path: Path) -> None:
-    mixed = Showers.concat([showers(60), showers(60, pdg=22)])
+    mixed = Showers.concat([tiny_showers(60), tiny_showers(60, pdg=22)])
     file = Showers(mixed.detector, mixed.incident, mixed.cells).save(tmp_path / "mixed.h5")
     with pytest.raises(RecipeError, match="one kind of particle"):
         train(recipe(detector, "data.train=0.9", "data.select=0.1"), file, tmp_path / "run")
 
 
 def test_a_sampling_calorimeter_without_its_fraction(detector: Path, tmp_path: Path) -> None:
-    real = showers()
+    real = tiny_showers()
     file = Showers(real.detector, real.incident, real.cells * np.float32(0.03)).save(tmp_path / "thin.h5")
     with pytest.raises(RecipeError, match="do not add up") as caught:
         train(recipe(detector), file, tmp_path / "run")
@@ -518,7 +499,7 @@ def test_resuming_another_recipe(finished: Run, detector: Path, data: Path, chan
 
 @pytest.mark.parametrize("what", ["other particles", "the same particles with other cells"])
 def test_resuming_with_other_showers(finished: Run, detector: Path, tmp_path: Path, what: str) -> None:
-    real = showers() if "cells" in what else showers(seed=5)
+    real = tiny_showers() if "cells" in what else tiny_showers(seed=5)
     cells = real.cells * np.float32(0.9) if "cells" in what else real.cells
     other = Showers(real.detector, real.incident, cells).save(tmp_path / "other.h5")
     with pytest.raises(RunError, match="another training") as caught:
@@ -560,7 +541,7 @@ def test_a_run_of_adopted_weights_is_not_resumed(detector: Path, data: Path, tmp
 
 
 def test_showers_without_energy(detector: Path, tmp_path: Path) -> None:
-    real = showers()
+    real = tiny_showers()
     file = Showers(real.detector, real.incident, np.zeros_like(real.cells)).save(tmp_path / "dark.h5")
     with pytest.raises(RecipeError, match="hold no energy"):
         train(recipe(detector, "objective.energy_weight=0"), file, tmp_path / "run")

@@ -28,17 +28,9 @@ from caloforge.training.quicklook import QuickLook
 from caloforge.training.recipe import ScheduleSettings
 from caloforge.training.requests import Requests
 from caloforge.training.schedule import rate_factor
+from tiny_toys import TINY, planar, tiny_showers
 
-CUBES = """
-name: cubes
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers:
-    - {name: a, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 4]}}
-    - {name: b, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 4]}}
-"""
+CUBES = planar((3, 4, 10), (3, 4, 10), name="cubes")
 
 # --- learning rates ---
 
@@ -76,8 +68,8 @@ def test_rates_warm_up() -> None:
 
 def test_rates_of_a_resumed_training_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("caloforge.training.loop._REPORT_STEPS", 1)
-    (tmp_path / "tiny.yaml").write_text(this.TINY)
-    data = this.showers().save(tmp_path / "s.h5")
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    data = tiny_showers().save(tmp_path / "s.h5")
     falling = this.recipe(
         tmp_path / "tiny.yaml",
         *("schedule.rates=exponential", "schedule.decay=1", "schedule.decay_after=0", "schedule.warm_up=3"),
@@ -117,7 +109,7 @@ class PlainCritic(Critic):
 
 
 def _learned(accumulate: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    detector = Detector.from_yaml(this.TINY)
+    detector = Detector.from_yaml(TINY)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         objective = AdversarialObjective(
@@ -189,7 +181,7 @@ def test_epochs_are_selected_by_merit(tmp_path: Path) -> None:
 
 
 def test_merit_is_refused_before_a_training() -> None:
-    detector = Detector.from_yaml(CUBES.replace("[3, 4]", "[1, 1]").split("    - {name: b")[0])
+    detector = Detector.from_yaml(planar((1, 1, 10)))
     cells = np.ones((3, detector.n_cells), np.float32)
     with pytest.raises(RecipeError, match="more than one cell") as caught:
         QuickLook(Showers(detector, Incident.of(np.ones(3)), cells), seed=0, select="merit")
@@ -250,8 +242,8 @@ def test_pictures_are_not_drawn_all_the_time(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_run_has_its_picture(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(this.TINY)
-    data = this.showers().save(tmp_path / "s.h5")
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    data = tiny_showers().save(tmp_path / "s.h5")
     run = train(this.recipe(tmp_path / "tiny.yaml", "schedule.epochs=1"), data, tmp_path / "run")
     assert "kept: epoch 1" in (run.path / "curves.svg").read_text()
     assert read_metrics(run.path / "metrics.jsonl")

@@ -40,26 +40,13 @@ from caloforge.training.objectives.adversarial.objective import AdversarialObjec
 from caloforge.training.objectives.settings import AdversarialSettings
 from caloforge.training.requests import Requests
 from caloforge.training.watch import Watch
+from tiny_toys import TINY, planar
 
-TINY = """
-name: tiny
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers:
-    - {name: a, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 4]}}
-    - {name: b, thickness: 20 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 2]}}
-"""
 WASSERSTEIN = AdversarialSettings(loss="wasserstein")
 
 
 def cube(rows: int, columns: int, layers: int) -> Detector:
-    grid = f"{{kind: cartesian, window: [100 mm, 100 mm], cells: [{rows}, {columns}]}}"
-    layer = f"{{count: {layers}, thickness: 5 mm, grid: {grid}}}"
-    return Detector.from_yaml(
-        f"name: cube\nshape: planar\nsize: [100 mm, 100 mm]\nreadout: {{deposits: all, layers: [{layer}]}}"
-    )
+    return Detector.from_yaml(planar(*[(rows, columns, 5.0)] * layers, name="cube"))
 
 
 # Small detectors that each model knows how to read; conditions as it has them.
