@@ -251,5 +251,5 @@ def test_other_files_are_told(toy: Path, tmp_path: Path) -> None:
 def test_damage_is_told(toy: Path) -> None:
     with h5py.File(toy, "a") as file:
         del file["out/out/kernel:0"]
-    with pytest.raises(RunError, match="damaged"):
+    with pytest.raises(RunError, match="lacks a dataset"):
         read_keras_weights(toy, _toy_network())

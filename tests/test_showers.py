@@ -183,10 +183,10 @@ def test_batches_of_any_size_give_one_file(showers: Showers, tmp_path: Path) -> 
 
 def test_the_layout_is_the_documented_one(showers: Showers, tmp_path: Path) -> None:
     with h5py.File(showers.save(tmp_path / "a.h5")) as file:
-        assert file.attrs["schema"] == "caloforge-showers/1"
-        assert Detector.from_yaml(file.attrs["detector"]).digest == showers.detector.digest
+        assert file.attrs["schema"] == b"caloforge-showers/1"
+        assert Detector.from_yaml(file.attrs["detector"].decode()).digest == showers.detector.digest
         assert json.loads(file.attrs["provenance"])["seed"] == 1
-        assert file["incident/energy"].attrs["unit"] == "MeV"
+        assert file["incident/energy"].attrs["unit"] == b"MeV"
         offset = file["cells/offset"][:]
         assert offset[0] == 0
         assert len(offset) == 61
@@ -311,7 +311,7 @@ def test_another_version_is_refused(showers: Showers, tmp_path: Path) -> None:
 def test_a_changed_detector_is_noticed(showers: Showers, tmp_path: Path) -> None:
     path = showers.save(tmp_path / "a.h5")
     with h5py.File(path, "r+") as file:
-        file.attrs["detector"] = file.attrs["detector"].replace("480 mm", "481 mm")
+        file.attrs["detector"] = file.attrs["detector"].replace(b"480 mm", b"481 mm")
     with pytest.raises(ShowersError, match="checksum"):
         ShowerFile(path)
 
