@@ -100,7 +100,7 @@ def load_generator(name: str) -> Generator:
         return Run.open(name).generator()
     recipe_name, *changes = name.split(",")
     recipe = load_recipe(recipe_name, changes)
-    generator = build_generator(recipe.model, load_detector(recipe.detector)).eval()
+    generator = build_generator(recipe.model, load_detector(recipe.usual_detector)).eval()
     generator.begin_epoch(recipe.schedule.epochs - 1)
     return generator
 

@@ -25,8 +25,8 @@ from caloforge.machine import processor
 from caloforge.models import build_critic, build_generator
 from caloforge.models.fitted.response import ResponseFit
 from caloforge.training import load_recipe
-from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware
+from caloforge.training.objectives.adversarial.objective import AdversarialObjective
 from caloforge.training.requests import Requests
 
 
@@ -53,13 +53,14 @@ def main() -> None:
 
 def _parts(recipe: object, precision: str, batch: int) -> dict[str, Callable[[], object]]:
     torch.manual_seed(1)
-    detector = load_detector(recipe.detector)
+    detector = load_detector(recipe.usual_detector)
     generator, critic = build_generator(recipe.model, detector), build_critic(recipe.model, detector)
     requests = Requests(torch.tensor([1e3]), torch.tensor([1e5]))
     hardware = Hardware(torch.device("cpu"), precision)
     objective = AdversarialObjective(
         generator, critic, recipe.objective, requests, ResponseFit((1.0,)), hardware
     )
+    objective.begin()
     incident = requests.draw(batch)
     with torch.no_grad():
         cells = generator(generator.sample_noise(batch), incident)

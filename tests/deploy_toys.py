@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from caloforge.deploy.bundle import DETECTOR_FILE, GRAPH_FILE, MANIFEST_FILE, RECIPE_FILE, file_entry
+from caloforge.deploy.manifest import SCHEMA, digest_of
 from caloforge.detector import Detector
 
 LATENT = 8
@@ -64,6 +65,7 @@ def make_bundle(folder: Path, model: onnx.ModelProto | None = None, **changes: A
     (folder / RECIPE_FILE).write_text("name: toy\n")
     files = {name: file_entry(folder / name) for name in (GRAPH_FILE, DETECTOR_FILE, RECIPE_FILE)}
     manifest = _manifest() | {"files": {name: entry.model_dump() for name, entry in files.items()}}
+    manifest["graph"]["bytes"] = files[GRAPH_FILE].bytes
     write_manifest(folder, manifest | changes)
     return folder
 
@@ -74,7 +76,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
+    """Write it with the digest that it has now: as one who wants to be believed would."""
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest | {"sha256": digest_of(manifest)}))
 
 
 def _manifest() -> dict[str, Any]:
@@ -92,7 +95,7 @@ def _manifest() -> dict[str, Any]:
     parity = {"batches": [1], "showers": 1, "max_abs_mev": 0.0, "max_relative": 0.0, "tolerance": 1e-4}
     return {
         "bundle": "caloforge",
-        "schema_version": 1,
+        "schema_version": SCHEMA,
         "caloforge": "0.1.0",
         "created": "2026-11-22T00:00:00+00:00",
         "name": "toy",
@@ -111,7 +114,14 @@ def _manifest() -> dict[str, Any]:
         "threshold_mev": 5.0,
         "graph": graph | {"trained_parameters": 1, "made_with": {}},
         "parity": parity,
-        "provenance": {},
+        "provenance": {
+            "data": {
+                "particles": [-11],
+                **{name: [0.0, 0.0] for name in ("theta", "phi", "y")},
+                "x": [-2.0, 2.0],
+                "energy": [1e3, 1e5],
+            }
+        },
     }
 
 

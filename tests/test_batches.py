@@ -18,17 +18,9 @@ from caloforge.showers import Incident, Showers, StreamingReader, shower_files
 from caloforge.showers.order import Order
 from caloforge.training import Recipe, batches, load_recipe
 from caloforge.training.batches import TrainingData
+from tiny_toys import planar
 
-TINY = """
-name: tiny
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers:
-    - {name: a, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [4, 4]}}
-    - {name: b, thickness: 20 mm, grid: {kind: cartesian, window: [30 mm, 30 mm], cells: [3, 3]}}
-"""
+TINY = planar((4, 4, 10), (3, 3, 20))
 CPU = torch.device("cpu")
 Batches = list[tuple[torch.Tensor, torch.Tensor]]
 
@@ -368,7 +360,7 @@ def mirrors(path: Path, **how: object) -> list[str]:
     return names
 
 
-LONG = TINY.replace("cells: [3, 3]", "cells: [3, 6]")
+LONG = planar((4, 4, 10), (3, 6, 20))
 UPRIGHT = ["(x, y)", "(x, -y)", "(-x, y)", "(-x, -y)"]
 
 

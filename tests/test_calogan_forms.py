@@ -21,20 +21,11 @@ from caloforge.models.blocks.conditions import Particles, Placement, incident_co
 from caloforge.models.settings import CaloganSettings
 from caloforge.showers import Incident, Showers
 from caloforge.training import Recipe, load_recipe, train
-from caloforge.training.losses import critic_loss, generator_loss
-from caloforge.training.recipe import AdversarialSettings
+from caloforge.training.objectives.adversarial.losses import critic_loss, generator_loss
+from caloforge.training.objectives.settings import AdversarialSettings
 from caloforge.training.requests import Requests
+from tiny_toys import TINY
 
-TINY = """
-name: tiny
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers:
-    - {name: a, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 4]}}
-    - {name: b, thickness: 20 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 2]}}
-"""
 POSITRON, PHOTON, PION = -11, 22, 211
 EVERYTHING = CaloganSettings(latent=6, particles=(POSITRON, PION), given=("y", "phi", "theta", "x"))
 
@@ -231,7 +222,7 @@ def _stream(latent: int, rows: int, columns: int) -> int:
 @pytest.mark.parametrize(("name", "layers", "cells", "well"), [("5", 5, 12, False), ("15", 15, 10, True)])
 def test_desy_forms_have_equal_layers(name: str, layers: int, cells: int, well: bool) -> None:
     recipe = load_recipe(f"calogan-desy-{name}")
-    detector = load_detector(recipe.detector)
+    detector = load_detector(recipe.usual_detector)
     assert [layer.shape for layer in detector.layers] == [(cells, cells)] * layers
     assert recipe.model == CaloganSettings(energy_well=well)
     assert recipe.objective == AdversarialSettings()

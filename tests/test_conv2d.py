@@ -19,23 +19,16 @@ from caloforge.models.published.conv2d import Cube, Residual, turned
 from caloforge.models.settings import Conv2dSettings
 from caloforge.showers import Incident, Showers
 from caloforge.training import Run, load_recipe, train
-from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware
+from caloforge.training.objectives.adversarial.objective import AdversarialObjective
 from caloforge.training.quicklook import QuickLook
 from caloforge.training.recipe import ScheduleSettings
 from caloforge.training.requests import Requests
+from tiny_toys import planar
 
 Array = NDArray[np.float64]
 FORMS = ("branches", "residual", "planes")
-GRID = "grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [4, 5]}"
-SMALL = f"""
-name: small
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers: [{{count: 3, thickness: 10 mm, {GRID}}}]
-"""
+SMALL = planar(*[(4, 5, 10)] * 3)
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +150,7 @@ def test_published_grids_are_cubes_as_they_are() -> None:
     ("layers", "cells", "side"), [(3, (4, 5), 19), (26, (5, 9), 31), (25, (25, 25), 25), (2, (51, 12), 55)]
 )
 def test_sizes_follow_from_the_grid(layers: int, cells: tuple[int, int], side: int) -> None:
-    text = SMALL.replace("count: 3", f"count: {layers}").replace("cells: [4, 5]", f"cells: {list(cells)}")
-    detector = Detector.from_yaml(text)
+    detector = Detector.from_yaml(planar(*[(*cells, 10)] * layers))
     cube = Cube(detector)
     assert cube.side == side
     showers = torch.rand(2, detector.n_cells)
@@ -283,6 +275,7 @@ def test_one_step_of_the_objective_changes_all_weights(form: str, precision: str
         ResponseFit((0.02,)),
         Hardware(torch.device("cpu"), precision),
     )
+    objective.begin()
     objective.begin_epoch(0)
     report = objective.step(torch.rand(4, small.n_cells) * 50, ask(4))
     assert {"critic_real_auxiliary", "generator_auxiliary", "generator_energy"} <= set(report)

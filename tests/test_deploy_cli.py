@@ -14,7 +14,7 @@ from caloforge.cli.bench import bench
 from caloforge.cli.export import export, show
 from caloforge.cli.generate import generate
 from caloforge.deploy import Bundle
-from caloforge.errors import BundleError, CaloforgeError, QuantityError, RangeError
+from caloforge.errors import BundleError, CaloforgeError, OutputError, QuantityError, RangeError
 from caloforge.showers import Showers
 from deploy_toys import make_bundle
 
@@ -77,7 +77,7 @@ def test_bench_wants_numbers(bundle: str) -> None:
 def test_export_refuses(bundle: str, tmp_path: Path) -> None:
     error = _error("export", tmp_path, "--out", tmp_path / "b", "--precision", "fp31")
     assert isinstance(error, BundleError)
-    assert isinstance(_error("export", tmp_path, "--out", bundle), BundleError)
+    assert isinstance(_error("export", tmp_path, "--out", bundle), OutputError)
 
 
 def test_export_says_range_and_parity(bundle: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from caloforge.deploy import Bundle, Engine, export, generate
-from caloforge.errors import BundleError, RunError
+from caloforge.errors import BundleError, OutputError, RunError
 from caloforge.showers import Showers
 from deploy_toys import DETECTOR, LATENT, make_run
 
@@ -101,9 +101,9 @@ def test_precision_and_target_are_checked_first(run: Path, tmp_path: Path) -> No
         export(run, tmp_path / "b", precision=["fp23"])
     assert caught.value.details["expected"] == "fp32"
     (tmp_path / "b").mkdir()
-    with pytest.raises(BundleError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already"):
         export(run, tmp_path / "b")
-    with pytest.raises(BundleError, match="no such folder"):
+    with pytest.raises(OutputError, match="no such folder"):
         export(run, tmp_path / "c" / "d")
     with pytest.raises(RunError):
         export(tmp_path / "none", tmp_path / "e")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from caloforge.deploy import export, generate
-from caloforge.errors import BundleError, CaloforgeError, RangeError, ShowersError
+from caloforge.errors import BundleError, CaloforgeError, OutputError, RangeError, ShowersError
 from caloforge.quantities import Spectrum
 from caloforge.showers import Incident, Showers
 from deploy_toys import DETECTOR, make_bundle, make_run
@@ -120,5 +120,5 @@ def test_more_than_the_file_has(bundle: Path, tmp_path: Path) -> None:
 
 def test_an_existing_file_is_kept(bundle: Path, tmp_path: Path) -> None:
     generate(bundle, energy="50GeV", count=3, out=tmp_path / "a.h5")
-    with pytest.raises(ShowersError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already"):
         generate(bundle, energy="50GeV", count=3, out=tmp_path / "a.h5")

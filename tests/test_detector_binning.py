@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from caloforge.detector import Detector, PolarGrid, load_detector, read_binning_xml, write_binning_xml
-from caloforge.errors import DetectorError
+from caloforge.errors import DetectorError, OutputError
 
 OFFICIAL = {
     "calochallenge-1-photons": "binning_dataset_1_photons.xml",
@@ -153,5 +153,5 @@ def test_only_polar_detectors_with_a_particle_can_be_written(tmp_path):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(DetectorError, match="cannot be written"):
+    with pytest.raises(OutputError, match="no such folder"):
         write_binning_xml(load_detector("calochallenge-2"), tmp_path / "no" / "x.xml")

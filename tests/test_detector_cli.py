@@ -14,7 +14,7 @@ from caloforge.cli.detector import app
 from caloforge.detector import Detector, load_detector, preset_names
 from caloforge.detector.drawing import draw
 from caloforge.detector.summary import describe, material_thickness, readout_rule, stack_runs
-from caloforge.errors import DetectorError
+from caloforge.errors import DetectorError, OutputError
 
 
 def run(*arguments: str) -> str:
@@ -109,11 +109,11 @@ def test_chosen_layers_and_other_formats(tmp_path):
     [
         ("a.png", ["layer_3"], ["no layer 'layer_3'", "did you mean: layer_"]),
         ("a.jpeg2", None, [".pdf, .png, .svg"]),
-        ("no/folder/a.png", None, ["a folder that exists"]),
+        ("no/folder/a.png", None, ["no such folder"]),
     ],
 )
 def test_pictures_that_cannot_be(tmp_path, out, layers, words):
-    with pytest.raises(DetectorError) as caught:
+    with pytest.raises((DetectorError, OutputError)) as caught:
         draw(load_detector("calogan"), tmp_path / out, layers)
     assert all(word in str(caught.value) for word in words)
 
@@ -132,6 +132,28 @@ def test_odd_detectors_are_drawn_too(tmp_path):
     many = one.replace("{material: G4_WATER, thickness: 3 mm}", slabs)
     for i, text in enumerate((one, many)):
         assert draw(Detector.from_yaml(text), tmp_path / f"{i}.png") == ["layer_0"]
+
+
+def test_active_slabs_are_marked_by_a_word_and_by_hatching(tmp_path):
+    """Colours alone say nothing in a log, in print, or to some eyes."""
+    assert "G4_W 1.4 + G4_Si 0.3 (active)" in run("show", "calochallenge-2")
+    draw(load_detector("calochallenge-2"), tmp_path / "barrel.svg")
+    svg = (tmp_path / "barrel.svg").read_text()
+    assert "<!-- 0.3 active -->" in svg
+    assert "<!-- G4_Si (active) -->" in svg
+    assert "fill: url(#h" in svg  # matplotlib's hatches
+
+
+def test_a_barrel_speaks_of_its_radius(tmp_path):
+    barrel, planar = load_detector("calochallenge-2"), load_detector("clic")
+    assert "radial depth mm" in run("show", barrel.name)
+    assert "along the radius" in run("show", barrel.name)
+    assert "along the z axis" in run("show", planar.name)
+    in_place = barrel.model_copy(update={"readout": barrel.readout.model_copy(update={"frame": "detector"})})
+    assert "Depth runs along the radius; cells are centred on the radius" in readout_rule(in_place)
+    for detector, label in ((barrel, "depth along the radius"), (planar, "depth along the z axis")):
+        draw(detector, tmp_path / f"{detector.name}.svg")
+        assert label in (tmp_path / f"{detector.name}.svg").read_text()
 
 
 DOCS = Path(__file__).parents[1] / "docs" / "detectors.md"

@@ -4,39 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from caloforge.cli.main import app
-from caloforge.detector import Detector
 from caloforge.errors import RunError
-from caloforge.showers import Incident, Showers
 from caloforge.training import Recipe, Run, load_recipe, train
+from tiny_toys import TINY, tiny_showers
 
-TINY = """
-name: tiny
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers:
-    - {name: a, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 4]}}
-    - {name: b, thickness: 20 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 2]}}
-"""
 SETTINGS = "schedule.batch=16", "model.fit.rounds=1", "model.fit.factors=2"
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    detector, energy = Detector.from_yaml(TINY), rng.uniform(1e3, 1e5, 200)
-    cells = rng.exponential(size=(200, detector.n_cells)) * (rng.random((200, detector.n_cells)) < 0.7)
-    cells *= (energy / cells.sum(1))[:, None]
-    showers = Showers(detector, Incident.of(energy, pdg=-11), cells.astype(np.float32))
-    return showers.save(tmp_path / "showers.h5")
+    return tiny_showers(200).save(tmp_path / "showers.h5")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from caloforge.detector import load_detector
-from caloforge.errors import CaloforgeError, ParticleError, ShowersError
+from caloforge.errors import CaloforgeError, OutputError, ParticleError, ShowersError
 from caloforge.showers import FORMATS, Incident, ShowerFile, Showers, convert, inspect, open_showers
 from caloforge.showers.formats.lcd import lcd_theta, measured_theta
 
@@ -373,7 +373,7 @@ def test_names_that_are_none(tmp_path: Path) -> None:
         open_showers(source, particle="e-")
     with pytest.raises(ShowersError, match="different detectors"):
         open_showers(source, load_detector("clic"))
-    with pytest.raises(ShowersError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already"):
         convert(source, written)
 
 

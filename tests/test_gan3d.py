@@ -31,8 +31,8 @@ from caloforge.models.settings import Gan3dAngleSettings, Gan3dSettings, ModelSe
 from caloforge.showers import Incident
 from caloforge.showers.formats.lcd import lcd_theta, measured_theta
 from caloforge.training import load_recipe
-from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware
+from caloforge.training.objectives.adversarial.objective import AdversarialObjective
 from caloforge.training.recipe import ScheduleSettings
 from caloforge.training.requests import Requests
 
@@ -285,6 +285,7 @@ def test_one_step_of_each_recipe(small: tuple[ModelSettings, Detector], counts: 
         ResponseFit((0.02,)),
         Hardware(torch.device("cpu"), "fp32"),
     )
+    objective.begin()
     cells = torch.rand(4, detector.n_cells) * (torch.rand(4, detector.n_cells) < 0.1)
     report = objective.step(cells, incident)
     terms = {"generator", "generator_energy", "generator_auxiliary", "critic_real", "critic_fake"}
@@ -317,6 +318,7 @@ def test_weights_of_readings_that_are_not_there() -> None:
         ResponseFit((0.02,)),
         Hardware(torch.device("cpu"), "fp32"),
     )
+    objective.begin()
     with pytest.raises(RecipeError, match="angle_weight is not 0"):
         objective.step(torch.rand(4, detector.n_cells), incident)
 

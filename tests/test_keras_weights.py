@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from caloforge.cli.main import app
 from caloforge.deploy import generate
 from caloforge.detector import load_detector
-from caloforge.errors import RunError
+from caloforge.errors import OutputError, RunError
 from caloforge.models import build_critic, build_generator
 from caloforge.models.base import Critic, Generator
 from caloforge.models.blocks.noise import draw_noise
@@ -182,7 +182,7 @@ def test_adopting_refuses(weights: Path, critic_weights: Path, tmp_path: Path) -
         adopt(critic_weights, tmp_path / "run", **known)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "run").mkdir()
-    with pytest.raises(RunError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already"):
         adopt(weights, tmp_path / "run", **known)
 
 
@@ -251,5 +251,5 @@ def test_other_files_are_told(toy: Path, tmp_path: Path) -> None:
 def test_damage_is_told(toy: Path) -> None:
     with h5py.File(toy, "a") as file:
         del file["out/out/kernel:0"]
-    with pytest.raises(RunError, match="damaged"):
+    with pytest.raises(RunError, match="lacks a dataset"):
         read_keras_weights(toy, _toy_network())

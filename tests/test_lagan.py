@@ -17,20 +17,14 @@ from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import LaganSettings
 from caloforge.showers import Incident, Showers, convert, open_showers
 from caloforge.training import Run, load_recipe, train
-from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware
+from caloforge.training.objectives.adversarial.objective import AdversarialObjective
 from caloforge.training.requests import Requests
+from tiny_toys import planar
 
 FORMS = ("lagan", "dcgan", "fcn", "hybrid")
 JETS = (21, 24)
-SMALL = """
-name: small
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers: [{name: only, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [6, 9]}}]
-"""
+SMALL = planar((6, 9, 10))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +104,7 @@ def test_minibatch_discrimination_has_no_tangent_here() -> None:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("cells", [(5, 5), (25, 25), (12, 31)])
 def test_images_of_any_size(form: str, cells: tuple[int, int]) -> None:
-    detector = Detector.from_yaml(SMALL.replace("cells: [6, 9]", f"cells: {list(cells)}"))
+    detector = Detector.from_yaml(planar((*cells, 10)))
     torch.manual_seed(0)
     generator, critic = build_generator(settings(form), detector), build_critic(settings(form), detector)
     showers = generator(generator.sample_noise(3), ask(3))
@@ -121,7 +115,7 @@ def test_images_of_any_size(form: str, cells: tuple[int, int]) -> None:
 
 
 def test_other_detectors_are_refused_with_a_cure() -> None:
-    few = Detector.from_yaml(SMALL.replace("cells: [6, 9]", "cells: [4, 9]"))
+    few = Detector.from_yaml(planar((4, 9, 10)))
     ring = Detector.from_yaml(
         SMALL.replace(
             "kind: cartesian, window: [60 mm, 60 mm], cells: [6, 9]",
@@ -195,7 +189,7 @@ def test_scale_is_that_of_the_networks_only(small: Detector) -> None:
 
 def objective(form: str, detector: Detector, precision: str = "fp32") -> AdversarialObjective:
     torch.manual_seed(0)
-    return AdversarialObjective(
+    objective = AdversarialObjective(
         build_generator(settings(form), detector),
         build_critic(settings(form), detector),
         load_recipe("lagan").objective,
@@ -203,6 +197,8 @@ def objective(form: str, detector: Detector, precision: str = "fp32") -> Adversa
         ResponseFit((1.0,)),
         Hardware(torch.device("cpu"), precision),
     )
+    objective.begin()
+    return objective
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

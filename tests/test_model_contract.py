@@ -17,32 +17,23 @@ from caloforge.models import build_critic, build_generator
 from caloforge.models.base import Critic, Generator
 from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import ModelSettings
-from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware
-from caloforge.training.recipe import AdversarialSettings, Recipe
+from caloforge.training.objectives.adversarial.objective import AdversarialObjective
+from caloforge.training.objectives.settings import AdversarialSettings
+from caloforge.training.recipe import Recipe
 from caloforge.training.requests import Requests
+from tiny_toys import planar
 
-HEAD = """
-name: small
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers:
-"""
-GRID = "grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [%d, %d]}"
-ONE = Detector.from_yaml(HEAD + f"    - {{name: a, thickness: 10 mm, {GRID % (8, 7)}}}\n")
-EQUAL = Detector.from_yaml(HEAD + f"    - {{count: 6, thickness: 10 mm, {GRID % (8, 7)}}}\n")
+ONE = Detector.from_yaml(planar((8, 7, 10)))
+EQUAL = Detector.from_yaml(planar(*[(8, 7, 10)] * 6))
 # The smallest that 3DGAN's critic for any angle can look at.
-DEEP = Detector.from_yaml(HEAD + f"    - {{count: 13, thickness: 10 mm, {GRID % (14, 17)}}}\n")
-MIXED = Detector.from_yaml(
-    HEAD
-    + f"    - {{name: a, thickness: 10 mm, {GRID % (4, 8)}}}\n"
-    + f"    - {{name: b, thickness: 20 mm, {GRID % (4, 4)}}}\n"
+DEEP = Detector.from_yaml(planar(*[(14, 17, 10)] * 13))
+MIXED = Detector.from_yaml(planar((4, 8, 10), (4, 4, 20)))
+CARTESIAN, RINGS = (
+    "cartesian, window: [60 mm, 60 mm], cells: [1, 1]",
+    "polar, alpha: 6, r_cells: 4, r_size: 5 mm",
 )
-POLAR = Detector.from_yaml(
-    HEAD + "    - {count: 3, thickness: 10 mm, grid: {kind: polar, alpha: 6, r_cells: 4, r_size: 5 mm}}\n"
-)
+POLAR = Detector.from_yaml(planar(*[(1, 1, 10)] * 3).replace(CARTESIAN, RINGS))
 MODELS: dict[str, tuple[dict[str, object], Detector]] = {
     "calogan": ({"kind": "calogan", "latent": 8}, MIXED),
     "calogan, particles and places": (
@@ -192,6 +183,7 @@ def test_a_step_changes_both_networks(built: tuple[Generator, Critic], loss: str
     settings = AdversarialSettings(loss=loss, requested="batch")  # type: ignore[arg-type]
     hardware = Hardware(torch.device("cpu"), "fp32")
     objective = AdversarialObjective(generator, critic, settings, requests, ResponseFit((1.0,)), hardware)
+    objective.begin()
     before = {name: _weights(module) for name, module in objective.modules.items()}
     report = objective.step(_geant4(generator.detector, incident), incident)
     assert all(bool(torch.isfinite(value)) for value in report.values()), report

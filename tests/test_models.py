@@ -21,19 +21,10 @@ from caloforge.models.blocks.noise import draw_noise
 from caloforge.models.published.calogan import InPainting, Stream
 from caloforge.models.published.calogan_critic import CaloganCritic
 from caloforge.models.settings import CaloganSettings
+from tiny_toys import planar
 
 Array = NDArray[np.float64]
-TINY = """
-name: tiny
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers:
-    - {name: a, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 8]}}
-    - {name: b, thickness: 20 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [6, 4]}}
-    - {name: c, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [2, 4]}}
-"""
+TINY = planar((3, 8, 10), (6, 4, 20), (2, 4, 10))
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +277,7 @@ def test_polar_layers_are_refused() -> None:
 
 
 def test_grids_that_do_not_divide_are_refused_unless_attention_is_off() -> None:
-    odd = Detector.from_yaml(TINY.replace("cells: [6, 4]", "cells: [5, 4]"))
+    odd = Detector.from_yaml(planar((3, 8, 10), (5, 4, 20), (2, 4, 10)))
     with pytest.raises(DetectorError, match="whole factors") as caught:
         build_generator(CaloganSettings(latent=4), odd)
     assert "layer b" in str(caught.value.details["where"])

@@ -31,6 +31,7 @@ from caloforge.training import Recipe, Run, load_recipe, train
 from caloforge.training.metrics import read_metrics
 from caloforge.training.place import Place, find_place, first_host
 from caloforge.training.processes import all_or_none, together
+from tiny_toys import TINY, planar, tiny_showers
 
 # Started once with everything imported: each further process is a copy of it, without waiting for torch.
 START = multiprocessing.get_context("forkserver")
@@ -151,8 +152,8 @@ def _work(folder: Path) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of one and of two processes, and one that was begun by one and ended by two."""
     folder = tmp_path_factory.mktemp("processes")
-    (folder / "tiny.yaml").write_text(this.TINY)
-    this.showers().save(folder / "s.h5")
+    (folder / "tiny.yaml").write_text(TINY)
+    tiny_showers().save(folder / "s.h5")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("caloforge.training.loop._REPORT_STEPS", 1)
         with pytest.raises(this._Stop):
@@ -234,17 +235,7 @@ def test_they_agree(folder: Path) -> None:
     assert [(folder / f"error{rank}").read_text() for rank in range(2)] == ["the second has a fault"] * 2
 
 
-CUBE = """
-name: cube
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers:
-""" + "\n".join(
-    f"    - {{name: l{i}, thickness: 5 mm, grid: {{kind: cartesian, window: [90 mm, 90 mm], cells: [9, 9]}}}}"
-    for i in range(9)
-)
+CUBE = planar(*[(9, 9, 5)] * 9, name="cube")
 
 
 def _cubes(folder: Path, name: str, out: str) -> None:
@@ -336,7 +327,7 @@ def test_torchrun_is_stopped(folder: Path, tmp_path: Path, how: signal.Signals) 
             time.sleep(0.2)
         launcher.send_signal(how)
         launcher.wait(PATIENCE)
-    assert ("Saved; go on with the same command" in log.read_text()) == (how == signal.SIGINT)
+    assert ("the training is saved in" in log.read_text()) == (how == signal.SIGINT)
     diary = read_metrics(out / "metrics.jsonl")
     with safe_open(out / "checkpoint" / "state.safetensors", "pt") as file:
         assert json.loads(file.metadata()["state"])["steps"] == diary[-1]["steps"]

@@ -82,11 +82,26 @@ def test_a_model_that_is_fitted_needs_no_objective(tmp_path: Path, objective: st
 
 
 @pytest.mark.parametrize(
-    ("name", "objective"), [("calogan-fit", "{kind: adversarial}"), ("calogan", "{kind: fit}")]
+    ("name", "override", "right"),
+    [
+        ("calogan-fit", "objective={kind: adversarial}", "fit"),
+        ("calogan", "objective={kind: fit}", "adversarial"),
+        ("calogan", "objective.kind=fit", "adversarial"),
+    ],
 )
-def test_objective_and_model_must_suit(name: str, objective: str) -> None:
-    with pytest.raises(RecipeError, match="objective has an impossible value"):
-        load_recipe(name, [f"objective={objective}"])
+def test_objective_and_model_must_suit(name: str, override: str, right: str) -> None:
+    with pytest.raises(RecipeError, match=r"objective\.kind has an impossible value") as caught:
+        load_recipe(name, [override])
+    assert caught.value.details["got"] in override
+    assert str(caught.value.details["expected"]).startswith(right + ",")
+
+
+def test_settings_of_another_kind_are_said_to_be_so() -> None:
+    with pytest.raises(RecipeError, match="not a setting of kind fit") as caught:
+        load_recipe("calogan-tuned", ["objective.kind=fit"])
+    cure = "objective={kind: fit}"
+    assert cure in str(caught.value.details["cure"])
+    assert load_recipe("calogan-tuned", [cure]).objective.kind == "fit"
 
 
 def test_a_model_of_an_earlier_version_has_a_cure() -> None:
@@ -113,7 +128,7 @@ def test_unknown_recipe_names_the_nearest() -> None:
     [
         ("- 1\n", "a recipe is a mapping"),
         ("{", "not valid YAML"),
-        ("name: x\n", "detector is missing"),
+        ("detector: x\n", "name is missing"),
         ("", "the recipe is empty"),
         ("name: a\ndetector: x\nschedule:\n  epoch: 1", "line 4, key schedule.epoch"),
         ("name: a\nname: b", "line 2, key name"),

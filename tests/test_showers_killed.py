@@ -17,7 +17,7 @@ pytest.importorskip("fcntl")
 from multiprocessing.context import ForkProcess
 
 from caloforge.detector import load_detector
-from caloforge.errors import ShowersError
+from caloforge.errors import OutputError, ShowersError
 from caloforge.showers import Incident, ShowerFile, Showers, ShowerWriter
 
 COUNT = 3000
@@ -142,6 +142,61 @@ def test_a_last_record_of_zeros_is_dropped(tmp_path: Path) -> None:
         assert len(file) == 40
 
 
+def test_every_flipped_bit_is_noticed_or_harmless(tmp_path: Path) -> None:
+    """Harmless: the end is left out, which is said, and whoever resumes makes it again."""
+    part = unfinished(tmp_path / "a.h5", 30)
+    whole = part.read_bytes()
+    starts = [i for i in range(len(whole)) if whole.startswith(b"\xc5SHOWERS", i)]
+    # All bits of magic, marks and headers, and some of everything else.
+    places = {byte for start in (0, *starts) for byte in range(start, start + 40)}
+    places |= set(np.random.default_rng(3).integers(0, len(whole), 200).tolist())
+    for byte in sorted(place for place in places if place < len(whole)):
+        damaged = bytearray(whole)
+        damaged[byte] ^= 1 << byte % 8
+        part.write_bytes(damaged)
+        with suppress(ShowersError), ShowerFile(part) as file:
+            found = file.read(0, len(file))
+            assert same(found, showers(0, len(found)))
+            assert len(found) == 20, byte
+            assert "left out" in file.notes[0]
+            assert byte >= starts[-1], "only the last record can look torn"
+
+
+@pytest.mark.parametrize("record", [1, 2])
+def test_a_damaged_header_before_a_whole_record_is_no_torn_end(tmp_path: Path, record: int) -> None:
+    part = unfinished(tmp_path / "a.h5", 30)
+    whole = part.read_bytes()
+    start = [i for i in range(len(whole)) if whole.startswith(b"\xc5SHOWERS", i)][record]
+    damaged = bytearray(whole)
+    damaged[start + 9] ^= 2  # the length of the record
+    part.write_bytes(damaged)
+    for opened in (lambda: ShowerFile(part), lambda: resumed(tmp_path / "a.h5")):
+        with pytest.raises(ShowersError, match="damaged journal") as caught:
+            opened()
+    assert part.read_bytes() == damaged, "nothing is cut off"
+    if record > 1:
+        assert f"truncate -s {start}" in str(caught.value)
+        part.write_bytes(damaged[:start])
+        with ShowerFile(part) as file:
+            assert same(file.read(0, len(file)), showers(0, 10))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.h5.part"]
+
+
+def resumed(path: Path) -> ShowerWriter:
+    return ShowerWriter(path, load_detector("calogan"), {}, resume=True)
+
+
+def test_several_last_records_of_zeros_are_dropped(tmp_path: Path) -> None:
+    """A power cut may leave the length of what was written after the last sync, and zeros in it."""
+    part = unfinished(tmp_path / "a.h5")
+    whole = part.read_bytes()
+    third = [i for i in range(len(whole)) if whole.startswith(b"\xc5SHOWERS", i)][3]
+    for cut in (third, third + 20, third + 200):
+        part.write_bytes(whole[:cut] + bytes(len(whole) - cut))
+        with ShowerFile(part) as file:
+            assert len(file) == 20
+
+
 def test_damage_inside_is_an_error_not_a_loss(tmp_path: Path) -> None:
     part = unfinished(tmp_path / "a.h5")
     whole = bytearray(part.read_bytes())
@@ -195,7 +250,7 @@ def test_an_exception_leaves_what_was_written(tmp_path: Path) -> None:
 def test_two_writers_of_one_file(tmp_path: Path) -> None:
     first = ShowerWriter(tmp_path / "a.h5", load_detector("calogan"), {})
     first.append(showers(0, 5))
-    with pytest.raises(ShowersError, match="another process"):
+    with pytest.raises(OutputError, match="another process"):
         ShowerWriter(tmp_path / "a.h5", load_detector("calogan"), {}, resume=True)
     with ShowerFile(tmp_path / "a.h5.part") as file:  # but reading meanwhile is fine
         assert len(file) == 5

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from caloforge.detector import Detector
+from caloforge.detector import Detector, load_detector
 from caloforge.errors import (
     MissingExtraError,
     OutputError,
@@ -28,26 +28,20 @@ from caloforge.errors import (
 from caloforge.models import build_critic, build_generator
 from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import CaloganSettings
-from caloforge.showers import Incident, Showers
+from caloforge.samples import positrons
+from caloforge.showers import Showers
 from caloforge.training import Recipe, Run, batches, load_recipe, train
-from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware
 from caloforge.training.metrics import read_metrics
-from caloforge.training.recipe import AdversarialSettings
+from caloforge.training.objectives.adversarial.objective import AdversarialObjective
+from caloforge.training.objectives.adversarial.saturation import saturation
+from caloforge.training.objectives.settings import AdversarialSettings
 from caloforge.training.requests import Requests
 from caloforge.training.seal import sealed_json
+from caloforge.training.trained_detector import for_showers
 from caloforge.training.watch import Watch
+from tiny_toys import TINY, tiny_showers
 
-TINY = """
-name: tiny
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers:
-    - {name: a, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 4]}}
-    - {name: b, thickness: 20 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 2]}}
-"""
 SETTINGS = ("model.latent=4", "schedule.batch=16", "schedule.epochs=4", "schedule.precision=fp32")
 
 
@@ -58,19 +52,9 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def showers(n: int = 100, pdg: int = -11, seed: int = 0) -> Showers:
-    """Showers that are none, but add up to their energy and leave cells empty."""
-    rng = np.random.default_rng(seed)
-    detector = Detector.from_yaml(TINY)
-    energy = rng.uniform(1e3, 1e5, n)
-    cells = rng.exponential(size=(n, detector.n_cells)) * (rng.random((n, detector.n_cells)) < 0.7)
-    cells *= (energy / cells.sum(1))[:, None]
-    return Showers(detector, Incident.of(energy, pdg=pdg), cells.astype(np.float32), None, {"seed": seed})
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return showers().save(tmp_path_factory.mktemp("data") / "showers.h5")
+    return tiny_showers().save(tmp_path_factory.mktemp("data") / "showers.h5")
 
 
 def recipe(detector: Path, *overrides: str) -> Recipe:
@@ -117,13 +101,15 @@ def objective() -> AdversarialObjective:
     requests = Requests(torch.tensor([1e3]), torch.tensor([1e5]))
     hardware = Hardware(torch.device("cpu"), "fp32")
     generator, critic = build_generator(settings, tiny), build_critic(settings, tiny)
-    return AdversarialObjective(
+    objective = AdversarialObjective(
         generator, critic, AdversarialSettings(), requests, ResponseFit((1.0,)), hardware
     )
+    objective.begin()
+    return objective
 
 
 def _batch(n: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
-    real = showers(n)
+    real = tiny_showers(n)
     return torch.from_numpy(real.cells), torch.from_numpy(real.incident.matrix(["energy"]))
 
 
@@ -193,7 +179,7 @@ def test_a_run_holds_everything(finished: Run, data: Path) -> None:
     run = Run.open(finished.path)
     assert run.recipe == finished.recipe
     assert run.detector.digest == Detector.from_yaml(TINY).digest
-    incident = showers().incident[:70]
+    incident = tiny_showers().incident[:70]
     assert run.incident_range["particles"] == [-11]
     assert run.incident_range["energy"] == [float(incident.energy.min()), float(incident.energy.max())]
     assert run.incident_range["theta"] == [0, 0]
@@ -321,6 +307,7 @@ def test_the_average_is_an_exponential_one() -> None:
     models = build_generator(settings, tiny), build_critic(settings, tiny)
     adversarial = AdversarialSettings(average=0.4, generator_steps=1)
     objective = AdversarialObjective(*models, adversarial, requests, ResponseFit((1.0,)), hardware)
+    objective.begin()
     name = "streams.0.dense.weight"
     expected = objective.generator.state_dict()[name].clone()
     memories = [2 / 11, 3 / 12, 4 / 13, *(min(0.4, (1 + step) / (10 + step)) for step in range(4, 9))]
@@ -418,14 +405,14 @@ GOOD = {
     ],
 )
 def test_the_watch_knows_when_it_is_pointless(change: dict[str, float], problem: str, patience: int) -> None:
-    watch = Watch()
+    watch = Watch([saturation()])
     bad = GOOD | change
     for step in range(1, patience):
         watch.look(bad, 1, step)
     with pytest.raises(TrainingError, match=problem) as caught:
         watch.look(bad, 1, patience)
     assert caught.value.details["where"] == f"step {patience}"
-    forgiving = Watch()
+    forgiving = Watch([saturation()])
     for step in range(0, 5000, 50):
         forgiving.look(bad if step % 100 and patience > 1 else GOOD, 50, step)
 
@@ -433,22 +420,59 @@ def test_the_watch_knows_when_it_is_pointless(change: dict[str, float], problem:
 # --- what is refused ---
 
 
-def test_showers_of_another_detector(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ShowersError, match="different detectors") as caught:
-        train(load_recipe("calogan", SETTINGS), data, tmp_path / "run")
-    assert "tiny" in str(caught.value.details["got"])
-    assert not (tmp_path / "run").exists()
+def test_showers_of_another_detector_than_a_recipe_insists_on(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\ndetector: calogan\n")
+    for insists in (load_recipe("calogan", [*SETTINGS, "detector=calogan"]), load_recipe(file)):
+        with pytest.raises(ShowersError, match="different detectors") as caught:
+            train(insists, data, tmp_path / "run")
+        assert "tiny" in str(caught.value.details["got"])
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_preset_is_trained_for_the_detector_of_the_showers(data: Path, tmp_path: Path) -> None:
+    run = train(load_recipe("calogan", [*SETTINGS, "schedule.epochs=1"]), data, tmp_path / "run")
+    assert run.detector == Detector.from_yaml(TINY)
+    recipe = Run.open(run.path).recipe
+    assert recipe.detector == "tiny"
+    assert recipe.name == "calogan for tiny"
+    assert not recipe.published
+    assert "1705.02355" not in recipe.about
+    # What the run says of itself can be trained again, and resumed.
+    again = train(recipe, data, tmp_path / "again")
+    assert again.recipe == recipe
+    train(load_recipe("calogan", [*SETTINGS, "schedule.epochs=1"]), data, run.path, resume=True)
+
+
+def test_a_preset_with_its_own_detector_stays_what_it_is() -> None:
+    usual = load_recipe("calogan-tuned")
+    chosen, detector = for_showers(usual, positrons())
+    assert detector == load_detector("calogan")
+    assert chosen == usual.model_copy(update={"detector": "calogan"})
+
+
+def test_a_detector_that_was_changed_and_kept_its_name(tmp_path: Path) -> None:
+    text = load_detector("calogan").to_yaml()
+    changed = Detector.from_yaml(TINY.replace("name: tiny", "name: calogan"))
+    assert changed.to_yaml() != text
+    real = tiny_showers(5)
+    file = Showers(changed, real.incident, real.cells).save(tmp_path / "s.h5")
+    chosen, detector = for_showers(load_recipe("calogan"), file)
+    assert detector == changed
+    assert chosen.detector is None, "calogan would be another"
+    assert "another calogan" in chosen.name
+    assert for_showers(chosen, file) == (chosen, changed)
 
 
 def test_several_particles(detector: Path, tmp_path: Path) -> None:
-    mixed = Showers.concat([showers(60), showers(60, pdg=22)])
+    mixed = Showers.concat([tiny_showers(60), tiny_showers(60, pdg=22)])
     file = Showers(mixed.detector, mixed.incident, mixed.cells).save(tmp_path / "mixed.h5")
     with pytest.raises(RecipeError, match="one kind of particle"):
         train(recipe(detector, "data.train=0.9", "data.select=0.1"), file, tmp_path / "run")
 
 
 def test_a_sampling_calorimeter_without_its_fraction(detector: Path, tmp_path: Path) -> None:
-    real = showers()
+    real = tiny_showers()
     file = Showers(real.detector, real.incident, real.cells * np.float32(0.03)).save(tmp_path / "thin.h5")
     with pytest.raises(RecipeError, match="do not add up") as caught:
         train(recipe(detector), file, tmp_path / "run")
@@ -475,7 +499,7 @@ def test_resuming_another_recipe(finished: Run, detector: Path, data: Path, chan
 
 @pytest.mark.parametrize("what", ["other particles", "the same particles with other cells"])
 def test_resuming_with_other_showers(finished: Run, detector: Path, tmp_path: Path, what: str) -> None:
-    real = showers() if "cells" in what else showers(seed=5)
+    real = tiny_showers() if "cells" in what else tiny_showers(seed=5)
     cells = real.cells * np.float32(0.9) if "cells" in what else real.cells
     other = Showers(real.detector, real.incident, cells).save(tmp_path / "other.h5")
     with pytest.raises(RunError, match="another training") as caught:
@@ -517,7 +541,7 @@ def test_a_run_of_adopted_weights_is_not_resumed(detector: Path, data: Path, tmp
 
 
 def test_showers_without_energy(detector: Path, tmp_path: Path) -> None:
-    real = showers()
+    real = tiny_showers()
     file = Showers(real.detector, real.incident, np.zeros_like(real.cells)).save(tmp_path / "dark.h5")
     with pytest.raises(RecipeError, match="hold no energy"):
         train(recipe(detector, "objective.energy_weight=0"), file, tmp_path / "run")
@@ -560,6 +584,18 @@ def test_the_command_line_trains(detector: Path, data: Path, tmp_path: Path) -> 
     assert answer["steps"] == 16
     assert answer["epochs"] == answer["epochs_planned"]
     assert answer["run"] == str(tmp_path / "run")
+
+
+def test_the_command_line_says_which_detector_is_trained(data: Path, tmp_path: Path) -> None:
+    from caloforge.cli.main import app
+
+    arguments = ["train", "calogan", "--data", str(data), "--out", str(tmp_path / "run")]
+    for setting in (*SETTINGS, "schedule.epochs=1"):
+        arguments += ["--set", setting]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    words = " ".join(result.output.split())
+    assert "Trained for the detector tiny, not for calogan, as the recipe was published" in words
 
 
 def test_tensorboard_on_request(detector: Path, data: Path, tmp_path: Path) -> None:

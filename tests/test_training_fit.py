@@ -15,7 +15,7 @@ from caloforge.errors import RecipeError, RunError
 from caloforge.samples import positrons
 from caloforge.showers import open_showers
 from caloforge.training import Run, load_recipe, train
-from caloforge.training.recipe import FitObjective
+from caloforge.training.objectives.settings import FittingSettings
 
 QUICK = ["model.fit.rounds=2", "model.fit.factors=8"]
 
@@ -68,23 +68,24 @@ def test_resuming_a_fit_changes_nothing(run: Path) -> None:
     train(load_recipe("calogan-fit", QUICK), positrons(), run, resume=True, minutes=1)
     assert (run / "weights.safetensors").read_bytes() == before
     assert len(Run.open(run).metrics()) == 1
-    with pytest.raises(RunError, match="another training"):
+    with pytest.raises(RunError, match="another training") as caught:
         train(load_recipe("calogan-fit", [*QUICK, "model.fit.levels=9"]), positrons(), run, resume=True)
+    assert caught.value.details["expected"] == "the same recipe and showers"
     with pytest.raises(RunError, match="already"):
         train(load_recipe("calogan-fit", QUICK), positrons(), run)
 
 
 def test_the_tuned_model_can_be_fitted_alone(tmp_path: Path) -> None:
     recipe = load_recipe("calogan-tuned", ["objective={kind: fit}", "model.width=8", *QUICK])
-    assert recipe.objective == FitObjective()
+    assert recipe.objective == FittingSettings()
     assert Run.open(train(recipe, positrons(), tmp_path / "run").path).summary()["look"]["score"] < 0.2
 
 
 @pytest.mark.parametrize(
     ("name", "override", "expected"),
     [
-        ("calogan", "objective={kind: fit}", "nothing to fit"),
-        ("calogan-fit", "objective={kind: adversarial}", "nothing to train"),
+        ("calogan", "objective={kind: fit}", "adversarial, which"),
+        ("calogan-fit", "objective={kind: adversarial}", "fit, which"),
         ("calogan-fit", "objective={kind: fit, average: 0.5}", "kind"),
         ("calogan-fit", "objective={kind: fitting}", "'fit'"),
     ],

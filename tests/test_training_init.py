@@ -19,13 +19,14 @@ from caloforge.models.settings import CaloganSettings
 from caloforge.showers import Showers
 from caloforge.training import Recipe, Run, train
 from caloforge.training.warm import warm_start
+from tiny_toys import TINY, tiny_showers
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("init")
-    (folder / "tiny.yaml").write_text(this.TINY)
-    this.showers().save(folder / "s.h5")
+    (folder / "tiny.yaml").write_text(TINY)
+    tiny_showers().save(folder / "s.h5")
     train(recipe(folder), folder / "s.h5", folder / "first")
     return folder
 
@@ -35,7 +36,7 @@ def recipe(folder: Path, *overrides: str) -> Recipe:
 
 
 def networks(latent: int = 4) -> dict[str, nn.Module]:
-    detector, settings = Detector.from_yaml(this.TINY), CaloganSettings(latent=latent)
+    detector, settings = Detector.from_yaml(TINY), CaloganSettings(latent=latent)
     return {"generator": build_generator(settings, detector), "critic": build_critic(settings, detector)}
 
 
@@ -83,7 +84,7 @@ def test_a_file_of_one_network(folder: Path, tmp_path: Path, name: str) -> None:
 
 
 def test_a_training_goes_on_at_other_energies(folder: Path, tmp_path: Path) -> None:
-    real = this.showers(seed=3)
+    real = tiny_showers(seed=3)
     higher = type(real.incident).of(real.incident.energy * 3, pdg=-11)
     data = Showers(real.detector, higher, real.cells * 3).save(tmp_path / "high.h5")
     run = train(recipe(folder, "schedule.seed=8"), data, tmp_path / "run", init=folder / "first")

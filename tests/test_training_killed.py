@@ -12,6 +12,7 @@ import torch
 import test_training as this
 from caloforge.training import Run, train
 from caloforge.training.metrics import read_metrics
+from tiny_toys import TINY, tiny_showers
 
 CODE = """
 import sys, torch
@@ -42,8 +43,8 @@ def _run_and_kill(arguments: list[str], steps: int) -> None:
 
 @pytest.mark.slow
 def test_killed_trainings_end_with_the_same_weights(tmp_path: Path) -> None:
-    detector, data = tmp_path / "tiny.yaml", this.showers().save(tmp_path / "showers.h5")
-    detector.write_text(this.TINY)
+    detector, data = tmp_path / "tiny.yaml", tiny_showers().save(tmp_path / "showers.h5")
+    detector.write_text(TINY)
     arguments = [str(detector), str(data), str(tmp_path / "killed")]
     for steps in (3, 11):
         _run_and_kill(arguments, steps)

@@ -19,25 +19,18 @@ from caloforge.models.base import Critic, Generator
 from caloforge.models.fitted.response import ResponseFit
 from caloforge.showers import Incident, Showers
 from caloforge.training import train
-from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.curves import Curves, draw_curves
 from caloforge.training.hardware import Hardware
 from caloforge.training.metrics import read_metrics
+from caloforge.training.objectives.adversarial.objective import AdversarialObjective
+from caloforge.training.objectives.settings import AdversarialSettings
 from caloforge.training.quicklook import QuickLook
-from caloforge.training.recipe import AdversarialSettings, ScheduleSettings
+from caloforge.training.recipe import ScheduleSettings
 from caloforge.training.requests import Requests
 from caloforge.training.schedule import rate_factor
+from tiny_toys import TINY, planar, tiny_showers
 
-CUBES = """
-name: cubes
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers:
-    - {name: a, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 4]}}
-    - {name: b, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 4]}}
-"""
+CUBES = planar((3, 4, 10), (3, 4, 10), name="cubes")
 
 # --- learning rates ---
 
@@ -75,8 +68,8 @@ def test_rates_warm_up() -> None:
 
 def test_rates_of_a_resumed_training_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("caloforge.training.loop._REPORT_STEPS", 1)
-    (tmp_path / "tiny.yaml").write_text(this.TINY)
-    data = this.showers().save(tmp_path / "s.h5")
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    data = tiny_showers().save(tmp_path / "s.h5")
     falling = this.recipe(
         tmp_path / "tiny.yaml",
         *("schedule.rates=exponential", "schedule.decay=1", "schedule.decay_after=0", "schedule.warm_up=3"),
@@ -116,7 +109,7 @@ class PlainCritic(Critic):
 
 
 def _learned(accumulate: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    detector = Detector.from_yaml(this.TINY)
+    detector = Detector.from_yaml(TINY)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         objective = AdversarialObjective(
@@ -128,6 +121,7 @@ def _learned(accumulate: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
             Hardware(torch.device("cpu"), "fp32"),
             accumulate,
         )
+        objective.begin()
         report: dict[str, Tensor] = {}
         for _ in range(3):
             report = objective.step(*this._batch(64))
@@ -187,7 +181,7 @@ def test_epochs_are_selected_by_merit(tmp_path: Path) -> None:
 
 
 def test_merit_is_refused_before_a_training() -> None:
-    detector = Detector.from_yaml(CUBES.replace("[3, 4]", "[1, 1]").split("    - {name: b")[0])
+    detector = Detector.from_yaml(planar((1, 1, 10)))
     cells = np.ones((3, detector.n_cells), np.float32)
     with pytest.raises(RecipeError, match="more than one cell") as caught:
         QuickLook(Showers(detector, Incident.of(np.ones(3)), cells), seed=0, select="merit")
@@ -195,6 +189,8 @@ def test_merit_is_refused_before_a_training() -> None:
 
 
 # --- curves ---
+
+SHOWN = AdversarialObjective.shown
 
 
 def _diary(epochs: int = 6) -> list[dict[str, object]]:
@@ -220,7 +216,7 @@ def _diary(epochs: int = 6) -> list[dict[str, object]]:
 
 def test_the_picture_names_what_it_shows(tmp_path: Path) -> None:
     file = tmp_path / "curves.svg"
-    draw_curves(_diary(), "score", 10, file)
+    draw_curves(_diary(), SHOWN, ("generator", "critic"), "score", 10, file)
     words = " ".join(e.text or "" for e in ElementTree.parse(file).iter() if e.tag.endswith("text"))
     for word in ("loss", "critic, Geant4", "generator", "learning rate", "epochs", "kept: epoch 5, 0.2"):
         assert word in words
@@ -229,7 +225,7 @@ def test_the_picture_names_what_it_shows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("entries", [_diary()[:1], [e for e in _diary() if e["kind"] == "step"]])
 def test_a_picture_of_the_beginning(tmp_path: Path, entries: list[dict[str, object]]) -> None:
-    draw_curves(entries, "merit", 10, tmp_path / "curves.png")
+    draw_curves(entries, SHOWN, ("generator", "critic"), "merit", 10, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -237,7 +233,7 @@ def test_pictures_are_not_drawn_all_the_time(tmp_path: Path, monkeypatch: pytest
     drawn: list[int] = []
     monkeypatch.setattr("caloforge.training.curves.draw_curves", lambda *_: drawn.append(1))
     (tmp_path / "metrics.jsonl").write_text('{"kind": "step", "steps": 1}\n')
-    curves = Curves(tmp_path, "score", 10)
+    curves = Curves(tmp_path, SHOWN, (), "score", 10)
     for _ in range(100):
         curves.draw()
     assert not drawn
@@ -246,8 +242,8 @@ def test_pictures_are_not_drawn_all_the_time(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_run_has_its_picture(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(this.TINY)
-    data = this.showers().save(tmp_path / "s.h5")
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    data = tiny_showers().save(tmp_path / "s.h5")
     run = train(this.recipe(tmp_path / "tiny.yaml", "schedule.epochs=1"), data, tmp_path / "run")
     assert "kept: epoch 1" in (run.path / "curves.svg").read_text()
     assert read_metrics(run.path / "metrics.jsonl")

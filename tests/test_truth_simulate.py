@@ -20,12 +20,24 @@ from typer.testing import CliRunner
 import caloforge as cf
 from caloforge.cli.main import app
 from caloforge.detector import load_detector
-from caloforge.errors import CaloforgeError, Geant4Error, MissingExtraError, ShowersError
+from caloforge.errors import (
+    CaloforgeError,
+    Geant4Error,
+    MissingExtraError,
+    OutputError,
+    QuantityError,
+    ShowersError,
+)
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import ShowerFile, Showers
-from caloforge.truth import available, environment, production, simulate, time_geant4
+from caloforge.truth import available, environment, simulate, time_geant4
+from caloforge.truth.gun import Gun
+from caloforge.truth.physics import Physics
+from caloforge.truth.pool import Plan, batches, produce
 
 OPTIONS = {"particle": "e+", "energy": Spectrum.parse("200:800MeV"), "count": 24, "seed": 5}
+# Two batches, because one has at most 256 showers.
+MANY = OPTIONS | {"energy": Spectrum.parse("5:15MeV"), "count": 300}
 # Three batches of half a second each: time enough to be killed in the middle.
 LONG = ["calogan", "--particle", "e-", "--energy", "1GeV", "--count", "150", "--seed", "3"]
 CALOFORGE = [sys.executable, "-c", "from caloforge.cli.main import main; main()", "simulate"]
@@ -37,24 +49,30 @@ def contents(path):
     return [*columns, showers.cells.tobytes(), showers.overflow.tobytes()]
 
 
-@pytest.fixture
-def small_batches(monkeypatch):
-    monkeypatch.setattr(production, "_ENERGY_PER_BATCH", 2000.0)
+@pytest.mark.geant4
+def test_the_number_of_workers_does_not_matter(tmp_path):
+    detector = load_detector("calogan")
+    reports = []
+    two = simulate(detector, **MANY, jobs=2, out=tmp_path / "2.h5", progress=lambda *now: reports.append(now))
+    one = simulate(detector, **MANY, jobs=1, out=tmp_path / "1.h5")
+    assert contents(one) == contents(two)
+    assert reports[0] == (0, 300, "starting Geant4")
+    assert [done for done, _, _ in reports] == [0, 256, 300]
 
 
 @pytest.mark.geant4
-def test_the_number_of_workers_and_the_batches_do_not_matter(tmp_path, small_batches, monkeypatch):
-    detector = load_detector("calogan")
-    reports = []
-    many = simulate(
-        detector, **OPTIONS, jobs=2, out=tmp_path / "2.h5", progress=lambda *now: reports.append(now)
+def test_the_batches_do_not_matter():
+    plan = Plan(load_detector("calogan").to_yaml(), Physics.parse("standard", 0.7), seed=5)
+    gun = Gun(-11, OPTIONS["energy"], *[Interval(0.0, 0.0)] * 4)
+    one, many = (
+        list(produce(plan, batches(gun, 5, 0, 24, most_energy=most), jobs))
+        for most, jobs in ((50_000.0, 1), (2_000.0, 2))
     )
-    monkeypatch.undo()
-    one = simulate(detector, **OPTIONS, jobs=1, out=tmp_path / "1.h5")
-    assert contents(one) == contents(many)
-    assert reports[0] == (0, 24, "starting Geant4")
-    assert reports[-1][:2] == (24, 24)
-    assert len(reports) > 4
+    assert len(one) == 1
+    assert len(many) > 4
+    for column in ("cells", "overflow"):
+        parts = [getattr(made, column) for _, made in many]
+        assert np.concatenate(parts).tobytes() == getattr(one[0][1], column).tobytes()
 
 
 @pytest.mark.geant4
@@ -124,7 +142,7 @@ def test_a_finished_production_is_not_made_again(tmp_path):
     detector, few = load_detector("calogan"), OPTIONS | {"count": 3}
     path = simulate(detector, **few, out=tmp_path / "a.h5")
     before = path.read_bytes()
-    with pytest.raises(ShowersError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already"):
         simulate(detector, **few, out=path)
     assert simulate(detector, **few, out=path, resume=True) == path
     assert path.read_bytes() == before
@@ -149,13 +167,13 @@ def test_resuming_with_other_options_is_refused(tmp_path):
 
 
 @pytest.mark.geant4
-def test_resuming_with_another_count_gives_the_same_showers(tmp_path, small_batches):
+def test_resuming_with_another_count_gives_the_same_showers(tmp_path):
     detector, path = load_detector("calogan"), tmp_path / "a.h5"
     with pytest.raises(InterruptedError):
-        simulate(detector, **OPTIONS, out=path, progress=stop_after_first)
+        simulate(detector, **MANY, out=path, progress=stop_after_first)
     with pytest.raises(ShowersError, match="has made more"):
-        simulate(detector, **OPTIONS | {"count": 1}, out=path, resume=True)
-    fewer = OPTIONS | {"count": 20}
+        simulate(detector, **MANY | {"count": 1}, out=path, resume=True)
+    fewer = MANY | {"count": 260}
     assert contents(simulate(detector, **fewer, out=path, resume=True)) == contents(
         simulate(detector, **fewer, out=tmp_path / "b.h5")
     )
@@ -179,16 +197,16 @@ def stop_after_first(done, total, note):
 
 
 @pytest.mark.geant4
-def test_an_unfinished_production_is_not_overwritten(tmp_path, small_batches):
+def test_an_unfinished_production_is_not_overwritten(tmp_path):
     detector, path = load_detector("calogan"), tmp_path / "a.h5"
     with pytest.raises(InterruptedError):
-        simulate(detector, **OPTIONS, out=path, progress=stop_after_first)
+        simulate(detector, **MANY, out=path, progress=stop_after_first)
     with pytest.raises(ShowersError, match="unfinished"):
-        simulate(detector, **OPTIONS, out=path)
+        simulate(detector, **MANY, out=path)
     with ShowerFile(tmp_path / "a.h5.part") as file:
-        assert 0 < len(file) < 24
-    assert contents(simulate(detector, **OPTIONS, out=path, resume=True)) == contents(
-        simulate(detector, **OPTIONS, out=tmp_path / "b.h5")
+        assert 0 < len(file) < 300
+    assert contents(simulate(detector, **MANY, out=path, resume=True)) == contents(
+        simulate(detector, **MANY, out=tmp_path / "b.h5")
     )
 
 
@@ -313,7 +331,7 @@ def test_without_calzone_the_extra_is_named(monkeypatch):
     assert "caloforge[geant4]" in str(error.value)
 
 
-@pytest.mark.parametrize("wrong", [{"count": 0}, {"seed": -1}, {"jobs": 0}])
+@pytest.mark.parametrize("wrong", [{"count": 0}, {"seed": -1}, {"seed": 2**63}, {"jobs": 0}, {"jobs": 10**8}])
 def test_impossible_numbers_are_refused(tmp_path, wrong):
-    with pytest.raises(Geant4Error, match=next(iter(wrong))):
+    with pytest.raises(QuantityError, match=f"--{next(iter(wrong))}"):
         simulate(load_detector("calogan"), **OPTIONS | wrong, out=tmp_path / "a.h5")

@@ -27,8 +27,13 @@ from caloforge.models.tuned.generator import TunedGenerator
 from caloforge.observables import evaluate, observables_for
 from caloforge.samples import positrons
 from caloforge.showers import Showers, open_showers
-from caloforge.training.losses import real_penalty
-from caloforge.training.matching import _directions, _distance, _products, matching_loss
+from caloforge.training.objectives.adversarial.losses import real_penalty
+from caloforge.training.objectives.adversarial.matching import (
+    _directions,
+    _distance,
+    _products,
+    matching_loss,
+)
 
 SMALL = TunedSettings(latent=4, width=8)
 

@@ -18,8 +18,9 @@ from caloforge.validation.inputs.resampling import Resampling, bootstraps, split
 from caloforge.validation.inputs.split import plan
 from caloforge.validation.metrics.binning import binning, widened
 from caloforge.validation.metrics.column import Column
+from caloforge.validation.metrics.energy_bins import energy_edges, equal_shares
 from caloforge.validation.metrics.items import observable_item, profile_item
-from caloforge.validation.metrics.linearity import energy_edges, linearity, narrowest, relative_width
+from caloforge.validation.metrics.linearity import linearity, narrowest, relative_width
 from caloforge.validation.metrics.one_dimensional import (
     chi2,
     kolmogorov_smirnov,
@@ -288,6 +289,17 @@ def test_linearity_recovers_response_and_resolution_within_errors():
     expected = 0.1 / np.sqrt(found.energy / 1e3) * 0.790
     assert found.resolution[2:] == pytest.approx(expected[2:], rel=0.06)
     assert (np.abs(found.resolution - expected)[2:] < 4 * found.resolution_error[2:]).all()
+
+
+def test_bins_hold_equally_many():
+    energy = np.random.default_rng(0).exponential(1e4, 1000).astype(np.float32)
+    inner = equal_shares(energy, 8, 100)
+    assert len(inner) == 7
+    assert (np.bincount(np.digitize(energy, inner)) == 125).all()
+    assert len(equal_shares(energy, 8, 300)) == 2
+    assert len(equal_shares(energy, 8, 2000)) == 0
+    few = np.repeat([1e3, 2e3, 4e3], 30)
+    assert np.bincount(np.searchsorted(equal_shares(few, 8), few)).tolist() == [30, 30, 30]
 
 
 def test_energies_of_a_list_have_a_bin_each():

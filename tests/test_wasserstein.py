@@ -30,32 +30,23 @@ from caloforge.models.settings import (
 )
 from caloforge.showers import Incident, Showers
 from caloforge.training import Recipe, load_recipe, train
-from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware
-from caloforge.training.losses import generator_loss, gradient_penalty, wasserstein_loss
-from caloforge.training.recipe import AdversarialSettings
+from caloforge.training.objectives.adversarial.losses import (
+    generator_loss,
+    gradient_penalty,
+    wasserstein_loss,
+)
+from caloforge.training.objectives.adversarial.objective import AdversarialObjective
+from caloforge.training.objectives.settings import AdversarialSettings
 from caloforge.training.requests import Requests
 from caloforge.training.watch import Watch
+from tiny_toys import TINY, planar
 
-TINY = """
-name: tiny
-shape: planar
-size: [100 mm, 100 mm]
-readout:
-  deposits: all
-  layers:
-    - {name: a, thickness: 10 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 4]}}
-    - {name: b, thickness: 20 mm, grid: {kind: cartesian, window: [60 mm, 60 mm], cells: [3, 2]}}
-"""
 WASSERSTEIN = AdversarialSettings(loss="wasserstein")
 
 
 def cube(rows: int, columns: int, layers: int) -> Detector:
-    grid = f"{{kind: cartesian, window: [100 mm, 100 mm], cells: [{rows}, {columns}]}}"
-    layer = f"{{count: {layers}, thickness: 5 mm, grid: {grid}}}"
-    return Detector.from_yaml(
-        f"name: cube\nshape: planar\nsize: [100 mm, 100 mm]\nreadout: {{deposits: all, layers: [{layer}]}}"
-    )
+    return Detector.from_yaml(planar(*[(rows, columns, 5.0)] * layers, name="cube"))
 
 
 # Small detectors that each model knows how to read; conditions as it has them.
@@ -257,7 +248,9 @@ def _objective(name: str, settings: AdversarialSettings) -> AdversarialObjective
     particles = ((-11, 211), len(generator.conditions) - 1) if "pdg" in generator.conditions else None
     requests = Requests(known.amin(0), known.amax(0), particles)
     hardware = Hardware(torch.device("cpu"), "fp32")
-    return AdversarialObjective(generator, critic, settings, requests, ResponseFit((1.0,)), hardware)
+    objective = AdversarialObjective(generator, critic, settings, requests, ResponseFit((1.0,)), hardware)
+    objective.begin()
+    return objective
 
 
 @pytest.mark.parametrize("name", ["calogan", "calogan-everything", "lagan"])
@@ -329,9 +322,12 @@ def test_contradictions_are_refused(wrong: str) -> None:
 
 def test_no_critic_is_too_sure_for_the_wasserstein_loss() -> None:
     sure = {"critic_real": -5.0, "critic_fake": -5.0, "response": 1.0, "spread": 1.0}
-    Watch(saturates=False).look(sure, 5000, 5000)
+    settings = AdversarialSettings(requested="batch")
+    Watch(_objective("calogan", WASSERSTEIN).faults()).look(sure, 5000, 5000)
     with pytest.raises(TrainingError, match="the critic has won"):
-        Watch().look(sure | {"critic_real": 0.0, "critic_fake": 0.0}, 5000, 5000)
+        Watch(_objective("calogan", settings).faults()).look(
+            sure | {"critic_real": 0.0, "critic_fake": 0.0}, 5000, 5000
+        )
 
 
 @pytest.fixture(scope="module")
@@ -378,4 +374,6 @@ def test_a_run_goes_on_as_if_never_stopped(folder: Path) -> None:
 def test_too_few_batches_for_the_critics_steps(folder: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         train(_recipe(folder, "objective.critic_steps=9"), folder / "showers.h5", folder / "few")
-    assert caught.value.details["where"] == "objective.critic_steps"
+    assert caught.value.problem == "an epoch has fewer batches than a step takes"
+    assert str(caught.value.details["expected"]).startswith("9,")
+    assert not (folder / "few").exists()

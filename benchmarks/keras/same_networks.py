@@ -61,7 +61,7 @@ def main() -> None:
 def compare(recipe_name: str, keras: Mapping[str, np.ndarray], weights: Path | None) -> None:
     """Make the same showers and print how far they are from those of Keras."""
     recipe = load_recipe(recipe_name)
-    detector = load_detector(recipe.detector)
+    detector = load_detector(recipe.usual_detector)
     generator, critic = build_generator(recipe.model, detector), build_critic(recipe.model, detector)
     if weights:
         generator.load_state_dict(read_keras_weights(weights, generator))

@@ -19,8 +19,8 @@ from caloforge.detector import load_detector
 from caloforge.models import build_critic, build_generator
 from caloforge.models.fitted.response import ResponseFit
 from caloforge.training import load_recipe
-from caloforge.training.adversarial import AdversarialObjective
 from caloforge.training.hardware import Hardware
+from caloforge.training.objectives.adversarial.objective import AdversarialObjective
 from caloforge.training.recipe import Recipe
 from caloforge.training.requests import Requests
 
@@ -55,12 +55,14 @@ def main() -> None:
 
 
 def _objective(recipe: Recipe, precision: str) -> tuple[AdversarialObjective, Requests]:
-    detector = load_detector(recipe.detector)
+    detector = load_detector(recipe.usual_detector)
     generator, critic = build_generator(recipe.model, detector), build_critic(recipe.model, detector)
     low, high = _RANGES[recipe.name]
     requests = Requests(torch.tensor([low]), torch.tensor([high]))
     hardware = Hardware(torch.device("cpu"), precision)
-    return AdversarialObjective(generator, critic, recipe.objective, requests, _FIT, hardware), requests
+    objective = AdversarialObjective(generator, critic, recipe.objective, requests, _FIT, hardware)
+    objective.begin()
+    return objective, requests
 
 
 def _real(batch: int, n_cells: int) -> Tensor:

@@ -17,6 +17,7 @@ __all__ = [
     "RecipeError",
     "RunError",
     "ShowersError",
+    "StoppedError",
     "TrainingError",
     "ValidationError",
     "WorkerError",
@@ -25,6 +26,9 @@ __all__ = [
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_MOST = 2000  # characters of a detail
+_LONGEST_NAME = 200
 
 
 class CaloforgeError(Exception):
@@ -62,12 +66,18 @@ class CaloforgeError(Exception):
         super().__init__(problem)
 
     def __str__(self) -> str:
-        rows = [f"  {key + ':':<14}{value}" for key, value in self.details.items() if value is not None]
-        return "\n".join([self.problem, *rows])
+        rows = [f"  {key + ':':<14}{_cut(value)}" for key, value in self.details.items() if value is not None]
+        return "\n".join([_cut(self.problem), *rows])
 
     def __reduce__(self) -> tuple[object, ...]:
         # Worker processes send errors to their parent; keyword arguments would be lost by default.
         return _restore, (type(self), self.args, self.__dict__)
+
+
+def _cut(value: object) -> str:
+    """What a file holds may be as long as the file: a message shows enough of it to find it."""
+    text = str(value)
+    return text if len(text) <= _MOST else f"{text[:_MOST]} ... ({len(text):,} characters)"
 
 
 def _restore(
@@ -150,6 +160,12 @@ class ValidationError(CaloforgeError):
     """Two samples that cannot be compared."""
 
 
+class StoppedError(CaloforgeError):
+    """The user stopped the command, as with Ctrl-C; what was made is kept."""
+
+    exit_code = 130
+
+
 class AnswerIsNo(CaloforgeError):  # noqa: N818 - an answer, not an error
     """The command ran and its answer is no: a requirement was not met."""
 
@@ -158,6 +174,8 @@ class AnswerIsNo(CaloforgeError):  # noqa: N818 - an answer, not an error
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """Return the valid name that `name` was probably meant to be, or None."""
+    if len(name) > _LONGEST_NAME:
+        return None  # comparing takes the square of the length
     lowered = {choice.lower(): choice for choice in choices}
     found = get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
     return lowered[found[0]] if found else None

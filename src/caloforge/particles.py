@@ -9,6 +9,15 @@ from typing import Any
 
 from caloforge.errors import ParticleError, nearest
 
+_WORDS = {
+    "electron": "e-",
+    "positron": "e+",
+    "photon": "gamma",
+    "muon": "mu-",
+    "pion": "pi+",
+    "proton": "p",
+    "neutron": "n",
+}
 _COMMON = ("e-", "e+", "gamma", "mu-", "mu+", "pi0", "pi+", "pi-", "K+", "K-", "K(L)0", "p", "n")
 
 
@@ -81,5 +90,5 @@ def _unknown(text: str, where: object) -> ParticleError:
         where=where,
         got=text,
         expected=f"{', '.join(_COMMON)}, another name of the Particle Data Group, or a PDG id",
-        near=nearest(text, _COMMON) or nearest(text, names),
+        near=_WORDS.get(text.lower()) or nearest(text, _COMMON) or nearest(text, names),
     )

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["Interval", "Spectrum", "angle", "density", "energy", "length"]
+__all__ = [
+    "MOST_AT_ONCE",
+    "MOST_SEED",
+    "MOST_SHOWERS",
+    "MOST_WORKERS",
+    "Interval",
+    "Spectrum",
+    "angle",
+    "check_whole",
+    "density",
+    "energy",
+    "length",
+]
 
-import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +36,18 @@ _UNITS = {
     # Densities stay in g/cm3, as every table of materials and Geant4's users have them.
     "density": {"g/cm3": 1.0, "kg/m3": 1e-3},
 }
+_MOST = 1e30  # of any unit; files hold float32, where 3e38 ends the numbers
+_ENERGIES = 1e-6, 1e12  # MeV of an incident particle: 1 eV to 1 EeV
+
+MOST_SEED = 2**63 - 1
+"""Beyond, numpy and torch take other seeds than those given, or none."""
+MOST_SHOWERS = 10**9
+"""Of one file; more are several files of different seeds."""
+MOST_WORKERS = 1024
+"""Processes or threads."""
+MOST_AT_ONCE = 2**20
+"""Showers of a batch."""
+
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*([A-Za-z/][\w/]*)?\s*")
 
@@ -49,6 +72,18 @@ def density(text: str, where: str | None = None) -> float:
     return _quantity(text, "density", where)
 
 
+def check_whole(value: int, where: str, least: int, most: int) -> None:
+    """Refuse a number of something, or a seed, that is out of range.
+
+    Raises:
+        QuantityError: It is less than `least` or more than `most`.
+    """
+    if not least <= value <= most:
+        raise QuantityError(
+            "this number is out of range", where=where, got=value, expected=f"{least} to {most:,}"
+        )
+
+
 def _quantity(text: object, kind: str, where: str | None) -> float:
     units = _UNITS[kind]
     example = f"an {kind}" if kind[0] in "ae" else f"a {kind}"
@@ -71,7 +106,7 @@ def _quantity(text: object, kind: str, where: str | None) -> float:
             near=nearest(unit, units),
         )
     value: float = float(number) * units[unit]
-    if not math.isfinite(value):
+    if not abs(value) <= _MOST:
         raise QuantityError(f"{text!r} is too large a number", where=where, got=text, expected=expected)
     return value
 
@@ -142,6 +177,13 @@ class Spectrum:
                 where=where,
                 got=text,
                 expected="25GeV, 1:100GeV (uniform), log:1:1000GeV (log-uniform) or 10,20,50GeV; all > 0",
+            )
+        if min(values) < _ENERGIES[0] or max(values) > _ENERGIES[1]:
+            raise QuantityError(
+                f"{text!r} is beyond the energies of particles",
+                where=where,
+                got=text,
+                expected="1eV to 1e6TeV",
             )
         return cls(kind, tuple(values), text)
 

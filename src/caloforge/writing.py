@@ -7,13 +7,16 @@ the process dies, however it dies; what such a process left is overwritten by th
 from __future__ import annotations
 
 __all__ = [
+    "Output",
     "locked_folder",
     "new_file",
     "new_folder",
     "part_of",
+    "replace_bytes",
     "replace_file",
     "replace_text",
-    "sync_folder",
+    "room",
+    "scratch_folder",
 ]
 
 import errno
@@ -72,7 +75,7 @@ class Output:
             self.file.flush()
             os.fsync(self._held.descriptor)
         self._part.replace(self.path)
-        sync_folder(self.path.parent)
+        _sync_folder(self.path.parent)
         self._release()
 
     def abandon(self) -> None:
@@ -112,8 +115,13 @@ def replace_file(path: Path) -> Iterator[io.BufferedRandom]:
 
 def replace_text(path: Path, text: str) -> None:
     """Write a text file in the manner of `replace_file`."""
+    replace_bytes(path, text.encode())
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """Write a small file in the manner of `replace_file`."""
     with replace_file(path) as file:
-        file.write(text.encode())
+        file.write(content)
 
 
 @contextmanager
@@ -133,7 +141,7 @@ def new_folder(path: Path) -> Iterator[Path]:
             yield part
             _sync_all(part)
         part.rename(path)
-        sync_folder(path.parent)
+        _sync_folder(path.parent)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -162,7 +170,20 @@ def locked_folder(path: Path) -> Iterator[Path]:
         held.release()
 
 
-def sync_folder(path: Path) -> None:
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Make an empty folder inside a locked one for what is needed meanwhile, and remove it afterwards."""
+    shutil.rmtree(path, ignore_errors=True)  # of a process that was killed
+    with _explained(path):
+        path.mkdir()
+    try:
+        with room(path.parent):
+            yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _sync_folder(path: Path) -> None:
     """Bring a folder's entries to the disk, so that a rename survives a power cut."""
     if sys.platform == "win32":
         return
@@ -309,7 +330,7 @@ def _sync_all(folder: Path) -> None:
         if entry.is_file():
             with entry.open("rb") as file:
                 os.fsync(file.fileno())
-    sync_folder(folder)
+    _sync_folder(folder)
 
 
 def _sync(descriptor: int) -> None:

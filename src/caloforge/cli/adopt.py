@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from caloforge.cli.terminal import JsonOption, emit, say
+from caloforge.cli.terminal import JsonOption, emit, raw, say
 
 
 def adopt(
@@ -37,6 +37,7 @@ def adopt(
 
     chosen = load_recipe(recipe, settings or [])
     run = make(weights, out, recipe=chosen, particle=particle, energy=energy, theta=theta, phi=phi)
-    say(f"Run: {run.path}, a {chosen.model.kind} for the detector {run.detector.name}")
-    say(f"Next: [bold]caloforge generate {run.path} --energy {energy} --count 1000 --out F.h5[/bold]")
+    say(f"Run: {raw(run.path)}, a {chosen.model.kind} for the detector {run.detector.name}")
+    command = f"caloforge generate {run.path} --energy {energy} --count 1000 --out F.h5"
+    say(f"Next: [bold]{raw(command)}[/bold]")
     emit({"run": str(run.path), "range": run.incident_range})

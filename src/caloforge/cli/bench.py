@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caloforge.cli.terminal import JsonOption, emit, progress_bar, say, table
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
 
 if TYPE_CHECKING:
     from caloforge.deploy import Bench
@@ -61,10 +61,10 @@ def _batches(text: str) -> list[int]:
 def show(result: Bench) -> None:
     """Print a speed table; the demo prints the same."""
     rows = result.table()
-    table(f"Time per shower: {result.name}", tuple(rows[0]), [tuple(row.values()) for row in rows])
-    say(f"[dim]{result.machine}; onnxruntime {result.versions['onnxruntime']}[/dim]")
-    say(f"[dim]Energies: {result.energies}. Medians over calls; drawing the noise is included.[/dim]")
-    say(f"[dim]{_about_geant4(result)}[/dim]")
+    table(f"Time per shower: {raw(result.name)}", tuple(rows[0]), [tuple(row.values()) for row in rows])
+    say(f"[dim]{raw(result.machine)}; onnxruntime {result.versions['onnxruntime']}[/dim]")
+    say(f"[dim]Energies: {raw(result.energies)}. Medians over calls; drawing the noise is included.[/dim]")
+    say(f"[dim]{raw(_about_geant4(result))}[/dim]")
 
 
 def _about_geant4(result: Bench) -> str:

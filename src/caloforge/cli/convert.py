@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from caloforge.cli.terminal import JsonOption, emit, progress_bar, say
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say
 
 
 def convert(
@@ -53,9 +53,9 @@ def convert(
             progress=progress,
         )
     formats = f"{done.source_format} -> {done.format}"
-    say(f"[bold]{done.path}[/bold]: {done.showers:,} showers of {done.detector}, {formats}")
+    say(f"[bold]{raw(done.path)}[/bold]: {done.showers:,} showers of {done.detector}, {formats}")
     if done.dropped:
-        say(f"[yellow]{done.dropped:,} showers left out[/yellow]: {done.bad}")
+        say(f"[yellow]{done.dropped:,} showers left out[/yellow]: {raw(done.bad)}")
     for note in done.notes:
-        say(f"[dim]note: {note}[/dim]")
+        say(f"[dim]note: {raw(note)}[/dim]")
     emit(done.__dict__)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caloforge.cli.terminal import JsonOption, emit, progress_bar, say
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say
 
 if TYPE_CHECKING:
     from caloforge.progress import Progress
@@ -61,8 +61,8 @@ def demo(
     show(speed)
     say(f"\n[bold]{report.verdict.title}[/bold] (after {run.summary()['seconds']:.0f} s of training)")
     say(f"Done in {(time.perf_counter() - start) / 60:.1f} minutes. Now open")
-    say(f"  [bold]{report.html}[/bold]  the physics report")
-    say(f"  [bold]{bundle.path}[/bold]  what a simulation loads; docs/deploy.md says how")
+    say(f"  [bold]{raw(report.html)}[/bold]  the physics report")
+    say(f"  [bold]{raw(bundle.path)}[/bold]  what a simulation loads; docs/deploy.md says how")
     made = {"report": report.html, "json": report.json, "bundle": bundle.path}
     emit({**made, "verdict": report.verdict.title, "speed": speed.as_dict()})
 
@@ -110,7 +110,8 @@ def _geant4_is_here() -> bool:
     try:
         truth.available()
     except CaloforgeError as error:
-        say(f"[yellow]Geant4 is not timed here:[/yellow] {error.problem}; its recorded time is shown instead")
+        why = raw(error.problem)
+        say(f"[yellow]Geant4 is not timed here:[/yellow] {why}; its recorded time is shown instead")
         return False
     return True
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caloforge.cli.terminal import JsonOption, emit, say, table
+from caloforge.cli.completion import complete_detector
+from caloforge.cli.terminal import JsonOption, emit, raw, say, table
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector, Slab
@@ -18,7 +19,12 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="rich", help="List, show and draw detectors; list materials."
 )
 
-_Name = Annotated[str, typer.Argument(metavar="DETECTOR", help="A preset's name, or a YAML file.")]
+_Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="DETECTOR", help="A preset's name, or a YAML file.", autocompletion=complete_detector
+    ),
+]
 
 
 @app.command("list")
@@ -76,13 +82,17 @@ def _show_stack(detector: Detector) -> None:
         (f"{run.start:g} to {run.end:g}", f"{run.repeat} x", " + ".join(map(_slab, run.slabs)))
         for run in stack_runs(detector)
     ]
-    columns = ("depth mm", "repeat", "slabs with their thickness in mm ([green]active[/green])")
+    columns = (_depth(detector), "repeat", "slabs with their thickness in mm")
     table(f"Stack: {_size(detector)}", columns, rows)
 
 
 def _slab(slab: Slab) -> str:
     text = f"{slab.material} {slab.thickness:g}"
-    return f"[green]{text}[/green]" if slab.active else text
+    return f"[green]{text} (active)[/green]" if slab.active else text
+
+
+def _depth(detector: Detector) -> str:
+    return "radial depth mm" if detector.shape == "barrel" else "depth mm"
 
 
 def _size(detector: Detector) -> str:
@@ -96,7 +106,7 @@ def _size(detector: Detector) -> str:
 
 
 def _show_materials(detector: Detector) -> None:
-    from caloforge.detector.summary import material_thickness
+    from caloforge.detector.summary import depth_axis, material_thickness
 
     if not detector.slabs:
         return
@@ -108,7 +118,11 @@ def _show_materials(detector: Detector) -> None:
             parts = ", ".join(f"{key} {part:.3g}" for key, part in mixture.composition.items())
             made_of = f"{mixture.density:g} g/cm3: {parts}"
         rows.append((name, f"{thickness:g}", f"{100 * thickness / detector.depth:.1f} %", made_of))
-    table("Materials along z", ("material", "mm", "share", "made of (mass fractions)"), rows)
+    table(
+        f"Materials along {depth_axis(detector)}",
+        ("material", "mm", "share", "made of (mass fractions)"),
+        rows,
+    )
 
 
 def _show_layers(detector: Detector) -> None:
@@ -124,7 +138,7 @@ def _show_layers(detector: Detector) -> None:
         cells = f"{first.shape[0]} x {first.shape[1]} ({axes})"
         total = f"{first.n_cells * len(group):,}"
         rows.append((name, depth, len(group), cells, cell_size(first.grid), total))
-    columns = ("layers", "depth mm", "number", "cells per layer", "cell size", "cells")
+    columns = ("layers", _depth(detector), "number", "cells per layer", "cell size", "cells")
     table(f"Readout: {detector.n_layers} layers, {detector.n_cells:,} cells", columns, rows)
 
 
@@ -146,7 +160,7 @@ def plot(
 
     found = load_detector(detector)
     faces = draw(found, out, layer)
-    say(f"[bold]{out}[/bold]: {found.name} from the side, and the cells of {', '.join(faces)}")
+    say(f"[bold]{raw(out)}[/bold]: {found.name} from the side, and the cells of {', '.join(faces)}")
     emit({"picture": str(out), "detector": found.name, "layers": faces})
 
 

@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caloforge.cli.terminal import JsonOption, emit, progress_bar, say
+from caloforge.cli.completion import complete_run
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say
 
 if TYPE_CHECKING:
     from caloforge.deploy import Bundle
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of the run, or a pretrained one by its name.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of the run, or a pretrained one by its name.", autocompletion=complete_run
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the bundle; must not exist.")],
     precision: Annotated[str, typer.Option(help="Of the weights; fp32 is the only one so far.")] = "fp32",
     json: JsonOption = False,
@@ -41,8 +47,9 @@ def show(bundle: Bundle) -> None:
     saved = graph.trained_parameters / graph.parameters
     folded = f", folded from {graph.trained_parameters:,} ({saved:.2f} x less to read)" if saved > 1 else ""
     batches = "/".join(map(str, parity.batches))
-    say(f"[bold]{bundle.path}[/bold]: {bundle.manifest.name} for the detector {bundle.detector.name}")
-    say(f"  valid for  {bundle.manifest.valid}")
+    name = raw(bundle.manifest.name)
+    say(f"[bold]{raw(bundle.path)}[/bold]: {name} for the detector {bundle.detector.name}")
+    say(f"  valid for  {raw(bundle.manifest.valid)}")
     say(f"  graph      {graph.bytes / 1e6:.1f} MB, {graph.precision}, {graph.parameters:,} numbers{folded}")
     worst = f"{parity.max_abs_mev:.2g} MeV in any cell, {parity.max_relative:.1g} of the hottest one"
     say(f"  parity     {worst} ({parity.showers} showers in batches of {batches})")

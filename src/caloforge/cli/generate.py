@@ -9,11 +9,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from caloforge.cli.terminal import JsonOption, emit, progress_bar, say
+from caloforge.cli.completion import complete_run
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say
 
 
 def generate(
-    source: Annotated[Path, typer.Argument(help="A run, a bundle, or a pretrained run by its name.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="A run, a bundle, or a pretrained run by its name.", autocompletion=complete_run),
+    ],
     out: Annotated[Path, typer.Option(help="The shower file to make.")],
     energy: Annotated[
         str | None, typer.Option(help="25GeV, 1:100GeV (uniform), log:1:1000GeV or 10,20,50GeV.")
@@ -22,7 +26,8 @@ def generate(
         str | None, typer.Option(help="Name or PDG id, where the generator knows several.")
     ] = None,
     theta: Annotated[
-        str | None, typer.Option(help="Angle to the z axis, fixed or a range (0:30deg).")
+        str | None,
+        typer.Option(help="Angle to the z axis (barrel: to the radius), fixed or a range (0:30deg)."),
     ] = None,
     phi: Annotated[str | None, typer.Option(help="The same for the azimuth of the direction.")] = None,
     x: Annotated[
@@ -83,11 +88,11 @@ def _report(path: Path) -> None:
     with ShowerFile(path) as file:
         made, count = file.provenance, len(file)
     for complaint in made["outside"]:
-        say(f"[yellow]outside the trained range:[/yellow] {complaint}")
+        say(f"[yellow]outside the trained range:[/yellow] {raw(complaint)}")
     rate = 1e3 / made["ms_per_shower"]
-    size = path.stat().st_size
+    size, name = path.stat().st_size, raw(made["generator"]["name"])
     say(
-        f"[bold]{path}[/bold]: {count} showers of {made['generator']['name']}, {size / 1e6:.3g} MB; "
+        f"[bold]{raw(path)}[/bold]: {count} showers of {name}, {size / 1e6:.3g} MB; "
         f"{rate:.0f} showers/s, storing included"
     )
     emit({"path": path, "showers": count, "bytes": size, "outside": made["outside"], "provenance": made})

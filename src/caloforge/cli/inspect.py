@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from caloforge.cli.terminal import JsonOption, emit, progress_bar, say, table
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _MAX_LAYERS = 12
@@ -51,11 +51,11 @@ def inspect(
 def _print(found: dict[str, Any]) -> None:
     detector = found["detector"]
     state = "" if found["finished"] else "  [yellow]production not finished[/yellow]"
-    say(f"[bold]{found['file']}[/bold]  {_size(found['bytes'])}, format {found['format']}{state}")
+    say(f"[bold]{raw(found['file'])}[/bold]  {_size(found['bytes'])}, format {found['format']}{state}")
     showers = f"{found['showers']:,} showers of {_particles(found['particles'])}"
     size = f"{detector['layers']} layers, {detector['cells']:,} cells"
     say(f"{showers} in [bold]{detector['name']}[/bold], {size}")
-    say(f"[dim]{detector['about']}[/dim]\n")
+    say(f"[dim]{raw(detector['about'])}[/dim]\n")
     for line in _facts(found):
         say(line)
     _print_response(found["response"])
@@ -98,6 +98,8 @@ def _print_response(rows: list[dict[str, Any]]) -> None:
         (_energy(*row["energy"]), f"{row['showers']:,}", f"{row['mean']:#.4g}", _percent(row["spread"], 2))
         for row in rows
     ]
+    if not rows:
+        return  # no shower has possible energies, and that has been said
     say("\n[bold]Response[/bold]: energy in the cells over incident energy")
     table(
         "",
@@ -134,14 +136,14 @@ def _print_layers(layers: list[dict[str, Any]]) -> None:
 
 def _print_provenance(found: dict[str, Any]) -> None:
     for note in found["notes"]:
-        say(f"[dim]note: {note}[/dim]")
+        say(f"[dim]note: {raw(note)}[/dim]")
     for key, value in found["provenance"].items():
         if key == "converted":
             value = "; ".join(f"from {step['from']} ({step['format']})" for step in value)
         say(f"[dim]{key + ':':<16}[/dim]{_plain(value)}")
     say(f"[dim]{'checksum:':<16}[/dim]{found['checksum']}  [dim]of the content, the same in any format[/dim]")
     if "picture" in found:
-        say(f"\n[bold]{found['picture']}[/bold]")
+        say(f"\n[bold]{raw(found['picture'])}[/bold]")
 
 
 def _plain(value: Any) -> str:

@@ -1,11 +1,13 @@
-"""The `caloforge` command: registers the verbs and turns errors into one block and an exit code."""
+"""The `caloforge` command: registers the verbs and turns what ends them into one block and an exit code."""
 
 from __future__ import annotations
 
 __all__ = ["app", "main"]
 
 import os
+import signal
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -18,16 +20,21 @@ from caloforge.cli.demo import demo
 from caloforge.cli.detector import app as detector_app
 from caloforge.cli.doctor import doctor
 from caloforge.cli.export import export
+from caloforge.cli.faults import explain
 from caloforge.cli.generate import generate
 from caloforge.cli.inspect import inspect
 from caloforge.cli.simulate import simulate
+from caloforge.cli.streams import Output, complain, finish, prepare
 from caloforge.cli.train import train
 from caloforge.cli.validate import validate
-from caloforge.errors import CaloforgeError
+from caloforge.errors import CaloforgeError, StoppedError
+
+STOPPED = StoppedError.exit_code
+OUR_FAULT = 70  # of sysexits.h: not 1, which says that the answer is no
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     # Rich would make the page of --help prettier and three times slower.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -59,23 +66,44 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; exit 0 when done, 1 when the answer is no, 2 on bad input."""
+    """Run the command line; exit 0 when done, 1 when the answer is no, 2 on bad input, 130 on Ctrl-C.
+
+    70 means a fault of this package, and 141 that the reader of a pipe went away, as with `| head`.
+    """
+    try:
+        output = prepare()
+    except CaloforgeError as error:
+        sys.exit(_failed(error))
+    code = _run(output)
+    # A second Ctrl-C while Python ends would only add its traceback.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(finish(output, code))
+
+
+def _run(output: Output) -> int:
     try:
         app()
-    except CaloforgeError as error:
-        if os.environ.get("CALOFORGE_DEBUG"):
-            raise
-        sys.exit(_print(error))
+    except SystemExit as done:  # typer always ends so
+        code = done.code if isinstance(done.code, int) else int(done.code is not None)
     except KeyboardInterrupt:
-        sys.stderr.write("\ncaloforge: stopped\n")
-        sys.exit(130)
-    except BrokenPipeError:
-        # `caloforge ... | head` closes the pipe: not an error.
-        sys.stdout = None
-        sys.exit(0)
+        code = STOPPED
+    except BaseException as error:
+        # A lost answer is not the verb's fault: `finish` says it.
+        return 2 if error is output.lost else _failed(error)
+    if code == STOPPED:
+        complain("caloforge: stopped")
+    return code
 
 
-def _print(error: CaloforgeError) -> int:
-    label = "no" if error.exit_code == 1 else "error"
-    sys.stderr.write(f"caloforge: {label}: {error}\n")
-    return error.exit_code
+def _failed(error: BaseException) -> int:
+    known = explain(error)
+    if known is None or os.environ.get("CALOFORGE_DEBUG"):
+        complain("".join(traceback.format_exception(error)))
+    if known is None:
+        complain(
+            f"caloforge: this is a fault of caloforge {__version__}: please report it with the lines above"
+        )
+        return OUR_FAULT
+    labels = {1: "no", STOPPED: "stopped"}
+    complain(f"caloforge: {labels.get(known.exit_code, 'error')}: {known}")
+    return known.exit_code

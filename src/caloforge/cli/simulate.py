@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-from caloforge.cli.terminal import JsonOption, emit, progress_bar, say
+from caloforge.cli.completion import complete_detector
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say
+from caloforge.errors import ShowersError, StoppedError
 
 
 def _renamed(value: str | None) -> None:
@@ -22,7 +24,9 @@ def _renamed(value: str | None) -> None:
 
 
 def simulate(
-    detector: Annotated[str, typer.Argument(help="A preset's name, or a detector file.")],
+    detector: Annotated[
+        str, typer.Argument(help="A preset's name, or a detector file.", autocompletion=complete_detector)
+    ],
     particle: Annotated[str, typer.Option(help="Name (e-, e+, gamma, pi0, mu-, pi+) or PDG id.")],
     energy: Annotated[
         str, typer.Option(help="Kinetic energy: 25GeV, 1:100GeV (uniform), log:1:1000GeV or 10,20,50GeV.")
@@ -30,7 +34,9 @@ def simulate(
     count: Annotated[int, typer.Option(min=1, help="Number of showers.")],
     out: Annotated[Path, typer.Option(help="The shower file to make.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed; the same one gives the same showers.")] = 1,
-    theta: Annotated[str, typer.Option(help="Angle to the z axis, fixed or a range (0:30deg).")] = "0deg",
+    theta: Annotated[
+        str, typer.Option(help="Angle to the z axis (barrel: to the radius), fixed or a range (0:30deg).")
+    ] = "0deg",
     phi: Annotated[str, typer.Option(help="Azimuth of the direction, fixed or a range.")] = "0deg",
     x: Annotated[
         str, typer.Option(help="Impact point on the front face, fixed or a range (-2:2mm).")
@@ -78,8 +84,7 @@ def simulate(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        _say_how_to_go_on(out)
-        raise
+        raise _stopped(out) from None
     _report(path)
 
 
@@ -96,20 +101,21 @@ def _report(path: Path) -> None:
     with ShowerFile(path) as file:
         made, count = file.provenance, len(file)
     megabytes = path.stat().st_size / 1e6
-    text = f"[bold]{path}[/bold]: {count} showers, {megabytes:.3g} MB"
+    text = f"[bold]{raw(path)}[/bold]: {count} showers, {megabytes:.3g} MB"
     if "ms_per_shower" in made:  # not if it was killed after its last shower, and resumed
         text += f"; {made['ms_per_shower']:.3g} ms of CPU each, {made['ms_per_gev']:.3g} ms per GeV"
     say(text)
     emit({"path": path, "showers": count, "bytes": path.stat().st_size, "provenance": made})
 
 
-def _say_how_to_go_on(out: Path) -> None:
-    import sys
-
+def _stopped(out: Path) -> StoppedError:
+    """Say what is kept, and how to go on."""
     from caloforge.showers import ShowerFile
 
     part = out.with_name(out.name + ".part")
-    if part.exists():
+    try:
         with ShowerFile(part) as file:
-            kept = f"{len(file)} showers are kept in {part}; the same command with --resume makes the rest"
-        sys.stderr.write(f"\n{kept}\n")
+            kept = f"{len(file)} showers are kept in {part}"
+    except ShowersError:
+        return StoppedError("there is nothing to keep yet")
+    return StoppedError(kept, cure="the same command with --resume makes the rest")

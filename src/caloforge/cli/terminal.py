@@ -1,14 +1,15 @@
-"""What every verb prints with: text, tables, one JSON object, and a progress bar that is silent in a pipe."""
+"""What every verb prints with: text, tables, one JSON object, and a progress bar (in a log file, lines)."""
 
 from __future__ import annotations
 
-__all__ = ["JsonOption", "emit", "progress_bar", "say", "table"]
+__all__ = ["JsonOption", "emit", "minute_lines", "progress_bar", "raw", "say", "table"]
 
 import json as jsonlib
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from caloforge.progress import Progress
+
+
+_MINUTE = 60.0  # seconds
 
 
 def _quiet(value: bool) -> bool:
@@ -36,6 +40,13 @@ def _console() -> Console:
 
     # A pipe has no width of its own: tables would be cut at 80 columns.
     return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def raw(text: object) -> str:
+    """Return a text for `say` and `table` in which brackets are brackets, as in the name of a file."""
+    from rich.markup import escape
+
+    return escape(str(text))
 
 
 def say(markup: str = "") -> None:
@@ -69,6 +80,7 @@ def emit(result: Mapping[str, Any]) -> None:
     """Print the result as one JSON object if `--json` was given."""
     if _state["json"]:
         sys.stdout.write(jsonlib.dumps(_plain(result), indent=2, allow_nan=False) + "\n")
+        sys.stdout.flush()
 
 
 def _plain(value: Any) -> Any:
@@ -86,7 +98,14 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Progress]:
-    """Show a bar with the time left on stderr if that is a terminal; yields what reports to it."""
+    """Show a bar with the time left on stderr, or a line a minute where that is no terminal.
+
+    Yields:
+        What reports to it.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield minute_lines(label)
+        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -106,7 +125,6 @@ def progress_bar(label: str) -> Iterator[Progress]:
         TimeRemainingColumn(),
         TextColumn("[dim]{task.fields[note]}"),
         console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
         transient=True,
     )
     task = bar.add_task(label, total=None, note="")
@@ -116,3 +134,28 @@ def progress_bar(label: str) -> Iterator[Progress]:
 
     with bar:
         yield report
+
+
+def minute_lines(label: str, clock: Callable[[], float] = time.monotonic) -> Progress:
+    """Return what writes how far work is to stderr, for log files: once a minute, and nothing if it is short.
+
+    Args:
+        label: What is done.
+        clock: Gives the seconds.
+    """
+    begin = last = clock()
+
+    def report(done: int, total: int, note: str) -> None:
+        nonlocal last
+        now = clock()
+        if now - last < _MINUTE:
+            return
+        last = now
+        minutes = (now - begin) / _MINUTE
+        left = f", about {minutes * (total - done) / done:.0f} left" if done else ""
+        # A log that is closed or full must not end the work.
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(f"{label}: {done} of {total} after {minutes:.0f} min{left}; {note}\n")
+            sys.stderr.flush()
+
+    return report

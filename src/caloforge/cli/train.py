@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from caloforge.cli.terminal import JsonOption, emit, progress_bar, say, table
-from caloforge.errors import CaloforgeError, ProcessLostError
+from caloforge.cli.completion import complete_recipe
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
+from caloforge.errors import CaloforgeError, ProcessLostError, StoppedError
 
 
 def _list_recipes(value: bool) -> None:
@@ -20,13 +21,15 @@ def _list_recipes(value: bool) -> None:
     from caloforge.training import load_recipe, recipe_names
 
     recipes = [load_recipe(name) for name in recipe_names()]
-    rows = [(r.name, r.detector, "yes" if r.published else "", r.about) for r in recipes]
+    rows = [(r.name, r.usual_detector or "", "yes" if r.published else "", r.about) for r in recipes]
     table("Recipes", ("name", "detector", "published", "about"), rows)
     raise typer.Exit
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Preset recipe (see --list) or YAML file.")],
+    recipe: Annotated[
+        str, typer.Argument(help="Preset recipe (see --list) or YAML file.", autocompletion=complete_recipe)
+    ],
     data: Annotated[
         list[Path],
         typer.Option(help="Shower file, folder of them, or pattern in quotes; may be given several times."),
@@ -57,19 +60,25 @@ def train(
 
     Example: caloforge train calogan --data showers.h5 --out runs/calogan --minutes 30
     """
+    from caloforge.showers import shower_files
     from caloforge.training import load_recipe
     from caloforge.training import train as run_training
     from caloforge.training.place import find_place
-    from caloforge.training.run import CHECKPOINT
+    from caloforge.training.trained_detector import for_showers
 
     place = find_place()
     quiet = place is not None and place.rank > 0
     try:
-        chosen = load_recipe(recipe, settings or [])
-        with nullcontext() if quiet else progress_bar(f"Training {chosen.name}") as progress:
+        asked = load_recipe(recipe, settings or [])
+        files = shower_files(data)
+        chosen, detector = for_showers(asked, files[0])
+        if not quiet and chosen.made_for != asked.made_for:
+            told = "as the recipe was published" if asked.published else "which the recipe was made for"
+            say(f"Trained for the detector {raw(detector.name)}, not for {raw(asked.made_for)}, {told}")
+        with nullcontext() if quiet else progress_bar(f"Training {raw(chosen.name)}") as progress:
             run = run_training(
                 chosen,
-                data,
+                files,
                 out,
                 resume=resume,
                 init=init or (),
@@ -78,14 +87,9 @@ def train(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        if not quiet:
-            saved = (out / CHECKPOINT).is_file()
-            say(
-                f"Saved; go on with the same command and [bold]--resume[/bold] ({out})"
-                if saved
-                else "Stopped before there was anything to save"
-            )
-        raise
+        if quiet:
+            raise typer.Exit(StoppedError.exit_code) from None
+        raise _stopped(out) from None
     except CaloforgeError as error:
         # Of several processes one speaks. Process 1 must where 0 is what was lost.
         if quiet and not (isinstance(error, ProcessLostError) and place and place.rank == 1):
@@ -94,13 +98,21 @@ def train(
     if quiet:
         return
     summary = run.summary()
-    if chosen.objective.kind == "adversarial":
+    if summary["steps"]:
         _show_steps(summary)
     else:
-        say("Fitted; there is nothing to train")
+        say("Measured; there is nothing to train")
     _show_look(summary["look"])
-    say(f"Run: {run.path}  Next: [bold]caloforge export {run.path} --out BUNDLE[/bold]")
+    say(f"Run: {raw(run.path)}  Next: [bold]caloforge export {raw(run.path)} --out BUNDLE[/bold]")
     emit(summary)
+
+
+def _stopped(out: Path) -> StoppedError:
+    from caloforge.training.run import CHECKPOINT
+
+    if not (out / CHECKPOINT).is_file():
+        return StoppedError("there was nothing to save yet")
+    return StoppedError(f"the training is saved in {out}", cure="go on with the same command and --resume")
 
 
 def _show_steps(summary: dict[str, object]) -> None:
@@ -116,7 +128,7 @@ def _show_look(look: object) -> None:
             (
                 name,
                 *(
-                    f"{look[who][name][what]:.4g}"
+                    _number(look[who][name][what])
                     for what in ("mean", "spread")
                     for who in ("geant4", "generated")
                 ),
@@ -126,3 +138,7 @@ def _show_look(look: object) -> None:
         columns = ("observable", "Geant4", "generated", "Geant4 spread", "generated spread")
         at = f" at epoch {look['epoch']}" if look["epoch"] else ""
         table(f"Selection part{at}", columns, rows)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"  # null in the diary is NaN

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caloforge.cli.terminal import JsonOption, emit, progress_bar, say, table
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
 
 if TYPE_CHECKING:
     from caloforge.validation import Report
@@ -117,22 +117,22 @@ def _print(report: Report) -> None:
 
     comparison = report.comparison
     for finding in comparison.remarks:
-        say(f"[yellow]{finding.severity}:[/yellow] {finding.title}. {plain(finding.text)}")
+        say(f"[yellow]{finding.severity}:[/yellow] {raw(finding.title)}. {raw(plain(finding.text))}")
     for i, name in enumerate(comparison.names):
         verdict = comparison.verdicts[i]
-        say(f"\n[bold]{name}: {verdict.title}[/bold]")
-        say(verdict.text)
-        say(str(verdict.trials))
+        say(f"\n[bold]{raw(name)}: {raw(verdict.title)}[/bold]")
+        say(raw(verdict.text))
+        say(raw(verdict.trials))
         for finding in comparison.findings[i]:
             colour = "red" if finding.severity == "fault" else "yellow"
-            say(f"[{colour}]{finding.severity}:[/{colour}] {finding.title}. {plain(finding.text)}")
+            say(f"[{colour}]{finding.severity}:[/{colour}] {raw(finding.title)}. {raw(plain(finding.text))}")
         rows = [
             (f"{n.label}{', ' + n.unit if n.unit else ''}", n.measure) for study in comparison.studies
             for n in study.numbers[i]
         ]  # fmt: skip
         rows += [(plain(d.label), next(iter(d.measures.values()))) for d in report.worst_of(i)[:5]]
         cells = [(label, number(m.value, m.error), number(m.floor, m.floor_error)) for label, m in rows]
-        table(f"{name} against Geant4", ("", "candidate", "floor (Geant4 against Geant4)"), cells)
+        table(f"{raw(name)} against Geant4", ("", "candidate", "floor (Geant4 against Geant4)"), cells)
     for outcome in report.outcomes:
-        say(f"[{'green' if outcome.met else 'red'}]{outcome.candidate}[/]: {outcome}")
-    say(f"Open [bold]{report.html}[/bold]; all numbers are in {report.json}")
+        say(f"[{'green' if outcome.met else 'red'}]{raw(outcome.candidate)}[/]: {raw(outcome)}")
+    say(f"Open [bold]{raw(report.html)}[/bold]; all numbers are in {raw(report.json)}")

@@ -19,9 +19,9 @@ from caloforge.deploy.bundle import Bundle
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.sampling import make_showers
 from caloforge.deploy.validity import Span
-from caloforge.errors import BundleError, CaloforgeError, ShowersError
+from caloforge.errors import BundleError, ShowersError
 from caloforge.progress import Progress
-from caloforge.quantities import Interval, Spectrum
+from caloforge.quantities import MOST_AT_ONCE, MOST_WORKERS, Interval, Spectrum, check_whole
 from caloforge.showers import Incident, open_showers
 
 _WARM_UP_SECONDS, _WARM_UP_CALLS = 0.3, 3
@@ -139,10 +139,9 @@ def bench(
         CaloforgeError: Batches or threads below 1.
         Geant4Error, MissingExtraError: Geant4 was asked for and cannot run here.
     """
-    if min(batches, default=0) < 1 or threads < 1:
-        raise CaloforgeError(
-            "batches and threads are 1 or more", got=f"batches {list(batches)}, threads {threads}"
-        )
+    for batch in batches or [0]:
+        check_whole(batch, "--batch", 1, MOST_AT_ONCE)
+    check_whole(threads, "--threads", 1, MOST_WORKERS)
     if geant4:
         _check_geant4()
     start = time.perf_counter()

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caloforge.deploy.manifest import SCHEMA, FileEntry, Manifest
+from caloforge.deploy.agreement import check_agreement
+from caloforge.deploy.manifest import SCHEMA, FileEntry, Manifest, digest_of
 from caloforge.detector import Detector, load_detector
 from caloforge.documents import Kind, check_json, read_json
 from caloforge.errors import BundleError, DetectorError
@@ -45,7 +46,7 @@ class Bundle:
 
     @classmethod
     def open(cls, path: str | Path) -> Bundle:
-        """Read a bundle and check its schema, files, checksums and detector.
+        """Read a bundle and check its schema, files and checksums, and that its parts agree.
 
         Raises:
             BundleError: It is none, or damaged, or made by a newer caloforge.
@@ -61,7 +62,9 @@ class Bundle:
         manifest = _read_manifest(folder / MANIFEST_FILE)
         for name, entry in manifest.files.items():
             _check_file(folder, name, entry)
-        return cls(folder, manifest, _read_detector(folder / DETECTOR_FILE, manifest))
+        detector = _read_detector(folder / DETECTOR_FILE)
+        check_agreement(manifest, detector, folder / MANIFEST_FILE)
+        return cls(folder, manifest, detector)
 
     @property
     def graph(self) -> Path:
@@ -108,6 +111,7 @@ def _read_manifest(path: Path) -> Manifest:
             expected=f"schema version {SCHEMA}",
             cure="pip install --upgrade caloforge" if newer else "export it again",
         )
+    _check_digest(path, content)
     manifest = check_json(content, Manifest, str(path), _MANIFEST)
     _check_listed(path, manifest)
     return manifest
@@ -126,6 +130,18 @@ def _load_json(path: Path) -> dict[str, Any]:
             "the manifest is not a JSON object", where=path, got=type(content).__name__, cure=_AGAIN
         )
     return content
+
+
+def _check_digest(path: Path, content: dict[str, Any]) -> None:
+    found = digest_of(content)
+    if content.get("sha256") != found:
+        raise BundleError(
+            "the manifest was changed: its checksum is wrong",
+            where=path,
+            got=f"sha256 {found}",
+            expected=f"sha256 {content.get('sha256')}",
+            cure=_AGAIN,
+        )
 
 
 def _check_listed(path: Path, manifest: Manifest) -> None:
@@ -168,24 +184,8 @@ def _check_file(folder: Path, name: str, entry: FileEntry) -> None:
         )
 
 
-def _read_detector(path: Path, manifest: Manifest) -> Detector:
+def _read_detector(path: Path) -> Detector:
     try:
-        detector = load_detector(path)
+        return load_detector(path)
     except DetectorError as error:
         raise BundleError("the bundle's detector cannot be read", where=path, got=error) from error
-    if detector.digest != manifest.detector.digest:
-        raise BundleError(
-            "the bundle's detector is not the one of its manifest",
-            where=path,
-            got=detector.digest,
-            expected=manifest.detector.digest,
-        )
-    (cells,) = manifest.output.shape
-    if detector.n_cells != cells:
-        raise BundleError(
-            "the bundle's graph is not for its detector",
-            where=path,
-            got=f"{cells} cells in the output",
-            expected=f"{detector.n_cells} cells of {detector.name}",
-        )
-    return detector

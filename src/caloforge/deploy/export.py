@@ -6,13 +6,13 @@ __all__ = ["PRECISIONS", "export"]
 
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from caloforge import __version__, machine
+from caloforge.deploy.agreement import cells_output, detector_entry, incident_input, noise_input
 from caloforge.deploy.bundle import (
     DETECTOR_FILE,
     GRAPH_FILE,
@@ -20,16 +20,14 @@ from caloforge.deploy.bundle import (
     RECIPE_FILE,
     Bundle,
     file_entry,
-    is_bundle,
 )
-from caloforge.deploy.manifest import SCHEMA, DetectorEntry, Graph, Layer, Manifest, Parity, Tensor
+from caloforge.deploy.manifest import SCHEMA, Graph, Manifest, Parity, digest_of
 from caloforge.deploy.onnx_graph import OPSET, write_graph
 from caloforge.deploy.parity import measure_parity
 from caloforge.deploy.torch_sampler import RunSampler
-from caloforge.detector import Detector, PolarGrid
 from caloforge.errors import BundleError, nearest
 from caloforge.progress import Progress
-from caloforge.showers.incident import COLUMNS
+from caloforge.writing import new_folder
 
 PRECISIONS = ("fp32",)
 """Precisions that a bundle can have."""
@@ -57,26 +55,24 @@ def export(
 
     Raises:
         RunError: Not a run, or a damaged one.
-        BundleError: `out` exists, an unknown precision, or the graph's showers are not the model's.
+        BundleError: An unknown precision, or the graph's showers are not the model's.
+        OutputError: `out` exists, another process writes it, or the disk is full.
     """
     _check_precision(precision)
     target = Path(out)
-    _check_target(target)
     told = progress or _silent
-    told(0, 4, "reading the run")
-    sampler = RunSampler(run)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.resolve().parent) as temporary:
-        folder = Path(temporary) / "bundle"
-        folder.mkdir()
+    with new_folder(target) as folder:
+        told(0, 4, "reading the run")
+        sampler = RunSampler(run)
         told(1, 4, "writing the graph")
         graph = write_graph(sampler.generator, folder / GRAPH_FILE)
         _copy_texts(sampler, folder)
         told(2, 4, "comparing with torch")
-        _write_manifest(sampler, folder, graph, _UNKNOWN_PARITY)
-        parity = measure_parity(sampler, Bundle.open(folder))
+        draft = _manifest(sampler, folder, graph)
+        parity = measure_parity(sampler, Bundle(folder, draft, sampler.detector))
         told(3, 4, "writing the manifest")
-        _write_manifest(sampler, folder, graph, parity)
-        folder.rename(target)
+        _write_manifest(draft.model_copy(update={"parity": parity}), folder)
+        Bundle.open(folder)
     told(4, 4, "done")
     return Bundle.open(target)
 
@@ -97,82 +93,37 @@ def _check_precision(precision: Sequence[str]) -> None:
             )
 
 
-def _check_target(out: Path) -> None:
-    if out.exists() or out.is_symlink():
-        what = "a bundle" if is_bundle(out) else "something else"
-        raise BundleError(
-            "the folder to make exists already",
-            where=out,
-            got=what,
-            cure="choose another name, or delete it first",
-        )
-    if not out.resolve().parent.is_dir():
-        raise BundleError("no such folder", where=out.resolve().parent, cure="make it first")
-
-
 def _copy_texts(sampler: RunSampler, folder: Path) -> None:
     (folder / DETECTOR_FILE).write_text(sampler.detector.to_yaml(), encoding="utf-8")
     shutil.copyfile(sampler.opened.path / RECIPE_FILE, folder / RECIPE_FILE)
 
 
-def _write_manifest(sampler: RunSampler, folder: Path, graph: Graph, parity: Parity) -> None:
-    recipe = sampler.opened.recipe
-    manifest = Manifest(
+def _manifest(sampler: RunSampler, folder: Path, graph: Graph) -> Manifest:
+    """All that is known before the bundle has run."""
+    return Manifest(
         schema_version=SCHEMA,
         caloforge=__version__,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         name=sampler.name,
-        about=recipe.about,
-        detector=_detector_entry(sampler.detector),
+        about=sampler.opened.recipe.about,
+        detector=detector_entry(sampler.detector),
         valid=sampler.valid,
-        inputs=_inputs(sampler),
-        output=_output(sampler.detector),
+        inputs=(noise_input(sampler.noise_shape), incident_input(sampler.conditions)),
+        output=cells_output(sampler.detector),
         threshold_mev=sampler.detector.readout.threshold,
         graph=graph,
-        parity=parity,
+        parity=_UNKNOWN_PARITY,
         provenance=_provenance(sampler),
         files={name: file_entry(folder / name) for name in (GRAPH_FILE, DETECTOR_FILE, RECIPE_FILE)},
+        sha256="0" * 64,
     )
-    text = json.dumps(manifest.model_dump(mode="json"), indent=2, allow_nan=False)
+
+
+def _write_manifest(manifest: Manifest, folder: Path) -> None:
+    content = manifest.model_dump(mode="json")
+    content["sha256"] = digest_of(content)
+    text = json.dumps(content, indent=2, allow_nan=False)
     (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
-
-
-def _inputs(sampler: RunSampler) -> tuple[Tensor, Tensor]:
-    conditions = sampler.conditions
-    noise = Tensor(
-        name="noise", shape=sampler.noise_shape, about="independent standard normal numbers", units=("1",)
-    )
-    incident = Tensor(
-        name="incident",
-        shape=(len(conditions),),
-        about="the incident particle",
-        columns=conditions,
-        units=tuple(COLUMNS[name][1] for name in conditions),
-    )
-    return noise, incident
-
-
-def _output(detector: Detector) -> Tensor:
-    return Tensor(
-        name="cells",
-        shape=(detector.n_cells,),
-        about="energy of every cell, layer after layer; within a layer the last axis runs fastest. "
-        "The readout's threshold is not applied",
-        units=("MeV",),
-    )
-
-
-def _detector_entry(detector: Detector) -> DetectorEntry:
-    layers = tuple(
-        Layer(
-            name=layer.name,
-            first_cell=int(layer.cells.start),
-            shape=(layer.shape[0], layer.shape[1]),
-            axes=("phi", "r") if isinstance(layer.grid, PolarGrid) else ("x", "y"),
-        )
-        for layer in detector.layers
-    )
-    return DetectorEntry(name=detector.name, digest=detector.digest, layers=layers)
 
 
 def _provenance(sampler: RunSampler) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["generate", "open_sampler"]
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from caloforge.deploy.engine import Engine
 from caloforge.deploy.sampling import Sampler, make_showers
 from caloforge.deploy.validity import Outside
 from caloforge.errors import BundleError, CaloforgeError, nearest
-from caloforge.models.blocks.chunks import chunk_size
+from caloforge.models.blocks.chunks import chunks
 from caloforge.progress import Progress
-from caloforge.quantities import Interval, Spectrum
-from caloforge.showers import Incident, Showers, ShowerWriter, open_showers
+from caloforge.quantities import MOST_SEED, MOST_SHOWERS, MOST_WORKERS, Interval, Spectrum, check_whole
+from caloforge.showers import Incident, ShowerWriter, open_showers
 from caloforge.training.pretrained import pretrained_names, run_folder
 
 
@@ -56,7 +56,7 @@ def generate(
         out: The shower file to make; it must not exist.
         energy: Spectrum of the incident energy, e.g. "25GeV" or "1:100GeV".
         particle: Name or PDG id; needed where the generator knows several.
-        theta: Angle to the z axis, "10deg" or a range "0:30deg".
+        theta: Angle to the z axis (barrel: to the radius), "10deg" or a range "0:30deg".
         phi: Azimuth of the direction.
         x: Impact point on the front face, "1mm" or a range "-2:2mm".
         y: The same in y.
@@ -74,8 +74,10 @@ def generate(
     Raises:
         RangeError: Showers outside the trained range were asked for.
         BundleError, RunError: `source` is neither a run nor a bundle, or damaged.
-        ShowersError: `out` exists, `like` cannot be read, or the generator gives impossible energies.
+        ShowersError: `like` cannot be read, or the generator gives impossible energies.
+        OutputError: `out` exists, another process writes it, or the disk is full.
     """
+    check_whole(seed, "--seed", 0, MOST_SEED)
     sampler = open_sampler(source, threads)
     energies, noise, rest = np.random.SeedSequence(seed).spawn(3)
     places = {"theta": theta, "phi": phi, "x": x, "y": y}
@@ -109,6 +111,8 @@ def open_sampler(source: str | Path, threads: int | None = None) -> Sampler:
     Raises:
         BundleError, RunError: It holds neither, or a damaged one.
     """
+    if threads is not None:
+        check_whole(threads, "--threads", 1, MOST_WORKERS)
     path = run_folder(source)
     if is_bundle(path):
         return Engine(Bundle.open(path), threads)
@@ -157,8 +161,7 @@ def _asked(energy: Spectrum | str | None, count: int | None) -> tuple[Spectrum, 
             expected="--energy SPECTRUM with --count N, or --like F.h5",
             cure="for example --energy 1:100GeV --count 1000",
         )
-    if count < 1:
-        raise CaloforgeError("at least one shower must be asked for", got=f"--count {count}")
+    check_whole(count, "--count", 1, MOST_SHOWERS)
     return Spectrum.of(energy), count
 
 
@@ -170,18 +173,12 @@ def _write(
     provenance: dict[str, Any],
     progress: Progress | None,
 ) -> None:
-    with ShowerWriter(out, sampler.detector, provenance) as writer:
+    with ShowerWriter(out, sampler.detector, provenance, keep=False) as writer:
         start = time.perf_counter()
-        for showers in _pieces(sampler, incident, rng):
-            writer.append(showers)
+        for rows in chunks(len(incident), sampler.detector.n_cells):
+            writer.append(make_showers(sampler, incident[rows], rng))
             if progress:
                 rate = writer.done / (time.perf_counter() - start)
                 progress(writer.done, len(incident), f"{rate:.0f} showers/s")
         seconds = time.perf_counter() - start
         writer.provenance["ms_per_shower"] = 1e3 * seconds / len(incident)
-
-
-def _pieces(sampler: Sampler, incident: Incident, rng: np.random.Generator) -> Iterator[Showers]:
-    step = chunk_size(sampler.detector.n_cells)
-    for start in range(0, len(incident), step):
-        yield make_showers(sampler, incident[start : start + step], rng)

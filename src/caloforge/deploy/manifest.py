@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-__all__ = ["SCHEMA", "FileEntry", "Graph", "Layer", "Manifest", "Parity", "Tensor"]
+__all__ = [
+    "SCHEMA",
+    "DetectorEntry",
+    "FileEntry",
+    "Graph",
+    "Layer",
+    "Manifest",
+    "Parity",
+    "Tensor",
+    "digest_of",
+]
 
+import hashlib
+import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from caloforge.deploy.validity import Validity
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the manifest's layout; raised when an older reader would misunderstand a newer bundle."""
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -98,6 +111,8 @@ class Manifest(_Part):
     parity: Parity
     provenance: dict[str, Any]
     files: dict[str, FileEntry]
+    sha256: Digest
+    """Of all the rest, see `digest_of`."""
 
     @field_validator("files")
     @classmethod
@@ -106,3 +121,9 @@ class Manifest(_Part):
             if not _PLAIN_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is not the plain name of a file in the bundle")
         return files
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a manifest without `sha256` itself: as JSON with sorted keys and no blanks."""
+    rest = {key: value for key, value in content.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
-from caloforge.models.blocks.chunks import chunk_size
+from caloforge.models.blocks.chunks import chunks
 from caloforge.models.blocks.noise import draw_noise
 from caloforge.showers import Incident, Showers
 
@@ -63,11 +63,10 @@ def make_showers(sampler: Sampler, incident: Incident, rng: np.random.Generator)
     detector = sampler.detector
     columns = incident.matrix(sampler.conditions)
     cells = np.empty((len(incident), detector.n_cells), np.float32)
-    step = chunk_size(detector.n_cells)
-    for start in range(0, len(incident), step):
-        part = columns[start : start + step]
+    for rows in chunks(len(incident), detector.n_cells):
+        part = columns[rows]
         noise = draw_noise(rng, len(part), sampler.noise_shape)
-        cells[start : start + step] = sampler.run(noise, part)
+        cells[rows] = sampler.run(noise, part)
     _check(cells, sampler.name)
     if detector.readout.threshold:
         cells[cells < detector.readout.threshold] = 0.0

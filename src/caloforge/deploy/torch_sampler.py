@@ -5,17 +5,13 @@ from __future__ import annotations
 __all__ = ["RunSampler"]
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.deploy.bundle import file_entry
-from caloforge.deploy.validity import Span, Validity
-from caloforge.showers.incident import COLUMNS
-
-if TYPE_CHECKING:
-    from caloforge.training import Run
+from caloforge.deploy.validity import Validity
 
 
 class RunSampler:
@@ -47,7 +43,7 @@ class RunSampler:
         self.detector = self.opened.detector
         self.conditions = tuple(self.generator.conditions)
         self.noise_shape = tuple(self.generator.noise_shape)
-        self.valid = validity_of(self.opened)
+        self.valid = Validity.of_data(self.opened.data)
         self.threads = torch.get_num_threads()
         self.origin: dict[str, Any] = {
             "kind": "run",
@@ -63,14 +59,3 @@ class RunSampler:
             cells = self.generator(torch.from_numpy(noise), torch.from_numpy(incident))
         result: NDArray[np.float32] = cells.numpy()
         return result
-
-
-def validity_of(run: Run) -> Validity:
-    """What a run was trained for, as a bundle states it."""
-    seen, values = dict(run.incident_range), run.data.get("values", {})
-    particles = tuple(int(pdg) for pdg in seen.pop("particles"))
-    spans = {
-        name: Span(min=float(low), max=float(high), unit=COLUMNS[name][1], values=values.get(name, ()))
-        for name, (low, high) in seen.items()
-    }
-    return Validity(particles=particles, **spans)

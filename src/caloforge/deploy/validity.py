@@ -5,8 +5,8 @@ from __future__ import annotations
 __all__ = ["Outside", "Span", "Validity"]
 
 import warnings
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,14 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from caloforge.errors import RangeError
 from caloforge.particles import particle_name
 from caloforge.showers import Incident
+from caloforge.showers.incident import COLUMNS
 
 Outside = Literal["refuse", "warn"]
 """What to do when showers are asked for outside the trained range."""
 
 # The least and greatest value of a sample lie a little inside the range that it was drawn from.
 _EDGE = 0.01
+_SPANS = ("energy", "theta", "phi", "x", "y")
 
 
 class Span(BaseModel):
@@ -88,9 +90,26 @@ class Validity(BaseModel):
     x: Span
     y: Span
 
+    @classmethod
+    def of_data(cls, data: Mapping[str, Any]) -> Validity:
+        """Say what was seen by whoever learned from these data.
+
+        Args:
+            data: What a run remembers of them: particles, ranges, and `values` where these were few.
+
+        Raises:
+            AttributeError, KeyError, TypeError, ValueError: Something else than a run remembers.
+        """
+        values = data.get("values", {})
+        spans = {
+            name: Span(min=low, max=high, unit=COLUMNS[name][1], values=values.get(name, ()))
+            for name, (low, high) in ((name, data[name]) for name in _SPANS)
+        }
+        return cls(particles=tuple(int(pdg) for pdg in data["particles"]), **spans)
+
     def spans(self) -> Iterator[tuple[str, Span]]:
         """Name and interval of each column."""
-        return ((name, getattr(self, name)) for name in ("energy", "theta", "phi", "x", "y"))
+        return ((name, getattr(self, name)) for name in _SPANS)
 
     def complaints(self, incident: Incident) -> list[str]:
         """Say in one sentence per column what lies outside; an empty list if nothing does."""

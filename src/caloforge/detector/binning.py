@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from pydantic import ValidationError
-
 from caloforge.detector.detector import Detector
-from caloforge.detector.faults import detector_error
 from caloforge.detector.grids import PolarGrid
+from caloforge.detector.reading import described
 from caloforge.documents import Document
 from caloforge.errors import DetectorError, nearest
+from caloforge.writing import replace_text
 
 _MAX_BYTES = 10_000_000
 
@@ -45,10 +44,7 @@ def read_binning_xml(path: str | Path, particle: str | None = None) -> Detector:
         "readout": {"deposits": "active", "frame": "particle", "layers": [e for e in layers if e]},
         "binning": _binning(element, len(layers), where),
     }
-    try:
-        return Detector.model_validate(description)
-    except ValidationError as error:
-        raise detector_error(error, Document(description, {(): 1}), where) from None
+    return described(Detector, Document(description, {(): 1}), where)
 
 
 def _bins(path: Path) -> list[ElementTree.Element]:
@@ -148,10 +144,7 @@ def write_binning_xml(detector: Detector, path: str | Path) -> None:
     for number in range(binning.layer_ids or detector.layers[-1].id + 1):
         ElementTree.SubElement(element, "Layer", {"id": str(number)} | _rings(grids.get(number)))
     ElementTree.indent(root, "   ")
-    try:
-        Path(path).write_text(ElementTree.tostring(root, encoding="unicode") + "\n", encoding="utf-8")
-    except OSError as error:
-        raise DetectorError(f"the file cannot be written: {error.strerror}", where=str(path)) from None
+    replace_text(Path(path), ElementTree.tostring(root, encoding="unicode") + "\n")
 
 
 def _polar(grid: object, layer: str) -> PolarGrid:

@@ -15,9 +15,11 @@ from pydantic import Field, model_validator
 
 from caloforge.detector import readout as readouts
 from caloforge.detector import stack as stacks
+from caloforge.detector.canonical import canonical_yaml
 from caloforge.detector.checks import check_layers, check_materials, check_shape, check_stack
 from caloforge.detector.materials import Mixture
 from caloforge.detector.parts import Name, Part, Thickness
+from caloforge.detector.reading import read_yaml
 from caloforge.detector.readout import Layer, Readout
 from caloforge.detector.stack import Slab, SlabGroup
 from caloforge.errors import DetectorError
@@ -91,9 +93,7 @@ class Detector(Part):
         Raises:
             DetectorError: with file, line and key of what is wrong, and the cure.
         """
-        from caloforge.detector.loading import detector_from_yaml
-
-        return detector_from_yaml(text, where)
+        return read_yaml(cls, text, where)
 
     def to_yaml(self) -> str:
         """Return the canonical YAML: equal detectors give equal text, and `from_yaml` reads it back."""
@@ -101,8 +101,6 @@ class Detector(Part):
 
     @cached_property
     def _canonical(self) -> str:
-        from caloforge.detector.canonical import canonical_yaml
-
         return canonical_yaml(self)
 
     @cached_property

@@ -90,6 +90,8 @@ class _Fault:
 def _translate(detail: Any) -> tuple[str, dict[str, Any]]:
     """Say in our words what pydantic found: problem, and got, expected and near."""
     kind, limits, key = detail["type"], detail.get("ctx", {}), str((detail["loc"] or ("",))[-1])
+    if kind == "missing" and isinstance(detail["loc"][-1], int):
+        return "the list is too short", {"got": _short(detail["input"])}
     if kind == "missing":
         return f"the key {key!r} is missing", {"expected": _EXAMPLES.get(key)}
     got = _short(detail["input"])
@@ -118,13 +120,17 @@ def _no_choice(value: Any, choices: str) -> tuple[str, dict[str, Any]]:
     return problem, {"got": _short(value), "expected": " or ".join(valid), "near": near}
 
 
+def _indices(data: Any) -> range:
+    return range(len(data)) if isinstance(data, list) else range(0)
+
+
 def _path_in(data: Any, loc: KeyPath) -> KeyPath:
     """Drop from pydantic's path the names of union members, which the file does not have."""
     path: list[str | int] = []
     for i, step in enumerate(loc):
         if isinstance(data, dict) and data.get("kind") == step:
             continue
-        known = step in data if isinstance(data, dict) else isinstance(data, list) and isinstance(step, int)
+        known = step in (data if isinstance(data, dict) else _indices(data))
         if known:
             data = data[step]
         if known or i == len(loc) - 1:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["detector_from_yaml", "load_detector", "preset_names"]
+__all__ = ["load_detector", "preset_names"]
 
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from caloforge.detector.detector import Detector
-from caloforge.detector.faults import detector_error
-from caloforge.documents import Kind, parse_yaml, read_text
+from caloforge.detector.reading import KIND
+from caloforge.documents import read_text
 from caloforge.errors import DetectorError, nearest
 
 _PRESETS = files("caloforge.detector") / "presets"
-_KIND = Kind("detector file", DetectorError, cure="see docs/detectors.md")
 
 
 def preset_names() -> list[str]:
@@ -43,13 +40,13 @@ def load_detector(name_or_path: str | Path) -> Detector:
     path = Path(name_or_path)
     if not path.is_file():
         raise _not_found(str(name_or_path))
-    return detector_from_yaml(read_text(path, _KIND), str(path))
+    return Detector.from_yaml(read_text(path, KIND), str(path))
 
 
 @lru_cache
 def _preset(name: str) -> Detector:
     text = (_PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
-    return detector_from_yaml(text, f"preset {name}")
+    return Detector.from_yaml(text, f"preset {name}")
 
 
 def _not_found(name: str) -> DetectorError:
@@ -59,20 +56,3 @@ def _not_found(name: str) -> DetectorError:
         expected="a YAML file, or one of " + ", ".join(preset_names()),
         near=nearest(name, preset_names()),
     )
-
-
-def detector_from_yaml(text: str, where: str) -> Detector:
-    """Read a detector from YAML text; `where` names the file in errors."""
-    document = parse_yaml(text, where, _KIND)
-    if not isinstance(document.data, dict):
-        raise DetectorError(
-            "a detector file is a mapping of keys to values",
-            where=f"{where}, line {document.line(())}",
-            got=f"a {'list' if isinstance(document.data, list) else 'single value'}",
-            expected="name: ..., readout: ...",
-            cure="see docs/detectors.md",
-        )
-    try:
-        return Detector.model_validate(document.data)
-    except ValidationError as error:
-        raise detector_error(error, document, where) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["cell_size", "describe", "layer_groups", "readout_rule", "stack_runs"]
+__all__ = ["cell_size", "depth_axis", "describe", "layer_groups", "readout_rule", "stack_runs"]
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -61,10 +61,15 @@ def readout_rule(detector: Detector) -> str:
         text += f", divided by the sampling fraction {readout.sampling_fraction:g}"
     if readout.threshold is not None:
         text += f"; below {_energy(readout.threshold)} it is 0"
-    frame = "the detector's z axis" if readout.frame == "detector" else "the particle's direction"
+    frame = depth_axis(detector) if readout.frame == "detector" else "the particle's direction"
     text += f". Depth runs along {frame}; cells are centred on "
-    on_axis = "the axis" if readout.frame == "detector" else "the particle's line"
+    on_axis = depth_axis(detector) if readout.frame == "detector" else "the particle's line"
     return text + (on_axis if readout.centre == "axis" else "the energy barycentre, rounded to a cell") + "."
+
+
+def depth_axis(detector: Detector) -> str:
+    """Name the line that depth is measured along."""
+    return "the radius" if detector.shape == "barrel" else "the z axis"
 
 
 def cell_size(grid: Grid) -> str:
@@ -107,7 +112,7 @@ def describe(detector: Detector) -> dict[str, Any]:
 
 
 def material_thickness(slabs: Sequence[Slab]) -> dict[str, float]:
-    """Return how much of each material a particle along z crosses, mm, thickest first."""
+    """Return how much of each material a particle straight ahead crosses, mm, thickest first."""
     total: dict[str, float] = defaultdict(float)
     for slab in slabs:
         total[slab.material] = round(total[slab.material] + slab.thickness, 9)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["GEV", "Critic", "Generator"]
+__all__ = ["GEV", "Critic", "Generator", "Network"]
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
@@ -18,14 +18,33 @@ if TYPE_CHECKING:
 GEV = 1e3  # MeV
 
 
-class Generator(nn.Module, ABC):
+class Network(nn.Module):
+    """Belongs to one detector, and may look at its showers before a training begins.
+
+    Args:
+        detector: Whose cells it fills or sees.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def adapt(self, cells: Tensor, incident: Tensor, images: Tensor | None = None) -> None:
+        """Take statistics from real showers before a training begins.
+
+        Args:
+            cells: `(n, n_cells)` MeV.
+            incident: `(n, k)` columns `conditions` of the generator in MeV, rad and mm.
+            images: `(m, n_cells)` cell that each cell gets its energy from, in mirror images that might have
+                been measured as well; none if there is no symmetry.
+        """
+
+
+class Generator(Network, ABC):
     """Makes showers of one detector.
 
     Physical units go in and come out; whatever scaling a network wants is part of it, so that what is
     exported is what was trained.
-
-    Args:
-        detector: Whose cells are filled.
     """
 
     conditions: tuple[str, ...] = ("energy",)
@@ -35,25 +54,11 @@ class Generator(nn.Module, ABC):
     noise_shape: tuple[int, ...]
     """Shape of the noise that seeds one shower."""
 
-    def __init__(self, detector: Detector) -> None:
-        super().__init__()
-        self.detector = detector
-
     def sample_noise(
         self, n: int, generator: torch.Generator | None = None, device: torch.device | str | None = None
     ) -> Tensor:
         """Draw standard normal noise, shape `(n, *noise_shape)`."""
         return torch.randn((n, *self.noise_shape), generator=generator, device=device)
-
-    def adapt(self, cells: Tensor, incident: Tensor, images: Tensor | None = None) -> None:
-        """Take statistics from real showers before a training begins.
-
-        Args:
-            cells: `(n, n_cells)` MeV.
-            incident: `(n, k)` columns `conditions` in MeV, rad and mm.
-            images: `(m, n_cells)` cell that each cell gets its energy from, in mirror images that might have
-                been measured as well; none if there is no symmetry.
-        """
 
     def begin_epoch(self, epoch: int) -> None:
         """Take note that the epoch of this number begins, from 0; for what changes in a training's course."""
@@ -71,28 +76,12 @@ class Generator(nn.Module, ABC):
         """
 
 
-class Critic(nn.Module, ABC):
-    """Tells Geant4's showers from generated ones, and may measure them too.
-
-    Args:
-        detector: Whose showers are judged.
-    """
+class Critic(Network, ABC):
+    """Tells Geant4's showers from generated ones, and may measure them too."""
 
     unit: float = GEV
     """MeV in a cell that its networks see as 1: the unit of the critic's slope, which the Wasserstein loss
     keeps near 1."""
-
-    def __init__(self, detector: Detector) -> None:
-        super().__init__()
-        self.detector = detector
-
-    def adapt(self, cells: Tensor, incident: Tensor) -> None:
-        """Take statistics from real showers before a training begins.
-
-        Args:
-            cells: `(n, n_cells)` MeV.
-            incident: `(n, k)` columns `conditions` in MeV, rad and mm.
-        """
 
     @abstractmethod
     def forward(self, cells: Tensor, incident: Tensor) -> dict[str, Tensor]:

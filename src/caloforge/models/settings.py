@@ -14,17 +14,20 @@ __all__ = [
     "TunedSettings",
 ]
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Whole = Annotated[int, Field(gt=0)]
+Whole = Annotated[int, Field(gt=0, le=10**6)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    objectives: ClassVar[tuple[str, ...]] = ("adversarial",)
+    """Kinds of objectives that suit such a model; the first is taken where a recipe names none."""
 
 
 class CaloganSettings(_Settings):
@@ -133,6 +136,7 @@ class FitSettings(_Settings):
 class FittedSettings(_Settings):
     """The fit alone: no network, nothing that is trained."""
 
+    objectives: ClassVar[tuple[str, ...]] = ("fit",)
     kind: Literal["fitted"] = "fitted"
     fit: FitSettings = FitSettings()
     particles: tuple[int, ...] = ()
@@ -144,6 +148,7 @@ class FittedSettings(_Settings):
 class TunedSettings(FittedSettings):
     """What the tuned recipes train: the fit, and a network that corrects it."""
 
+    objectives: ClassVar[tuple[str, ...]] = ("adversarial", "fit")
     kind: Literal["tuned"] = "tuned"  # type: ignore[assignment]
     network: Literal["dense", "planes", "volume"] = "dense"
     """Fully connected, for any detector; two-dimensional convolutions with the layers as channels; or

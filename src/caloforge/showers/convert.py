@@ -16,7 +16,7 @@ from caloforge.errors import ShowersError
 from caloforge.showers.checks import BadEnergies
 from caloforge.showers.container import Showers
 from caloforge.showers.formats import FORMATS, Format, known_format, open_showers
-from caloforge.showers.source import ShowerSource, chunk_rows
+from caloforge.showers.source import ShowerSource
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -72,13 +72,10 @@ def convert(
         progress: Called after every piece.
 
     Raises:
-        ShowersError: A damaged or unknown file, impossible energies, or `dst` exists.
+        ShowersError: A damaged or unknown file, or impossible energies.
+        OutputError: `dst` exists, another process writes it, or the disk is full.
     """
     target = known_format(to) if to else _by_name(Path(dst))
-    if Path(dst).exists():
-        raise ShowersError(
-            "the file exists already", where=dst, cure="choose another name, or delete it first"
-        )
     with open_showers(src, detector, format=from_, particle=particle) as source:
         if len(source) == 0:
             raise ShowersError("the file holds no showers", where=src)
@@ -108,17 +105,15 @@ class _Conversion:
         self._lost: set[str] = set()
 
     def parts(self) -> Iterator[Showers]:
-        size = chunk_rows(self._source.detector.n_cells)
-        n = len(self._source)
         provenance = self._provenance()
-        for start in range(0, n, size):
-            part = self._clean(self._source.raw(start, min(n, start + size)))
+        for start, stop in self._source.spans():
+            part = self._clean(self._source.raw(start, stop))
             if len(part):
                 self._note_losses(part)
                 self.written += len(part)
                 yield replace(part, provenance=provenance)
             if self._progress:
-                self._progress(min(n, start + size), n, f"{self.bad.showers} bad" if self.bad else "")
+                self._progress(stop, len(self._source), f"{self.bad.showers} bad" if self.bad else "")
         if not self._drop_bad:
             self.bad.refuse(self._source.path)
         if not self.written:

@@ -55,7 +55,7 @@ def _expand(path: Path) -> list[Path]:
     else:
         return [path]  # whether it exists is seen when it is opened
     if not files:
-        parts = [*path.glob("*.part")] if path.is_dir() else []
+        parts = [*path.glob("[!.]*.part")] if path.is_dir() else []
         raise ShowersError(
             "there are no shower files here" if path.is_dir() else "no file matches this pattern",
             where=path,

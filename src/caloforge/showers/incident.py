@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from caloforge.errors import ShowersError, nearest
+from caloforge.particles import pdg_id
 
 COLUMNS: dict[str, tuple[str, str]] = {
     "energy": ("<f4", "MeV"),
@@ -37,7 +38,7 @@ class Incident:
         pdg: PDG particle id, shape `(n,)`, int32; 0 where the particle is not known.
 
     Example:
-        >>> Incident.of([1000.0, 2000.0], pdg=22).pdg
+        >>> Incident.of([1000.0, 2000.0], pdg="gamma").pdg
         array([22, 22], dtype=int32)
     """
 
@@ -51,9 +52,7 @@ class Incident:
     def __post_init__(self) -> None:
         shapes = {column.name: getattr(self, column.name).shape for column in fields(self)}
         if len(set(shapes.values())) != 1 or self.energy.ndim != 1:
-            raise ShowersError(
-                "the incident columns differ in length", got=shapes, expected="one value per shower"
-            )
+            raise _of_one_length(shapes)
 
     @classmethod
     def of(
@@ -65,9 +64,19 @@ class Incident:
         x: ArrayLike = 0.0,
         y: ArrayLike = 0.0,
     ) -> Incident:
-        """Make columns from values in MeV, rad and mm; a single value holds for every shower."""
-        given = {"energy": energy, "theta": theta, "phi": phi, "x": x, "y": y, "pdg": pdg}
-        n = max(np.size(value) for value in given.values()) if np.size(energy) else 0
+        """Make columns from values in MeV, rad and mm; a single value holds for every shower.
+
+        Particles are PDG ids or names, `-11` or `"e+"`.
+
+        Raises:
+            ParticleError: No such particle.
+            ShowersError: Columns of different lengths.
+        """
+        given = {"energy": energy, "theta": theta, "phi": phi, "x": x, "y": y, "pdg": _ids(pdg)}
+        sizes = {name: np.size(value) for name, value in given.items()}
+        n = max(sizes.values()) if sizes["energy"] else 0
+        if any(size not in (1, n) for size in sizes.values()):
+            raise _of_one_length(sizes)
         columns = {
             name: np.ascontiguousarray(np.broadcast_to(np.asarray(value, COLUMNS[name][0]).ravel(), (n,)))
             for name, value in given.items()
@@ -110,3 +119,16 @@ class Incident:
                 )
         columns = [getattr(self, name).astype(np.float32) for name in names]
         return np.stack(columns, axis=1) if columns else np.empty((len(self), 0), np.float32)
+
+
+def _of_one_length(got: object) -> ShowersError:
+    return ShowersError("the incident columns differ in length", got=got, expected="one value per shower")
+
+
+def _ids(particles: ArrayLike) -> ArrayLike:
+    """PDG ids of names; ids are taken as they are, also those of no particle (0 is "not known")."""
+    given = np.asarray(particles)
+    if given.dtype.kind != "U":
+        return given
+    names, rows = np.unique(given, return_inverse=True)
+    return np.array([pdg_id(name, "pdg") for name in names.tolist()], np.int32)[rows]

@@ -1,8 +1,10 @@
 """The append-only file of a production that is not finished: whole records survive whatever kills the writer.
 
 HDF5 cannot promise that: a process killed while the library rewrites its tables leaves a file that no one
-can open. Here nothing that was written is ever touched again. A record is its length, a checksum and its
-bytes, and a torn record can only be the last one. The finished production becomes HDF5 (`store.py`).
+can open. Here nothing that was written is ever touched again. A record is a mark, a header with a checksum of
+its own, and its bytes, whose checksum the header holds. What a kill or a power cut tears is the end of the
+file: it is left out. Damage with a whole record behind it is no torn end, and is refused. The finished
+production becomes HDF5 (`store.py`).
 """
 
 from __future__ import annotations
@@ -12,22 +14,29 @@ __all__ = ["Journal", "is_journal"]
 import json
 import os
 import struct
-import sys
+import time
 import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
 from caloforge.errors import ShowersError
 from caloforge.showers.incident import COLUMNS, Incident
 from caloforge.showers.sparse import Sparse, index_type
+from caloforge.writing import replace_file, room
 
-_MAGIC = b"CFJOUR1\n"
-_HEADER = struct.Struct("<QIII")  # payload bytes, its CRC-32, showers, hits
+_KIND, _MAGIC = b"CFJOUR", b"CFJOUR2\n"
+_MARK = b"\xc5SHOWERS"
+_HEADER = struct.Struct("<8sQIII")  # mark, payload bytes, its CRC-32, showers, hits
+_CHECK = struct.Struct("<I")  # CRC-32 of the header
+_LEAD = _HEADER.size + _CHECK.size
+_SYNC_SECONDS = 1.0
+_BLOCK = 1 << 20  # bytes looked through at once
 
 
 class _Record(NamedTuple):
@@ -47,24 +56,25 @@ class Journal:
 
     Args:
         path: The journal's file.
-        append: Open for writing, too: takes the file's lock and cuts off a torn last record.
+        append: Open for writing, too: cuts off a torn end. Who appends holds the lock of the file to be made.
+        file: The journal, if it has no name.
 
     Attributes:
         head: What was given to `create`.
         hits: Cells with energy in all showers together.
+        torn: Bytes at the end that hold no whole record.
 
     Raises:
-        ShowersError: Not a journal, damaged, or another process writes to it.
+        ShowersError: Not a journal, or damaged.
     """
 
-    def __init__(self, path: Path, append: bool = False) -> None:
+    def __init__(self, path: Path, append: bool = False, file: BinaryIO | None = None) -> None:
         self.path = path
-        self._file: BinaryIO = path.open("r+b" if append else "rb", buffering=0)
-        if append:
-            _lock(self._file, path)
+        self._file: BinaryIO = file or path.open("r+b" if append else "rb", buffering=0)
         self.head: dict[str, Any] = {}
         self.hits = 0
         self._n = 0
+        self._lasting, self._synced = file is None, time.monotonic()
         # Two numbers per record, so that a production of single showers stays small in memory, too.
         self._first, self._start = array("q"), array("q")
         try:
@@ -78,34 +88,49 @@ class Journal:
     @classmethod
     def create(cls, path: Path, head: dict[str, Any]) -> Journal:
         """Start a journal; `head` must hold `n_cells` and `n_layers`, and may hold anything JSON can."""
-        text = json.dumps(head, default=str).encode()
         # Under its own name only when the head is whole: a journal without a head could not be resumed.
-        new = path.with_name(path.name + ".new")
-        new.write_bytes(_MAGIC + _HEADER.pack(len(text), zlib.crc32(text), 0, 0) + text)
-        if path.exists():
-            raise ShowersError("another process is writing these showers", where=path)
-        new.replace(path)
+        with replace_file(path) as file:
+            file.write(_beginning(head))
         return cls(path, append=True)
+
+    @classmethod
+    def nameless(cls, path: Path, head: dict[str, Any]) -> Journal:
+        """Start a journal beside `path` that goes with its process, for showers that are soon made again."""
+        with room(path):
+            file = cast("BinaryIO", TemporaryFile(dir=path.parent, buffering=0))  # noqa: SIM115 - closed by the journal
+            _write_all(file, _beginning(head))
+            file.seek(0)
+        return cls(path, append=True, file=file)
 
     def __len__(self) -> int:
         return self._n
 
     def append(self, rows: Sparse) -> None:
-        """Write one record; when this returns, the showers outlive the process."""
-        payload = b"".join(_pack(rows))
-        header = _HEADER.pack(len(payload), zlib.crc32(payload), len(rows), len(rows.index))
+        """Write one record; when this returns, the showers outlive the process.
+
+        They outlive a power cut when the next sync is done, at most one a second: what is lost then was
+        appended within a second after a sync, and nothing after it.
+        """
+        record = _framed(b"".join(_pack(rows)), len(rows), len(rows.index))
         try:
             self._file.seek(self._end)
-            _write_all(self._file, header + payload)
+            _write_all(self._file, record)
+            self._sync()
         except OSError as error:
             self._file.truncate(self._end)
             raise ShowersError(
                 f"cannot write showers: {error.strerror}",
                 where=self.path,
-                cure="free some space and resume; what was written before is safe",
+                cure="free some space and resume; what was written before is safe" if self._lasting else None,
             ) from error
         self._note(self._end, len(rows), len(rows.index))
-        self._end += len(header) + len(payload)
+        self._end += len(record)
+
+    def _sync(self) -> None:
+        now = time.monotonic()
+        if self._lasting and now - self._synced >= _SYNC_SECONDS:
+            getattr(os, "fdatasync", os.fsync)(self._file.fileno())
+            self._synced = now
 
     def rows(self, start: int, stop: int) -> Sparse:
         """The showers from `start` to `stop`, which must lie inside."""
@@ -120,27 +145,68 @@ class Journal:
         return (self._read(number) for number in range(len(self._start)))
 
     def close(self) -> None:
-        """Give the file and its lock back."""
+        """Give the file back."""
         self._file.close()
 
     def _scan(self) -> int:
         """Read the head and find the records; returns where the last whole one ends."""
         size = os.fstat(self._file.fileno()).st_size
-        if self._file.read(len(_MAGIC)) != _MAGIC:
-            raise ShowersError("not a caloforge journal", where=self.path)
+        magic = self._file.read(len(_MAGIC))
+        if magic != _MAGIC:
+            raise _other_journal(self.path, magic)
         end = len(_MAGIC)
         while (record := self._record(end, size)) is not None:
             if not self.head:
                 self.head = json.loads(self._payload(record, "the head"))
             else:
-                # After a power cut the last record may be as long as promised and yet hold nothing.
-                if record.end == size and zlib.crc32(self._raw(record)) != record.crc:
-                    return end
                 self._note(end, record.showers, record.hits)
             end = record.end
+        if end < size:
+            self._refuse_damage(end, size)
         if not self.head:
             raise ShowersError("damaged journal: its head is torn", where=self.path, cure="delete it")
+        end = self._without_torn(end, size)
+        self.torn = size - end
         return end
+
+    def _refuse_damage(self, start: int, size: int) -> None:
+        """A torn end holds no whole record; what does was damaged afterwards, and nothing is cut off."""
+        behind = self._whole_record(start, size)
+        if behind is None:
+            return
+        keep = f"its first {self._n} showers are whole: `truncate -s {start} {self.path}` keeps them alone"
+        raise ShowersError(
+            "damaged journal: what lies before a whole record is none",
+            where=f"{self.path}, bytes {start} to {behind - 1}",
+            cure=keep if self._n else "make the showers again",
+        )
+
+    def _whole_record(self, start: int, size: int) -> int | None:
+        """Where the next whole record begins, at `start` or behind it."""
+        for block in range(start, size, _BLOCK):
+            self._file.seek(block)
+            text = self._file.read(_BLOCK + len(_MARK) - 1)
+            found = text.find(_MARK)
+            while found >= 0:
+                record = self._record(block + found, size)
+                if record is not None and self._is_whole(record):
+                    return block + found
+                found = text.find(_MARK, found + 1)
+        return None
+
+    def _without_torn(self, end: int, size: int) -> int:
+        """After a power cut the last records may be as long as they say and yet hold nothing."""
+        while self._n:
+            record = self._record(self._start[-1], size)
+            if record is None or self._is_whole(record):
+                return end
+            end = self._start.pop()
+            self._n = self._first.pop()
+            self.hits -= record.hits
+        return end
+
+    def _is_whole(self, record: _Record) -> bool:
+        return zlib.crc32(self._raw(record)) == record.crc
 
     def _note(self, start: int, showers: int, hits: int) -> None:
         self._first.append(self._n)
@@ -149,14 +215,14 @@ class Journal:
         self.hits += hits
 
     def _record(self, start: int, size: int) -> _Record | None:
-        """The record that starts here, or None where it is torn or the file ends."""
+        """The record that starts here, or None where there is none, or it is longer than the file."""
         self._file.seek(start)
-        header = self._file.read(_HEADER.size)
-        if len(header) < _HEADER.size:
+        lead = self._file.read(_LEAD)
+        if len(lead) < _LEAD or _CHECK.unpack(lead[_HEADER.size :])[0] != zlib.crc32(lead[: _HEADER.size]):
             return None
-        length, crc, showers, hits = _HEADER.unpack(header)
-        record = _Record(start + _HEADER.size, length, crc, showers, hits)
-        return record if length > 0 and record.end <= size else None
+        mark, length, crc, showers, hits = _HEADER.unpack(lead[: _HEADER.size])
+        record = _Record(start + _LEAD, length, crc, showers, hits)
+        return record if mark == _MARK and record.end <= size else None
 
     def _raw(self, record: _Record) -> bytes:
         self._file.seek(record.payload)
@@ -188,7 +254,28 @@ class Journal:
 def is_journal(path: Path) -> bool:
     """Whether a file starts like a journal."""
     with path.open("rb") as file:
-        return file.read(len(_MAGIC)) == _MAGIC
+        return file.read(len(_KIND)) == _KIND
+
+
+def _other_journal(path: Path, magic: bytes) -> ShowersError:
+    if magic[: len(_KIND)] != _KIND:
+        return ShowersError("not a caloforge journal", where=path)
+    return ShowersError(
+        "this production was begun by another version of caloforge, or the file is damaged",
+        where=path,
+        got=magic,
+        expected=_MAGIC,
+        cure="finish it with the version that began it, or delete it and make the showers again",
+    )
+
+
+def _beginning(head: dict[str, Any]) -> bytes:
+    return _MAGIC + _framed(json.dumps(head, default=str).encode(), 0, 0)
+
+
+def _framed(payload: bytes, showers: int, hits: int) -> bytes:
+    header = _HEADER.pack(_MARK, len(payload), zlib.crc32(payload), showers, hits)
+    return header + _CHECK.pack(zlib.crc32(header)) + payload
 
 
 def _pack(rows: Sparse) -> Iterator[bytes]:
@@ -223,17 +310,3 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
-
-
-def _lock(file: BinaryIO, path: Path) -> None:
-    if sys.platform == "win32":
-        return  # Windows refuses the final rename while a second writer holds the file
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise ShowersError(
-            "another process is writing these showers", where=path, cure="wait for it, or stop it first"
-        ) from error

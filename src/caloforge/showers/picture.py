@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["draw", "picture"]
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from caloforge.showers.faces import draw_faces, draw_mosaic
 from caloforge.showers.formats import open_showers
 from caloforge.showers.source import ShowerSource
 from caloforge.showers.survey import Survey, survey
+from caloforge.writing import replace_bytes
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector, Layer
@@ -59,11 +61,13 @@ def draw(source: ShowerSource, sums: Survey, out: Path, shower: int | None = Non
     _draw_faces(mean_area, layers, average, shape, f"Average of {sums.showers:,} showers{some}")
     _draw_faces(one_area, layers, one.cells[0], shape, _caption(one, number))
     _draw_profile(profile_area.subplots(), sums, one)
+    drawn = io.BytesIO()
     try:
-        figure.savefig(out, dpi=130)
-    except (OSError, ValueError) as error:
-        expected = "a folder that exists, and .png, .svg or .pdf"
+        figure.savefig(drawn, format=out.suffix[1:].lower(), dpi=130)
+    except ValueError as error:
+        expected = "a name that ends in .png, .svg or .pdf"
         raise ShowersError("cannot write the picture", where=out, got=error, expected=expected) from error
+    replace_bytes(out, drawn.getvalue())
     return out
 
 
@@ -146,7 +150,9 @@ def _draw_profile(ax: Any, sums: Survey, one: Showers) -> None:
     n = max(sums.showers, 1)
     mean = 100 * sums.share[0] / n
     spread = np.sqrt(np.maximum(1e4 * sums.share[1] / n - mean**2, 0))
-    single = 100 * np.array([layer.sum() for layer in one.layers()]) / one.incident.energy
+    energies = np.array([layer.sum(dtype=np.float64) for layer in one.layers()])
+    incident = float(one.incident.energy[0])
+    single = 100 * energies / (incident if incident > 0 else np.nan)
     edges = np.arange(len(mean) + 1) - 0.5
     low, high = np.maximum(mean - spread, 0), mean + spread
     ax.stairs(high, edges, baseline=low, fill=True, color=_SPREAD, label="standard deviation between showers")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ShowerSource", "chunk_rows"]
+__all__ = ["ShowerSource"]
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from caloforge.detector import Detector
+
+_SHOWERS_AT_ONCE, _CELLS_AT_ONCE = 4096, 1 << 21  # 8 MB of cells
 
 
 class ShowerSource(ABC):
@@ -76,9 +78,13 @@ class ShowerSource(ABC):
         return Sparse.of(showers.incident, showers.cells, showers.overflow)
 
     def chunks(self, size: int | None = None) -> Iterator[Showers]:
-        """All showers in order, `size` at a time; by default what fits a few tens of MB."""
-        size = size or chunk_rows(self.detector.n_cells)
-        return (self.read(start, start + size) for start in range(0, len(self), size))
+        """All showers in order, piece by piece as `spans` cuts them."""
+        return (self.read(start, stop) for start, stop in self.spans(size))
+
+    def spans(self, size: int | None = None) -> Iterator[tuple[int, int]]:
+        """Start and stop of pieces of `size` showers; by default of what fits a few tens of MB."""
+        size = size or max(1, min(_SHOWERS_AT_ONCE, _CELLS_AT_ONCE // self.detector.n_cells))
+        return ((start, min(len(self), start + size)) for start in range(0, len(self), size))
 
     def __enter__(self) -> Self:
         return self
@@ -87,8 +93,3 @@ class ShowerSource(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def chunk_rows(n_cells: int) -> int:
-    """How many showers make about 8 MB of cells."""
-    return max(1, min(4096, (1 << 21) // n_cells))

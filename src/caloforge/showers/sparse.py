@@ -110,6 +110,8 @@ class Sparse:
                 expected=f"0 to {self.n_cells - 1}",
                 cure="make or copy the file again",
             )
+        if not self.energy.all():  # a block of the disk that was never written reads as zeros
+            raise _damaged("a stored cell holds no energy", where)
         rises = self.index[1:] > self.index[:-1]
         inner = self.offset[1:-1]
         rises[inner[(inner > 0) & (inner < len(self.index))] - 1] = True  # from one shower to the next

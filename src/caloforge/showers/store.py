@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["SCHEMA", "ShowerFile", "write_store"]
 
 import hashlib
+import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
+from caloforge.hdf5 import open_hdf5
 from caloforge.showers.checks import BadEnergies
 from caloforge.showers.container import Showers
-from caloforge.showers.hdf5 import attribute, dataset, open_hdf5, reading
+from caloforge.showers.hdf5_output import hdf5_into
 from caloforge.showers.incident import COLUMNS, Incident
 from caloforge.showers.journal import Journal, is_journal
 from caloforge.showers.source import ShowerSource
@@ -26,12 +29,13 @@ if TYPE_CHECKING:
     from caloforge.detector import Detector
 
 SCHEMA = "caloforge-showers/1"
+_TEXTS = ("schema", "detector", "provenance", "units")  # attributes of the root
 _CHUNK = 1 << 14  # values; small enough that a block of a few hundred showers reads little beyond itself
 _DETECTORS = 16  # that are remembered
 
 
 def write_store(
-    path: Path,
+    out: io.BufferedRandom,
     detector: Detector,
     provenance: dict[str, Any],
     totals: tuple[int, int],
@@ -40,26 +44,37 @@ def write_store(
     """Write a whole store; memory is that of one element of `rows`.
 
     Args:
-        path: File to make.
+        out: File to fill.
         detector: What was hit.
         provenance: How the showers were made; JSON must be able to hold it.
         totals: Showers and hits that `rows` will give.
         rows: The showers.
+
+    Raises:
+        OSError: The disk is full.
     """
-    # Attributes beyond 64 kB (the YAML of a detector with many layers) need the 1.8 file format.
-    with h5py.File(path, "w", libver=("v108", "v110")) as file:
-        file.attrs["schema"] = SCHEMA
-        file.attrs["detector"] = detector.to_yaml()
-        file.attrs["detector_digest"] = _sha256(detector.to_yaml())
-        file.attrs["provenance"] = json.dumps(provenance, default=str)
-        file.attrs["units"] = json.dumps({"energy": "MeV", "length": "mm", "angle": "rad"})
+    units = {"energy": "MeV", "length": "mm", "angle": "rad"}
+    texts = SCHEMA, detector.to_yaml(), json.dumps(provenance, default=str), json.dumps(units)
+    # In this format all of HDF5's own tables carry checksums; in the 1.8 format those of the chunks do not.
+    with hdf5_into(out, libver=("v110", "v110")) as file:
+        for name, text in zip(_TEXTS, texts, strict=True):
+            _put_text(file, name, text)
+        _put_text(file, "detector_digest", _sha256(detector.to_yaml()))
+        _put_text(file, "digest", _digest(*texts))  # long texts have no checksum of HDF5's
         shower = hit = 0
         for part in rows:
             if shower == 0:
                 _make_datasets(file, detector, totals, part.overflow is not None)
             _fill(file, part, shower, hit)
+            file.check()
             shower, hit = shower + len(part), hit + len(part.index)
         file.flush()
+
+
+def _put_text(owner: h5py.File | h5py.Dataset, name: str, text: str) -> None:
+    """Write an attribute of fixed length: those of any length lie in a heap without checksums."""
+    data = text.encode(errors="surrogateescape")
+    owner.attrs.create(name, data, dtype=h5py.string_dtype("utf-8", len(data)))
 
 
 def _make_datasets(file: h5py.File, detector: Detector, totals: tuple[int, int], overflow: bool) -> None:
@@ -69,7 +84,7 @@ def _make_datasets(file: h5py.File, detector: Detector, totals: tuple[int, int],
         if shape[0]:  # HDF5 has no chunks for nothing: showers may leave no energy at all
             how |= {"chunks": (min(_CHUNK, shape[0]), *shape[1:]), "fletcher32": True}
         made = file.create_dataset(key, shape, kind, **(how if shape[0] else {}))
-        made.attrs["unit"] = unit
+        _put_text(made, "unit", unit)
 
     gzip = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
     for name, (kind, unit) in COLUMNS.items():
@@ -79,7 +94,7 @@ def _make_datasets(file: h5py.File, detector: Detector, totals: tuple[int, int],
     # Mantissas are noise: gzip would save 8 % of the energies and make reading them eight times slower.
     make("cells/energy", (hits,), "<f4", "MeV")
     if overflow:
-        make("overflow", (n, detector.n_layers), "<f4", "MeV")
+        make("overflow", (n, detector.n_layers), "<f4", "MeV", **gzip)
 
 
 def _fill(file: h5py.File, rows: Sparse, shower: int, hit: int) -> None:
@@ -119,7 +134,7 @@ class ShowerFile(ShowerSource):
         self._rows: _Stored | _Producing = _Producing(self.path) if part else _Stored(self.path)
         try:
             self.detector = _detector(self._rows.detector, self.path)
-            self.provenance = self._rows.provenance
+            self.provenance, self.notes = self._rows.provenance, self._rows.notes
             self.overflow = self._rows.prepare(self.detector.n_cells, self.detector.n_layers)
         except BaseException:
             self._rows.close()
@@ -178,60 +193,82 @@ def _detector(text: str, where: Path) -> Detector:
 class _Stored:
     """Rows of a finished store."""
 
+    notes: tuple[str, ...] = ()
+
     def __init__(self, path: Path) -> None:
         self._file = open_hdf5(path)
-        schema = attribute(self._file, "schema")
+        try:
+            self._read_texts(path)
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_texts(self, path: Path) -> None:
+        schema, detector, text, units = map(self._file.attribute, _TEXTS)
         if schema != SCHEMA:
             raise _not_ours(path, schema)
-        self.detector = str(attribute(self._file, "detector"))
-        if _sha256(self.detector) != attribute(self._file, "detector_digest"):
-            raise ShowersError(
-                "damaged shower file: its detector does not match its checksum",
-                where=path,
-                cure="make or copy the file again",
-            )
+        if detector is None or text is None or units is None:
+            raise _damaged("an attribute is missing", path, ", ".join(_TEXTS))
+        self.detector = detector
+        if _sha256(self.detector) != self._file.attribute("detector_digest"):
+            raise _damaged("its detector does not match its checksum", path)
+        digest = self._file.attribute("digest")  # absent from files of earlier builds
+        if digest is not None and digest != _digest(schema, self.detector, text, units):
+            raise _damaged("its attributes do not match their checksum", path)
         try:
-            self.provenance: dict[str, Any] = json.loads(str(attribute(self._file, "provenance")))
-        except json.JSONDecodeError as error:
-            raise ShowersError("damaged shower file: its provenance is unreadable", where=path) from error
+            self.provenance: dict[str, Any] = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise _damaged("its provenance is unreadable", path) from error
 
     def prepare(self, n_cells: int, n_layers: int) -> bool:
         """Find the datasets and check their shapes; returns whether overflow energies are there."""
         self._n_cells = n_cells
-        self._columns = {name: dataset(self._file, f"incident/{name}", (None,)) for name in COLUMNS}
+        self._columns = {name: self._file.dataset(f"incident/{name}", (None,)) for name in COLUMNS}
         self.n = len(self._columns["energy"])
         for name in COLUMNS:
-            dataset(self._file, f"incident/{name}", (self.n,))
-        self._offset = dataset(self._file, "cells/offset", (self.n + 1,))
-        self._index = dataset(self._file, "cells/index", (None,))
-        self._energy = dataset(self._file, "cells/energy", self._index.shape)
+            self._file.dataset(f"incident/{name}", (self.n,))
+        self._offset = self._file.dataset("cells/offset", (self.n + 1,))
+        self._index = self._file.dataset("cells/index", (None,))
+        self._energy = self._file.dataset("cells/energy", self._index.shape)
         has = "overflow" in self._file
-        self._overflow = dataset(self._file, "overflow", (self.n, n_layers)) if has else None
+        self._overflow = self._file.dataset("overflow", (self.n, n_layers)) if has else None
         return has
 
     def rows(self, start: int, stop: int) -> Sparse:
-        with reading(self._file.filename):
-            offset = self._offset[start : stop + 1].astype(np.int64)
-            first, last = int(offset[0]), int(offset[-1])
-            if not 0 <= first <= last <= len(self._index):
-                raise ShowersError(
-                    "damaged shower file: the row offsets point outside the stored cells",
-                    where=f"{self._file.filename}, showers {start} to {stop - 1}",
-                    got=f"{first} to {last}",
-                    expected=f"0 to {len(self._index)}, increasing",
-                    cure="make or copy the file again",
-                )
-            incident = self.columns(start, stop)
-            outside = None if self._overflow is None else self._overflow[start:stop]
-            index, energy = self._index[first:last], self._energy[first:last]
+        offset = self._offset[start : stop + 1].astype(np.int64)
+        self._check_offset(offset, f"{self._file.path}, showers {start} to {stop - 1}")
+        first, last = int(offset[0]), int(offset[-1])
+        incident = self.columns(start, stop)
+        outside = None if self._overflow is None else self._overflow[start:stop]
+        index, energy = self._index[first:last], self._energy[first:last]
         return Sparse(incident, offset - first, index, energy, outside, self._n_cells)
 
+    def _check_offset(self, offset: NDArray[np.int64], where: str) -> None:
+        """Refuse what does not fit before it is read: a shower has no more hits than there are cells."""
+        hits = np.diff(offset)
+        if offset[0] < 0 or offset[-1] > len(self._index) or hits.min() < 0 or hits.max() > self._n_cells:
+            raise ShowersError(
+                "damaged shower file: the row offsets point outside the stored cells",
+                where=where,
+                got=f"{offset[0]} to {offset[-1]}, {hits.min()} to {hits.max()} hits in a shower",
+                expected=f"0 to {len(self._index)}, 0 to {self._n_cells} hits",
+                cure="make or copy the file again",
+            )
+
     def columns(self, start: int, stop: int) -> Incident:
-        with reading(self._file.filename):
-            return Incident(**{name: column[start:stop] for name, column in self._columns.items()})
+        return Incident(**{name: column[start:stop] for name, column in self._columns.items()})
 
     def close(self) -> None:
         self._file.close()
+
+
+def _damaged(what: str, where: Path, expected: str | None = None) -> ShowersError:
+    cure = "make or copy the file again"
+    return ShowersError(f"damaged shower file: {what}", where=where, expected=expected, cure=cure)
+
+
+def _digest(*texts: str) -> str:
+    return _sha256("\0".join(texts))
 
 
 def _sha256(text: str) -> str:
@@ -246,6 +283,8 @@ class _Producing:
         self.detector = str(self._journal.head["detector"])
         self.provenance: dict[str, Any] = self._journal.head["provenance"]
         self.n = len(self._journal)
+        torn = f"its last {self._journal.torn:,} bytes hold no whole record and are left out"
+        self.notes = (torn,) if self._journal.torn else ()
 
     def prepare(self, n_cells: int, n_layers: int) -> bool:
         """Check that the journal was made for this detector; returns whether it has overflow energies."""

@@ -19,7 +19,7 @@ from caloforge.showers.checks import BadEnergies
 from caloforge.showers.container import Showers
 from caloforge.showers.formats import open_showers
 from caloforge.showers.incident import COLUMNS
-from caloforge.showers.source import ShowerSource, chunk_rows
+from caloforge.showers.source import ShowerSource
 from caloforge.showers.sparse import Sparse
 
 if TYPE_CHECKING:
@@ -130,14 +130,13 @@ def survey(source: ShowerSource, progress: Progress | None = None) -> Survey:
     Raises:
         ShowersError: A damaged file, or one without showers.
     """
-    n, size = len(source), chunk_rows(source.detector.n_cells)
-    if n == 0:
+    if not len(source):
         raise ShowersError("the file holds no showers", where=source.path)
     sums = Survey(source.detector)
-    for start in range(0, n, size):
-        sums.add(source.raw(start, min(n, start + size)))
+    for start, stop in source.spans():
+        sums.add(source.raw(start, stop))
         if progress:
-            progress(min(n, start + size), n, "")
+            progress(stop, len(source), "")
     return sums
 
 

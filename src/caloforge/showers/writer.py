@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["ShowerWriter", "write_all"]
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +15,7 @@ from caloforge.showers.container import Showers, same_detector
 from caloforge.showers.journal import Journal
 from caloforge.showers.sparse import Sparse
 from caloforge.showers.store import ShowerFile, write_store
+from caloforge.writing import Output, room
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -31,13 +31,14 @@ class ShowerWriter:
     What `append` was given is safe and readable (`ShowerFile(PATH.part)`) when it returns, even if the
     process is killed a moment later. `close` writes the HDF5 file under another name and renames it, so
     that `PATH` is either absent or complete. As a context manager, an exception leaves `PATH.part` for a
-    later `resume`.
+    later `resume`. Nobody else can write `PATH` meanwhile.
 
     Args:
         path: The file to make. An existing one is never overwritten.
         detector: What is hit.
         provenance: How the showers are made; on resuming, these values replace earlier ones.
         resume: Go on with what an interrupted writer left behind, if anything.
+        keep: Whether an interruption leaves anything: not if the same showers are soon made again.
 
     Attributes:
         done: Showers written so far, by this and by interrupted writers.
@@ -45,8 +46,8 @@ class ShowerWriter:
         earlier: Provenance that the interrupted writer was started with, or None.
 
     Raises:
-        ShowersError: The file or an unfinished production is there already, another process is writing it,
-            or it holds showers of another detector.
+        OutputError: The file is there already, or another process is writing it.
+        ShowersError: An unfinished production is there already, or holds showers of another detector.
 
     Example:
         >>> with ShowerWriter("showers.h5", detector, {"seed": 1}) as writer:
@@ -54,24 +55,27 @@ class ShowerWriter:
     """
 
     def __init__(
-        self, path: str | Path, detector: Detector, provenance: dict[str, Any], resume: bool = False
+        self,
+        path: str | Path,
+        detector: Detector,
+        provenance: dict[str, Any],
+        resume: bool = False,
+        keep: bool = True,
     ) -> None:
         self.path = Path(path)
         self.detector = detector
         self.earlier: dict[str, Any] | None = None
         self.done = 0
         self._part = self.path.with_name(self.path.name + ".part")
+        self._keep = keep
         self._journal: Journal | None = None
         self._overflow: bool | None = None
-        if not resume:
-            self._refuse_existing()
-        elif self.path.exists():
+        self._output: Output | None = None
+        if resume and self.path.exists():
             self._find_complete()
-        elif self._part.exists():
-            self._find_part()
+        else:
+            self._begin(resume)
         self.provenance = {**(self.earlier or {}), **provenance}
-        if not self.path.parent.is_dir():
-            raise ShowersError("no such folder", where=self.path.parent, cure="make it first")
 
     def append(self, showers: Showers) -> None:
         """Write showers; they are safe when this returns.
@@ -91,30 +95,32 @@ class ShowerWriter:
 
         Raises:
             ShowersError: Nothing was written.
+            OutputError: The disk is full; `PATH.part` stays.
         """
-        if self._journal is None:
-            if self.done:
-                return  # resumed a production that was complete
-            raise ShowersError("no showers were written", where=self.path)
-        closing = self.path.with_name(self.path.name + ".closing")
-        totals = len(self._journal), self._journal.hits
-        write_store(closing, self.detector, self.provenance, totals, _batches(self._journal))
-        _sync(closing)
-        closing.replace(self.path)
-        self.stop()
-        self._part.unlink()
+        try:
+            if self._journal is not None and self._output is not None:
+                self._finish(self._journal, self._output)
+            elif not self.done:  # else a production was resumed that was complete
+                raise ShowersError("no showers were written", where=self.path)
+        finally:
+            self.stop()
+
+    def _finish(self, journal: Journal, output: Output) -> None:
+        totals = len(journal), journal.hits
+        with room(self.path):
+            write_store(output.file, self.detector, self.provenance, totals, _batches(journal))
+        output.finish()
+        if self._keep:
+            self._part.unlink()
 
     def stop(self) -> None:
-        """Stop without finishing; `PATH.part` keeps what was written."""
+        """Stop without finishing; `PATH.part` keeps what was written, unless nothing was to be kept."""
         if self._journal is not None:
             self._journal.close()
             self._journal = None
-
-    def discard(self) -> None:
-        """Stop, and delete what was written."""
-        if self._journal is not None:
-            self.stop()
-            self._part.unlink()
+        if self._output is not None:
+            self._output.abandon()
+            self._output = None
 
     def __enter__(self) -> Self:
         return self
@@ -154,15 +160,20 @@ class ShowerWriter:
             "overflow": overflow,
         }
         self._overflow = overflow
-        self._journal = Journal.create(self._part, head)
+        begin = Journal.create if self._keep else Journal.nameless
+        self._journal = begin(self._part, head)
 
-    def _refuse_existing(self) -> None:
-        if self.path.exists():
-            cure = "choose another name, or delete it first"
-            raise ShowersError("the file exists already", where=self.path, cure=cure)
-        if self._part.exists():
-            cure = "resume it, or delete it if you do not want its showers"
-            raise ShowersError("an unfinished production is there already", where=self._part, cure=cure)
+    def _begin(self, resume: bool) -> None:
+        self._output = Output(self.path)
+        try:
+            if resume and self._part.exists():
+                self._find_part()
+            elif self._part.exists():
+                cure = "resume it, or delete it if you do not want its showers"
+                raise ShowersError("an unfinished production is there already", where=self._part, cure=cure)
+        except BaseException:
+            self.stop()
+            raise
 
     def _find_complete(self) -> None:
         with ShowerFile(self.path) as file:
@@ -180,15 +191,10 @@ class ShowerWriter:
 
 def write_all(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
     """Write showers that exist elsewhere already: if that fails, nothing is left behind."""
-    writer = ShowerWriter(path, detector, {})
-    try:
+    with ShowerWriter(path, detector, {}, keep=False) as writer:
         for part in parts:
             writer.provenance.update(part.provenance)
             writer.append(part)
-        writer.close()
-    except BaseException:
-        writer.discard()
-        raise
 
 
 def _batches(journal: Journal) -> Iterator[Sparse]:
@@ -203,8 +209,3 @@ def _batches(journal: Journal) -> Iterator[Sparse]:
             waiting, hits = [], 0
     if waiting:
         yield Sparse.concat(waiting)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

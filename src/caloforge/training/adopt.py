@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from caloforge.detector import Detector, load_detector
-from caloforge.errors import RunError
+from caloforge.errors import RecipeError, RunError
 from caloforge.machine import versions
 from caloforge.particles import pdg_id
 from caloforge.quantities import Interval
 from caloforge.training.recipe import Recipe, load_recipe
 from caloforge.training.run import Run
 from caloforge.training.seal import sealed_json, sealed_yaml
+from caloforge.training.trained_detector import for_detector
 from caloforge.writing import new_folder, replace_text
 
 
@@ -56,7 +57,7 @@ def adopt(
     from caloforge.training.checkpoint import save_generator
 
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    detector = load_detector(chosen.detector)
+    detector = _detector(chosen)
     facts = _facts(Path(weights), detector, particle, energy, theta, phi)
     generator = build_generator(chosen.model, detector)
     generator.load_state_dict(read_keras_weights(weights, generator))
@@ -66,9 +67,19 @@ def adopt(
         replace_text(folder / "detector.yaml", sealed_yaml(detector.to_yaml()))
         replace_text(folder / "data.json", sealed_json(facts))
         replace_text(folder / "environment.json", sealed_json(environment))
-        replace_text(folder / "recipe.yaml", sealed_yaml(chosen.to_yaml()))
+        replace_text(folder / "recipe.yaml", sealed_yaml(for_detector(chosen, detector).to_yaml()))
         save_generator(generator, {}, Run(folder))
     return Run.open(out)
+
+
+def _detector(recipe: Recipe) -> Detector:
+    if recipe.usual_detector is None:
+        raise RecipeError(
+            "nothing says which detector these weights are for",
+            where=f"recipe {recipe.name}",
+            cure="--set detector=NAME or FILE.yaml",
+        )
+    return load_detector(recipe.usual_detector)
 
 
 def _facts(

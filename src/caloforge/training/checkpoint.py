@@ -15,11 +15,11 @@ from caloforge.training.weights import save_weights
 from caloforge.training.weights import weights_below as _below
 
 if TYPE_CHECKING:
-    from caloforge.training.adversarial import AdversarialObjective
+    from caloforge.training.objectives.base import Objective
     from caloforge.training.run import Run
 
 
-def save_checkpoint(objective: AdversarialObjective, state: Mapping[str, Any], run: Run) -> None:
+def save_checkpoint(objective: Objective, state: Mapping[str, Any], run: Run) -> None:
     """Write weights, optimisers, random states and where the training is.
 
     Args:
@@ -36,7 +36,7 @@ def save_generator(generator: nn.Module, state: Mapping[str, Any], run: Run) -> 
     save_weights(tensors, {**state, "of": run.origin()}, run.kept)
 
 
-def load_checkpoint(objective: AdversarialObjective, run: Run) -> dict[str, Any]:
+def load_checkpoint(objective: Objective, run: Run) -> dict[str, Any]:
     """Put everything back, random states too, and return the loop's state.
 
     Raises:
@@ -55,7 +55,7 @@ def load_checkpoint(objective: AdversarialObjective, run: Run) -> dict[str, Any]
     return state
 
 
-def _tensors(objective: AdversarialObjective) -> Iterator[tuple[str, Tensor]]:
+def _tensors(objective: Objective) -> Iterator[tuple[str, Tensor]]:
     for name, module in objective.modules.items():
         for key, value in module.state_dict().items():
             yield f"{name}.{key}", value
@@ -66,7 +66,7 @@ def _tensors(objective: AdversarialObjective) -> Iterator[tuple[str, Tensor]]:
                 yield f"optimiser.{name}.{index}.{key}", value
 
 
-def _restore(objective: AdversarialObjective, tensors: dict[str, Tensor]) -> None:
+def _restore(objective: Objective, tensors: dict[str, Tensor]) -> None:
     for name, module in objective.modules.items():
         module.load_state_dict(_below(tensors, name))
     for name, optimiser in objective.optimisers.items():

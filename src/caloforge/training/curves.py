@@ -4,8 +4,10 @@ from __future__ import annotations
 
 __all__ = ["Curves", "draw_curves"]
 
+import io
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.training.metrics import read_metrics
-from caloforge.writing import replace_file
+from caloforge.writing import replace_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _INK, _GREY, _PALE = "#1f2a37", "#55606e", "#e3e8ee"
-_REAL, _FAKE, _MADE, _KEPT = "#2f6db3", "#e4572e", "#1b8a6b", "#f3a712"
+_MADE, _KEPT = "#1b8a6b", "#f3a712"
+_OTHERS = "#2f6db3", "#e4572e", "#7b5ea7", "#8a6d3b"
 _POINTS = 200  # of a line; more would not be seen
 _FIRST = 10.0  # seconds until the first picture
 _SHARE = 0.02  # of the time of a training that may go into pictures of it
-_LOSSES = {
-    "critic_real": ("critic, Geant4", _REAL),
-    "critic_fake": ("critic, generated", _FAKE),
-    "generator": ("generator", _MADE),
-}
-_RATES = {"critic_rate": ("critic", _FAKE), "generator_rate": ("generator", _MADE)}
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -55,12 +52,17 @@ class Curves:
 
     Args:
         folder: The run.
+        losses: Which are drawn, and what they are called.
+        rates: Names of what has a learning rate.
         select: What its epochs are compared by, `score` or `merit`.
         steps: Steps of an epoch.
     """
 
-    def __init__(self, folder: Path, select: str, steps: int) -> None:
-        self._folder, self._select, self._steps = folder, select, steps
+    def __init__(
+        self, folder: Path, losses: Mapping[str, str], rates: Iterable[str], select: str, steps: int
+    ) -> None:
+        self._folder, self._losses, self._rates = folder, losses, tuple(rates)
+        self._select, self._steps = select, steps
         self._next = time.monotonic() + _FIRST
 
     def draw(self, last: bool = False) -> None:
@@ -74,15 +76,20 @@ class Curves:
             return
         entries = read_metrics(self._folder / "metrics.jsonl")
         if any(entry["kind"] == "step" for entry in entries):
-            draw_curves(entries, self._select, self._steps, self._folder / "curves.svg")
+            file = self._folder / "curves.svg"
+            draw_curves(entries, self._losses, self._rates, self._select, self._steps, file)
         self._next = begin + (time.monotonic() - begin) / _SHARE
 
 
-def draw_curves(entries: Entries, select: str, steps: int, path: Path) -> None:
+def draw_curves(
+    entries: Entries, losses: Mapping[str, str], rates: Iterable[str], select: str, steps: int, path: Path
+) -> None:
     """Draw losses, response, what selects, and learning rates over the epochs.
 
     Args:
         entries: A run's diary, `Run.metrics()`.
+        losses: Which are drawn, and what they are called.
+        rates: Names of what has a learning rate.
         select: `score` or `merit`.
         steps: Steps of an epoch.
         path: File to write, whole or not at all; its ending says as what (svg, png, pdf).
@@ -98,22 +105,26 @@ def draw_curves(entries: Entries, select: str, steps: int, path: Path) -> None:
         # Fixed places: letting matplotlib find them takes longer than all the rest.
         figure.subplots_adjust(left=0.07, right=0.98, bottom=0.08, top=0.95, hspace=0.2, wspace=0.17)
         axes = figure.subplots(2, 2, sharex=True)
-        _lines(axes[0, 0], "loss", done, _LOSSES, steps)
-        _lines(axes[0, 1], "energy in all cells / what it should be", done, {"response": ("", _MADE)}, steps)
+        _lines(axes[0, 0], "loss", done, losses, steps)
+        _lines(axes[0, 1], "energy in all cells / what it should be", done, {"response": ""}, steps)
         axes[0, 1].axhline(1, color=_GREY, linewidth=0.8, linestyle=(0, (4, 3)))
         _selection(axes[1, 0], looks, select, steps)
-        _lines(axes[1, 1], "learning rate", done, _RATES, steps)
-        axes[1, 1].set_yscale("log")
+        _lines(axes[1, 1], "learning rate", done, {f"{name}_rate": name for name in rates}, steps)
+        if axes[1, 1].lines:
+            axes[1, 1].set_yscale("log")
         for axis in axes[1]:
             axis.set_xlabel("epochs")
-        with replace_file(path) as file:
-            figure.savefig(file, format=path.suffix[1:], dpi=150)
+        picture = io.BytesIO()
+        figure.savefig(picture, format=path.suffix[1:], dpi=150)
+    replace_bytes(path, picture.getvalue())
 
 
-def _lines(axis: Axes, title: str, done: Entries, names: Mapping[str, tuple[str, str]], steps: int) -> None:
+def _lines(axis: Axes, title: str, done: Entries, names: Mapping[str, str], steps: int) -> None:
     """Draw means over stretches of the training, and pale behind them what lies between their extremes."""
     _title(axis, title)
-    for name, (label, colour) in names.items():
+    others = cycle(_OTHERS)
+    for name, label in names.items():
+        colour = _MADE if label in ("generator", "") else next(others)
         found = [(e["steps"] / steps, e[name]) for e in done if isinstance(e.get(name), int | float)]
         if not found:
             continue
@@ -122,6 +133,8 @@ def _lines(axis: Axes, title: str, done: Entries, names: Mapping[str, tuple[str,
         axis.plot(at, middle, color=colour, linewidth=1.4, label=label)
     if len(names) > 1 and axis.lines:
         axis.legend(frameon=False, labelcolor="linecolor", handlelength=1.2, fontsize=9)
+    if not axis.lines:
+        axis.text(0.5, 0.5, "not told by this objective", ha="center", color=_GREY, transform=axis.transAxes)
 
 
 def _title(axis: Axes, text: str) -> None:
@@ -148,7 +161,7 @@ def _selection(axis: Axes, looks: Entries, select: str, steps: int) -> None:
         axis.text(0.5, 0.5, "no look at the physics yet", ha="center", color=_GREY, transform=axis.transAxes)
         return
     at, values = [entry["steps"] / steps for entry in seen], [entry[select] for entry in seen]
-    axis.plot(at, values, color=_REAL, linewidth=1.4, marker="o" if len(seen) < 40 else "", markersize=3)
+    axis.plot(at, values, color=_OTHERS[0], linewidth=1.4, marker="o" if len(seen) < 40 else "", markersize=3)
     kept = next((entry for entry in reversed(seen) if entry["kept"]), None)
     if kept is not None:
         here = kept["steps"] / steps, kept[select]

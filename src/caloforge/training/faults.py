@@ -34,6 +34,8 @@ def recipe_error(
     place = f"{where(path)}, key {key}" + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
     if first["type"] == "extra_forbidden":
         known = _keys(root, first["loc"][:-1])
+        if first["loc"][:1] in _KINDS and len(first["loc"]) == 3 and _known_elsewhere(root, first["loc"]):
+            return _of_another_kind(first["loc"], place, known)
         return RecipeError(
             f"{key} is not a setting",
             where=place,
@@ -49,6 +51,8 @@ def recipe_error(
         key, got, message = f"{key}.kind", first["ctx"]["tag"], first["ctx"]["expected_tags"]
         if got in _GONE:
             return _gone(place, got)
+    if first["type"] == "unsuited":
+        key, got = f"{key}.kind", first["ctx"]["kind"]
     return RecipeError(f"{key} has an impossible value", where=place, got=got, expected=message)
 
 
@@ -58,6 +62,21 @@ def _gone(place: str, kind: str) -> RecipeError:
         where=place,
         got=f"kind {kind}, whose place kind {_GONE[kind]} has taken",
         cure="train again with a recipe of `caloforge train --list`; the old weights fit no model now",
+    )
+
+
+def _known_elsewhere(root: type[BaseModel], path: Sequence[Any]) -> bool:
+    """Whether a setting of one kind is unknown only because another kind was asked for."""
+    return str(path[-1]) in _keys(root, path[:1])
+
+
+def _of_another_kind(path: Sequence[Any], place: str, known: Sequence[str]) -> RecipeError:
+    section, kind, name = path
+    return RecipeError(
+        f"{section}.{name} is not a setting of kind {kind}",
+        where=place,
+        expected=", ".join(known),
+        cure=f"leave {section}.{name} out; --set '{section}={{kind: {kind}}}' replaces the whole section",
     )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from caloforge.errors import ProcessLostError, RecipeError, TrainingError
+from caloforge.errors import ProcessLostError, TrainingError
 from caloforge.models.blocks.processes import largest, mean, rank, send_weights, world
 from caloforge.training.checkpoint import load_checkpoint, save_checkpoint, save_generator
 from caloforge.training.curves import Curves
@@ -28,8 +28,8 @@ from caloforge.training.watch import Watch
 
 if TYPE_CHECKING:
     from caloforge.progress import Progress
-    from caloforge.training.adversarial import AdversarialObjective
     from caloforge.training.batches import TrainingData
+    from caloforge.training.objectives.base import Objective
     from caloforge.training.recipe import Recipe
     from caloforge.training.run import Run
 
@@ -56,7 +56,7 @@ class Training:
     """Runs an objective over the data until the epochs or the time are over.
 
     Args:
-        objective: What is trained.
+        objective: What is trained by; it has begun.
         data: What it learns from.
         recipe: For how long, and what is kept.
         run: Where everything goes; a checkpoint there is continued.
@@ -67,7 +67,7 @@ class Training:
 
     def __init__(
         self,
-        objective: AdversarialObjective,
+        objective: Objective,
         data: TrainingData,
         recipe: Recipe,
         run: Run,
@@ -77,30 +77,27 @@ class Training:
     ) -> None:
         self.objective, self.data, self.folder = objective, data, run
         self.schedule, self.budget = recipe.schedule, budget
-        self.steps = data.steps // objective.settings.critic_steps
-        if not self.steps:
-            raise RecipeError(
-                "an epoch has fewer batches than the critic's steps",
-                where="objective.critic_steps",
-                got=f"{objective.settings.critic_steps} for {data.steps} batches",
-                cure="train on more showers, or with a smaller schedule.batch",
-            )
-        self.at = Position()
+        self.epochs = self.schedule.epochs if objective.learns else 0
+        self.steps = data.steps // objective.batches_per_step
+        self.at, done = Position(), -1
         if run.checkpoint.is_file():
             self.at = Position(**load_checkpoint(objective, run))
+            done = self.at.steps
         send_weights(objective.modules.values())
         self.start = Position(**asdict(self.at))
         # Of several processes the first writes, reports and looks at the physics for all.
         first = rank() == 0
-        self.metrics = Metrics(run.path, self.at.steps, tensorboard) if first else None
+        self.metrics = Metrics(run.path, done, tensorboard) if first else None
         self.progress = progress if first else None
         self.look = None
         if data.selection is not None:
             # Made by all, so that a detector that it refuses ends them all with the same error.
             look = QuickLook(data.selection, self.schedule.seed, self.schedule.select)
             self.look = look if first else None
-        self.curves = Curves(run.path, self.schedule.select, self.steps) if first else None
-        self.watch = Watch(saturates=objective.settings.loss == "cross-entropy")
+        self.curves = None
+        if first:
+            self.curves = Curves(run.path, objective.shown, objective.rates, self.schedule.select, self.steps)
+        self.watch = Watch(objective.faults(), objective.rates)
         self.window: list[dict[str, Tensor]] = []
 
     def run(self) -> None:
@@ -124,7 +121,7 @@ class Training:
     def _until_stopped(self, signals: list[int]) -> None:
         try:
             stopped = False
-            while self.at.epoch < self.schedule.epochs and not stopped:
+            while self.at.epoch < self.epochs and not stopped:
                 stopped = self._epoch(signals)
             self._save()
             if not signals:
@@ -152,13 +149,13 @@ class Training:
                 self._save()
         self._report()
         self.at.epoch, self.at.step = self.at.epoch + 1, 0
-        if self.at.epoch % self.schedule.look_every == 0 or self.at.epoch == self.schedule.epochs:
+        if self.at.epoch % self.schedule.look_every == 0 or self.at.epoch == self.epochs:
             self._look()
         return False
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """What is left of the epoch, as many batches at a time as the critic takes for each of its steps."""
-        at_once = self.objective.settings.critic_steps
+        """What is left of the epoch, as many batches at a time as a step takes."""
+        at_once = self.objective.batches_per_step
         batches = iter(self.data.epoch(self.at.epoch, self.at.step * at_once))
         while len(group := list(islice(batches, at_once))) == at_once:
             cells, incident = zip(*group, strict=True)
@@ -210,19 +207,15 @@ class Training:
 
     def _expected(self) -> int:
         """Steps at the end, which the time may cut short."""
-        total = self.schedule.epochs * self.steps
+        total = self.epochs * self.steps
         used, done = self.reported - self.begin, self.at.steps - self.start.steps
         if self.budget == float("inf") or not done:
             return total
         return max(self.at.steps, min(total, self.start.steps + round(done * self.budget / used)))
 
     def _note(self, losses: Mapping[str, float], speed: float) -> str:
-        return (
-            f"epoch {self.at.epoch + 1}/{self.schedule.epochs}, "
-            f"critic {losses['critic_real']:.2f} {losses['critic_fake']:.2f}, "
-            f"generator {losses['generator']:.2f}, "
-            f"response {losses['response']:.2f}, off by {losses['energy']:.1f} GeV, {speed:.0f} showers/s"
-        )
+        told = self.objective.note(losses)
+        return f"epoch {self.at.epoch + 1}/{self.epochs}, {told}, {speed:.0f} showers/s"
 
     def _look(self) -> None:
         """Compare with Geant4, and keep the weights if the recipe says so."""
@@ -243,8 +236,8 @@ class Training:
             self.curves.draw()
 
     def _finish(self) -> None:
-        """See that the run holds weights, also when the time was over before the first look."""
-        cut_short = self.at.step > 0 and self.schedule.keep == "last"
+        """See that the run holds weights, also when there was no epoch at all, or time for none."""
+        cut_short = not self.at.epoch or (self.at.step > 0 and self.schedule.keep == "last")
         missing = rank() == 0 and not self.folder.kept.is_file()
         if cut_short or missing:
             self._look()
@@ -252,7 +245,7 @@ class Training:
     def _save(self) -> None:
         self._report()
         self._check_finite()
-        if rank() == 0:
+        if rank() == 0 and self.objective.learns:
             save_checkpoint(self.objective, asdict(self.at), self.folder)
         self.saved = time.monotonic()
 

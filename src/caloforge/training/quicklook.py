@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
 from caloforge.errors import RecipeError
-from caloforge.models.blocks.chunks import chunk_size
+from caloforge.models.blocks.chunks import chunks
 from caloforge.models.blocks.noise import draw_noise
 from caloforge.observables import evaluate, observables_for
 from caloforge.observables.figure_of_merit import axes_of, figure_of_merit
@@ -76,19 +76,13 @@ class QuickLook:
         incident = self.geant4.incident
         given = incident.matrix(generator.conditions)
         noise = draw_noise(np.random.default_rng(self.seed), len(given), generator.noise_shape)
-        device, step = (
-            next(iter(generator.state_dict().values())).device,
-            chunk_size(self.geant4.detector.n_cells),
-        )
+        device = next(iter(generator.state_dict().values())).device
         was_training = generator.training
         generator.eval()
         with torch.no_grad():
             parts = [
-                generator(
-                    torch.from_numpy(noise[start : start + step]).to(device),
-                    torch.from_numpy(given[start : start + step]).to(device),
-                )
-                for start in range(0, len(given), step)
+                generator(torch.from_numpy(noise[rows]).to(device), torch.from_numpy(given[rows]).to(device))
+                for rows in chunks(len(given), self.geant4.detector.n_cells)
             ]
         generator.train(was_training)
         # What a run keeps makes no negative energies, even where the training still lets them through.

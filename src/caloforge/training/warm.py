@@ -21,13 +21,13 @@ _SHOWN = 12  # names in an error
 
 
 def warm_start(paths: Sequence[Path], networks: Mapping[str, nn.Module]) -> list[dict[str, Any]]:
-    """Put weights from elsewhere into a generator and its critic.
+    """Put weights from elsewhere into a generator and what learns beside it.
 
     Args:
         paths: Folders of runs, which give the generator and, where their checkpoint is still there, the
-            critic; safetensors files with the names that a run uses; or Keras' HDF5 files of one network.
-            What comes later replaces what came before.
-        networks: `generator` and `critic`.
+            other networks; safetensors files with the names that a run uses; or Keras' HDF5 files of one
+            network. What comes later replaces what came before.
+        networks: `generator` and the others, by name.
 
     Returns:
         For each path what it gave and where that was trained, for the run to remember.
@@ -55,11 +55,11 @@ def _one(path: Path, networks: Mapping[str, nn.Module]) -> dict[str, Any]:
 
 
 def _from_run(run: Run, networks: Mapping[str, nn.Module]) -> tuple[dict[str, Weights], dict[str, Any]]:
-    """The generator that the run holds, and the critic of its last checkpoint."""
+    """The generator that the run holds, and the other networks of its last checkpoint."""
     found = {"generator": weights_below(run.read(run.weights)[0], "generator")}
-    critic = weights_below(run.read(run.checkpoint)[0], "critic") if run.checkpoint.is_file() else {}
-    if critic and "critic" in networks:
-        found["critic"] = critic
+    state = run.read(run.checkpoint)[0] if run.checkpoint.is_file() else {}
+    others = {name: weights_below(state, name) for name in networks if name != "generator"}
+    found |= {name: weights for name, weights in others.items() if weights}
     return found, {"recipe": run.recipe.name, "trained_on": run.incident_range}
 
 

@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
-__all__ = ["Watch"]
+__all__ = ["Fault", "Watch"]
 
 import math
-from collections.abc import Mapping
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from caloforge.errors import TrainingError
 
 _DEAD_STEPS = 100
-_SATURATED_STEPS = 2000
-_SATURATED = 1e-4  # cross entropy of a critic that is 99.99 % sure
+_ANEW = "another schedule.seed"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that makes it pointless to go on.
+
+    Attributes:
+        sign: Finds it in the mean losses since the last look: the problem and what was seen, or None.
+        patience: Steps in a row that it may last.
+        cure: What to start anew with.
+    """
+
+    sign: Callable[[Mapping[str, float]], tuple[str, str] | None]
+    patience: int
+    cure: str
 
 
 class Watch:
     """Looks at the mean losses since the last look and raises when going on is pointless.
 
-    A generator is dead when its showers are empty or all alike; a critic is saturated when it has been sure
-    of every shower for so long that nothing is left to learn from it.
+    Every training is watched for losses that are no numbers, and for a generator that is dead: its showers
+    are empty or all alike.
 
     Args:
-        saturates: The critic's losses are cross entropies. Wasserstein's have no floor: they go on teaching.
+        faults: What an objective is watched for besides.
+        rates: Names of the learning rates, of which the generator's may be too large.
     """
 
-    def __init__(self, saturates: bool = True) -> None:
-        self._saturates = saturates
-        self._dead = 0
-        self._saturated = 0
+    def __init__(self, faults: Iterable[Fault] = (), rates: Iterable[str] = ("generator",)) -> None:
+        smaller = "a smaller --set objective.generator_rate=... or " if "generator" in rates else ""
+        cure = smaller + _ANEW
+        self._faults = (Fault(_broken, 0, cure), Fault(_dead, _DEAD_STEPS, cure), *faults)
+        self._lasted = [0] * len(self._faults)
 
     def look(self, losses: Mapping[str, float], steps: int, total: int) -> None:
         """Check one window.
@@ -41,31 +57,31 @@ class Watch:
         Raises:
             TrainingError: The training has diverged.
         """
-        broken = [name for name, value in losses.items() if not math.isfinite(value)]
-        if broken:
-            _stop("the training diverged: losses are no longer numbers", ", ".join(broken), total, "rate")
-        empty = losses["response"] <= 0 or losses["spread"] <= 0
-        self._dead = self._dead + steps if empty else 0
-        if self._dead >= _DEAD_STEPS:
-            what = "empty" if losses["response"] <= 0 else "all alike"
-            _stop(
-                "the generator is dead: its showers are " + what, f"{self._dead} steps of it", total, "rate"
-            )
-        sure = self._saturates and losses["critic_real"] < _SATURATED and losses["critic_fake"] < _SATURATED
-        self._saturated = self._saturated + steps if sure else 0
-        if self._saturated >= _SATURATED_STEPS:
-            got = f"both of its losses below {_SATURATED:g} for {self._saturated} steps"
-            _stop("the critic has won: the generator learns nothing from it any more", got, total, "critic")
+        for number, fault in enumerate(self._faults):
+            found = fault.sign(losses)
+            self._lasted[number] = self._lasted[number] + steps if found else 0
+            if found and self._lasted[number] >= fault.patience:
+                problem, got = found
+                raise TrainingError(
+                    problem,
+                    where=f"step {total}",
+                    got=f"{got} for {self._lasted[number]} steps" if fault.patience else got,
+                    cure=f"start anew with {fault.cure}; the run keeps its last good weights and checkpoint",
+                )
 
 
-def _stop(problem: str, got: str, total: int, what: str) -> NoReturn:
-    cures = {
-        "rate": "start anew with a smaller --set objective.generator_rate=... or another schedule.seed",
-        "critic": "start anew with a smaller --set objective.critic_rate=...",
-    }
-    raise TrainingError(
-        problem,
-        where=f"step {total}",
-        got=got,
-        cure=cures[what] + "; the run keeps its last good weights and checkpoint",
+def _broken(losses: Mapping[str, float]) -> tuple[str, str] | None:
+    names = [name for name, value in losses.items() if not math.isfinite(value)]
+    return ("the training diverged: losses are no longer numbers", ", ".join(names)) if names else None
+
+
+def _dead(losses: Mapping[str, float]) -> tuple[str, str] | None:
+    """Objectives that make no showers while they learn do not tell."""
+    response, spread = losses.get("response", 1.0), losses.get("spread", 1.0)
+    if response > 0 and spread > 0:
+        return None
+    what = "empty" if response <= 0 else "all alike"
+    return (
+        f"the generator is dead: its showers are {what}",
+        f"response {response:.3g}, spread {spread:.3g} GeV",
     )

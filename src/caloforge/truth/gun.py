@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caloforge.detector.summary import depth_axis
 from caloforge.errors import Geant4Error
 from caloforge.particles import pdg_id
 from caloforge.quantities import Interval, Spectrum
@@ -81,7 +82,7 @@ class Gun:
                 "the particle would not enter the front face",
                 where="--theta",
                 got=f"{math.degrees(self.theta.low):g}:{math.degrees(self.theta.high):g}deg",
-                expected="angles to the z axis from 0deg to less than 90deg",
+                expected=f"angles to {depth_axis(detector)} from 0deg to less than 90deg",
             )
         for name, interval, half in zip("xy", (self.x, self.y), _half_face(detector), strict=True):
             if max(-interval.low, interval.high) > half:

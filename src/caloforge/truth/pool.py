@@ -6,7 +6,7 @@ workers live as long as one production.
 
 from __future__ import annotations
 
-__all__ = ["Batch", "Made", "Plan", "produce"]
+__all__ = ["Batch", "Made", "Plan", "batches", "produce"]
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from caloforge.errors import Geant4Error, WorkerError
 from caloforge.showers import Incident
+from caloforge.truth.gun import Gun, portions
 from caloforge.truth.physics import Physics
 from caloforge.workers import Workers
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 # Batches that wait for a free worker, or for an earlier batch: bounded, so that memory is.
 _AHEAD = 2
+_ENERGY_PER_BATCH = 50_000.0  # MeV; about half a second of Geant4, or one shower
+_SHOWERS_PER_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,30 @@ class Made(NamedTuple):
     cells: NDArray[np.float32]
     overflow: NDArray[np.float32] | None
     milliseconds: NDArray[np.float64]
+
+
+def batches(
+    gun: Gun,
+    seed: int,
+    start: int,
+    stop: int,
+    most_energy: float = _ENERGY_PER_BATCH,
+    most_showers: int = _SHOWERS_PER_BATCH,
+) -> Iterator[Batch]:
+    """Cut a production into batches, whose particles are drawn when they are needed.
+
+    Args:
+        gun: What is shot.
+        seed: Of the particles.
+        start: Number of the first shower.
+        stop: One more than the number of the last.
+        most_energy: Of one batch, MeV; a single shower may have more.
+        most_showers: Of one batch.
+    """
+    for first in range(start, stop, most_showers):
+        incident = gun.incident(seed, first, min(stop, first + most_showers))
+        for a, b in portions(incident.energy, most_energy, most_showers):
+            yield Batch(first + a, incident[a:b])
 
 
 def produce(plan: Plan, batches: Iterable[Batch], jobs: int) -> Iterator[tuple[Batch, Made]]:

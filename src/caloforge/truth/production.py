@@ -14,20 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.detector import Detector, load_detector
-from caloforge.errors import Geant4Error, ShowersError
+from caloforge.errors import ShowersError
 from caloforge.machine import processor
 from caloforge.particles import particle_name
 from caloforge.progress import Progress
-from caloforge.quantities import Interval, Spectrum, length
+from caloforge.quantities import (
+    MOST_SEED,
+    MOST_SHOWERS,
+    MOST_WORKERS,
+    Interval,
+    Spectrum,
+    check_whole,
+    length,
+)
 from caloforge.showers import Showers, ShowerWriter
 from caloforge.truth.environment import available, versions
 from caloforge.truth.geometry import check_stack
-from caloforge.truth.gun import Gun, portions
+from caloforge.truth.gun import Gun
 from caloforge.truth.physics import Physics
-from caloforge.truth.pool import Batch, Plan, produce
+from caloforge.truth.pool import Batch, Plan, batches, produce
 
-_ENERGY_PER_BATCH = 50_000.0  # MeV; about half a second of Geant4, or one shower
-_SHOWERS_PER_BATCH = 256
 _NONE = Interval(0.0, 0.0)
 
 
@@ -62,7 +68,8 @@ def simulate(
         count: Number of showers.
         out: The file to make.
         seed: Seed of everything random, 0 or more.
-        theta: Angle to the z axis, "10deg" or a range "0:30deg" (an `Interval` is in rad).
+        theta: Angle to the z axis (barrel: to the radius), "10deg" or a range "0:30deg"; an `Interval` is
+            in rad.
         phi: Azimuth of the direction.
         x: Impact point on the front face, "1mm" or a range "-2:2mm" (an `Interval` is in mm).
         y: The same in y.
@@ -79,7 +86,8 @@ def simulate(
     Raises:
         DetectorError, QuantityError: No such detector; a quantity without its unit.
         Geant4Error: Geant4 cannot run here, failed, or was asked for what it cannot do.
-        ShowersError: The file exists, or another production left an unfinished one there.
+        ShowersError: Another production left an unfinished one there.
+        OutputError: The file exists, another process writes it, or the disk is full.
 
     Example:
         >>> simulate("calogan", particle="e+", energy="1:100GeV", count=200, seed=1, jobs=2,
@@ -87,7 +95,9 @@ def simulate(
     """
     target = detector if isinstance(detector, Detector) else load_detector(detector)
     check_stack(target)
-    _check_numbers(count, seed, jobs)
+    check_whole(count, "--count", 1, MOST_SHOWERS)
+    check_whole(seed, "--seed", 0, MOST_SEED)
+    check_whole(jobs, "--jobs", 1, MOST_WORKERS)
     gun = Gun.of(particle, energy, theta, phi, x, y)
     gun.check(target)
     models = Physics.parse(physics, length(cut, "--cut") if isinstance(cut, str) else cut)
@@ -99,14 +109,14 @@ def simulate(
     with ShowerWriter(out, target, provenance, resume=resume) as writer:
         _check_resumed(writer, options)
         plan = Plan(target.to_yaml(), models, seed)
-        _fill(writer, plan, _batches(gun, seed, writer.done, count), (count, jobs), progress)
+        _fill(writer, plan, batches(gun, seed, writer.done, count), (count, jobs), progress)
     return Path(out)
 
 
 def _fill(
     writer: ShowerWriter,
     plan: Plan,
-    batches: Iterator[Batch],
+    todo: Iterator[Batch],
     numbers: tuple[int, int],
     progress: Progress | None,
 ) -> None:
@@ -115,7 +125,7 @@ def _fill(
     begin, before = time.monotonic(), writer.done
     if progress:
         progress(before, count, "starting Geant4")
-    for batch, made in produce(plan, batches, jobs):
+    for batch, made in produce(plan, todo, jobs):
         writer.append(Showers(writer.detector, batch.incident, made.cells, made.overflow))
         cost.add(batch.incident.energy, made.milliseconds)
         if progress:
@@ -142,14 +152,6 @@ class _Cost:
             "ms_per_shower": self.milliseconds / self.showers,
             "ms_per_gev": self.milliseconds / self.gev,
         }
-
-
-def _batches(gun: Gun, seed: int, start: int, count: int) -> Iterator[Batch]:
-    """Particles in batches of limited energy and number, drawn when they are needed."""
-    for block in range(start, count, _SHOWERS_PER_BATCH):
-        incident = gun.incident(seed, block, min(count, block + _SHOWERS_PER_BATCH))
-        for first, last in portions(incident.energy, _ENERGY_PER_BATCH, _SHOWERS_PER_BATCH):
-            yield Batch(block + first, incident[first:last])
 
 
 def _options(gun: Gun, physics: Physics, count: int, seed: int) -> dict[str, Any]:
@@ -204,15 +206,4 @@ def _check_resumed(writer: ShowerWriter, options: dict[str, Any]) -> None:
                 got=version,
                 expected=earlier,
                 cure="install that version, or write to another file",
-            )
-
-
-def _check_numbers(count: int, seed: int, jobs: int) -> None:
-    for name, value, least in (("count", count, 1), ("seed", seed, 0), ("jobs", jobs, 1)):
-        if value < least:
-            raise Geant4Error(
-                f"a production needs another {name}",
-                where=f"--{name}",
-                got=value,
-                expected=f"{least} or more",
             )

@@ -12,15 +12,12 @@ from numpy.typing import NDArray
 from caloforge.detector import Detector
 from caloforge.particles import pdg_id
 from caloforge.progress import Progress
-from caloforge.quantities import Interval, Spectrum
+from caloforge.quantities import MOST_SEED, MOST_SHOWERS, Interval, Spectrum, check_whole
 from caloforge.truth.environment import available
 from caloforge.truth.geometry import check_stack
-from caloforge.truth.gun import Gun, portions
+from caloforge.truth.gun import Gun
 from caloforge.truth.physics import Physics
-from caloforge.truth.pool import Batch, Plan, produce
-
-_ENERGY_PER_RUN = 10_000.0  # MeV
-_SHOWERS_PER_RUN = 64
+from caloforge.truth.pool import Plan, batches, produce
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,26 +80,27 @@ def time_geant4(
         phi: Azimuth of the direction, rad; 0 if absent.
         physics: As in `simulate`.
         cut: Production cut, mm.
-        progress: Called after every run.
+        progress: Called after every batch.
 
     Raises:
         Geant4Error: Geant4 cannot run here, failed, or was asked for what it cannot do.
         MissingExtraError: calzone is not installed.
     """
     check_stack(detector)
+    check_whole(count, "count", 1, MOST_SHOWERS)
+    check_whole(seed, "seed", 0, MOST_SEED)
     fixed = Interval(0.0, 0.0)
     gun = Gun(pdg_id(particle), energy, theta or fixed, phi or fixed, fixed, fixed)
     gun.check(detector)
     models = Physics.parse(physics, cut)
     models.check(gun.pdg)
     available()
-    incident = gun.incident(seed, 0, count)
+    energies: list[float] = []
     times: list[float] = []
-    # In runs like those of a production: one by one, the calls would cost more than a small shower.
-    runs = portions(incident.energy, _ENERGY_PER_RUN, _SHOWERS_PER_RUN)
-    batches = [Batch(first, incident[first:last]) for first, last in runs]
-    for _, made in produce(Plan(detector.to_yaml(), models, seed), batches, jobs=1):
+    # In batches as a production has: one by one, the calls would cost more than a small shower.
+    for batch, made in produce(Plan(detector.to_yaml(), models, seed), batches(gun, seed, 0, count), jobs=1):
+        energies.extend(batch.incident.energy.tolist())
         times.extend(made.milliseconds.tolist())
         if progress:
             progress(len(times), count, "timing Geant4")
-    return Geant4Time(incident.energy.astype(np.float64), np.array(times))
+    return Geant4Time(np.array(energies), np.array(times))

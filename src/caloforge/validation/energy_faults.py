@@ -14,8 +14,9 @@ from caloforge.validation.inputs.resampling import deals
 from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.metrics.by_energy import ByEnergy
+from caloforge.validation.metrics.energy_bins import energy_edges
 from caloforge.validation.metrics.exchange import clear, tested
-from caloforge.validation.metrics.linearity import LEAST, energy_edges
+from caloforge.validation.metrics.linearity import LEAST
 from caloforge.validation.study import Finding
 
 Array = NDArray[np.float64]

@@ -5,15 +5,14 @@ from __future__ import annotations
 __all__ = ["validate"]
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from caloforge.errors import ValidationError
 from caloforge.progress import Progress
+from caloforge.quantities import MOST_SEED, check_whole
 from caloforge.showers import Showers
 from caloforge.validation.bar import Bar
 from caloforge.validation.compare import Given, compare, expected_seconds
@@ -24,6 +23,7 @@ from caloforge.validation.report.export import export_figures
 from caloforge.validation.report.page import page
 from caloforge.validation.report.report import Report, charts_of, summary_of, to_json
 from caloforge.validation.require import check, requirements
+from caloforge.writing import locked_folder, replace_text, scratch_folder
 
 From = Showers | str | Path
 MOST_CANDIDATES = 6
@@ -75,7 +75,8 @@ def validate(
 
     Raises:
         ValidationError: Samples that cannot be compared: other cells, no common energies, too few showers;
-            names of metrics or numbers that do not exist; a folder that cannot be written to.
+            names of metrics or numbers that do not exist.
+        OutputError: A folder that cannot be written to, another process writes there, or the disk is full.
         ShowersError: A file that cannot be read.
 
     Example:
@@ -83,11 +84,14 @@ def validate(
         >>> report.verdict.title  # doctest: +SKIP
         'Visibly different from Geant4'
     """
-    _can_write(Path(out))
+    target = Path(out)
+    _refuse_folders(target)
+    check_whole(seed, "--seed", 0, MOST_SEED)
     wanted = () if require is None else requirements(require)
     chosen = options(recipe, trainings)
     entries = pick(metrics, [w.name for w in wanted], training is not None, model is not None)
     with ExitStack() as stack:
+        stack.enter_context(locked_folder(target))
         given = Given(
             stack.enter_context(open_source(reference)),
             dict(_candidates(candidate, stack)),
@@ -95,7 +99,7 @@ def validate(
             None if training is None else stack.enter_context(open_source(training)),
             model,
         )
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="caloforge-")))
+        folder = stack.enter_context(scratch_folder(target / ".scratch"))
         bar = Bar(progress, expected_seconds(given, entries))
         comparison = compare(given, entries, chosen, seed, folder, bar)
         outcomes = tuple(
@@ -103,21 +107,17 @@ def validate(
             for i, name in enumerate(comparison.names)
             for outcome in check(wanted, name, comparison.numbers(i))
         )
-        target = Path(out)
-        _make(target)
         charts = charts_of(comparison)
         tell = bar.rest()
         html = page(summary_of(comparison, notes, speed, outcomes), charts, tell)
         numbers = to_json(comparison, notes, speed, outcomes)
         if figures:
             export_figures(charts, target / "figures", comparison.names)
+        files = target / "report.html", target / "report.json"
+        replace_text(files[0], html)
+        replace_text(files[1], json.dumps(numbers, indent=1, allow_nan=False) + "\n")
         tell(1.0, "report written")
-    return Report(
-        _write(target / "report.html", html),
-        _write(target / "report.json", json.dumps(numbers, indent=1, allow_nan=False) + "\n"),
-        comparison,
-        outcomes,
-    )
+    return Report(*files, comparison, outcomes)
 
 
 def _candidates(candidate: From | Mapping[str, From], stack: ExitStack) -> Iterator[tuple[str, Source]]:
@@ -139,25 +139,13 @@ def _candidates(candidate: From | Mapping[str, From], stack: ExitStack) -> Itera
         yield name or Path(source.name).stem, source
 
 
-def _can_write(folder: Path) -> None:
-    """Refuse a folder that cannot be written to before hours of work, without making it yet."""
-    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
+def _refuse_folders(folder: Path) -> None:
+    """Refuse a folder that cannot take the report, before hours of work."""
     taken = [name for name in ("report.html", "report.json") if (folder / name).is_dir()]
-    if not there.is_dir() or not os.access(there, os.W_OK) or taken:
-        got = "a file" if there.is_file() else f"{', '.join(taken)} is a folder" if taken else "no permission"
+    if taken:
         raise ValidationError(
-            "the report cannot be written there", where=folder, got=got, cure="give another folder with --out"
+            "the report cannot be written there",
+            where=folder,
+            got=f"{', '.join(taken)} is a folder",
+            cure="give another folder with --out",
         )
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValidationError("the report's folder cannot be made", where=folder, got=error) from error
-
-
-def _write(path: Path, text: str) -> Path:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    return part.replace(path)

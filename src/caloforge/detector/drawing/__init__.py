@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["draw"]
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from caloforge.detector.drawing.zoom import MAX_RUNS, draw_zoom
 from caloforge.detector.readout import Layer
 from caloforge.detector.summary import layer_groups, readout_rule, stack_runs
 from caloforge.errors import DetectorError, nearest
+from caloforge.writing import replace_bytes
 
 _MAX_FACES = 8
 _FORMATS = (".pdf", ".png", ".svg")
@@ -33,21 +35,21 @@ def draw(detector: Detector, out: str | Path, layers: Sequence[str] | None = Non
         Names of the layers whose cells were drawn.
 
     Raises:
-        DetectorError: if a layer does not exist, or the file cannot be written.
+        DetectorError: if a layer does not exist, or the file's name has another ending.
+        OutputError: if the file cannot be written.
     """
     faces = _faces(detector, layers)
     path = Path(out)
-    if path.suffix.lower() not in _FORMATS or not path.parent.is_dir():
+    if path.suffix.lower() not in _FORMATS:
         raise DetectorError(
             "the picture cannot be written there",
             where="--out",
             got=str(out),
-            expected=f"a file name ending in {', '.join(_FORMATS)} in a folder that exists",
+            expected=f"a file name ending in {', '.join(_FORMATS)}",
         )
-    try:
-        _figure(detector, faces).savefig(path, dpi=160, facecolor="white")
-    except OSError as error:
-        raise DetectorError(f"the picture cannot be written: {error.strerror}", where=str(out)) from None
+    picture = io.BytesIO()
+    _figure(detector, faces).savefig(picture, format=path.suffix[1:].lower(), dpi=160, facecolor="white")
+    replace_bytes(path, picture.getvalue())
     return [layer.name for layer in faces]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CELL", "FIRST", "GREY", "INK", "SECOND", "material_colours"]
+__all__ = ["ACTIVE_HATCH", "CELL", "FIRST", "GREY", "INK", "SECOND", "material_colours"]
 
 from caloforge.detector.detector import Detector
 
@@ -11,6 +11,7 @@ GREY = "#55606e"
 CELL = "#eef3f8"
 FIRST = "#e4572e"
 SECOND = "#f3a712"
+ACTIVE_HATCH = "//"  # for eyes and printers without colours
 
 _ABSORBERS = ("#66788c", "#3f7d6b", "#a5673f", "#8a6fae", "#9aa5b1", "#4a6fa5", "#7f8c4f")
 _ACTIVE = ("#f6c344", "#6fc3df", "#ef8f6b", "#b7d968")

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from caloforge.detector.detector import Detector
-from caloforge.detector.drawing.palette import CELL, FIRST, GREY, INK, material_colours
+from caloforge.detector.drawing.palette import ACTIVE_HATCH, CELL, FIRST, GREY, INK, material_colours
 from caloforge.detector.grids import CartesianGrid, Grid
 from caloforge.detector.readout import Layer
-from caloforge.detector.summary import layer_groups
+from caloforge.detector.summary import depth_axis, layer_groups
 
 
 def draw_side(ax: Any, detector: Detector) -> None:
@@ -28,7 +28,7 @@ def draw_side(ax: Any, detector: Detector) -> None:
     ax.set_xlim(-margin, 1.03 * detector.depth)
     ax.set_ylim(-half * 1.02, half * 1.02)
     ax.set_aspect("equal", adjustable="box", anchor="W")
-    _axes(ax, "depth z [mm]", _up(detector))
+    _axes(ax, f"depth along {depth_axis(detector)} [mm]", _up(detector))
     ax.set_title("Side view, to scale", fontsize=10, color=INK, loc="left", pad=42)
     ax.text(
         1.03,
@@ -133,7 +133,13 @@ def draw_legend(ax: Any, detector: Detector) -> None:
 
     active = {slab.material for slab in detector.slabs if slab.active}
     handles = [
-        Patch(facecolor=colour, edgecolor="#9aa5b1", label=f"{name} (active)" if name in active else name)
+        Patch(
+            facecolor=colour,
+            edgecolor=INK if name in active else "#9aa5b1",
+            hatch=ACTIVE_HATCH if name in active else None,
+            linewidth=0.5,
+            label=f"{name} (active)" if name in active else name,
+        )
         for name, colour in material_colours(detector).items()
     ]
     ax.legend(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from caloforge.detector.detector import Detector
-from caloforge.detector.drawing.palette import GREY, INK, material_colours
+from caloforge.detector.drawing.palette import ACTIVE_HATCH, GREY, INK, material_colours
 from caloforge.detector.stack import Slab
 from caloforge.detector.summary import StackRun
 
@@ -43,15 +43,26 @@ def _slab(ax: Any, slab: Slab, start: float, top: float, colour: str, longest: f
     from matplotlib.patches import Rectangle
 
     box = Rectangle((start, top - _HEIGHT), slab.thickness, _HEIGHT, facecolor=colour, edgecolor=INK, lw=0.5)
+    if slab.active:
+        box.set_hatch(ACTIVE_HATCH)
     ax.add_patch(box)
     middle = start + slab.thickness / 2
-    text = f"{slab.material} {slab.thickness:g} mm"
+    active = " active" if slab.active else ""
+    text = f"{slab.material} {slab.thickness:g} mm{active}"
     if slab.thickness > _ROOM_FOR_TEXT * len(text) * longest:
-        ax.text(
-            middle, top - _HEIGHT / 2, text, fontsize=8, ha="center", va="center", color=_readable(colour)
-        )
+        behind = {"facecolor": colour, "edgecolor": "none", "pad": 1.5}
+        place = {"ha": "center", "va": "center", "bbox": behind, "color": _readable(colour)}
+        ax.text(middle, top - _HEIGHT / 2, text, fontsize=8, **place)
     else:
-        ax.text(middle, top + 0.04, f"{slab.thickness:g}", rotation=55, fontsize=7.5, ha="left", color=GREY)
+        ax.text(
+            middle,
+            top + 0.04,
+            f"{slab.thickness:g}{active}",
+            rotation=55,
+            fontsize=7.5,
+            ha="left",
+            color=GREY,
+        )
 
 
 def _readable(background: str) -> str:

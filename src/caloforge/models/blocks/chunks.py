@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["chunk_size"]
+__all__ = ["chunks"]
+
+from collections.abc import Iterator
 
 # Beyond a few hundred showers a call is no faster, only larger. Networks hold up to a hundred numbers for
 # each cell, between layers: 2^20 cells (67 showers of CLIC, 15,625 cells) take some hundred MB.
@@ -10,11 +12,12 @@ _CELLS_PER_CALL = 1 << 20
 _SHOWERS_PER_CALL = 256
 
 
-def chunk_size(n_cells: int) -> int:
-    """Return how many showers of `n_cells` cells to make in one call, at least one.
+def chunks(n: int, n_cells: int) -> Iterator[slice]:
+    """Cut `n` showers of `n_cells` cells into what is made in one call, at least one.
 
     Example:
-        >>> chunk_size(504), chunk_size(15625), chunk_size(10_000_000)
-        (256, 67, 1)
+        >>> list(chunks(150, 15625))
+        [slice(0, 67, None), slice(67, 134, None), slice(134, 150, None)]
     """
-    return max(1, min(_SHOWERS_PER_CALL, _CELLS_PER_CALL // n_cells))
+    size = max(1, min(_SHOWERS_PER_CALL, _CELLS_PER_CALL // n_cells))
+    return (slice(start, min(n, start + size)) for start in range(0, n, size))

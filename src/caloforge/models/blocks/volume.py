@@ -67,7 +67,7 @@ def volume_shape(detector: Detector, model: str, least: int = 1) -> Triple:
             f"{model} needs layers that share one cartesian grid",
             where=f"detector {detector.name}",
             got=", ".join(f"{rows} x {columns}" for rows, columns in sorted(shapes)),
-            cure="give all layers the same grid, or take a model that works layer by layer (calogan)",
+            cure="take a recipe for any detector, calogan-tuned, or one that works layer by layer, calogan",
         )
     shape = (*detector.layers[0].shape, detector.n_layers)
     if min(shape) < least:
@@ -75,7 +75,7 @@ def volume_shape(detector: Detector, model: str, least: int = 1) -> Triple:
             f"{model} needs at least {least} cells along each axis",
             where=f"detector {detector.name}",
             got=" x ".join(map(str, shape)),
-            cure="use finer cells or more layers, or take another model (calogan)",
+            cure="use finer cells or more layers, or take a recipe for any detector, calogan-tuned",
         )
     return shape
 

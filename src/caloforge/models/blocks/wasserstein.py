@@ -9,6 +9,8 @@ from __future__ import annotations
 
 __all__ = ["Rough", "ShowerNorm", "judge_alone"]
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -47,6 +49,12 @@ class ShowerNorm(nn.Module):
         scale = torch.rsqrt(variance + self.eps) * self.weight.view(shape)
         return (x - mean) * scale + self.bias.view(shape)
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # The batch norm of a critic that is to go on with this loss also had statistics.
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            state_dict.pop(prefix + name, None)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
 
 class _Silent(nn.Module):
     """Says 0 where rough features were, so that all weights around them keep their shape."""
@@ -57,6 +65,10 @@ class _Silent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.new_zeros(len(x), self.width)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        state_dict.clear()  # of the features that stood here
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 def judge_alone(critic: nn.Module) -> None:

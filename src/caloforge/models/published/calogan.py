@@ -151,7 +151,7 @@ def layer_grids(detector: Detector, chained: bool) -> list[Pair]:
                 "CaloGAN needs cartesian layers",
                 where=f"detector {detector.name}, layer {layer.name}",
                 got=type(layer.grid).__name__,
-                cure="take a detector with cartesian layers, or another model",
+                cure="take a recipe for any detector, calogan-tuned",
             )
         shapes.append((layer.shape[0], layer.shape[1]))
     for before, after, layer in zip(shapes, shapes[1:], detector.layers[1:], strict=False):
@@ -160,6 +160,6 @@ def layer_grids(detector: Detector, chained: bool) -> list[Pair]:
                 "in-painting needs grids that differ from layer to layer by whole factors",
                 where=f"detector {detector.name}, layer {layer.name}",
                 got=f"{before[0]} x {before[1]} cells, then {after[0]} x {after[1]}",
-                cure="change the grid, or train with --set model.attention=false",
+                cure="train with --set model.attention=false, or take calogan-tuned, for any detector",
             )
     return shapes

@@ -193,6 +193,6 @@ def _left(detector: Detector, shape: Triple, steps: Sequence[Step]) -> list[int]
             where=f"detector {detector.name}",
             got=" x ".join(map(str, shape)),
             expected="at least 14 x 17 cells in 13 layers",
-            cure="use finer cells or more layers, or take another model (gan3d, calogan)",
+            cure="use finer cells or more layers, or take a recipe for any detector, calogan-tuned",
         )
     return left

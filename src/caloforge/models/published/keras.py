@@ -8,17 +8,19 @@ from __future__ import annotations
 
 __all__ = ["is_keras_weights", "read_keras_weights"]
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from caloforge.errors import RunError
+from caloforge.errors import RunError, ShowersError
+from caloforge.hdf5 import Hdf5File, is_hdf5, open_hdf5
 
 Arrays = dict[str, NDArray[np.float32]]
 # Our names of what a layer of Keras holds.
@@ -35,10 +37,21 @@ _COUNTER = "num_batches_tracked"  # Keras has none; with a fixed momentum it is 
 
 def is_keras_weights(path: str | Path) -> bool:
     """Tell whether a file is one that Keras' `save_weights` or `save` wrote as HDF5."""
-    if not Path(path).is_file() or not h5py.is_hdf5(path):
+    if not is_hdf5(path):
         return False
-    with h5py.File(path) as file:
-        return "layer_names" in _root(file).attrs
+    with _weights(path) as file:
+        return file.texts("layer_names", _root(file)) is not None
+
+
+@contextmanager
+def _weights(path: str | Path) -> Iterator[Hdf5File]:
+    try:
+        with open_hdf5(path, apart=True) as file:
+            yield file
+    except ShowersError as error:  # no showers here
+        again = RunError(f"the file of weights cannot be read: {error.problem}")
+        again.details = error.details
+        raise again from None
 
 
 def read_keras_weights(path: str | Path, module: nn.Module) -> dict[str, Tensor]:
@@ -66,12 +79,9 @@ def read_keras_weights(path: str | Path, module: nn.Module) -> dict[str, Tensor]
             got="no HDF5 file with `layer_names`" if Path(path).is_file() else "no such file",
             expected="an HDF5 file of Keras' `save_weights`",
         )
-    try:
-        with h5py.File(path) as file:
-            _check_backend(file, path)
-            theirs = _layers(_root(file))
-    except (KeyError, ValueError, OSError) as error:
-        raise RunError("the file of weights is damaged", where=path, got=str(error)) from None
+    with _weights(path) as file:
+        _check_backend(file, path)
+        theirs = _layers(file, path)
     state = dict(module.state_dict())
     for (name, arrays), (place, shapes) in zip_longest(theirs, _own(state), fillvalue=("no more layers", {})):
         if _shapes(arrays) != shapes:
@@ -80,13 +90,13 @@ def read_keras_weights(path: str | Path, module: nn.Module) -> dict[str, Tensor]
     return state
 
 
-def _root(file: h5py.File) -> Any:
+def _root(file: Hdf5File) -> str:
     """Where the layers are: `save` puts them a level deeper than `save_weights`."""
-    return file.get("model_weights", file)
+    return "model_weights" if file.texts("layer_names", "model_weights") is not None else "/"
 
 
-def _check_backend(file: h5py.File, path: str | Path) -> None:
-    backend = _text(_root(file).attrs.get("backend", "tensorflow"))
+def _check_backend(file: Hdf5File, path: str | Path) -> None:
+    backend = file.attribute("backend", _root(file)) or "tensorflow"
     if backend != "tensorflow":
         # Theano turns kernels round, so that the numbers would fit and the showers be wrong.
         raise RunError(
@@ -98,16 +108,22 @@ def _check_backend(file: h5py.File, path: str | Path) -> None:
         )
 
 
-def _layers(root: Any) -> list[tuple[str, Arrays]]:
+def _layers(file: Hdf5File, path: str | Path) -> list[tuple[str, Arrays]]:
     """Layers with weights in their order; a model within the model is one group with many layers."""
+    root = _root(file)
     layers: dict[str, Arrays] = {}
-    for group in map(_text, root.attrs["layer_names"]):
-        for path in map(_text, root[group].attrs["weight_names"]):
-            name, _, what = path.rpartition("/")
+    for group in file.texts("layer_names", root) or []:
+        for weight in file.texts("weight_names", f"{root}/{group}") or []:
+            name, _, what = weight.rpartition("/")
             key = what.partition(":")[0]
             if key not in _NAMES:
-                raise ValueError(f"{path} is not known: a kernel, a bias or a norm is expected")
-            array = np.asarray(root[group][path], np.float32)
+                raise RunError(
+                    "the file of weights is damaged",
+                    where=path,
+                    got=weight,
+                    expected="a kernel, a bias or a norm",
+                )
+            array = file.dataset(f"{root}/{group}/{weight}")[:].astype(np.float32)
             layers.setdefault(name, {})[_NAMES[key]] = _transposed(array) if key == "kernel" else array
     return list(layers.items())
 
@@ -130,10 +146,6 @@ def _own(state: dict[str, Tensor]) -> list[tuple[str, dict[str, tuple[int, ...]]
 
 def _shapes(arrays: Arrays) -> dict[str, tuple[int, ...]]:
     return {key: array.shape for key, array in arrays.items()}
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _another(path: str | Path, module: nn.Module, theirs: tuple[str, Any], ours: tuple[str, Any]) -> RunError:

@@ -264,7 +264,7 @@ def _only_layer(detector: Detector) -> Pair:
             where=f"detector {detector.name}",
             got=f"{len(detector.layers)} layers, the first of {layer.shape} cells",
             expected=f"one cartesian layer of at least {_LEAST} x {_LEAST} cells",
-            cure="take another model: calogan has one such network for each of several layers",
+            cure="take calogan, with one such network for each layer, or calogan-tuned, for any detector",
         )
     return layer.shape[0], layer.shape[1]
 

@@ -25,6 +25,7 @@ _SLOPE = 0.2
 _WIDTH = 256
 _AUXILIARY_UNIT = 100e3  # MeV
 _TYPICAL = 50e3  # MeV
+_SHOWERS = 4096  # that it takes its statistics from
 
 
 class ObservingCritic(Critic):
@@ -62,7 +63,8 @@ class ObservingCritic(Critic):
     spread: Tensor
 
     @torch.no_grad()
-    def adapt(self, cells: Tensor, incident: Tensor) -> None:
+    def adapt(self, cells: Tensor, incident: Tensor, images: Tensor | None = None) -> None:  # noqa: ARG002
+        cells, incident = cells[:_SHOWERS], incident[:_SHOWERS]
         self.features.fit(cells, incident[:, 0])
         values = self._logarithms(cells)
         self.centre.copy_(values.mean(0))

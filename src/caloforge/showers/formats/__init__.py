@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caloforge.errors import ShowersError, nearest
+from caloforge.hdf5 import open_hdf5
 from caloforge.particles import pdg_id
 from caloforge.showers.formats import calochallenge, calogan, lagan, lcd, native
 from caloforge.showers.formats.base import Format
-from caloforge.showers.hdf5 import open_hdf5, reading
 from caloforge.showers.journal import is_journal
 from caloforge.showers.source import ShowerSource
 
@@ -75,11 +75,11 @@ def known_format(name: str) -> Format:
 def _recognise(path: Path) -> str:
     if path.is_file() and is_journal(path):
         return "caloforge"
-    with open_hdf5(path) as file, reading(path):
+    with open_hdf5(path) as file:
         for form in FORMATS.values():
             if form.recognises(file):
                 return form.name
-        keys = ", ".join(file) or "no keys"
+        keys = ", ".join(file.keys()[:30]) or "no keys"
     raise ShowersError(
         "the file holds no showers in a format that caloforge knows",
         where=path,

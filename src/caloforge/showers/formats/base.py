@@ -12,15 +12,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
+from caloforge.hdf5 import Dataset, Hdf5File, open_hdf5
 from caloforge.showers.container import Showers
-from caloforge.showers.hdf5 import dataset, open_hdf5, reading
+from caloforge.showers.hdf5_output import Hdf5Output, hdf5_into
 from caloforge.showers.incident import Incident
 from caloforge.showers.source import ShowerSource
+from caloforge.writing import new_file
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -49,7 +50,7 @@ class Format:
     about: str
     suffix: str
     keeps: frozenset[str]
-    recognises: Callable[[h5py.File], bool]
+    recognises: Callable[[Hdf5File], bool]
     open: Opener
     write: Writer
 
@@ -66,8 +67,15 @@ class ForeignFile(ShowerSource):
         self.provenance: dict[str, Any] = {}
         self.pdg = pdg
         self._file = open_hdf5(self.path)
-        self._n, shapes = self._find(self._file)
-        self.detector = detector or self._preset(shapes)
+        try:
+            self._n, shapes = self._find(self._file)
+            self.detector = detector or self._preset(shapes)
+            self._check_shapes(shapes)
+        except BaseException:
+            self.close()
+            raise
+
+    def _check_shapes(self, shapes: list[tuple[int, ...]]) -> None:
         have = [layer.shape for layer in self.detector.layers]
         if shapes != have and shapes != [(self.detector.n_cells,)]:
             raise ShowersError(
@@ -82,7 +90,7 @@ class ForeignFile(ShowerSource):
         return self._n
 
     @abstractmethod
-    def _find(self, file: h5py.File) -> tuple[int, list[tuple[int, ...]]]: ...
+    def _find(self, file: Hdf5File) -> tuple[int, list[tuple[int, ...]]]: ...
 
     @abstractmethod
     def _cells(self, start: int, stop: int) -> NDArray[np.float32]: ...
@@ -94,7 +102,7 @@ class ForeignFile(ShowerSource):
         return None
 
     def raw(self, start: int, stop: int) -> Showers:
-        with reading(f"{self.path}, showers {start} to {stop - 1}"), _quiet():
+        with _quiet():
             incident, cells = self._incident(start, stop), self._cells(start, stop)
             overflow = self._overflow(start, stop)
         return Showers(self.detector, incident, cells, overflow, self.provenance)
@@ -103,7 +111,7 @@ class ForeignFile(ShowerSource):
         return self.columns(0, self._n)
 
     def columns(self, start: int, stop: int) -> Incident:
-        with reading(self.path), _quiet():
+        with _quiet():
             return self._incident(start, stop)
 
     def close(self) -> None:
@@ -144,34 +152,29 @@ def preset_like(shapes: tuple[tuple[int, ...], ...]) -> Detector | None:
     return None
 
 
-def rows_of(file: h5py.File, key: str, n: int | None = None) -> tuple[h5py.Dataset, int]:
+def rows_of(file: Hdf5File, key: str, n: int | None = None) -> tuple[Dataset, int]:
     """A column, `(n,)` or `(n, 1)`, and its length.
 
     Raises:
         ShowersError: Absent, or of another shape.
     """
-    shape = getattr(file.get(key), "shape", None) or ()
-    found = dataset(file, key, (n, 1) if len(shape) == 2 else (n,))
+    shape = file.shape(key) or ()
+    found = file.dataset(key, (n, 1) if len(shape) == 2 else (n,))
     return found, len(found)
 
 
 class GrowingFile:
     """An HDF5 file whose datasets grow at their end; it has its own name only when it is whole."""
 
-    def __init__(self, file: h5py.File) -> None:
+    def __init__(self, file: Hdf5Output) -> None:
         self._file = file
 
     @classmethod
     @contextmanager
     def create(cls, path: Path) -> Iterator[GrowingFile]:
         """Open for writing; an exception leaves nothing behind."""
-        closing = path.with_name(path.name + ".closing")
-        try:
-            with h5py.File(closing, "w") as file:
-                yield cls(file)
-            closing.replace(path)
-        finally:
-            closing.unlink(missing_ok=True)
+        with new_file(path) as out, hdf5_into(out) as file:
+            yield cls(file)
 
     def append(self, key: str, values: NDArray[Any]) -> None:
         """Add rows to a dataset, which the first rows make, compressed with gzip."""
@@ -186,11 +189,12 @@ class GrowingFile:
                 compression="gzip",
                 compression_opts=1,
             )
-            return
-        found = self._file[key]
-        start = len(found)
-        found.resize(start + len(values), axis=0)
-        found[start:] = values
+        else:
+            found = self._file[key]
+            start = len(found)
+            found.resize(start + len(values), axis=0)
+            found[start:] = values
+        self._file.check()
 
 
 def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:

@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from caloforge.hdf5 import Hdf5File
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import ForeignFile, Format, GrowingFile, rows_of
-from caloforge.showers.hdf5 import dataset
 from caloforge.showers.incident import Incident
 
 if TYPE_CHECKING:
@@ -30,9 +29,9 @@ class CaloChallengeFile(ForeignFile):
 
     format = "calochallenge"
 
-    def _find(self, file: h5py.File) -> tuple[int, list[tuple[int, ...]]]:
+    def _find(self, file: Hdf5File) -> tuple[int, list[tuple[int, ...]]]:
         self._energy, n = rows_of(file, "incident_energies")
-        self._showers = dataset(file, "showers", (n, None))
+        self._showers = file.dataset("showers", (n, None))
         return n, [self._showers.shape[1:]]
 
     def _cells(self, start: int, stop: int) -> NDArray[np.float32]:

@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from caloforge.hdf5 import Hdf5File
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import GEV, ForeignFile, Format, GrowingFile, rows_of
-from caloforge.showers.hdf5 import dataset
 from caloforge.showers.incident import Incident
 
 if TYPE_CHECKING:
@@ -30,11 +29,12 @@ class CaloganFile(ForeignFile):
 
     format = "calogan"
 
-    def _find(self, file: h5py.File) -> tuple[int, list[tuple[int, ...]]]:
+    def _find(self, file: Hdf5File) -> tuple[int, list[tuple[int, ...]]]:
         self._energy, n = rows_of(file, "energy")
-        count = sum(key.startswith("layer_") for key in file)
-        self._layers = [dataset(file, f"layer_{i}", (n, None, None)) for i in range(count)]
-        self._outside = dataset(file, "overflow", (n, count)) if "overflow" in file else None
+        names = file.keys()
+        count = sum(name.startswith("layer_") for name in names)
+        self._layers = [file.dataset(f"layer_{i}", (n, None, None)) for i in range(count)]
+        self._outside = file.dataset("overflow", (n, count)) if "overflow" in file else None
         self._pdg = self._unknown_particle()
         return n, [layer.shape[1:] for layer in self._layers]
 

@@ -12,14 +12,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
+from caloforge.hdf5 import Hdf5File
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import GEV, ForeignFile, Format, GrowingFile, rows_of
-from caloforge.showers.hdf5 import dataset
 from caloforge.showers.incident import Incident
 
 if TYPE_CHECKING:
@@ -37,8 +36,8 @@ class LaganFile(ForeignFile):
 
     format = "lagan"
 
-    def _find(self, file: h5py.File) -> tuple[int, list[tuple[int, ...]]]:
-        self._image = dataset(file, "image", (None, None, None))
+    def _find(self, file: Hdf5File) -> tuple[int, list[tuple[int, ...]]]:
+        self._image = file.dataset("image", (None, None, None))
         n = len(self._image)
         self._momentum, self._signal = rows_of(file, "jet_pt", n)[0], rows_of(file, "signal", n)[0]
         return n, [self._image.shape[1:]]

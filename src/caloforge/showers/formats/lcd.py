@@ -19,14 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
+from caloforge.hdf5 import Hdf5File
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import GEV, ForeignFile, Format, GrowingFile, rows_of
-from caloforge.showers.hdf5 import dataset, reading
 from caloforge.showers.incident import Incident
 
 if TYPE_CHECKING:
@@ -55,12 +54,12 @@ class LcdFile(ForeignFile):
         self._unit = unit or self._tell_unit()
         self.format = "lcd-angle" if self._unit == _ANGLE_UNIT else "lcd"
 
-    def _find(self, file: h5py.File) -> tuple[int, list[tuple[int, ...]]]:
-        self._ecal = dataset(file, "ECAL", (None, None, None, None))
+    def _find(self, file: Hdf5File) -> tuple[int, list[tuple[int, ...]]]:
+        self._ecal = file.dataset("ECAL", (None, None, None, None))
         n, x, y, layers = self._ecal.shape
         self._target = None
         if "target" in file:
-            self._target = dataset(file, "target", (n, None))
+            self._target = file.dataset("target", (n, None))
             if self._target.shape[1] < 2:
                 raise ShowersError(
                     "a dataset has the wrong shape",
@@ -80,7 +79,7 @@ class LcdFile(ForeignFile):
         n = min(self._n, 200)
         if n == 0:
             return GEV
-        with reading(self.path), np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):
             total = self._ecal[:n].sum(axis=(1, 2, 3), dtype=np.float64)
             ratios = total / (self._incident(0, n).energy / GEV)
         ratios = ratios[np.isfinite(ratios)]
@@ -103,7 +102,7 @@ class LcdFile(ForeignFile):
 
     def _incident(self, start: int, stop: int) -> Incident:
         if self._target is not None:
-            target = self._target[start:stop, :2].astype(np.float64)
+            target = self._target[start:stop][:, :2].astype(np.float64)
             pdg = target[:, 0].astype(np.int32) if self.pdg is None else self.pdg
             energy = target[:, 1]
         else:

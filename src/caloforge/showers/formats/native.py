@@ -43,7 +43,7 @@ FORMAT = Format(
     about="caloforge: incident columns and sparse cells in MeV, with the detector",
     suffix=".h5",
     keeps=frozenset({*COLUMNS, "overflow"}),
-    recognises=lambda file: "schema" in file.attrs,
+    recognises=lambda file: file.attribute("schema") is not None,
     open=open_native,
     write=write_all,
 )

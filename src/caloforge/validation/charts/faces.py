@@ -45,7 +45,7 @@ def side_face(detector: Detector, cells: Array) -> Face:
     ends = [item.end for item in detector.layers]
     depth = np.arange(len(ends) + 1) if nominal else np.array([detector.layers[0].start, *ends])
     x, y = np.meshgrid(depth, across, indexing="ij")
-    labels = ("layer" if nominal else "z [mm]", "r [mm]" if polar else "y [mm]")
+    labels = ("layer" if nominal else "depth [mm]", "r [mm]" if polar else "y [mm]")
     return Face(x, y, values, labels, square=False)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from caloforge.validation.classifiers.separation import Separation, hanley_mcneil
+from caloforge.validation.metrics.energy_bins import equal_shares
 
 Array = NDArray[np.float64]
 _MOST, _PER_SLICE, _FEWEST = 4, 150, 10
@@ -44,8 +45,7 @@ def energy_slices(energy: NDArray[np.floating]) -> Array:
     if len(values) <= _MOST:
         inner = (values[1:] + values[:-1]) / 2
     else:
-        count = int(np.clip(len(energy) // _PER_SLICE, 1, _MOST))
-        inner = np.unique(np.quantile(energy, np.linspace(0, 1, count + 1)[1:-1]))
+        inner = equal_shares(energy, _MOST, _PER_SLICE)
     return np.concatenate([values[:1], inner, [np.nextafter(values[-1], np.inf)]])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["figure_of", "save_pdf"]
 
+import io
 from collections.abc import Sequence
 from pathlib import Path as File
 from typing import Literal
@@ -20,6 +21,7 @@ from matplotlib.transforms import Affine2D, Transform
 from caloforge.validation.figures.glyphs import strange_letters
 from caloforge.validation.figures.plate import CORNERS, Marks, Plate, Stroke, Text
 from caloforge.validation.figures.style import LIGHT, font_style
+from caloforge.writing import replace_bytes
 
 _POINTS = 72.0
 _CIRCLE = Path.circle()
@@ -54,7 +56,9 @@ def save_pdf(plates: Sequence[Plate], path: File, columns: int = 3) -> None:
     with mpl.rc_context({**font_style(), "pdf.fonttype": 3}), strange_letters():
         figure = figure_of(plates, columns)
         canvas = FigureCanvasPdf(figure)
-        canvas.print_pdf(path, metadata={"CreationDate": None})  # type: ignore[no-untyped-call]
+        drawn = io.BytesIO()
+        canvas.print_pdf(drawn, metadata={"CreationDate": None})  # type: ignore[no-untyped-call]
+    replace_bytes(path, drawn.getvalue())
 
 
 def _add(figure: Figure, item: Stroke | Marks | Text, place: Affine2D) -> None:

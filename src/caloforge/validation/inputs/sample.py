@@ -24,6 +24,7 @@ from caloforge.observables import (
     observables_for,
 )
 from caloforge.showers import Incident, Showers
+from caloforge.showers.hdf5_output import hdf5_into
 from caloforge.validation.inputs.source import Source
 from caloforge.validation.inputs.split import Rows
 
@@ -169,7 +170,7 @@ class _Gather:
         self.rank = np.full(len(self.rows.index), len(self.rows.index), np.int64)
         self.rank[self.rows.chosen] = np.arange(len(self.rows.chosen))
         self.table = self.folder / f"sample-{len(list(self.folder.iterdir()))}.h5"
-        with h5py.File(self.table, "w") as file:
+        with self.table.open("w+b") as table, hdf5_into(table) as file:
             file.create_dataset("values", (len(self.observables), len(self.rows.index)), np.float32)
 
     def add(self, start: int, showers: Showers) -> None:
@@ -177,7 +178,7 @@ class _Gather:
         if low == high:
             return
         shapes = Shapes(showers[self.rows.index[low:high] - start])
-        with h5py.File(self.table, "r+") as file:
+        with self.table.open("r+b") as table, hdf5_into(table, "r+") as file:
             file["values"][:, low:high] = evaluate(self.observables, shapes).T
         block = self.rows.block[low:high]
         self.images += _sum_by_block(shapes.cells, block, len(self.images))

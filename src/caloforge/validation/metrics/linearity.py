@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LEAST", "Linearity", "energy_edges", "linearity", "narrowest", "relative_width"]
+__all__ = ["LEAST", "Linearity", "linearity", "narrowest", "relative_width"]
 
 from dataclasses import dataclass
 
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-_FEWEST, _MOST, _PER_BIN = 3, 12, 40
 _DRAWS = 50
 
 LEAST = 10
@@ -37,28 +36,6 @@ class Linearity:
     response_error: Array
     resolution: Array
     resolution_error: Array
-
-
-def energy_edges(energy: NDArray[np.floating]) -> Array:
-    """Choose bins of incident energy for a sample: one for each energy if there are few, else up to 12.
-
-    Equal bins, or equal in the logarithm where the energies span more than a decade and a half evenly in it.
-
-    Args:
-        energy: Incident energies of Geant4's showers, MeV.
-
-    Returns:
-        Edges, increasing.
-    """
-    values = np.unique(np.asarray(energy, np.float64))
-    if len(values) <= _MOST:
-        return _around(values)
-    count = int(np.clip(len(energy) // _PER_BIN, _FEWEST, _MOST))
-    quarter, most = np.quantile(energy, [0.25, 0.95])
-    space = np.geomspace if most > 30 * quarter else np.linspace
-    edges = space(values[0], values[-1], count + 1)
-    edges[-1] = np.nextafter(values[-1], np.inf)
-    return np.asarray(edges, np.float64)
 
 
 def linearity(energy: NDArray[np.floating], response: NDArray[np.floating], edges: Array) -> Linearity:
@@ -124,8 +101,3 @@ def _moments(values: Array) -> tuple[float, float, float, float]:
     ]
     error = float(values.std(ddof=1) / np.sqrt(n))
     return float(values.mean()), error, relative_width(ranked), float(np.nanstd(drawn))
-
-
-def _around(values: Array) -> Array:
-    between = (values[1:] + values[:-1]) / 2
-    return np.array([values[0] * 0.9, *between, values[-1] * 1.1])

@@ -76,7 +76,7 @@ def _along_depth(detector: Detector) -> Iterator[Profile]:
         yield Profile("profile_z", "Longitudinal profile", "Layer", "", edges, every, bins, density=False)
         return
     borders = np.array([detector.layers[0].start, *(layer.end for layer in detector.layers)], np.float64)
-    yield Profile("profile_z", "Longitudinal profile", "Depth $z$", "mm", borders, every, bins, density=True)
+    yield Profile("profile_z", "Longitudinal profile", "Depth", "mm", borders, every, bins, density=True)
 
 
 def _gaps(detector: Detector) -> bool:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from caloforge.validation.metrics.energy_bins import equal_shares
+
 Array = NDArray[np.float64]
 
 _BINS, _FEWEST = 10, 50
@@ -36,8 +38,7 @@ def energy_bins(energy: NDArray[np.floating]) -> Array:
     Returns:
         Shape `(bins - 1,)`.
     """
-    bins = max(1, min(_BINS, len(energy) // _FEWEST))
-    return np.asarray(np.unique(np.quantile(energy, np.linspace(0, 1, bins + 1)[1:-1])), np.float64)
+    return equal_shares(energy, _BINS, _FEWEST)
 
 
 @dataclass(frozen=True)

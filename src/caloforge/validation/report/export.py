@@ -18,6 +18,7 @@ import numpy as np
 
 from caloforge.validation import figures
 from caloforge.validation.charts import Chart, Cloud, Curve, Histogram, Line, Maps, Points, Table
+from caloforge.writing import replace_text
 
 Column = tuple[str, Sequence[Any] | np.ndarray]
 
@@ -52,7 +53,7 @@ def export_figures(
             written.append(base.with_name(base.name + ".pdf"))
         for suffix, text in ((".csv", chart_csv(data)), (".json", json.dumps(data, indent=1) + "\n")):
             path = base.with_name(base.name + suffix)
-            path.write_text(text, encoding="utf-8", newline="")
+            replace_text(path, text)
             written.append(path)
     return written
 

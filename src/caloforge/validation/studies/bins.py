@@ -19,6 +19,7 @@ from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Number
 from caloforge.validation.metrics.column import Column
 from caloforge.validation.metrics.distances import LARGEST_P, Assessment, Distance, Exchanged
+from caloforge.validation.metrics.energy_bins import equal_shares
 from caloforge.validation.metrics.items import histogram, observable_item, roles
 from caloforge.validation.metrics.one_dimensional import moments
 from caloforge.validation.study import Finding, Study, Tell
@@ -125,8 +126,7 @@ def _axis(name: str, label: str, unit: str, values: Sequence[NDArray[np.floating
         middle = (different[1:] + different[:-1]) / 2
         edges = np.array([different[0] * 0.9, *middle, different[-1] * 1.1 + (different[-1] == 0)])
     else:
-        count = int(np.clip(len(known) // _PER_BIN, 1, _MOST))
-        edges = np.unique(np.quantile(known, np.linspace(0, 1, count + 1)))
+        edges = np.unique([known.min(), *equal_shares(known, _MOST, _PER_BIN), known.max()])
     return Axis(name, label, unit, edges, tuple(np.asarray(v, np.float64) for v in values))
 
 

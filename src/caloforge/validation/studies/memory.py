@@ -16,6 +16,7 @@ from caloforge.validation.charts.faces import shower_face
 from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
+from caloforge.validation.metrics.energy_bins import equal_shares
 from caloforge.validation.metrics.nearest import nearest_training
 from caloforge.validation.study import Finding, Study, Tell
 
@@ -142,10 +143,10 @@ def relative_to(
     Returns:
         Shape `(m,)`; up to eight bins of energy with as many showers of Geant4 each.
     """
-    bins = max(1, min(_ENERGY_BINS, len(reference) // _FEWEST))
-    inner = np.quantile(reference_energy, np.linspace(0, 1, bins + 1)[1:-1])
+    inner = equal_shares(reference_energy, _ENERGY_BINS, _FEWEST)
     mine, its = np.searchsorted(inner, energy), np.searchsorted(inner, reference_energy)
-    median = np.array([np.median(reference[its == i]) if (its == i).any() else np.nan for i in range(bins)])
+    bins = [reference[its == i] for i in range(len(inner) + 1)]
+    median = np.array([np.median(values) if len(values) else np.nan for values in bins])
     median = np.where(median > 0, median, np.median(reference))[mine]
     out = np.zeros_like(distance)
     np.divide(distance, median, out=out, where=median > 0)

@@ -18,7 +18,7 @@ from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Number
 from caloforge.validation.metrics.distances import LARGEST_P, Exchanged, corrected
-from caloforge.validation.metrics.linearity import energy_edges
+from caloforge.validation.metrics.energy_bins import energy_edges
 from caloforge.validation.study import Study, Tell
 
 Array = NDArray[np.float64]

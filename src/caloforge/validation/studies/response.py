@@ -16,8 +16,9 @@ from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Number
 from caloforge.validation.metrics.by_energy import ByEnergy
 from caloforge.validation.metrics.distances import LARGEST_P, Exchanged, corrected
+from caloforge.validation.metrics.energy_bins import energy_edges
 from caloforge.validation.metrics.items import roles
-from caloforge.validation.metrics.linearity import LEAST, Linearity, energy_edges, linearity
+from caloforge.validation.metrics.linearity import LEAST, Linearity, linearity
 from caloforge.validation.metrics.resolution import Fit, fit_resolution
 from caloforge.validation.study import Study, Tell
 

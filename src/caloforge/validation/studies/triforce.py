@@ -26,6 +26,7 @@ from caloforge.validation.classifiers.triforce import (
 from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
+from caloforge.validation.metrics.energy_bins import equal_shares
 from caloforge.validation.study import Finding, Study, Tell
 
 Array = NDArray[np.float64]
@@ -254,7 +255,8 @@ def _findings(numbers: tuple[Number, ...]) -> tuple[Finding, ...]:
 
 
 def _charts(kind: str, found: _Found, names: tuple[str, ...]) -> tuple[Chart, ...]:
-    edges = np.unique(np.quantile(found[0][0].energy, np.linspace(0, 1, _BINS + 1)))
+    energy = found[0][0].energy
+    edges = np.unique([energy.min(), *equal_shares(energy, _BINS), energy.max()])
     labels: list[tuple[str, Role]] = [("Geant4", "geant4"), *((name, "candidate") for name in names)]
     what = "trained on Geant4" if kind == "regression" else "applied to Geant4"
     charts: list[Chart] = []

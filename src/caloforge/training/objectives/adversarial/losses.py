@@ -17,7 +17,7 @@ from caloforge.models.blocks.processes import own_rand, own_rand_like
 
 if TYPE_CHECKING:
     from caloforge.models.base import Critic
-    from caloforge.training.recipe import AdversarialSettings
+    from caloforge.training.objectives.settings import AdversarialSettings
     from caloforge.training.requests import Requests
 
 _AUXILIARY_UNIT = 100e3  # MeV

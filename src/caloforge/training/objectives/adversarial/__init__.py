@@ -1,0 +1,1 @@
+"""GANs: a critic learns real from generated, and a generator learns to pass."""
