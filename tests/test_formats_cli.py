@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from caloforge.cli.convert import convert
 from caloforge.cli.inspect import inspect
 from caloforge.detector import Detector, load_detector
-from caloforge.errors import ShowersError
+from caloforge.errors import OutputError, ShowersError
 from caloforge.showers import Incident, Showers, picture
 from caloforge.showers import inspect as look
 
@@ -126,7 +126,7 @@ def test_a_picture_of_one_empty_shower(tmp_path: Path) -> None:
 def test_a_picture_that_cannot_be(file: Path, tmp_path: Path) -> None:
     with pytest.raises(ShowersError, match="cannot write"):
         picture(file, tmp_path / "a.nothing")
-    with pytest.raises(ShowersError, match="cannot write"):
+    with pytest.raises(OutputError, match="no such folder"):
         picture(file, tmp_path / "nowhere" / "a.png")
     with pytest.raises(ShowersError, match="no such shower"):
         picture(file, tmp_path / "a.png", shower=12)
