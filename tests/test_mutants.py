@@ -16,7 +16,8 @@ from caloforge.showers import Showers, ShowerWriter, convert
 from caloforge.training import train
 from mutants import BINARY, TEXT, Change
 from sandbox import Outcome, Sandbox
-from test_training import TINY, recipe, showers
+from test_training import recipe
+from tiny_toys import TINY, tiny_showers
 
 SECONDS, MEGABYTES = 30.0, 2000.0
 _SHOWN = 400  # characters of an answer
@@ -32,13 +33,13 @@ def _tiny(folder: Path) -> Path:
 
 
 def _store(folder: Path) -> Path:
-    return showers(40).save(folder / "tiny.h5")
+    return tiny_showers(40).save(folder / "tiny.h5")
 
 
 def _journal(folder: Path) -> Path:
-    writer = ShowerWriter(folder / "made.h5", showers(1).detector, {"seed": 1})
+    writer = ShowerWriter(folder / "made.h5", tiny_showers(1).detector, {"seed": 1})
     for start in range(0, 40, 4):
-        writer.append(showers(40)[start : start + 4])
+        writer.append(tiny_showers(40)[start : start + 4])
     writer.stop()
     return folder / "made.h5.part"
 
@@ -48,7 +49,7 @@ def _foreign(form: str, detector: str) -> Make:
         like = load_detector(detector)
         rng = np.random.default_rng(4)
         cells = rng.exponential(size=(3, like.n_cells)) * (rng.random((3, like.n_cells)) < 0.2)
-        source = Showers(like, showers(3).incident, cells.astype(np.float32)).save(folder / "source.h5")
+        source = Showers(like, tiny_showers(3).incident, cells.astype(np.float32)).save(folder / "source.h5")
         convert(source, folder / f"tiny.{form}.h5", to=form)
         return folder / f"tiny.{form}.h5"
 

@@ -15,7 +15,7 @@ import pytest
 
 from caloforge.detector import load_detector
 from caloforge.showers import Showers
-from test_training import showers
+from tiny_toys import tiny_showers
 
 VERBS: dict[str, str] = {
     "simulate": "calogan --particle e+ --energy 1:5GeV --count 60 --out OUT.h5 --resume",
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Path:
     calogan = load_detector("calogan")
     rng = np.random.default_rng(1)
     cells = rng.exponential(size=(6000, calogan.n_cells)) * (rng.random((6000, calogan.n_cells)) < 0.3)
-    large = Showers(calogan, showers(6000).incident, cells.astype(np.float32))
+    large = Showers(calogan, tiny_showers(6000).incident, cells.astype(np.float32))
     large.save(folder / "large.h5")
     large[:600].save(folder / "some.h5")
     large[600:1200].save(folder / "other.h5")
