@@ -26,7 +26,18 @@ SHARED = (
     "machine",
     "samples",
 )
-ROOMS = ("detector", "showers", "truth", "observables", "models", "training", "validation", "deploy", "cli")
+ROOMS = (
+    "hdf5",
+    "detector",
+    "showers",
+    "truth",
+    "observables",
+    "models",
+    "training",
+    "validation",
+    "deploy",
+    "cli",
+)
 
 
 FILES = {
