@@ -321,6 +321,17 @@ def test_a_file_can_be_written_after_it_was_read(foreign: Path) -> None:
     assert inspect(foreign)["showers"] == 5
 
 
+def test_a_damaged_file_is_not_kept_open(foreign: Path) -> None:
+    """HDF5 takes a file that is still open for the same, whatever was written to it since."""
+    whole = foreign.read_bytes()
+    foreign.write_bytes(whole.replace(b"TREE", b"eert"))
+    with pytest.raises(ShowersError, match="damaged HDF5 file"):
+        open_showers(foreign)
+    assert str(foreign) not in [file.path for file in _readers()[-1].open_files()]
+    foreign.write_bytes(whole)
+    assert inspect(foreign)["showers"] == 5
+
+
 def test_a_filter_that_is_missing_is_named(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for key, row in FORMATS["calochallenge"].items():

@@ -28,7 +28,11 @@ class Apart:
 
     def __init__(self, path: str) -> None:
         self._path, self._same = path, identity(path)
-        self._ask("keys")
+        try:
+            self._ask("keys")
+        except BaseException:
+            self.close()
+            raise
 
     def keys(self) -> list[str]:
         """See `Library`."""
@@ -57,7 +61,7 @@ class Apart:
 
     def close(self) -> None:
         """See `Library`."""
-        if os.getpid() in _children:
+        if os.getpid() in _children:  # otherwise it is closed: that process has ended
             self._ask("close")
 
     def _ask(self, call: str, *arguments: Any) -> Any:

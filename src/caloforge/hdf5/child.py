@@ -68,6 +68,8 @@ def _get(path: str, same: str) -> Library:
     if (path, same) not in _files:
         if identity(path) != same:
             raise ShowersError("the file has changed while it was read", where=path)
+        for stale in [key for key in _files if key[0] == path]:  # HDF5 would go on with what it knows of it
+            _files.pop(stale).close()
         while len(_files) >= _OPEN:
             _files.popitem(last=False)[1].close()
         _files[path, same] = Library(path)
