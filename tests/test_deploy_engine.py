@@ -89,7 +89,8 @@ def test_one_energy_may_be_a_number_or_a_text(engine: Engine) -> None:
 def test_energies_alone_do_not_choose_between_particles(tmp_path: Path) -> None:
     folder = make_bundle(tmp_path / "bundle")
     manifest = read_manifest(folder)
-    manifest["valid"]["particles"] = [-11, 211]
+    for where in (manifest["valid"], manifest["provenance"]["data"]):
+        where["particles"] = [-11, 211]
     write_manifest(folder, manifest)
     with pytest.raises(RangeError, match="which one") as caught:
         Engine(folder).generate([5e3], seed=1)

@@ -1,55 +1,24 @@
-"""The process that looks into files which could end it: answers requests on its standard input.
-
-A request is a line of JSON: the file, what makes it the same file, a method of `Library` and its arguments.
-An answer is a line of JSON, after which the numbers follow as they are in memory.
-"""
+"""What the process does that looks into files which could end it."""
 
 from __future__ import annotations
 
-__all__ = ["SECONDS", "identity", "main"]
+__all__ = ["SECONDS", "ask", "identity"]
 
-import json
 import os
-import sys
 from collections import OrderedDict
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import Any
 
 from caloforge.errors import ShowersError
 from caloforge.hdf5.library import Library
 
+SECONDS = 20  # of processor time for one request
 _OPEN = 64  # files kept open at a time
 _MEMORY = 2 << 30  # bytes of address space
-SECONDS = 20  # of processor time for one request
 
-
-class _Files:
-    """Open files, the latest asked for last."""
-
-    def __init__(self) -> None:
-        self._open: OrderedDict[str, Library] = OrderedDict()
-
-    def get(self, path: str, same: str) -> Library:
-        key = f"{path}\n{same}"
-        if key not in self._open:
-            if identity(path) != same:
-                raise ShowersError("the file has changed while it was read", where=path)
-            while len(self._open) >= _OPEN:
-                self._open.popitem(last=False)[1].close()
-            self._open[key] = Library(path)
-        self._open.move_to_end(key)
-        return self._open[key]
-
-    def close(self, path: str, same: str) -> None:
-        found = self._open.pop(f"{path}\n{same}", None)
-        if found:
-            found.close()
-
-    def clear(self) -> None:
-        while self._open:
-            self._open.popitem()[1].close()
+_files: OrderedDict[tuple[str, str], Library] = OrderedDict()  # the latest asked for last
 
 
 def identity(path: str) -> str:
@@ -58,69 +27,78 @@ def identity(path: str) -> str:
     return f"{stat.st_dev} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns}"
 
 
-def main() -> None:
-    """Answer until there are no more requests: until the process that asks is gone, too."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whatever else is printed is no answer
+def ask(path: str, same: str, call: str, arguments: tuple[Any, ...]) -> Any:
+    """Call a method of a file's `Library`, within bounds of memory and processor time.
+
+    Args:
+        path: The file.
+        same: Its `identity`; when that has changed, rows would be taken from two files.
+        call: Name of the method.
+        arguments: What it is called with.
+
+    Raises:
+        ShowersError: What the method raises, the file has changed, or reading it takes too much memory.
+    """
     _limit_memory()
-    _serve(sys.stdin.buffer, answers)
-
-
-def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    files = _Files()
-    for line in requests:
-        _limit_time()
-        value = _answer(files, *json.loads(line))
-        if isinstance(value, np.ndarray):
-            value = np.ascontiguousarray(value)
-            answers.write(json.dumps({"bytes": value.nbytes}).encode() + b"\n")
-            answers.write(value.data.cast("B") if value.nbytes else b"")
-        else:
-            answers.write(json.dumps(value).encode() + b"\n")
-        answers.flush()
-
-
-def _answer(files: _Files, path: str, same: str, call: str, arguments: list[Any]) -> Any:
+    _limit_time()
     try:
         try:
-            return _call(files, path, same, call, arguments)
+            return _call(path, same, call, arguments)
         except MemoryError:
-            files.clear()  # unpacked chunks of other files may have filled it
-            return _call(files, path, same, call, arguments)
-    except ShowersError as error:
-        details = {key: None if value is None else str(value) for key, value in error.details.items()}
-        return {"problem": error.problem, "details": details}
+            _close_all()  # unpacked chunks of other files may have filled it
+            return _call(path, same, call, arguments)
     except MemoryError:
-        details = {"where": path, "expected": f"pieces that fit into {_MEMORY >> 20} MB"}
-        return {"problem": "damaged HDF5 file: reading it takes too much memory", "details": details}
+        raise ShowersError(
+            "reading this HDF5 file takes too much memory",
+            where=path,
+            expected=f"pieces that fit into {_MEMORY >> 20:,} MB",
+            cure="make or copy it again; `h5repack` writes it with smaller chunks",
+        ) from None
 
 
-def _call(files: _Files, path: str, same: str, call: str, arguments: list[Any]) -> Any:
+def _call(path: str, same: str, call: str, arguments: tuple[Any, ...]) -> Any:
     if call == "close":
-        files.close(path, same)
-        return {"value": None}
-    value = getattr(files.get(path, same), call)(*arguments)
-    return value if isinstance(value, np.ndarray) else {"value": value}
+        if found := _files.pop((path, same), None):
+            found.close()
+        return None
+    return getattr(_get(path, same), call)(*arguments)
 
 
+def _get(path: str, same: str) -> Library:
+    if (path, same) not in _files:
+        if identity(path) != same:
+            raise ShowersError("the file has changed while it was read", where=path)
+        for stale in [key for key in _files if key[0] == path]:  # HDF5 would go on with what it knows of it
+            _files.pop(stale).close()
+        while len(_files) >= _OPEN:
+            _files.popitem(last=False)[1].close()
+        _files[path, same] = Library(path)
+    _files.move_to_end((path, same))
+    return _files[path, same]
+
+
+def _close_all() -> None:
+    while _files:
+        _files.popitem()[1].close()
+
+
+@cache
 def _limit_memory() -> None:
-    try:
+    """Bound what this process may take, and drop the last words of libraries that end it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    with suppress(ImportError, ValueError, OSError):  # elsewhere claims are held against storage alone
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    except (ImportError, ValueError, OSError):
-        pass  # not on this system: what a file claims is bounded before it is read
 
 
 def _limit_time() -> None:
     """End this process if the next answer takes too long; waiting for a slow disk does not count."""
-    try:
+    with suppress(ImportError, ValueError, OSError):
         import resource
 
         used = resource.getrusage(resource.RUSAGE_SELF)
         hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
         seconds = int(used.ru_utime + used.ru_stime) + SECONDS
         resource.setrlimit(resource.RLIMIT_CPU, (seconds if hard < 0 else min(seconds, hard), hard))
-    except (ImportError, ValueError, OSError):
-        pass  # not on this system

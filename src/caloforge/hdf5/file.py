@@ -40,16 +40,12 @@ class Dataset:
         row = math.prod(self.shape[1:]) * self.dtype.itemsize
         step = max(1, _PIECE // max(1, row))
         if row and start < stop <= start + step:
-            return self._read(start, stop)
+            return self._file.read(self._key, start, stop)
         out = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
         for first in range(start, stop, step) if row else ():
             last = min(first + step, stop)
-            out[first - start : last - start] = self._read(first, last)
+            out[first - start : last - start] = self._file.read(self._key, first, last)
         return out
-
-    def _read(self, start: int, stop: int) -> NDArray[Any]:
-        rows = self._file.read(self._key, start, stop)
-        return rows.view(self.dtype).reshape(stop - start, *self.shape[1:])
 
 
 class Hdf5File:
