@@ -17,7 +17,9 @@ from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 
-_FAULT = 70  # exit code of a call that raised
+from caloforge.errors import CaloforgeError
+
+_FAULT = 70  # our own: exit code of a call that raised
 _POLL = 0.005
 
 
@@ -98,6 +100,9 @@ def _child(file: int, name: str, arguments: list[str]) -> None:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except CaloforgeError as error:
+        sys.stderr.write(f"caloforge: error: {error}\n")
+        code = error.exit_code
     except BaseException:
         import traceback
 
