@@ -14,9 +14,10 @@ import torch
 
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import RecipeError, ShowersError
-from caloforge.showers import Incident, Showers, StreamingReader, shower_files
+from caloforge.showers import Incident, Showers, shower_files
+from caloforge.showers.files import ShowerFiles
 from caloforge.showers.order import Order
-from caloforge.training import Recipe, batches, load_recipe
+from caloforge.training import Recipe, load_recipe
 from caloforge.training.batches import TrainingData
 from tiny_toys import planar
 
@@ -63,9 +64,7 @@ def same(one: Batches, other: Batches) -> bool:
     return all(torch.equal(a, b) for left, right in pairs for a, b in zip(left, right, strict=True))
 
 
-@pytest.fixture
-def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "_IN_MEMORY", 0)
+STREAMED = "schedule.memory_mb=0"
 
 
 # --- the order ---
@@ -134,15 +133,13 @@ def test_every_shower_of_all_files(files: list[Path]) -> None:
         assert torch.allclose(cells.sum(1), incident[:, 0], rtol=1e-5)
 
 
-def test_streamed_or_in_memory_is_the_same(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streamed_or_in_memory_is_the_same(files: list[Path]) -> None:
     kept = epoch_of(files, at=(1, 5))
-    monkeypatch.setattr(batches, "_IN_MEMORY", 0)
-    assert same(kept, epoch_of(files, at=(1, 5)))
+    assert same(kept, epoch_of(files, STREAMED, at=(1, 5)))
 
 
-@pytest.mark.usefixtures("streamed")
 def test_reading_ahead_resumes_exactly(files: list[Path]) -> None:
-    data = opened(files)
+    data = opened(files, STREAMED)
     try:
         whole = [list(data.epoch(epoch)) for epoch in (0, 1)]
         assert data.waited > 0
@@ -170,47 +167,47 @@ def test_a_batch_that_cannot_be_shared(files: list[Path]) -> None:
     assert "multiple of 5" in str(error.value)
 
 
-def test_more_files_than_may_be_open(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = epoch_of(files)
-    monkeypatch.setattr("caloforge.showers.files._OPEN", 2)
-    data = opened(files)
-    assert same(list(data.epoch(0)), whole)
-    assert len(data._reader._files._open) <= 2
-    data.close()
+def test_more_files_than_may_be_open(files: list[Path]) -> None:
+    few = ShowerFiles(files, at_once=2)
+    process, names = psutil.Process(), {str(path) for path in files}
+    assert few.lengths == [1200, 3, 700, 90]
+    for number in (0, 1, 2, 3, 0, 2):
+        assert len(few[number]) == few.lengths[number]
+        assert 1 <= sum(file.path in names for file in process.open_files()) <= 2
+    few.close()
 
 
-def test_a_file_that_shrinks_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("caloforge.showers.files._OPEN", 1)
+def test_a_file_that_shrinks_is_noticed(tmp_path: Path) -> None:
     paths = [showers(60, i).save(tmp_path / f"{i}.h5") for i in range(2)]
-    with StreamingReader(paths, 10) as reader:
-        paths[0].unlink()
-        showers(10).save(paths[0])
-        with pytest.raises(ShowersError, match="became shorter") as error:
-            list(reader.epoch())
+    files = ShowerFiles(paths, at_once=1)
+    paths[0].unlink()
+    showers(10).save(paths[0])
+    with pytest.raises(ShowersError, match="became shorter") as error:
+        files[0]
     assert "0.h5" in str(error.value)
+    files.close()
 
 
-@pytest.mark.usefixtures("streamed")
 def test_a_killed_reader_is_an_error_not_a_hang(files: list[Path]) -> None:
-    data = opened(files)
+    data = opened(files, STREAMED)
     try:
         next(data.epoch(0))
         (worker,) = psutil.Process().children()
         worker.kill()
         with pytest.raises(ShowersError, match="has died"):
-            list(data.epoch(1, 5))
+            for epoch in range(1, 6):  # what was read ahead before may be whole
+                list(data.epoch(epoch))
     finally:
         data.close()
 
 
-@pytest.mark.usefixtures("streamed")
 def test_damage_is_told_by_the_process_that_reads(tmp_path: Path) -> None:
     import h5py
 
     path = showers(200).save(tmp_path / "a.h5")
     with h5py.File(path, "r+") as file:
         file["cells/energy"][77] = np.nan
-    data = opened([path], "schedule.batch=16", "data.select=0")
+    data = opened([path], STREAMED, "schedule.batch=16", "data.select=0")
     try:
         with pytest.raises(ShowersError, match="impossible energies") as error:
             list(data.epoch(0))
@@ -259,14 +256,16 @@ def test_files_divided_by_what_they_hold(tmp_path: Path) -> None:
         opened(paths, "data.split=file", "data.train=0.5", "data.select=0.25")
 
 
-def test_the_selection_comes_from_all_files(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "_SELECT", 100)
-    data = opened(files)
+def test_the_selection_comes_from_all_files(tmp_path: Path) -> None:
+    """15 % of them are more than the 2,000 that compare epochs."""
+    sizes = (9_000, 30, 5_250, 750)
+    paths = [showers(n, 10_000 * i).save(tmp_path / f"{i}.h5") for i, n in enumerate(sizes)]
+    data = opened(paths)
     assert data.selection is not None
     numbers = data.selection.incident.energy
-    counts = [int(((numbers > 10_000 * i) & (numbers < 10_000 * (i + 1))).sum()) for i in range(4)]
-    assert sum(counts) == 100
-    assert np.allclose(counts, [60, 0, 35, 5], atol=1)
+    counts = [int(((numbers > 10_000 * i) & (numbers <= 10_000 * (i + 1))).sum()) for i in range(4)]
+    assert sum(counts) == 2000
+    assert np.allclose(counts, [1198, 4, 698, 100], atol=2)
     data.close()
 
 

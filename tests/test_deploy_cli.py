@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,10 +23,7 @@ for verb in (bench, export, generate):
 
 
 @pytest.fixture
-def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    timing = sys.modules["caloforge.deploy.bench"]
-    monkeypatch.setattr(timing, "_WARM_UP_SECONDS", 0.0)
-    monkeypatch.setattr(timing, "_SECONDS", 0.02)
+def bundle(tmp_path: Path) -> str:
     return str(make_bundle(tmp_path / "bundle"))
 
 
@@ -61,10 +57,10 @@ def test_generate_refuses(bundle: str, tmp_path: Path) -> None:
 
 
 def test_bench(bundle: str) -> None:
-    output = _type("bench", bundle, "--batch", "1,4").output
+    output = _type("bench", bundle, "--seconds", 0.02, "--batch", "1,4").output
     assert "Time per shower: toy" in output
     assert "--geant4 measures it now" in output
-    content = json.loads(_type("bench", bundle, "--batch", "2", "--json").output)
+    content = json.loads(_type("bench", bundle, "--seconds", 0.02, "--batch", "2", "--json").output)
     assert [row["batch"] for row in content["rows"]] == [2]
 
 
@@ -81,7 +77,7 @@ def test_export_refuses(bundle: str, tmp_path: Path) -> None:
 
 
 def test_export_says_range_and_parity(bundle: str, capsys: pytest.CaptureFixture[str]) -> None:
-    _type("bench", bundle, "--batch", "1")  # leaves --json off
+    _type("bench", bundle, "--seconds", 0.02, "--batch", "1")  # leaves --json off
     show(Bundle.open(bundle))
     output = capsys.readouterr().out
     assert "1 to 100 GeV" in output

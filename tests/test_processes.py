@@ -154,10 +154,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("processes")
     (folder / "tiny.yaml").write_text(TINY)
     tiny_showers().save(folder / "s.h5")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("caloforge.training.loop._REPORT_STEPS", 1)
-        with pytest.raises(this._Stop):
-            train(recipe(folder), folder / "s.h5", folder / "resumed", progress=this.stop_after(3))  # type: ignore[arg-type]
+    often = recipe(folder, "schedule.report_steps=1")
+    with pytest.raises(this._Stop):
+        train(often, folder / "s.h5", folder / "resumed", progress=this.stop_after(3))  # type: ignore[arg-type]
     started = start(2, _work, folder)
     train(recipe(folder), folder / "s.h5", folder / "one")
     train(recipe(folder, *ONE_STEP), folder / "s.h5", folder / "step-of-one")

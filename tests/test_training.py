@@ -30,7 +30,7 @@ from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import CaloganSettings
 from caloforge.samples import positrons
 from caloforge.showers import Showers
-from caloforge.training import Recipe, Run, batches, load_recipe, train
+from caloforge.training import Recipe, Run, load_recipe, train
 from caloforge.training.hardware import Hardware
 from caloforge.training.metrics import read_metrics
 from caloforge.training.objectives.adversarial.objective import AdversarialObjective
@@ -43,6 +43,7 @@ from caloforge.training.watch import Watch
 from tiny_toys import TINY, tiny_showers
 
 SETTINGS = ("model.latent=4", "schedule.batch=16", "schedule.epochs=4", "schedule.precision=fp32")
+FREQUENT = ("schedule.checkpoint_seconds=1e-9", "schedule.report_steps=1")
 
 
 @pytest.fixture(scope="module")
@@ -256,10 +257,9 @@ def test_a_published_format_trains_as_it_is(detector: Path, data: Path, tmp_path
 
 @pytest.mark.parametrize("steps", [1, 6, 15])
 def test_interrupted_and_resumed_is_the_same(
-    finished: Run, detector: Path, data: Path, tmp_path: Path, steps: int, monkeypatch: pytest.MonkeyPatch
+    finished: Run, detector: Path, data: Path, tmp_path: Path, steps: int
 ) -> None:
-    monkeypatch.setattr("caloforge.training.loop._REPORT_STEPS", 1)
-    frequent = recipe(detector, "schedule.checkpoint_seconds=1e-9")
+    frequent = recipe(detector, *FREQUENT)
     with pytest.raises(_Stop):
         train(frequent, data, tmp_path / "run", progress=stop_after(steps))  # type: ignore[arg-type]
     run = train(frequent, data, tmp_path / "run", resume=True)
@@ -282,11 +282,8 @@ def test_more_epochs_go_on_where_it_ended(finished: Run, detector: Path, data: P
     assert_same(finished.path, run.path)
 
 
-def test_the_running_average_is_kept_and_resumes(
-    detector: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("caloforge.training.loop._REPORT_STEPS", 1)
-    settings = ("objective.average=0.9", "schedule.keep=last", "schedule.checkpoint_seconds=1e-9")
+def test_the_running_average_is_kept_and_resumes(detector: Path, data: Path, tmp_path: Path) -> None:
+    settings = ("objective.average=0.9", "schedule.keep=last", *FREQUENT)
     whole = train(recipe(detector, *settings), data, tmp_path / "whole")
     kept, state = load_file(whole.weights), load_file(whole.checkpoint)
     for name, value in kept.items():
@@ -318,12 +315,8 @@ def test_the_average_is_an_exponential_one() -> None:
     torch.testing.assert_close(objective.result.state_dict()[name], expected)
 
 
-def test_streamed_data_resume_too(
-    detector: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batches, "_IN_MEMORY", 0)
-    monkeypatch.setattr("caloforge.training.loop._REPORT_STEPS", 1)
-    frequent = recipe(detector, "schedule.checkpoint_seconds=1e-9")
+def test_streamed_data_resume_too(detector: Path, data: Path, tmp_path: Path) -> None:
+    frequent = recipe(detector, "schedule.memory_mb=0", *FREQUENT)
     whole = train(frequent, data, tmp_path / "whole")
     with pytest.raises(_Stop):
         train(frequent, data, tmp_path / "run", progress=stop_after(6))  # type: ignore[arg-type]
@@ -350,9 +343,7 @@ def test_signals_save_first(
 
     arrived: list[int] = []
     before = {n: signal.signal(n, lambda n, _: arrived.append(n)) for n in (signal.SIGINT, signal.SIGTERM)}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("caloforge.training.loop._REPORT_STEPS", 1)
-        train(recipe(detector), data, tmp_path / "run", progress=interrupt)
+    train(recipe(detector, "schedule.report_steps=1"), data, tmp_path / "run", progress=interrupt)
     for n, handler in before.items():
         signal.signal(n, handler)
     assert arrived == [number], "the signal must reach the caller after saving"

@@ -19,11 +19,10 @@ import sys, torch
 torch.set_num_threads(1)
 import pytest
 import test_training as this
-from caloforge.training import loop, train
+from caloforge.training import train
 from pathlib import Path
-loop._REPORT_STEPS = 1
 detector, data, out = map(Path, sys.argv[1:4])
-train(this.recipe(detector, "schedule.checkpoint_seconds=1e-9"), data, out, resume=True,
+train(this.recipe(detector, *this.FREQUENT), data, out, resume=True,
       progress=lambda done, total, note: print(done, flush=True))
 """
 

@@ -66,14 +66,13 @@ def test_rates_warm_up() -> None:
     assert rate_factor(cosine, 60, 110) == pytest.approx(0.5)
 
 
-def test_rates_of_a_resumed_training_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("caloforge.training.loop._REPORT_STEPS", 1)
+def test_rates_of_a_resumed_training_go_on(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
     data = tiny_showers().save(tmp_path / "s.h5")
     falling = this.recipe(
         tmp_path / "tiny.yaml",
         *("schedule.rates=exponential", "schedule.decay=1", "schedule.decay_after=0", "schedule.warm_up=3"),
-        *("schedule.epochs=2", "schedule.checkpoint_seconds=1e-9"),
+        *("schedule.epochs=2", *this.FREQUENT),
     )
     whole = train(falling, data, tmp_path / "whole")
     with pytest.raises(this._Stop):

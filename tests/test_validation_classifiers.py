@@ -228,13 +228,10 @@ def test_low_level_inputs_are_the_published_ones(tmp_path: Path, recipe: str, no
         np.testing.assert_allclose(found.rows(np.arange(start, start + 5)), expected, rtol=2e-5, atol=1e-7)
 
 
-def test_inputs_of_large_detectors_are_made_batch_by_batch(
-    samples: Samples, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_inputs_of_large_detectors_are_made_batch_by_batch(samples: Samples) -> None:
     pair = samples.reference, samples.candidates[1]
     kept = inputs.low_level_inputs(*pair, "quick", True)
-    monkeypatch.setattr(inputs, "_DENSE", 0)
-    made = inputs.low_level_inputs(*pair, "quick", True)
+    made = inputs.low_level_inputs(*pair, "quick", True, kept=0)
     assert isinstance(made, inputs.Cells)
     rows = np.array([3, 700, 11])
     np.testing.assert_array_equal(made.rows(rows), kept.rows(rows))

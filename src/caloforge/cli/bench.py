@@ -26,6 +26,7 @@ def bench(
         Path | None,
         typer.Option(help="Shower file: use its particles, and the time recorded in it as Geant4's."),
     ] = None,
+    seconds: Annotated[float, typer.Option(min=0.0, help="How long each batch size is measured.")] = 2.0,
     json: JsonOption = False,
 ) -> None:
     """Measure milliseconds per shower, beside Geant4's.
@@ -41,6 +42,7 @@ def bench(
             threads=threads,
             geant4=geant4,
             reference=reference,
+            seconds=seconds,
             progress=progress,
         )
     show(result)

@@ -24,8 +24,8 @@ from caloforge.progress import Progress
 from caloforge.quantities import MOST_AT_ONCE, MOST_WORKERS, Interval, Spectrum, check_whole
 from caloforge.showers import Incident, open_showers
 
-_WARM_UP_SECONDS, _WARM_UP_CALLS = 0.3, 3
-_SECONDS, _MOST_SECONDS, _FEWEST_CALLS = 2.0, 20.0, 10
+_WARM_UP, _WARM_UP_CALLS = 0.15, 3  # the first is a share of the time that counts
+_MOST_SECONDS, _FEWEST_CALLS = 20.0, 10
 _GEANT4_SHOWERS = 40
 _SEED = 1
 
@@ -120,6 +120,7 @@ def bench(
     threads: int = 1,
     geant4: bool = False,
     reference: str | Path | None = None,
+    seconds: float = 2.0,
     progress: Progress | None = None,
 ) -> Bench:
     """Measure a bundle's time per shower, noise and threshold included.
@@ -131,6 +132,7 @@ def bench(
         geant4: Shoot the same particles with Geant4 now; needs the extra `geant4` and its data.
         reference: A shower file: its incident particles are used, and unless `geant4` is given, the time
             that `caloforge simulate` recorded in it stands for Geant4's.
+        seconds: How long each batch size is measured, at least.
         progress: Told after every batch size.
 
     Raises:
@@ -150,7 +152,7 @@ def bench(
     incident, energies = _particles(engine, reference)
     rows = []
     for done, batch in enumerate(batches):
-        rows.append(_row(engine, incident, batch))
+        rows.append(_row(engine, incident, batch, seconds))
         if progress:
             progress(done + 1, len(batches) + geant4, f"batch {batch}")
     cost = _geant4_cost(engine, incident, geant4, reference)
@@ -180,11 +182,11 @@ def _particles(engine: Engine, reference: str | Path | None) -> tuple[Incident, 
     return Incident.of(pdg=engine.valid.particles[0], **columns), f"uniform, {engine.valid.energy}"
 
 
-def _row(engine: Engine, incident: Incident, batch: int) -> dict[str, Any]:
+def _row(engine: Engine, incident: Incident, batch: int, seconds: float) -> dict[str, Any]:
     rng = np.random.default_rng(_SEED)
     # A new set of particles for every call would measure numpy's indexing at batch 1.
     asked = incident[np.arange(batch) % len(incident)]
-    wall, cpu = _timed(lambda: make_showers(engine, asked, rng))
+    wall, cpu = _timed(lambda: make_showers(engine, asked, rng), seconds)
     low, median, high = (1e3 * np.quantile(wall, (0.1, 0.5, 0.9)) / batch).tolist()
     return {
         "batch": batch,
@@ -197,14 +199,14 @@ def _row(engine: Engine, incident: Incident, batch: int) -> dict[str, Any]:
     }
 
 
-def _timed(call: Callable[[], Any]) -> tuple[NDArray[np.float64], float]:
+def _timed(call: Callable[[], Any], seconds: float) -> tuple[NDArray[np.float64], float]:
     """Wall seconds of each call and CPU seconds of all, after calls that do not count."""
-    _repeat(call, _WARM_UP_SECONDS, _WARM_UP_CALLS)
+    _repeat(call, _WARM_UP * seconds, _WARM_UP_CALLS)
     collecting = gc.isenabled()
     gc.disable()
     try:
         cpu = time.process_time()
-        wall = _repeat(call, _SECONDS, _FEWEST_CALLS)
+        wall = _repeat(call, seconds, _FEWEST_CALLS)
         return wall, time.process_time() - cpu
     finally:
         if collecting:

@@ -18,7 +18,7 @@ from caloforge.showers.source import ShowerSource
 if TYPE_CHECKING:
     from caloforge.detector import Detector
 
-_OPEN = 64  # files kept open at a time: an open one takes about 1 MB
+_OPEN = 64  # an open one takes about 1 MB
 _SUFFIXES = {".h5", ".hdf5"}
 
 
@@ -79,6 +79,7 @@ class ShowerFiles:
     Args:
         paths: The files.
         detector: What was hit, where a file cannot say.
+        at_once: How many are open at a time.
 
     Attributes:
         paths: The files.
@@ -89,9 +90,11 @@ class ShowerFiles:
         ShowersError: A file that cannot be read, or files of different detectors.
     """
 
-    def __init__(self, paths: Sequence[str | Path], detector: Detector | None = None) -> None:
+    def __init__(
+        self, paths: Sequence[str | Path], detector: Detector | None = None, at_once: int = _OPEN
+    ) -> None:
         self.paths = [Path(path) for path in paths]
-        self._given = detector
+        self._given, self._at_once = detector, at_once
         self._open: OrderedDict[int, ShowerSource] = OrderedDict()
         self.lengths: list[int] = []
         try:
@@ -111,7 +114,7 @@ class ShowerFiles:
         if number in self._open:
             self._open.move_to_end(number)
             return self._open[number]
-        while len(self._open) >= _OPEN:
+        while len(self._open) >= self._at_once:
             self._open.popitem(last=False)[1].close()
         source = open_showers(self.paths[number], self._given)
         self._open[number] = source

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from caloforge.detector import Detector, Layer
 
 _MAX_PANELS = 60
+_FORMATS = ".png", ".svg", ".pdf"
 _DECADES = 5  # of energy below the greatest that the colours resolve
 _INK, _MEAN, _ONE, _SPREAD = "#222222", "#51127c", "#e8743b", "#dcd3e6"
 
@@ -50,6 +51,8 @@ def picture(
 
 def draw(source: ShowerSource, sums: Survey, out: Path, shower: int | None = None) -> Path:
     """Draw a file that was surveyed already; see `picture`."""
+    if out.suffix not in _FORMATS:  # matplotlib would write another file, with an ending of its own
+        raise ShowersError("no such kind of picture", where=out, got=out.suffix, expected=", ".join(_FORMATS))
     one, number = _single(source, shower)
     layers = _shown(source.detector)
     figure, mean_area, one_area, profile_area, shape = _areas(len(layers))

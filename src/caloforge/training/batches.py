@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from caloforge.detector import Detector
     from caloforge.training.recipe import DataSettings, Recipe
 
-_IN_MEMORY = 512 * 2**20  # bytes of cells up to which the training part is kept as one tensor
 _OF_GPU = 4  # a GPU keeps as much as this part of its free memory
 _SELECT = 2000  # showers that compare epochs; more would not change the choice
 _SELECT_CELLS = 1 << 25  # cells of these at most, empty ones counted
@@ -94,6 +93,7 @@ class TrainingData:
             )
         self.paths, self._conditions, self._device = list(paths), conditions, device
         self._batch, self._seed, self._part = schedule.batch, schedule.seed, (rank, size)
+        self._memory = schedule.memory_mb * 2**20
         train, select = _split(self.paths, data)
         self._reader = StreamingReader(
             train[0], self._batch, seed=self._seed, select=train[1], detector=detector, part=self._part
@@ -196,7 +196,7 @@ class TrainingData:
     def _source(self) -> Feed:
         """Where batches come from; made when the first is wanted."""
         if self._feed is None:
-            few = len(self) * self._reader.detector.n_cells * 4 <= _room(self._device)
+            few = len(self) * self._reader.detector.n_cells * 4 <= _room(self._device, self._memory)
             self._feed = (Kept if few else Streamed)(self._reader, self._conditions, self._device)
         return self._feed
 
@@ -245,11 +245,11 @@ def _split(paths: Sequence[Path], data: DataSettings) -> list[tuple[Sequence[Pat
     return [(paths[:train], (0.0, 1.0)), (paths[train:select], (0.0, 1.0))]
 
 
-def _room(device: torch.device) -> int:
+def _room(device: torch.device, memory: int) -> int:
     """Bytes of cells that may be kept."""
     if device.type != "cuda":
-        return _IN_MEMORY
-    return max(_IN_MEMORY, torch.cuda.mem_get_info(device)[0] // _OF_GPU)
+        return memory
+    return max(memory, torch.cuda.mem_get_info(device)[0] // _OF_GPU)
 
 
 def _known(particles: Sequence[int], wanted: Sequence[int]) -> None:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from caloforge.training.run import Run
 
 _REPORT_SECONDS = 2.0
-_REPORT_STEPS = 50
 _ECHO_SECONDS = 2.0  # Ctrl-C reaches the processes from the terminal and once more from their launcher
 
 
@@ -168,7 +167,7 @@ class Training:
         """Whether to report, to stop and to save; clocks and signals differ, so the processes agree on it."""
         now = time.monotonic()
         self.at.seconds = self.start.seconds + now - self.begin
-        report = len(self.window) >= _REPORT_STEPS or now - self.reported >= _REPORT_SECONDS
+        report = len(self.window) >= self.schedule.report_steps or now - self.reported >= _REPORT_SECONDS
         over = now - self.begin >= self.budget
         save = now - self.saved >= self.schedule.checkpoint_seconds
         signal_, *due = largest(max(signals, default=0), report, over, save)

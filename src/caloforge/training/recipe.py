@@ -73,6 +73,10 @@ class ScheduleSettings(BaseModel):
     """auto: bf16 where the hardware multiplies it natively."""
     checkpoint_seconds: Positive = 120.0
     """Time between checkpoints: what a killed training loses at most."""
+    report_steps: Whole = 50
+    """Steps between two lines of the diary; there is one every two seconds at least."""
+    memory_mb: Annotated[int, Field(ge=0)] = 512
+    """MB of cells up to which showers are kept as one tensor; more are read ahead by another process."""
     look_every: Whole = 1
     """Epochs between two looks at the physics on the selection part."""
     keep: Literal["best", "last"] = "best"

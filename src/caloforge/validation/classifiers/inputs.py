@@ -32,8 +32,7 @@ _SOME = 2000
 _FAINT = 1e-5
 """Share of a layer's energy where the logarithm of the quick recipe sets in, as for trees on cells."""
 
-_DENSE = 100_000_000
-"""Inputs that are made once and kept, 400 MB; beyond, they are made again for each batch."""
+_DENSE = 100_000_000  # 400 MB
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class Cells:
 
 
 def low_level_inputs(
-    first: Sample, second: Sample, preprocessing: Preprocessing, normalised: bool
+    first: Sample, second: Sample, preprocessing: Preprocessing, normalised: bool, kept: int = _DENSE
 ) -> Cells | Table:
     """Return the cells of two samples as inputs, one sample after the other.
 
@@ -110,6 +109,7 @@ def low_level_inputs(
         second: What is to be told from it.
         preprocessing: By which recipe.
         normalised: Whether each layer's cells are divided by its energy.
+        kept: How many numbers are made once and kept; beyond, they are made again for each batch.
 
     Returns:
         Inputs of as many showers of either as the smaller one keeps.
@@ -128,7 +128,7 @@ def low_level_inputs(
     extra = _extra(preprocessing, normalised, incident, layers)
     inputs = Cells(first.detector, cells, divisor.astype(np.float32), extra)
     inputs = _centred(inputs) if preprocessing == "quick" else inputs
-    if len(inputs) * inputs.width > _DENSE:
+    if len(inputs) * inputs.width > kept:
         return inputs
     return Table(inputs.rows(np.arange(len(inputs))))
 

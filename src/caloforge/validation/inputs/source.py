@@ -15,8 +15,7 @@ from caloforge.errors import ValidationError
 from caloforge.showers import Incident, Showers, ShowerSource, open_showers
 from caloforge.showers.checks import BadEnergies
 
-_CELLS_AT_ONCE = 8_000_000
-"""Cells held in memory at a time, 32 MB; what bounds the memory of a report."""
+_CELLS_AT_ONCE = 8_000_000  # 32 MB
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,7 @@ class Source:
         detector: What was hit.
         incident: All incident particles.
         provenance: How they were made.
+        cells_at_once: How many cells are held in memory at a time; what bounds the memory of a report.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Source:
     incident: Incident
     provenance: dict[str, Any]
     _showers: Showers | ShowerSource
+    cells_at_once: int = _CELLS_AT_ONCE
 
     def __len__(self) -> int:
         return len(self.incident)
@@ -45,7 +46,7 @@ class Source:
         Raises:
             ShowersError: NaN, infinite or negative energies.
         """
-        size = max(1, min(len(self), _CELLS_AT_ONCE // self.detector.n_cells))
+        size = max(1, min(len(self), self.cells_at_once // self.detector.n_cells))
         if isinstance(self._showers, ShowerSource):
             yield from self._showers.chunks(size)
             return
