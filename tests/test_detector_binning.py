@@ -139,6 +139,21 @@ def test_wrong_binning_files(text, tmp_path):
     assert str(path) in str(caught.value)
 
 
+def test_entities_are_refused_in_any_encoding(tmp_path):
+    text = '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE x [<!ENTITY a "b">]><Bins>&a;</Bins>'
+    (tmp_path / "binning.xml").write_bytes(text.encode("utf-16"))
+    with pytest.raises(DetectorError, match="not a binning file") as caught:
+        read_binning_xml(tmp_path / "binning.xml")
+    assert "DOCTYPE" in str(caught.value)
+
+
+def test_layers_without_end_are_refused(tmp_path):
+    layers = "".join(f'<Layer id="{i}" r_edges="0,1" n_bin_alpha="1"/>' for i in range(3000))
+    (tmp_path / "binning.xml").write_text(f'<Bins><Bin pid="22" name="photon">{layers}</Bin></Bins>')
+    with pytest.raises(DetectorError, match="too many layers"):
+        read_binning_xml(tmp_path / "binning.xml")
+
+
 def test_a_binning_file_that_is_not_there():
     with pytest.raises(DetectorError, match="cannot be read"):
         read_binning_xml("no/such.xml")

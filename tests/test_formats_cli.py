@@ -124,7 +124,7 @@ def test_a_picture_of_one_empty_shower(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_cannot_be(file: Path, tmp_path: Path) -> None:
-    with pytest.raises(ShowersError, match="cannot write"):
+    with pytest.raises(ShowersError, match="no such kind of picture"):
         picture(file, tmp_path / "a.nothing")
     with pytest.raises(OutputError, match="no such folder"):
         picture(file, tmp_path / "nowhere" / "a.png")

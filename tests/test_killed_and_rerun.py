@@ -99,7 +99,7 @@ def test_bundles(tmp_path: Path) -> None:
     begin = time.monotonic()
     subprocess.run(command, check=True, capture_output=True)
     whole, lottery = time.monotonic() - begin, random.Random(2)
-    for _ in range(6):
+    for _ in range(3):
         remove(out)
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             time.sleep(lottery.uniform(0.3, 1) * whole)

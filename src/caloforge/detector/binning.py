@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from caloforge.detector.detector import Detector
 from caloforge.detector.grids import PolarGrid
 from caloforge.detector.reading import described
+from caloforge.detector.readout import MAX_LAYERS
 from caloforge.documents import Document
 from caloforge.errors import DetectorError, nearest
 from caloforge.writing import replace_text
@@ -47,15 +48,27 @@ def read_binning_xml(path: str | Path, particle: str | None = None) -> Detector:
     return described(Detector, Document(description, {(): 1}), where)
 
 
+class _DoctypeError(Exception):
+    pass
+
+
+class _Builder(ElementTree.TreeBuilder):
+    """Stops at a DOCTYPE: its entities can expand without end, and no binning file needs one."""
+
+    def doctype(self, *_: object) -> None:
+        raise _DoctypeError
+
+
 def _bins(path: Path) -> list[ElementTree.Element]:
     try:
         data = path.read_bytes()
-        # An entity can expand without end, and no binning file needs one.
-        if len(data) > _MAX_BYTES or b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-            raise DetectorError("this is not a binning file", where=str(path), got="a huge file or a DOCTYPE")
-        bins = list(ElementTree.fromstring(data).iter("Bin"))
+        if len(data) > _MAX_BYTES:
+            raise DetectorError("this is not a binning file", where=str(path), got=f"{len(data):,} bytes")
+        bins = list(ElementTree.fromstring(data, ElementTree.XMLParser(target=_Builder())).iter("Bin"))
     except OSError as error:
         raise DetectorError(f"the file cannot be read: {error.strerror}", where=str(path)) from None
+    except _DoctypeError:
+        raise DetectorError("this is not a binning file", where=str(path), got="a DOCTYPE") from None
     except ElementTree.ParseError as error:
         raise DetectorError(f"this is not XML: {error}", where=str(path)) from None
     if not bins:
@@ -85,6 +98,8 @@ def _choose(bins: list[ElementTree.Element], particle: str | None, where: str) -
 def _layers(element: ElementTree.Element, where: str) -> Iterator[dict[str, Any]]:
     """Yield each layer as a detector file has it; an empty mapping for a layer without cells."""
     for number, layer in enumerate(element.iter("Layer")):
+        if number >= MAX_LAYERS:
+            raise DetectorError("too many layers", where=where, expected=f"at most {MAX_LAYERS:,}")
         place = f"{where}, layer number {number}"
         if _integer(layer, "id", place) != number:
             raise DetectorError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Count", "Density", "Energy", "Length", "Name", "Part", "Thickness", "wrong"]
+__all__ = ["MAX_LENGTH", "Count", "Density", "Energy", "Length", "Name", "Part", "Thickness", "wrong"]
 
 import re
 from collections.abc import Callable
@@ -75,7 +75,19 @@ def _quantity(read: Callable[[str], float], unit: str, digits: int) -> Callable[
     return validate
 
 
-_LENGTH = _quantity(length, "mm", 9)
+MAX_LENGTH = 1e9  # mm; showers in air are some 10 km long
+_any_length = _quantity(length, "mm", 9)
+
+
+def _length(value: Any) -> float:
+    mm = _any_length(value)
+    if abs(mm) > MAX_LENGTH:
+        raise wrong(
+            f"{mm:g} mm is too long",
+            got=f"{mm:g} mm",
+            expected=f"at most {MAX_LENGTH / 1e6:,g} km, or {MAX_LENGTH:g} mm",
+        )
+    return mm
 
 
 def _positive(value: float) -> float:
@@ -96,10 +108,10 @@ def _name(value: Any) -> str:
     return value
 
 
-Length = Annotated[float, BeforeValidator(_LENGTH), WithJsonSchema({"type": "string", "examples": ["2 mm"]})]
+Length = Annotated[float, BeforeValidator(_length), WithJsonSchema({"type": "string", "examples": ["2 mm"]})]
 Thickness = Annotated[
     float,
-    BeforeValidator(lambda value: _positive(_LENGTH(value))),
+    BeforeValidator(lambda value: _positive(_length(value))),
     WithJsonSchema({"type": "string", "examples": ["2 mm"]}),
 ]
 Energy = Annotated[

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from caloforge.detector.grids import CartesianGrid, Grid, PolarGrid
-from caloforge.detector.parts import Count, Energy, Length, Name, Part, Thickness, wrong
+from caloforge.detector.parts import MAX_LENGTH, Count, Energy, Length, Name, Part, Thickness, wrong
 from caloforge.errors import QuantityError
 from caloforge.quantities import length
 
@@ -72,6 +72,8 @@ def _r_edges(value: Any) -> tuple[float, ...]:
         edges = tuple(round(length(part), 9) for part in (*(f"{part} {unit}" for part in inner), last))
     except QuantityError as error:
         raise wrong(error.problem, got=value, expected=expected) from None
+    if edges[-1] > MAX_LENGTH:
+        raise wrong(f"{edges[-1]:g} mm is too long", got=value, expected=f"at most {MAX_LENGTH:g} mm")
     if len(edges) < 2 or edges[0] < 0 or any(b <= a for a, b in pairwise(edges)):
         raise wrong("the radii do not increase from 0 or more", got=value, expected=expected)
     return edges

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
 from caloforge.hdf5 import open_hdf5
+from caloforge.hdf5.output import hdf5_into
 from caloforge.showers.checks import BadEnergies
 from caloforge.showers.container import Showers
-from caloforge.showers.hdf5_output import hdf5_into
 from caloforge.showers.incident import COLUMNS, Incident
 from caloforge.showers.journal import Journal, is_journal
 from caloforge.showers.source import ShowerSource

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from caloforge.detector.drawing.lines import some
 from caloforge.detector.drawing.palette import CELL, FIRST, GREY, INK, SECOND
 from caloforge.detector.grids import CartesianGrid, PolarGrid
 from caloforge.detector.readout import Layer
 from caloforge.detector.summary import cell_size
 
+_SHARE = 10  # circles and crossing lines take longer than parallel ones
 _CIRCLE = np.linspace(-math.pi, math.pi, 361)
 
 
@@ -55,8 +57,8 @@ def _cartesian(ax: Any, grid: CartesianGrid) -> None:
     for i, colour in _marks(grid.n_cells):
         x, y = grid.centres()[i]
         ax.add_patch(Rectangle((x - dx / 2, y - dy / 2), dx, dy, facecolor=colour, edgecolor="none"))
-    across = [[(x, -wy / 2), (x, wy / 2)] for x in grid.x_edges]
-    up = [[(-wx / 2, y), (wx / 2, y)] for y in grid.y_edges]
+    across = [[(x, -wy / 2), (x, wy / 2)] for x in some(grid.x_edges, _SHARE)]
+    up = [[(-wx / 2, y), (wx / 2, y)] for y in some(grid.y_edges, _SHARE)]
     ax.add_collection(LineCollection(across + up, colors=INK, linewidths=_width(max(grid.cells))))
 
 
@@ -72,8 +74,12 @@ def _polar(ax: Any, grid: PolarGrid) -> None:
         low, high = grid.r_edges[ring : ring + 2]
         first = -180 + alpha * sector
         ax.add_patch(Wedge((0, 0), high, first, first + sector, width=high - low, facecolor=colour))
-    circles = [np.column_stack([r * np.cos(_CIRCLE), r * np.sin(_CIRCLE)]) for r in grid.r_edges if r > 0]
-    edges = grid.alpha_edges[:-1] if grid.alpha > 1 else ()
+    circles = [
+        np.column_stack([r * np.cos(_CIRCLE), r * np.sin(_CIRCLE)])
+        for r in some(grid.r_edges, _SHARE)
+        if r > 0
+    ]
+    edges = some(grid.alpha_edges[:-1], _SHARE) if grid.alpha > 1 else ()
     spokes = [[(r * math.cos(a), r * math.sin(a)) for r in (r_min, r_max)] for a in edges]
     width = _width(max(2 * grid.n_r, grid.alpha))
     ax.add_collection(LineCollection([*circles, *spokes], colors=INK, linewidths=width))

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from caloforge.detector.detector import Detector
+from caloforge.detector.drawing.lines import some
 from caloforge.detector.drawing.palette import ACTIVE_HATCH, CELL, FIRST, GREY, INK, material_colours
 from caloforge.detector.grids import CartesianGrid, Grid
 from caloforge.detector.readout import Layer
 from caloforge.detector.summary import depth_axis, layer_groups
+
+_MOST_NAMES = 60  # that can be told from each other
 
 
 def draw_side(ax: Any, detector: Detector) -> None:
@@ -85,7 +88,7 @@ def _cells(ax: Any, layers: Sequence[Layer]) -> None:
     lines, frames = [], []
     for layer in layers:
         up = _borders(layer.grid)
-        lines += [[(layer.start, y), (layer.end, y)] for y in up]
+        lines += [[(layer.start, y), (layer.end, y)] for y in some(up, len(layers))]
         frames += [[(z, up[0]), (z, up[-1])] for z in (layer.start, layer.end)]
         frames += [[(layer.start, y), (layer.end, y)] for y in (up[0], up[-1])]
     thin = 0.35 if len(lines) < 1500 else 0.2
@@ -166,18 +169,14 @@ def draw_readout_only(ax: Any, detector: Detector) -> None:
     """Draw rings against layers where no material stack is known; the depth is not to scale."""
     from matplotlib.collections import LineCollection, PolyCollection
 
+    areas, lines = [], []
     for layer in detector.layers:
         edges = _borders(layer.grid)
         left, right = layer.index + 0.06, layer.index + 0.94
-        ax.add_collection(
-            PolyCollection(
-                [[(left, edges[0]), (right, edges[0]), (right, edges[-1]), (left, edges[-1])]],
-                facecolors=CELL,
-            )
-        )
-        ax.add_collection(
-            LineCollection([[(left, y), (right, y)] for y in edges], colors=INK, linewidths=0.5)
-        )
+        areas.append([(left, edges[0]), (right, edges[0]), (right, edges[-1]), (left, edges[-1])])
+        lines += [[(left, y), (right, y)] for y in some(edges, detector.n_layers)]
+    ax.add_collection(PolyCollection(areas, facecolors=CELL))
+    ax.add_collection(LineCollection(lines, colors=INK, linewidths=0.5))
     half = max(layer.grid.reach[1] for layer in detector.layers)
     ax.annotate(
         "",
@@ -188,8 +187,9 @@ def draw_readout_only(ax: Any, detector: Detector) -> None:
     )
     ax.set_xlim(-0.7, detector.n_layers)
     ax.set_ylim(-1.05 * half, 1.05 * half)
-    ax.set_xticks([layer.index + 0.5 for layer in detector.layers])
-    ax.set_xticklabels([layer.name for layer in detector.layers])
+    named = detector.layers[:: 1 + detector.n_layers // _MOST_NAMES]
+    ax.set_xticks([layer.index + 0.5 for layer in named])
+    ax.set_xticklabels([layer.name for layer in named])
     _axes(ax, "layers, in order of depth (their thickness is not known)", "r [mm]")
     ax.set_title("Side view: ring borders to scale, depth not", fontsize=10, color=INK, loc="left")
 

@@ -91,8 +91,8 @@ def read_keras_weights(path: str | Path, module: nn.Module) -> dict[str, Tensor]
 
 
 def _root(file: Hdf5File) -> str:
-    """Where the layers are: `save` puts them a level deeper than `save_weights`."""
-    return "model_weights" if file.texts("layer_names", "model_weights") is not None else "/"
+    """The group of the layers: `save` puts them a level deeper than `save_weights`."""
+    return "model_weights" if file.texts("layer_names", "model_weights") is not None else ""
 
 
 def _check_backend(file: Hdf5File, path: str | Path) -> None:
@@ -123,7 +123,7 @@ def _layers(file: Hdf5File, path: str | Path) -> list[tuple[str, Arrays]]:
                     got=weight,
                     expected="a kernel, a bias or a norm",
                 )
-            array = file.dataset(f"{root}/{group}/{weight}")[:].astype(np.float32)
+            array = file.dataset(f"{root}/{group}/{weight}".lstrip("/"))[:].astype(np.float32)
             layers.setdefault(name, {})[_NAMES[key]] = _transposed(array) if key == "kernel" else array
     return list(layers.items())
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
 from caloforge.hdf5 import Dataset, Hdf5File, open_hdf5
+from caloforge.hdf5.output import Hdf5Output, hdf5_into
 from caloforge.showers.container import Showers
-from caloforge.showers.hdf5_output import Hdf5Output, hdf5_into
 from caloforge.showers.incident import Incident
 from caloforge.showers.source import ShowerSource
 from caloforge.writing import new_file

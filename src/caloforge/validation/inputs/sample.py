@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from caloforge.detector import Detector
+from caloforge.hdf5.output import hdf5_into
 from caloforge.observables import (
     Shapes,
     calochallenge_features,
@@ -24,7 +25,6 @@ from caloforge.observables import (
     observables_for,
 )
 from caloforge.showers import Incident, Showers
-from caloforge.showers.hdf5_output import hdf5_into
 from caloforge.validation.inputs.source import Source
 from caloforge.validation.inputs.split import Rows
 
