@@ -32,7 +32,7 @@ def gun(energy="1:100GeV", theta=FIXED, phi=FIXED, x=FIXED, y=FIXED):
         ("pi+", True),
         ("p", True),
         ("n", True),
-        # With electromagnetic physics alone, Geant4 11.4 gave a response of 0.07 for rho, and 10 of 40 eta 0.25 to 0.59.
+        # Geant4 11.4 without it: a response of 0.07 for rho, of 0.25 to 0.59 for 10 of 40 eta.
         ("rho(770)0", True),
         ("eta", True),
         ("tau-", True),

@@ -19,7 +19,7 @@ _ELECTROMAGNETIC_ALONE = {
     16,
     22,
     111,
-}  # e, mu, neutrinos, gamma, and pi0, which ends in photons
+}  # e, mu, neutrinos, gamma, pi0: it ends in photons
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Physics:
         """
         if self.hadronic is None and needs_hadronic(pdg):
             raise Geant4Error(
-                f"{particle_name(pdg)} or what it decays to interacts strongly; this physics has no model of that",
+                f"{particle_name(pdg)} or what it decays to interacts strongly; this physics does not",
                 where="--physics",
                 got=self.electromagnetic,
                 expected="a hadronic model: " + ", ".join(HADRONIC),
