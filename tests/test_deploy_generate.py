@@ -100,7 +100,7 @@ def test_bad_requests(bundle: Path, tmp_path: Path) -> None:
         generate(bundle, energy="50GeV", out=out)
     with pytest.raises(CaloforgeError, match="how many"):
         generate(bundle, count=5, out=out)
-    with pytest.raises(CaloforgeError, match="at least one"):
+    with pytest.raises(CaloforgeError, match="out of range"):
         generate(bundle, energy="50GeV", count=0, out=out)
     with pytest.raises(CaloforgeError, match="not both"):
         generate(bundle, energy="50GeV", like=tmp_path / "x.h5", out=out)

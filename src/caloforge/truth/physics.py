@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-__all__ = ["ELECTROMAGNETIC", "HADRONIC", "Physics", "interacts_strongly"]
+__all__ = ["ELECTROMAGNETIC", "HADRONIC", "Physics", "needs_hadronic"]
 
 from dataclasses import dataclass
 
 from caloforge.errors import Geant4Error, nearest
-from caloforge.particles import known_particle, particle_name
+from caloforge.particles import particle_name
 
 ELECTROMAGNETIC = ("standard", "option1", "option2", "option3", "option4", "livermore", "penelope")
 HADRONIC = ("FTFP_BERT", "FTFP_BERT_HP", "QGSP_BERT", "QGSP_BERT_HP", "QGSP_BIC", "QGSP_BIC_HP")
+_ELECTROMAGNETIC_ALONE = {
+    11,
+    12,
+    13,
+    14,
+    16,
+    22,
+    111,
+}  # e, mu, neutrinos, gamma, pi0: it ends in photons
 
 
 @dataclass(frozen=True)
@@ -61,14 +70,14 @@ class Physics:
         return cls(em[0] if em else "standard", hadronic[0] if hadronic else None, cut)
 
     def check(self, pdg: int) -> None:
-        """Refuse to shoot a hadron that could only ionise.
+        """Refuse to shoot what would lose its hadrons, which could only ionise.
 
         Raises:
-            Geant4Error: The particle interacts strongly and there is no hadronic model.
+            Geant4Error: The particle or what it decays to interacts strongly, and there is no model of that.
         """
-        if self.hadronic is None and interacts_strongly(pdg):
+        if self.hadronic is None and needs_hadronic(pdg):
             raise Geant4Error(
-                f"{particle_name(pdg)} interacts strongly; this physics knows electromagnetism only",
+                f"{particle_name(pdg)} or what it decays to interacts strongly; this physics does not",
                 where="--physics",
                 got=self.electromagnetic,
                 expected="a hadronic model: " + ", ".join(HADRONIC),
@@ -76,14 +85,9 @@ class Physics:
             )
 
 
-def interacts_strongly(pdg: int) -> bool:
-    """Whether a particle needs hadronic physics: a hadron that does not decay to photons at once."""
-    from hepunits import mm
-
-    particle = known_particle(pdg)
-    # pi0 and eta decay electromagnetically within micrometres, whatever the physics list.
-    short_lived = particle.ctau is not None and particle.ctau < mm
-    return bool(particle.pdgid.is_hadron or particle.pdgid.is_nucleus) and not short_lived
+def needs_hadronic(pdg: int) -> bool:
+    """Whether a particle interacts strongly or decays to what does, as eta, tau and Sigma0 do."""
+    return abs(pdg) not in _ELECTROMAGNETIC_ALONE
 
 
 def _unknown(part: str) -> Geant4Error:
