@@ -40,7 +40,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Path:
     calogan = load_detector("calogan")
     rng = np.random.default_rng(1)
     cells = rng.exponential(size=(6000, calogan.n_cells)) * (rng.random((6000, calogan.n_cells)) < 0.3)
-    large = Showers(calogan, tiny_showers(6000).incident, cells.astype(np.float32))
+    incident = tiny_showers(6000).incident
+    cells *= (incident.energy / cells.sum(1))[:, None]
+    large = Showers(calogan, incident, cells.astype(np.float32))
     large.save(folder / "large.h5")
     large[:600].save(folder / "some.h5")
     large[600:1200].save(folder / "other.h5")
