@@ -23,6 +23,7 @@ SHARED = (
     "particles",
     "writing",
     "workers",
+    "interrupts",
     "machine",
     "samples",
 )

@@ -1,8 +1,8 @@
-"""Writing HDF5 such that a full disk is an error and not the end of the process.
+"""Writing HDF5 such that a full disk or Ctrl-C is an error and not the end of the process.
 
 HDF5 writes much when a file is closed. If that fails, it frees what it goes on using, and the process dies of
 it (HDF5 2.0, h5py 3.16). So it never meets a failure: after the first one, what it wants to write is kept in
-memory, and the error is raised between two calls of it.
+memory, and the error is raised between two calls of it. Ctrl-C waits for such a moment too.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from typing import Any
 
 import h5py
 
+from caloforge.interrupts import Interrupts, interrupts_wait
+
 
 class Hdf5Output(h5py.File):  # type: ignore[misc] # h5py has no types
     """An HDF5 file that is written into an open file; see `hdf5_into`."""
 
-    def __init__(self, file: io.BufferedRandom, mode: str, **how: Any) -> None:
-        self._sink = _Sink(file.raw)
+    def __init__(self, file: io.BufferedRandom, mode: str, interrupts: Interrupts, **how: Any) -> None:
+        self._sink, self._interrupts = _Sink(file.raw), interrupts
         super().__init__(self._sink, mode, **how)
 
     def check(self) -> None:
@@ -30,7 +32,9 @@ class Hdf5Output(h5py.File):  # type: ignore[misc] # h5py has no types
 
         Raises:
             OSError: The disk is full, or what else the system says.
+            KeyboardInterrupt: Ctrl-C was pressed.
         """
+        self._interrupts.let_in()
         if self._sink.error is not None:
             raise self._sink.error
 
@@ -46,10 +50,12 @@ def hdf5_into(file: io.BufferedRandom, mode: str = "w", **how: Any) -> Iterator[
 
     Raises:
         OSError: The disk is full, or what else the system says.
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
-    with Hdf5Output(file, mode, **how) as made:
-        yield made
-    made.check()
+    with interrupts_wait() as interrupts:
+        with Hdf5Output(file, mode, interrupts, **how) as made:
+            yield made
+        made.check()
 
 
 class _Sink:
