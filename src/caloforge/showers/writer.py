@@ -66,7 +66,7 @@ class ShowerWriter:
         self.detector = detector
         self.earlier: dict[str, Any] | None = None
         self.done = 0
-        self._part = self.path.with_name(self.path.name + ".part")
+        self._part = self.path.parent / f"{self.path.name}.part"
         self._keep = keep
         self._journal: Journal | None = None
         self._overflow: bool | None = None
@@ -111,7 +111,7 @@ class ShowerWriter:
             write_store(output.file, self.detector, self.provenance, totals, _batches(journal))
         output.finish()
         if self._keep:
-            self._part.unlink()
+            self._part.unlink(missing_ok=True)  # who resumes it now may have been faster
 
     def stop(self) -> None:
         """Stop without finishing; `PATH.part` keeps what was written, unless nothing was to be kept."""
