@@ -11,6 +11,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install -q torch==2.13.0 numpy==2.4.6 onnx==1.23.2 onnxscript==0.7.2 onnxruntime==1.32.0
+export ORT_DISABLE_TELEMETRY=1
 cd "$folder"
 "$folder/venv/bin/python" - 2>/dev/null <<'PYTHON'
 import onnxruntime

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import caloforge  # noqa: F401 - before any test imports onnxruntime: it is what switches its telemetry off
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")

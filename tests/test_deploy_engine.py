@@ -126,6 +126,22 @@ def test_outside_warns_if_asked_to(engine: Engine) -> None:
     assert "200 GeV" in showers.provenance["outside"][0]
 
 
+@pytest.mark.parametrize(
+    "incident",
+    [
+        Incident.of([5e3, 0.0], pdg=-11),
+        Incident.of([5e3, -1.0], pdg=-11),
+        Incident.of([5e3, np.nan], pdg=-11),
+        Incident.of([5e3, np.inf], pdg=-11),
+        Incident.of([5e3, 5e3], pdg=-11, theta=[0.0, np.nan]),
+    ],
+    ids=["nothing", "negative", "NaN", "infinite", "no angle"],
+)
+def test_impossible_particles_are_refused_in_any_case(engine: Engine, incident: Incident) -> None:
+    with pytest.raises(RangeError, match="no such incident particles"):
+        engine.generate(incident, seed=1, outside="warn")
+
+
 def test_the_edges_of_a_sample_are_not_the_edges_of_its_spectrum(engine: Engine) -> None:
     engine.generate(Incident.of([100.5e3], pdg=-11), seed=1)
     with pytest.raises(RangeError):

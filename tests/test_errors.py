@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import pytest
 from caloforge.cli import main as command
 from caloforge.cli.faults import explain
 from caloforge.detector import load_detector
-from caloforge.errors import BundleError, CaloforgeError, QuantityError, RunError, nearest
+from caloforge.documents import Kind, parse_yaml
+from caloforge.errors import BundleError, CaloforgeError, QuantityError, RecipeError, RunError, nearest
 from caloforge.quantities import Interval, Spectrum, check_whole
 from caloforge.samples import positrons
 from caloforge.training import Run
@@ -230,6 +232,12 @@ def test_a_damaged_file_of_a_run_is_said(tmp_path: Path, name: str, text: str | 
         '{"kind": "x", "steps": 1}',
         '{"kind": "step", "steps": "1"}',
         '{"kind": "epoch", "steps": 1, "kept": 3}',
+        '{"kind": "epoch", "steps": 1, "epoch": 1, "kept": true}',
+        '{"kind": "epoch", "steps": 1, "epoch": 1, "kept": true, "generated": {},'
+        ' "geant4": {"hits": {"mean": 1, "spread": 1}}}',
+        '{"kind": "epoch", "steps": 1, "epoch": 1, "kept": true, "geant4": {"hits": {"mean": 1}},'
+        ' "generated": {"hits": {"mean": 1}}}',
+        '{"kind": "step", "steps": 1, "showers_per_second": null}',
     ],
 )
 def test_a_wrong_line_of_a_diary_is_named(tmp_path: Path, line: str) -> None:
@@ -237,6 +245,16 @@ def test_a_wrong_line_of_a_diary_is_named(tmp_path: Path, line: str) -> None:
     file.write_text('{"kind": "step", "steps": 1}\n' + line + "\n")
     with pytest.raises(RunError, match="line 2"):
         read_metrics(file)
+
+
+def test_a_document_of_too_many_values_is_refused_at_once() -> None:
+    """A megabyte of YAML would take half a minute to be read, only to be refused then."""
+    begin = time.process_time()
+    with pytest.raises(RecipeError, match="too large"):
+        parse_yaml("[" + "a," * 480_000 + "]", "x", Kind("recipe", RecipeError))
+    short = "[" + "a," * 99_000 + "]"
+    assert len(parse_yaml(short, "x", Kind("recipe", RecipeError)).data) == 99_000
+    assert time.process_time() - begin < 20
 
 
 # --- numbers ---

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from collections.abc import Callable
 from multiprocessing import get_context
@@ -158,11 +160,39 @@ def test_two_writers_get_one_message(tmp_path: Path, kind: Callable[[Path], None
 @pytest.mark.parametrize("kind", [new_file, new_folder])
 def test_one_that_appears_meanwhile_is_not_overwritten(tmp_path: Path, kind: Callable) -> None:
     out = tmp_path / "out"
-    with kind(out):
-        pass
+    with pytest.raises(OutputError, match="exists already"), kind(out):
+        out.write_text("of somebody who looks at no lock")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert out.read_text().startswith("of somebody")
     with pytest.raises(OutputError, match="exists already"), kind(out):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("name", [".", "/", ".."])
+def test_a_folder_is_no_name_of_a_file(name: str) -> None:
+    for write in (lambda: new_file(Path(name)).__enter__(), lambda: Showers.save(showers(5), Path(name))):
+        with pytest.raises(OutputError, match="the folder exists already"):
+            write()
+    with pytest.raises(OutputError, match="cannot be replaced"):
+        replace_text(Path(name), "text")
+
+
+def test_a_folder_that_another_has_just_renamed_is_made_again(tmp_path: Path, monkeypatch) -> None:
+    """Between making and opening it, the one who had it before may have given it its name."""
+    opened, part = os.open, part_of(tmp_path / "out")
+
+    def late(path: str | Path, *how: int, **more: int) -> int:
+        if Path(path) == part and not calls:
+            calls.append(part.rmdir())
+        return opened(path, *how, **more)
+
+    calls: list[None] = []
+    monkeypatch.setattr(os, "open", late)
+    with new_folder(tmp_path / "out") as folder:
+        (folder / "part").write_text("whole")
+    assert calls
+    assert (tmp_path / "out" / "part").read_text() == "whole"
 
 
 def test_a_lock_dies_with_its_process_though_its_children_live(tmp_path: Path) -> None:
@@ -185,9 +215,6 @@ def test_a_lock_dies_with_its_process_though_its_children_live(tmp_path: Path) -
     with new_file(out) as file:
         file.write(b"whole")
     assert out.read_text() == "whole"
-    import os
-    import signal
-
     os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
 
 

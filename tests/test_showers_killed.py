@@ -235,6 +235,25 @@ def test_resuming_a_complete_file_finds_it_complete(tmp_path: Path) -> None:
     assert len(Showers.load(path)) == 20
 
 
+def test_a_journal_beside_a_file_of_others_is_not_thrown_away(tmp_path: Path) -> None:
+    """Beside the file that was made of it, it is what a kill left; beside any other, it is all there is."""
+    path = tmp_path / "a.h5"
+    part = unfinished(path)
+    whole = part.read_bytes()
+    with ShowerWriter(path, load_detector("calogan"), {}, resume=True):
+        pass
+    part.write_bytes(whole)
+    with ShowerWriter(path, load_detector("calogan"), {}, resume=True) as writer:
+        assert writer.done == 50
+    assert not part.exists()
+    part.write_bytes(whole)
+    path.unlink()
+    showers(50, 60).save(tmp_path / "b.h5").rename(path)
+    with pytest.raises(ShowersError, match="of other showers"):
+        ShowerWriter(path, load_detector("calogan"), {}, resume=True)
+    assert part.read_bytes() == whole
+
+
 def test_an_exception_leaves_what_was_written(tmp_path: Path) -> None:
     def interrupted() -> None:
         with ShowerWriter(tmp_path / "a.h5", load_detector("calogan"), {}) as writer:

@@ -164,19 +164,33 @@ def test_bf16_is_chosen_where_the_processor_has_it(
 # --- figure of merit ---
 
 
-def test_epochs_are_selected_by_merit(tmp_path: Path) -> None:
-    (tmp_path / "cubes.yaml").write_text(CUBES)
+def showers(folder: Path) -> Path:
+    (folder / "cubes.yaml").write_text(CUBES)
     detector, rng = Detector.from_yaml(CUBES), np.random.default_rng(0)
     energy = rng.uniform(1e3, 1e5, 100)
     cells = rng.exponential(size=(100, detector.n_cells))
     cells *= (energy / cells.sum(1))[:, None]
-    data = Showers(detector, Incident.of(energy, pdg=-11), cells.astype(np.float32)).save(tmp_path / "s.h5")
+    return Showers(detector, Incident.of(energy, pdg=-11), cells.astype(np.float32)).save(folder / "s.h5")
+
+
+def test_epochs_are_selected_by_merit(tmp_path: Path) -> None:
+    data = showers(tmp_path)
     run = train(this.recipe(tmp_path / "cubes.yaml", "schedule.select=merit"), data, tmp_path / "run")
     looks = [entry for entry in run.metrics() if entry["kind"] == "epoch"]
     assert [look["kept"] for look in looks].count(True) >= 1
     kept = [look for look in looks if look["kept"]][-1]
     assert kept["merit"] == min(look["merit"] for look in looks)
     assert min(look["score"] for look in looks) > 0
+
+
+def test_the_last_epoch_is_kept_where_the_recipe_says_so(tmp_path: Path) -> None:
+    """Whatever it scores: what the diary, the summary and the curves call kept is what the weights are of."""
+    data = showers(tmp_path)
+    run = train(this.recipe(tmp_path / "cubes.yaml", "schedule.keep=last"), data, tmp_path / "run")
+    looks = [entry for entry in run.metrics() if entry["kind"] == "epoch"]
+    assert len(looks) > 1
+    assert all(look["kept"] for look in looks)
+    assert run.summary()["look"] == looks[-1]
 
 
 def test_merit_is_refused_before_a_training() -> None:

@@ -117,6 +117,8 @@ def test_missing_weights_are_not_replaced_by_the_checkpoint(run: Path, tmp_path:
     kept.rename(tmp_path / "run" / "checkpoint" / "state.safetensors")
     Run.open(tmp_path / "run").generator()  # none were kept yet
     with (tmp_path / "run" / "metrics.jsonl").open("a") as diary:
-        diary.write('{"kind": "epoch", "steps": 7, "epoch": 1, "kept": true}\n')
+        diary.write(
+            '{"kind": "epoch", "steps": 7, "epoch": 1, "kept": true, "geant4": {}, "generated": {}}\n'
+        )
     with pytest.raises(RunError, match="missing"):
         Run.open(tmp_path / "run").generator()

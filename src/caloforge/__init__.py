@@ -38,8 +38,9 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Its wheels write a device id and a data base of events into the user's cache, and send them. Only before its
-# import can ONNX Runtime be kept from that, and every import of ours comes after this line.
+# ONNX Runtime's wheels write a device id and a data base of events into the user's cache, and name a
+# collector on the net. Only before its import can they be kept from that, and every import of ours comes
+# after this line.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:

@@ -100,7 +100,7 @@ def parse_yaml(text: str, where: str, kind: Kind) -> Document:
     """
     _check_length(text, where, kind)
     try:
-        node = yaml.compose(text, Loader=_ShallowLoader)
+        node = yaml.compose(text, Loader=_BoundedLoader)
         if node is None:
             raise kind.error(f"the {kind.what} is empty", where=where, cure=kind.cure)
         builder = _Builder(where, kind)
@@ -109,9 +109,12 @@ def parse_yaml(text: str, where: str, kind: Kind) -> Document:
         raise _syntax_error(error, where, kind) from None
     except (ValueError, OverflowError) as error:  # an escape that is no character, as "\UFFFFFFFF"
         raise kind.error("this is not valid YAML", where=where, got=str(error)) from None
-    except _TooDeepError as error:
-        problem = f"this is nested too deeply to be a {kind.what}"
-        raise kind.error(problem, where=f"{where}, line {error}") from None
+    except _BeyondError as error:
+        raise kind.error(
+            f"this is too large or nested too deeply to be a {kind.what}",
+            where=f"{where}, line {error}",
+            expected=f"at most {_MAX_NODES:,} values, {_MAX_NESTING} levels deep",
+        ) from None
 
 
 def read_json(path: Path, kind: Kind) -> Any:
@@ -173,19 +176,20 @@ def _too_long(got: str, where: str, kind: Kind) -> CaloforgeError:
     return kind.error(problem, where=where, got=got, expected=f"at most {kind.most:,} characters")
 
 
-class _TooDeepError(Exception):
-    """Brackets nested as in no document; its text is the line."""
+class _BeyondError(Exception):
+    """More values, or brackets nested deeper, than in any document; its text is the line."""
 
 
-class _ShallowLoader(yaml.SafeLoader):
-    """The safe loader that stops at once where brackets are nested too deeply."""
+class _BoundedLoader(yaml.SafeLoader):
+    """The safe loader that stops at once where there is too much: a megabyte would take it half a minute."""
 
-    depth = 0
+    depth = nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self.depth += 1
-        if self.depth > _MAX_NESTING:
-            raise _TooDeepError(self.get_mark().line + 1)
+        self.nodes += 1
+        if self.depth > _MAX_NESTING or self.nodes > _MAX_NODES:
+            raise _BeyondError(self.get_mark().line + 1)
         node: yaml.Node | None = super().compose_node(parent, index)
         self.depth -= 1
         return node

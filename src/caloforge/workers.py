@@ -133,7 +133,7 @@ def _serve(born: Future[_Process], packed: bytes, tasks: SimpleQueue[_Task | Non
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process = _start()
-    except OSError as error:
+    except Exception as error:  # whatever it is, the one who asked must not wait for ever
         return born.set_exception(error)
     born.set_result(process)
     with suppress(OSError):  # if it is dead already, its first task will tell

@@ -36,7 +36,7 @@ _FRESH = 0o666  # less what the user's mask takes
 
 def part_of(path: Path) -> Path:
     """Return where a file or folder is while it is written."""
-    return path.with_name(f".{path.name}.part")
+    return path.parent / f".{path.name}.part"
 
 
 class Output:
@@ -54,7 +54,7 @@ class Output:
     """
 
     def __init__(self, path: Path, replace: bool = False) -> None:
-        self.path, self._part = path, part_of(path)
+        self.path, self._part, self._replace = path, part_of(path), replace
         _check(path, replace)
         self._held = _hold(self._part, path, folder=False)
         self.file = os.fdopen(self._held.descriptor, "r+b", closefd=False)
@@ -69,11 +69,13 @@ class Output:
         """Bring it to the disk and give it its name.
 
         Raises:
-            OutputError: The disk is full; what was written stays until it is abandoned.
+            OutputError: The disk is full, or somebody else made the file meanwhile; what was written stays
+                until it is abandoned.
         """
         with room(self.path):
             self.file.flush()
             os.fsync(self._held.descriptor)
+        _check(self.path, self._replace)  # those who are not of this package look at no lock
         self._part.replace(self.path)
         _sync_folder(self.path.parent)
         self._release()
@@ -140,6 +142,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         with room(path):
             yield part
             _sync_all(part)
+        _check(path, False)
         part.rename(path)
         _sync_folder(path.parent)
     except BaseException:
@@ -240,7 +243,12 @@ def _hold(part: Path, path: Path, folder: bool) -> _Held:
             if folder:
                 part.mkdir(parents=part == path, exist_ok=True)
             flags = os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT
-            held = _Held(os.open(part, flags, _FRESH))
+            try:
+                held = _Held(os.open(part, flags, _FRESH))
+            except FileNotFoundError:
+                if not folder:
+                    raise
+                continue  # the other process has just renamed or removed it
         if not _lock(held.descriptor):
             held.release()
             raise OutputError(

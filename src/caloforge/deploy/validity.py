@@ -134,7 +134,8 @@ class Validity(BaseModel):
             One sentence for each column that lies outside.
 
         Raises:
-            RangeError: Something lies outside and `outside` is "refuse".
+            RangeError: Something lies outside and `outside` is "refuse"; or there are no such particles at
+                all, as one without energy.
         """
         complaints = self.complaints(incident)
         if complaints and outside == "refuse":
@@ -145,12 +146,26 @@ class Validity(BaseModel):
                 cure="stay inside, or go on at your own risk with --outside warn (Python: outside='warn')",
             )
         if complaints:
+            _refuse_impossible(incident)
             warnings.warn(f"outside the trained range: {'; '.join(complaints)}", RuntimeWarning, stacklevel=3)
         return complaints
 
     def __str__(self) -> str:
         spans = [f"{name} {span}" for name, span in self.spans()]
         return ", ".join([_names(self.particles), *spans])
+
+
+def _refuse_impossible(incident: Incident) -> None:
+    """A graph may stop at such particles, and what it makes of them is nothing."""
+    possible = incident.energy > 0
+    for name in _SPANS:
+        possible &= np.isfinite(getattr(incident, name))
+    if not possible.all():
+        raise RangeError(
+            "there are no such incident particles",
+            got=f"{int((~possible).sum())} of {len(incident)} without energy, or with a number that is none",
+            expected="energies above 0, and finite angles and impact points",
+        )
 
 
 def _span(name: str, span: Span, values: np.ndarray) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from caloforge.errors import ShowersError
 from caloforge.showers.checks import BadEnergies
 from caloforge.showers.container import Showers, same_detector
@@ -47,7 +49,8 @@ class ShowerWriter:
 
     Raises:
         OutputError: The file is there already, or another process is writing it.
-        ShowersError: An unfinished production is there already, or holds showers of another detector.
+        ShowersError: An unfinished production is there already, also beside a file of other showers, or
+            what is there holds showers of another detector.
 
     Example:
         >>> with ShowerWriter("showers.h5", detector, {"seed": 1}) as writer:
@@ -66,7 +69,7 @@ class ShowerWriter:
         self.detector = detector
         self.earlier: dict[str, Any] | None = None
         self.done = 0
-        self._part = self.path.with_name(self.path.name + ".part")
+        self._part = self.path.parent / f"{self.path.name}.part"
         self._keep = keep
         self._journal: Journal | None = None
         self._overflow: bool | None = None
@@ -111,7 +114,7 @@ class ShowerWriter:
             write_store(output.file, self.detector, self.provenance, totals, _batches(journal))
         output.finish()
         if self._keep:
-            self._part.unlink()
+            self._part.unlink(missing_ok=True)  # who resumes it now may have been faster
 
     def stop(self) -> None:
         """Stop without finishing; `PATH.part` keeps what was written, unless nothing was to be kept."""
@@ -179,7 +182,9 @@ class ShowerWriter:
         with ShowerFile(self.path) as file:
             same_detector(self.detector, file.detector, self.path)
             self.done, self.earlier = len(file), file.provenance
-        self._part.unlink(missing_ok=True)  # killed between the rename and this
+            if self._part.exists():  # killed between the rename and this, or the file came from elsewhere
+                _check_same(file, self._part)
+                self._part.unlink(missing_ok=True)
 
     def _find_part(self) -> None:
         with ShowerFile(self._part) as file:
@@ -187,6 +192,18 @@ class ShowerWriter:
         journal = Journal(self._part, append=True)
         self._journal, self.done, self.earlier = journal, len(journal), journal.head["provenance"]
         self._overflow = bool(journal.head["overflow"])
+
+
+def _check_same(file: ShowerFile, part: Path) -> None:
+    """See that nothing is lost with a journal beside a finished file."""
+    with ShowerFile(part) as unfinished:
+        if np.array_equal(unfinished.incident().energy, file.incident().energy):
+            return
+    raise ShowersError(
+        "an unfinished production is there beside a file of other showers",
+        where=part,
+        cure=f"move {file.path} away and resume, or delete what you do not want",
+    )
 
 
 def write_all(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:

@@ -224,12 +224,13 @@ class Training:
         found = self.look(self.objective.result) if self.look else {}
         score = found.get(self.schedule.select)
         better = score is None or self.at.best is None or score < self.at.best
-        if better or self.schedule.keep == "last":
+        kept = better or self.schedule.keep == "last"
+        if kept:
             # Before the diary says so: what it says is kept is there.
             self.at.best = score
             save_generator(self.objective.result, asdict(self.at), self.folder)
         if self.metrics and self.look:
-            entry = {"epoch": self.at.epoch, "seconds": self.at.seconds, "kept": better, **found}
+            entry = {"epoch": self.at.epoch, "seconds": self.at.seconds, "kept": kept, **found}
             self.metrics.write("epoch", self.at.steps, entry)
         if self.curves:
             self.curves.draw()

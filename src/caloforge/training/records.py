@@ -6,7 +6,7 @@ __all__ = ["RECORDS", "Begin", "Entry", "Environment", "Facts", "check_entry"]
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from caloforge.documents import Kind, check_json, parse_json
 from caloforge.errors import RunError
@@ -53,6 +53,11 @@ class Environment(_Record):
     """`environment.json`: what it was trained on and with, for people."""
 
 
+class _Moments(_Record):
+    mean: float | None
+    spread: float | None
+
+
 class Entry(_Record):
     """A line of `metrics.jsonl`: losses, or a look at the physics. NaN is written as null."""
 
@@ -60,10 +65,19 @@ class Entry(_Record):
     steps: Count
     epoch: Count = 0
     seconds: Annotated[float, Field(ge=0)] = 0.0
-    showers_per_second: float | None = 0.0
+    showers_per_second: float = 0.0
     kept: bool = False
-    geant4: dict[str, dict[str, float | None]] = {}
-    generated: dict[str, dict[str, float | None]] = {}
+    geant4: dict[str, _Moments] = {}
+    generated: dict[str, _Moments] = {}
+
+    @model_validator(mode="after")
+    def _look_is_whole(self) -> Entry:
+        missing = {"epoch", "kept", "geant4", "generated"} - self.model_fields_set
+        if self.kind == "epoch" and missing:
+            raise ValueError("it lacks " + ", ".join(sorted(missing)))
+        if self.geant4.keys() != self.generated.keys():
+            raise ValueError("other observables of Geant4 than of the generator")
+        return self
 
 
 class _Start(_Record):
