@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 __all__ = [
-    "AnswerIsNo",
     "BundleError",
     "CaloforgeError",
     "DetectorError",
@@ -164,12 +163,6 @@ class StoppedError(CaloforgeError):
     """The user stopped the command, as with Ctrl-C; what was made is kept."""
 
     exit_code = 130
-
-
-class AnswerIsNo(CaloforgeError):  # noqa: N818 - an answer, not an error
-    """The command ran and its answer is no: a requirement was not met."""
-
-    exit_code = 1
 
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:

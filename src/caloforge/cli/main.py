@@ -104,6 +104,6 @@ def _failed(error: BaseException) -> int:
             f"caloforge: this is a fault of caloforge {__version__}: please report it with the lines above"
         )
         return OUR_FAULT
-    labels = {1: "no", STOPPED: "stopped"}
-    complain(f"caloforge: {labels.get(known.exit_code, 'error')}: {known}")
+    label = "stopped" if known.exit_code == STOPPED else "error"
+    complain(f"caloforge: {label}: {known}")
     return known.exit_code

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
-from caloforge.hdf5.claims import ITEM_KINDS, check_claim, refuse_elsewhere
+from caloforge.hdf5.claims import ITEM_KINDS, MAX_CHUNK, check_claim, refuse_elsewhere
 
 _MAX_NAMES = 10_000  # of keys that are told
 _MAX_LINKS = 32  # that are followed to one dataset
@@ -174,7 +174,7 @@ def _with_cache(found: h5py.Dataset) -> h5py.Dataset:
     if size <= _SMALL_CACHE:
         return found
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
-    access.set_chunk_cache(max(521, 10 * across), min(size, 512 << 20), 1.0)
+    access.set_chunk_cache(max(521, 10 * across), min(size, MAX_CHUNK), 1.0)
     return h5py.Dataset(h5py.h5d.open(found.file.id, found.name.encode(), access))
 
 

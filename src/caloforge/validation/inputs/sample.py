@@ -96,11 +96,6 @@ class Sample:
         """Mean energy of each cell in each block, shape `(blocks, n_cells)`, MeV."""
         return np.asarray(self.images / self.counts[:, None])
 
-    @cached_property
-    def mean_cells_error(self) -> NDArray[np.float64]:
-        """Standard error of `mean_cells`, from the scatter of the blocks, shape `(n_cells,)`, MeV."""
-        return np.asarray(self.block_means.std(axis=0, ddof=1) / np.sqrt(len(self.counts)))
-
 
 @dataclass
 class Pass:
