@@ -149,16 +149,11 @@ def detector(path: str, _: str) -> None:
 
 def binning(path: str, _: str) -> None:
     """A binning that is read is a detector."""
-    from caloforge.cli import main as cli
     from caloforge.detector import read_binning_xml
 
-    def show() -> None:
-        found = read_binning_xml(path)
-        if not (np.isfinite(found.positions).all() and (found.sizes > 0).all()):
-            _wrong("cells without place or size")
-
-    cli.app = show  # in Python alone so far; its errors are to be told as a verb's are
-    cli.main()
+    found = read_binning_xml(path)
+    if not (np.isfinite(found.positions).all() and (found.sizes > 0).all()):
+        _wrong("cells without place or size")
 
 
 def recipe(path: str, data: str) -> None:

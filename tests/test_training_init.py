@@ -117,6 +117,24 @@ def test_killed_before_its_first_checkpoint_it_begins_as_it_did(folder: Path, tm
     assert len(run.init) == 1
 
 
+def test_killed_while_the_weights_are_read_it_begins_with_them(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = folder / "first"
+    with monkeypatch.context() as patch:
+        patch.setattr("caloforge.training.warm.warm_start", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe(folder), folder / "s.h5", tmp_path / "run", init=first)
+    assert Run.open(tmp_path / "run").init == [{"path": str(first)}]
+    resumed = train(recipe(folder), folder / "s.h5", tmp_path / "run", resume=True)
+    train(recipe(folder), folder / "s.h5", tmp_path / "whole", init=first)
+    this.assert_same(resumed.path, tmp_path / "whole")
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_weights_of_another_network(folder: Path) -> None:
     with pytest.raises(RunError, match="another network") as caught:
         warm_start([folder / "first"], networks(latent=5))

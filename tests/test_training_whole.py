@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from caloforge.errors import RunError
 from caloforge.training import Run
-from caloforge.training.seal import sealed_json, sealed_yaml
+from caloforge.training.seal import read_sealed, sealed_json, sealed_yaml
 from caloforge.training.warm import warm_start
 from caloforge.training.weights import read_weights, save_weights
 from deploy_toys import make_run
@@ -122,3 +123,14 @@ def test_missing_weights_are_not_replaced_by_the_checkpoint(run: Path, tmp_path:
         )
     with pytest.raises(RunError, match="missing"):
         Run.open(tmp_path / "run").generator()
+
+
+@pytest.mark.parametrize("sealed", [sealed_yaml, sealed_json])
+def test_words_in_a_file_are_not_taken_for_its_checksum(tmp_path: Path, sealed: Callable[..., str]) -> None:
+    words = f"checksum: {'a' * 64}"
+    file = tmp_path / "file"
+    file.write_text(sealed({"about": words}) if sealed is sealed_json else sealed(f"about: '{words}'"))
+    assert words in read_sealed(file).decode()
+    file.write_text(file.read_text().replace("aaaa", "aaab", 1))
+    with pytest.raises(RunError, match="changed"):
+        read_sealed(file)

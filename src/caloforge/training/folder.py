@@ -12,6 +12,7 @@ from caloforge.detector import Detector
 from caloforge.errors import RunError
 from caloforge.machine import processor, versions
 from caloforge.training.objectives import objective_class
+from caloforge.training.pretrained import run_folder
 from caloforge.training.recipe import Recipe
 from caloforge.training.run import Run
 from caloforge.training.seal import sealed_json, sealed_yaml
@@ -67,6 +68,10 @@ def prepare_run(
         replace_text(out / "detector.yaml", sealed_yaml(detector.to_yaml()))
         replace_text(out / "data.json", sealed_json(data))
     replace_text(out / "environment.json", sealed_json(_environment(hardware)))
+    if init:
+        # Before the run is one: killed while they are read, it begins with these weights again.
+        begin = [{"path": str(run_folder(path).resolve())} for path in init]
+        replace_text(out / "init.json", sealed_json({"began_with": begin}))
     # Last, as it is what makes the folder a run.
     replace_text(out / "recipe.yaml", sealed_yaml(recipe.to_yaml()))
     return run, init

@@ -17,7 +17,13 @@ from typing import Any
 from caloforge.errors import RunError
 
 BLANK = "0" * 64
-_PLACE = re.compile(rb'checksum"?: ?"?([0-9a-f]{64})')
+# First in JSON and in the header of safetensors, last in YAML: nothing that a file says is taken for it.
+_PLACES = (
+    rb'\A\{\s*"checksum": "',
+    rb'\A.{8}\{"__metadata__":\{"checksum":"',
+    rb"\n# checksum: (?=[0-9a-f]{64}\n\Z)",
+)
+_PLACE = re.compile(rb"(?:%s)([0-9a-f]{64})" % b"|".join(_PLACES), re.DOTALL)
 
 
 def seal(head: bytes, rest: bytes | memoryview = b"") -> bytes:
