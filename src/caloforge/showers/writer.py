@@ -66,7 +66,7 @@ class ShowerWriter:
         self.detector = detector
         self.earlier: dict[str, Any] | None = None
         self.done = 0
-        self._part = self.path.with_name(self.path.name + ".part")
+        self._part = self.path.parent / f"{self.path.name}.part"
         self._keep = keep
         self._journal: Journal | None = None
         self._overflow: bool | None = None
