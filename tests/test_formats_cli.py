@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from typer.testing import CliRunner, Result
 from caloforge.cli.convert import convert
 from caloforge.cli.inspect import inspect
 from caloforge.detector import Detector, load_detector
-from caloforge.errors import OutputError, ShowersError
+from caloforge.errors import CaloforgeError, OutputError, ShowersError
 from caloforge.showers import Incident, Showers, picture
 from caloforge.showers import inspect as look
 
@@ -60,6 +61,21 @@ def test_inspect_tells_a_person(file: Path) -> None:
         "checksum",
     ):
         assert words in out, words
+
+
+def test_what_is_unknown_is_not_told_to_a_person(file: Path, tmp_path: Path) -> None:
+    showers = Showers.load(file)
+    provenance = {**showers.provenance, "hadronic_physics": None, "a_key_of_18_letter": 7}
+    out = run("inspect", replace(showers, provenance=provenance).save(tmp_path / "b.h5")).output
+    assert "hadronic_physics" not in out
+    assert "a_key_of_18_letter: 7" in out
+
+
+@pytest.mark.parametrize("nameless", [".", "/", ""])
+def test_paths_without_a_name_are_folders(file: Path, nameless: str) -> None:
+    for words in (("inspect", nameless), ("convert", file, nameless), ("convert", nameless, file)):
+        with pytest.raises(CaloforgeError, match="folder"):
+            run(*words)
 
 
 def test_inspect_tells_a_program(file: Path) -> None:

@@ -88,6 +88,17 @@ def test_what_is_no_spectrum_is_refused(text: str) -> None:
         Spectrum.parse(text)
 
 
+@pytest.mark.parametrize("value", [25, 2.5, None, [1, 2], b"1GeV"])
+def test_what_python_gives_without_a_unit_is_refused(value: object) -> None:
+    for read in (Spectrum.of, lambda given: Interval.of(given, "length")):
+        with pytest.raises(QuantityError) as error:
+            read(value)
+        number = isinstance(value, int | float)
+        assert ("has no unit" in str(error.value)) is number
+        assert ("cure" in str(error.value)) is number
+    assert not number or f"write {value} mm" in str(error.value)
+
+
 def test_interval() -> None:
     assert Interval.parse("-2:2mm", "length") == Interval(-2.0, 2.0)
     assert Interval.parse("30deg", "angle").low == Interval.parse("30deg", "angle").high

@@ -236,7 +236,12 @@ def test_the_picture_names_what_it_shows(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-@pytest.mark.parametrize("entries", [_diary()[:1], [e for e in _diary() if e["kind"] == "step"]])
+_AT_THE_END = {"kind": "step", "steps": 6, "generator": 0.7, "generator_rate": 0.0, "critic_rate": 0.0}
+
+
+@pytest.mark.parametrize(
+    "entries", [_diary()[:1], [e for e in _diary() if e["kind"] == "step"], [_AT_THE_END]]
+)
 def test_a_picture_of_the_beginning(tmp_path: Path, entries: list[dict[str, object]]) -> None:
     draw_curves(entries, SHOWN, ("generator", "critic"), "merit", 10, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -133,18 +133,20 @@ def test_portions_hold_limited_energy_and_number():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "where"),
+    ("wrong", "where", "got"),
     [
-        ({"theta": Interval(0, math.pi / 2)}, "--theta"),
-        ({"theta": Interval(-0.1, 0.2)}, "--theta"),
-        ({"x": Interval(-501, 0)}, "--x"),
-        ({"y": Interval(0, 501)}, "--y"),
+        ({"theta": Interval(0, math.pi / 2)}, "--theta", "0:90deg"),
+        ({"theta": Interval(math.radians(95), math.radians(95))}, "--theta", "95deg"),
+        ({"theta": Interval(math.radians(-10), 0)}, "--theta", "-10:0deg"),
+        ({"x": Interval(-501, 0)}, "--x", "-501:0mm"),
+        ({"y": Interval(501, 501)}, "--y", "501mm"),
     ],
 )
-def test_a_particle_that_would_miss_is_refused(wrong, where):
+def test_a_particle_that_would_miss_is_refused(wrong, where, got):
     with pytest.raises(Geant4Error) as error:
         gun(**wrong).check(load_detector("calogan"))
     assert error.value.details["where"] == where
+    assert error.value.details["got"] == got
 
 
 def test_a_readout_without_material_cannot_be_simulated():

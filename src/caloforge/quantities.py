@@ -17,6 +17,7 @@ __all__ = [
 ]
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,8 @@ def _quantity(text: object, kind: str, where: str | None) -> float:
     if match is None:
         number_only = isinstance(text, int | float) and not isinstance(text, bool)
         problem = f"{text} has no unit" if number_only else f"{text!r} is not {example}"
-        cure = f"write {text} {next(iter(units))}, for example" if number_only else None
+        ours = next(unit for unit, size in units.items() if size == 1)
+        cure = f"write {text} {ours}, for example" if number_only else None
         raise QuantityError(problem, where=where, got=repr(text), expected=expected, cure=cure)
     number, unit = match.groups()
     if unit is None:
@@ -111,8 +113,10 @@ def _quantity(text: object, kind: str, where: str | None) -> float:
     return value
 
 
-def _with_unit_of_last(text: str, separator: str) -> list[str]:
+def _with_unit_of_last(text: object, separator: str) -> Sequence[object]:
     """Split `1:100GeV` into `1GeV`, `100GeV`: one unit at the end serves all numbers before it."""
+    if not isinstance(text, str):
+        return [text]  # from Python; refused where it is read
     parts = [part.strip() for part in text.split(separator)]
     unit = re.sub(rf"^\s*{_NUMBER}\s*", "", parts[-1])
     return [part + unit if re.fullmatch(_NUMBER, part) else part for part in parts]
@@ -194,8 +198,8 @@ class Spectrum:
 
     @staticmethod
     def _parts(text: str, where: str | None) -> tuple[str, list[float]]:
-        body = text.removeprefix("log:")
-        separator = "," if "," in body and body == text else ":"
+        body = text.removeprefix("log:") if isinstance(text, str) else text
+        separator = "," if body == text and "," in str(body) else ":"
         values = [_quantity(part, "energy", where) for part in _with_unit_of_last(body, separator)]
         if body != text:
             return "log-uniform", values

@@ -36,7 +36,7 @@ _FRESH = 0o666  # less what the user's mask takes
 
 def part_of(path: Path) -> Path:
     """Return where a file or folder is while it is written."""
-    return path.parent / f".{path.name}.part"
+    return path.parent / f".{path.name}.part"  # `with_name` raises where a path has no name, as "."
 
 
 class Output:

@@ -47,8 +47,9 @@ def show(bundle: Bundle) -> None:
     saved = graph.trained_parameters / graph.parameters
     folded = f", folded from {graph.trained_parameters:,} ({saved:.2f} x less to read)" if saved > 1 else ""
     batches = "/".join(map(str, parity.batches))
-    name = raw(bundle.manifest.name)
-    say(f"[bold]{raw(bundle.path)}[/bold]: {name} for the detector {bundle.detector.name}")
+    name, detector = bundle.manifest.name, bundle.detector.name
+    whose = "" if name.endswith(f" for {detector}") else f" for the detector {detector}"
+    say(f"[bold]{raw(bundle.path)}[/bold]: {raw(name + whose)}")
     say(f"  valid for  {raw(bundle.manifest.valid)}")
     say(f"  graph      {graph.bytes / 1e6:.1f} MB, {graph.precision}, {graph.parameters:,} numbers{folded}")
     worst = f"{parity.max_abs_mev:.2g} MeV in any cell, {parity.max_relative:.1g} of the hottest one"

@@ -140,8 +140,11 @@ def _print_provenance(found: dict[str, Any]) -> None:
     for key, value in found["provenance"].items():
         if key == "converted":
             value = "; ".join(f"from {step['from']} ({step['format']})" for step in value)
-        say(f"[dim]{key + ':':<16}[/dim]{_plain(value)}")
-    say(f"[dim]{'checksum:':<16}[/dim]{found['checksum']}  [dim]of the content, the same in any format[/dim]")
+        if value is not None:
+            say(f"[dim]{key + ':':<17}[/dim] {_plain(value)}")
+    say(
+        f"[dim]{'checksum:':<17}[/dim] {found['checksum']}  [dim]of the content, the same in any format[/dim]"
+    )
     if "picture" in found:
         say(f"\n[bold]{raw(found['picture'])}[/bold]")
 

@@ -112,7 +112,7 @@ def _stopped(out: Path) -> StoppedError:
     """Say what is kept, and how to go on."""
     from caloforge.showers import ShowerFile
 
-    part = out.with_name(out.name + ".part")
+    part = out.parent / f"{out.name}.part"
     try:
         with ShowerFile(part) as file:
             kept = f"{len(file)} showers are kept in {part}"

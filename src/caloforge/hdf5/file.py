@@ -177,12 +177,12 @@ def _superblock(path: Path) -> int | None:
 
 
 def _missing(path: Path) -> ShowersError:
+    if path.is_dir():
+        return ShowersError("this is a folder, not a file", where=path)
     part = path.with_name(path.name + ".part")
     if part.is_file():
         cure = f"its production is not finished: resume it, or read what is there from {part.name}"
         return ShowersError("no such file", where=path, cure=cure)
-    if path.is_dir():
-        return ShowersError("this is a folder, not a file", where=path)
     names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     return ShowersError("no such file", where=path, near=nearest(path.name, names))
 

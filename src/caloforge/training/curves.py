@@ -110,7 +110,8 @@ def draw_curves(
         axes[0, 1].axhline(1, color=_GREY, linewidth=0.8, linestyle=(0, (4, 3)))
         _selection(axes[1, 0], looks, select, steps)
         _lines(axes[1, 1], "learning rate", done, {f"{name}_rate": name for name in rates}, steps)
-        if any(np.any(line.get_ydata() > 0) for line in axes[1, 1].lines):  # a cosine ends at zero
+        # A short training tells only its last rate, which may be 0.
+        if any(np.any(np.asarray(line.get_ydata()) > 0) for line in axes[1, 1].lines):
             axes[1, 1].set_yscale("log")
         for axis in axes[1]:
             axis.set_xlabel("epochs")

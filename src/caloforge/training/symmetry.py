@@ -174,5 +174,5 @@ def _not_symmetric(got: str, expected: str) -> RecipeError:
         where="data.mirror",
         got=got,
         expected=expected,
-        cure="train with data.mirror=false",
+        cure="train without them: --set data.mirror=false",
     )

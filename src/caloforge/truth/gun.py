@@ -81,7 +81,7 @@ class Gun:
             raise Geant4Error(
                 "the particle would not enter the front face",
                 where="--theta",
-                got=f"{math.degrees(self.theta.low):g}:{math.degrees(self.theta.high):g}deg",
+                got=_told(math.degrees(self.theta.low), math.degrees(self.theta.high), "deg"),
                 expected=f"angles to {depth_axis(detector)} from 0deg to less than 90deg",
             )
         for name, interval, half in zip("xy", (self.x, self.y), _half_face(detector), strict=True):
@@ -89,7 +89,7 @@ class Gun:
                 raise Geant4Error(
                     "the particle would miss the detector",
                     where=f"--{name}",
-                    got=f"{interval.low:g}:{interval.high:g}mm",
+                    got=_told(interval.low, interval.high, "mm"),
                     expected=f"{-half:g}:{half:g}mm, the front face of {detector.name!r}",
                 )
 
@@ -175,3 +175,7 @@ def _half_face(detector: Detector) -> tuple[float, float]:
     if detector.shape == "planar":
         return size[0] / 2, size[-1] / 2
     return math.pi * (detector.inner_radius or 0.0), size[0]
+
+
+def _told(low: float, high: float, unit: str) -> str:
+    return f"{low:g}{unit}" if low == high else f"{low:g}:{high:g}{unit}"
