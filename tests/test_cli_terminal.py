@@ -65,8 +65,8 @@ def test_a_log_gets_a_line_a_minute(capsys):
     for done in (1, 2, 3, 4, 5):
         report(done, 10, "0.1 showers/s")
     assert capsys.readouterr().err.splitlines() == [
-        "Simulating: 3 of 10 after 1 min, about 2 left; 0.1 showers/s",
-        "Simulating: 5 of 10 after 2 min, about 2 left; 0.1 showers/s",
+        "Simulating: 3 of 10 after 1 min, about 2 min left; 0.1 showers/s",
+        "Simulating: 5 of 10 after 2 min, about 2 min left; 0.1 showers/s",
     ]
 
 

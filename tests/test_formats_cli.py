@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,6 +138,12 @@ def test_a_picture_of_one_empty_shower(tmp_path: Path) -> None:
     path = Showers(detector, Incident.of([1e3]), np.zeros((1, 504), np.float32)).save(tmp_path / "a.h5")
     assert picture(path, tmp_path / "a.svg").stat().st_size > 1000
     assert run("inspect", path).exit_code == 0
+
+
+def test_what_is_no_regular_file_is_said_to_be_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.h5")
+    with pytest.raises(ShowersError, match="not a regular file"):
+        inspect(tmp_path / "pipe.h5")
 
 
 def test_a_picture_that_cannot_be(file: Path, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def minute_lines(label: str, clock: Callable[[], float] = time.monotonic) -> Pro
             return
         last = now
         minutes = (now - begin) / _MINUTE
-        left = f", about {minutes * (total - done) / done:.0f} left" if done else ""
+        left = f", about {minutes * (total - done) / done:.0f} min left" if done else ""
         # A log that is closed or full must not end the work.
         with suppress(OSError, ValueError, AttributeError):
             sys.stderr.write(f"{label}: {done} of {total} after {minutes:.0f} min{left}; {note}\n")

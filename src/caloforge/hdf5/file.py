@@ -179,6 +179,8 @@ def _superblock(path: Path) -> int | None:
 def _missing(path: Path) -> ShowersError:
     if path.is_dir():
         return ShowersError("this is a folder, not a file", where=path)
+    if path.exists():
+        return ShowersError("this is not a regular file", where=path)
     part = path.with_name(path.name + ".part")
     if part.is_file():
         cure = f"its production is not finished: resume it, or read what is there from {part.name}"
