@@ -111,7 +111,7 @@ def _stopped(out: Path) -> StoppedError:
     from caloforge.training.run import CHECKPOINT
 
     if not (out / CHECKPOINT).is_file():
-        return StoppedError("there was nothing to save yet")
+        return StoppedError("nothing is saved yet")
     return StoppedError(f"the training is saved in {out}", cure="go on with the same command and --resume")
 
 
