@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from caloforge.errors import ProcessLostError, TrainingError
-from caloforge.models.blocks.processes import largest, mean, rank, send_weights, world
+from caloforge.models.blocks.processes import largest, mean, rank, send_weights
 from caloforge.training.checkpoint import load_checkpoint, save_checkpoint, save_generator
 from caloforge.training.curves import Curves
 from caloforge.training.metrics import Metrics
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from caloforge.training.run import Run
 
 _REPORT_SECONDS = 2.0
-_ECHO_SECONDS = 2.0  # Ctrl-C reaches the processes from the terminal and once more from their launcher
+# Ctrl-C reaches several processes from the terminal and from their launcher, and fingers are nervous.
+_ECHO_SECONDS = 2.0
 
 
 @dataclass
@@ -281,7 +282,7 @@ def _caught_signals() -> Iterator[list[int]]:
     def note(number: int, _: FrameType | None) -> None:
         if not caught:
             first[0] = time.monotonic()
-        elif world() == 1 or time.monotonic() - first[0] > _ECHO_SECONDS:
+        elif time.monotonic() - first[0] > _ECHO_SECONDS:
             raise KeyboardInterrupt  # asked twice: do not even save
         caught.append(number)
 
