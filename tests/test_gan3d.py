@@ -88,6 +88,7 @@ def test_published_sizes() -> None:
     assert critic.decide.in_features == critic.measure.in_features == 10_648
 
 
+@pytest.mark.slow
 def test_published_sizes_for_any_angle() -> None:
     clic = load_detector("clic-angle")
     generator = build_generator(Gan3dAngleSettings(), clic)

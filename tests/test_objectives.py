@@ -266,6 +266,7 @@ def _python(copy: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_new_objective_is_a_file_its_settings_and_a_line(copy: Path) -> None:
     """It keeps the promises above, which are made to it in a process that knows it."""
     words = ("-m", "pytest", __file__, "-q", "-k", "distance", "-p", "no:cacheprovider")
