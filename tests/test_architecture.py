@@ -21,6 +21,7 @@ SHARED = (
     "progress",
     "quantities",
     "particles",
+    "locking",
     "writing",
     "workers",
     "interrupts",

@@ -29,9 +29,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from caloforge.errors import OutputError
+from caloforge.locking import Lock, take
 
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
-_FRESH = 0o666  # less what the user's mask takes
 
 
 def part_of(path: Path) -> Path:
@@ -207,80 +207,17 @@ def _written(output: Output) -> Iterator[io.BufferedRandom]:
         output.abandon()
 
 
-class _Held:
-    """A descriptor whose lock ends with it."""
-
-    everyone: set[_Held] = set()  # noqa: RUF012 - shared on purpose
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-        self.everyone.add(self)
-
-    @property
-    def holds(self) -> bool:
-        return self in self.everyone
-
-    def release(self) -> None:
-        if self.holds:
-            self.everyone.remove(self)
-            os.close(self.descriptor)
-
-    @classmethod
-    def release_all(cls) -> None:
-        for held in tuple(cls.everyone):
-            held.release()
-
-
-if hasattr(os, "register_at_fork"):
-    # A worker that outlives its parent must not keep the parent's locks.
-    os.register_at_fork(after_in_child=_Held.release_all)
-
-
-def _hold(part: Path, path: Path, folder: bool) -> _Held:
+def _hold(part: Path, path: Path, folder: bool) -> Lock:
     """Make or take over what is written to, and lock it."""
-    while True:
-        with _explained(path):
-            if folder:
-                part.mkdir(parents=part == path, exist_ok=True)
-            flags = os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT
-            try:
-                held = _Held(os.open(part, flags, _FRESH))
-            except FileNotFoundError:
-                if not folder:
-                    raise
-                continue  # the other process has just renamed or removed it
-        if not _lock(held.descriptor):
-            held.release()
-            raise OutputError(
-                "another process is writing this",
-                where=path,
-                cure="wait for it, stop it, or choose another name",
-            )
-        if _is_still(held.descriptor, part):
-            return held
-        held.release()  # the other process has just finished or given up
-
-
-def _lock(descriptor: int) -> bool:
-    """Whether nobody else has the lock; where the file system knows no locks, nobody can tell."""
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _is_still(descriptor: int, part: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), part.stat())
-    except FileNotFoundError:
-        return False
+    with _explained(path):
+        held = take(part, folder, parents=part == path)
+    if held is None:
+        raise OutputError(
+            "another process is writing this",
+            where=path,
+            cure="wait for it, stop it, or choose another name",
+        )
+    return held
 
 
 def _check(path: Path, replace: bool) -> None:

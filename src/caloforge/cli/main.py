@@ -24,7 +24,7 @@ from caloforge.cli.faults import explain
 from caloforge.cli.generate import generate
 from caloforge.cli.inspect import inspect
 from caloforge.cli.simulate import simulate
-from caloforge.cli.streams import Output, complain, finish, prepare
+from caloforge.cli.streams import StandardOutput, complain, finish, prepare
 from caloforge.cli.train import train
 from caloforge.cli.validate import validate
 from caloforge.errors import CaloforgeError, StoppedError
@@ -80,7 +80,7 @@ def main() -> None:
     sys.exit(finish(output, code))
 
 
-def _run(output: Output) -> int:
+def _run(output: StandardOutput) -> int:
     try:
         app()
     except SystemExit as done:  # typer always ends so

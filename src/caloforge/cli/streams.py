@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SIGPIPE_STATUS", "Output", "complain", "finish", "prepare"]
+__all__ = ["SIGPIPE_STATUS", "StandardOutput", "complain", "finish", "prepare"]
 
 import os
 import sys
@@ -16,7 +16,7 @@ SIGPIPE_STATUS = 141
 """What a shell reports of a program whose reader went away: 128 and the number of the signal."""
 
 
-class Output:
+class StandardOutput:
     """Standard output, which remembers that it could not be written: others keep that to themselves."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -41,7 +41,7 @@ class Output:
         return getattr(self._stream, name)
 
 
-def prepare() -> Output:
+def prepare() -> StandardOutput:
     """See that all three streams can be used, before anything is made.
 
     Returns:
@@ -65,12 +65,12 @@ def prepare() -> Output:
             "standard output is closed, so there is no place for the answer",
             cure="send it somewhere, as with > /dev/null",
         )
-    output = Output(sys.stdout)
+    output = StandardOutput(sys.stdout)
     sys.stdout = output
     return output
 
 
-def finish(output: Output, code: int) -> int:
+def finish(output: StandardOutput, code: int) -> int:
     """Write out what was printed, and return the exit code: another one if the answer was lost."""
     with suppress(OSError):
         output.flush()

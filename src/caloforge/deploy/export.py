@@ -7,6 +7,7 @@ __all__ = ["PRECISIONS", "export"]
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -72,9 +73,9 @@ def export(
         parity = measure_parity(sampler, Bundle(folder, draft, sampler.detector))
         told(3, 4, "writing the manifest")
         _write_manifest(draft.model_copy(update={"parity": parity}), folder)
-        Bundle.open(folder)
+        checked = Bundle.open(folder)
     told(4, 4, "done")
-    return Bundle.open(target)
+    return replace(checked, path=target)
 
 
 def _silent(_done: int, _total: int, _note: str) -> None:

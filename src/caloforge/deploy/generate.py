@@ -44,7 +44,8 @@ def generate(
     command: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Make showers and write them to a shower file; memory is constant in their number.
+    """Make showers and write them to a shower file; memory is that of the
+    incident particles and of one piece of the showers.
 
     The same seed gives the same showers from a run and from the bundle that was exported from it, up to
     rounding. Energies come from one source of random numbers and noise from another: a different spectrum

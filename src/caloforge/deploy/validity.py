@@ -15,14 +15,13 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from caloforge.errors import RangeError
 from caloforge.particles import particle_name
 from caloforge.showers import Incident
-from caloforge.showers.incident import COLUMNS
+from caloforge.showers.incident import COLUMNS, RANGED
 
 Outside = Literal["refuse", "warn"]
 """What to do when showers are asked for outside the trained range."""
 
 # The least and greatest value of a sample lie a little inside the range that it was drawn from.
 _EDGE = 0.01
-_SPANS = ("energy", "theta", "phi", "x", "y")
 
 
 class Span(BaseModel):
@@ -103,13 +102,13 @@ class Validity(BaseModel):
         values = data.get("values", {})
         spans = {
             name: Span(min=low, max=high, unit=COLUMNS[name][1], values=values.get(name, ()))
-            for name, (low, high) in ((name, data[name]) for name in _SPANS)
+            for name, (low, high) in ((name, data[name]) for name in RANGED)
         }
         return cls(particles=tuple(int(pdg) for pdg in data["particles"]), **spans)
 
     def spans(self) -> Iterator[tuple[str, Span]]:
         """Name and interval of each column."""
-        return ((name, getattr(self, name)) for name in _SPANS)
+        return ((name, getattr(self, name)) for name in RANGED)
 
     def complaints(self, incident: Incident) -> list[str]:
         """Say in one sentence per column what lies outside; an empty list if nothing does."""
@@ -158,7 +157,7 @@ class Validity(BaseModel):
 def _refuse_impossible(incident: Incident) -> None:
     """A graph may stop at such particles, and what it makes of them is nothing."""
     possible = incident.energy > 0
-    for name in _SPANS:
+    for name in RANGED:
         possible &= np.isfinite(getattr(incident, name))
     if not possible.all():
         raise RangeError(

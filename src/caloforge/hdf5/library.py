@@ -90,33 +90,31 @@ class Library:
         Raises:
             ShowersError: Not one value, or a text beyond all measure.
         """
+        texts = self._texts(key, group, single=True)
+        return None if texts is None else texts[0]
+
+    def texts(self, key: str, group: str) -> list[str] | None:
+        """A list of texts; None if it is absent."""
+        return self._texts(key, group, single=False)
+
+    def _texts(self, key: str, group: str, single: bool) -> list[str] | None:
         where = f"{self._path}, attribute {key!r}"
         with reading(where):
             found = self._attribute(key, group)
             if found is None:
                 return None
             attributes, attribute = found
-            if attribute.shape != () or _bytes(attribute) > _MAX_TEXT:
+            if single and attribute.shape != ():
                 raise ShowersError("an attribute is not one value", where=where, got=_size(attribute))
-            return _text(attributes[key], where)
+            if math.prod(attribute.shape or ()) > _MAX_TEXTS or _bytes(attribute) > _MAX_TEXT:
+                raise ShowersError("an attribute is too long", where=where, got=_size(attribute))
+            return [_text(value, where) for value in np.atleast_1d(attributes[key])]
 
     def is_loose(self, key: str, group: str) -> bool:
         """Whether an attribute has no fixed length: the heap of such texts has no checksum in any version."""
         with reading(f"{self._path}, attribute {key!r}"):
             found = self._attribute(key, group)
             return found is not None and bool(found[1].dtype.hasobject)
-
-    def texts(self, key: str, group: str) -> list[str] | None:
-        """A list of texts; None if it is absent."""
-        where = f"{self._path}, attribute {key!r}"
-        with reading(where):
-            found = self._attribute(key, group)
-            if found is None:
-                return None
-            attributes, attribute = found
-            if math.prod(attribute.shape or ()) > _MAX_TEXTS or _bytes(attribute) > _MAX_TEXT:
-                raise ShowersError("an attribute is too long", where=where, got=_size(attribute))
-            return [_text(value, where) for value in np.atleast_1d(attributes[key])]
 
     def close(self) -> None:
         """Close the file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["COLUMNS", "Incident"]
+__all__ = ["COLUMNS", "RANGED", "Incident"]
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -23,6 +23,9 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "pdg": ("<i4", "1"),
 }
 """Each column with its type on disk and its unit."""
+
+RANGED = tuple(name for name in COLUMNS if name != "pdg")
+"""Columns of which a sample has a range; particles are listed."""
 
 
 @dataclass(frozen=True, eq=False)

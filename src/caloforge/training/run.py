@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from caloforge.detector import Detector
 from caloforge.documents import check_json, parse_json, read_text
 from caloforge.errors import CaloforgeError, RunError, nearest
+from caloforge.showers.incident import RANGED
 from caloforge.training.pretrained import pretrained_names, run_folder
 from caloforge.training.recipe import Recipe, load_recipe
 from caloforge.training.records import RECORDS, Begin, Environment, Facts
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 CHECKPOINT = Path("checkpoint") / "state.safetensors"
 _KEPT = "weights.safetensors"
-RANGES = ("energy", "theta", "phi", "x", "y")
 _SHOWN = 300  # characters of what went wrong with weights
 
 
@@ -83,7 +83,7 @@ class Run:
     @property
     def incident_range(self) -> dict[str, list[Any]]:
         """PDG ids, and [lowest, highest] energy (MeV), theta, phi (rad), x and y (mm) of the training."""
-        return {name: list(self.data[name]) for name in ("particles", *RANGES)}
+        return {name: list(self.data[name]) for name in ("particles", *RANGED)}
 
     @property
     def provenance(self) -> dict[str, Any]:
