@@ -251,7 +251,7 @@ def interrupted(
         # A shell's background jobs ignore Ctrl-C, and so would what they start.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    while not (folder / "a.h5.part").exists() and process.poll() is None:
+    while not kept(folder / "a.h5.part") and process.poll() is None:
         time.sleep(0.02)
     workers = psutil.Process(process.pid).children(recursive=True)
     assert len(workers) >= 2
@@ -259,6 +259,15 @@ def interrupted(
     (os.killpg if how == signal.SIGINT else os.kill)(process.pid, how)
     process.wait(30)
     return process, workers
+
+
+def kept(path: Path) -> int:
+    """How many whole showers an unfinished file holds."""
+    try:
+        with ShowerFile(path) as file:
+            return len(file)
+    except ShowersError:  # not there yet
+        return 0
 
 
 def all_gone(processes: list[psutil.Process]) -> bool:
