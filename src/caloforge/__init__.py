@@ -23,6 +23,7 @@ __all__ = [
     "__version__",
     "adopt",
     "bench",
+    "calibrate",
     "convert",
     "export",
     "generate",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from caloforge.deploy.bench import bench
     from caloforge.deploy.export import export
     from caloforge.deploy.generate import generate, open_sampler
+    from caloforge.deploy.runtimes import calibrate
     from caloforge.detector import Detector, load_detector
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
@@ -66,6 +68,7 @@ _ROOM_OF = {
     "Showers": "showers",
     "adopt": "training",
     "bench": "deploy",
+    "calibrate": "deploy",
     "convert": "showers",
     "export": "deploy",
     "generate": "deploy",

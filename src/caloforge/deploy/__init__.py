@@ -5,10 +5,11 @@ Importing this, opening a bundle and running it never imports torch.
 
 from __future__ import annotations
 
-__all__ = ["Bench", "Bundle", "Engine", "bench", "export", "generate", "open_sampler"]
+__all__ = ["Bench", "Bundle", "Engine", "bench", "calibrate", "export", "generate", "open_sampler"]
 
 from caloforge.deploy.bench import Bench, bench
 from caloforge.deploy.bundle import Bundle
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.export import export
 from caloforge.deploy.generate import generate, open_sampler
+from caloforge.deploy.runtimes import calibrate
