@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from caloforge.deploy.bundle import DETECTOR_FILE, GRAPH_FILE, MANIFEST_FILE, RECIPE_FILE, file_entry
-from caloforge.deploy.manifest import SCHEMA, digest_of
+from caloforge.deploy.bundle.manifest import SCHEMA, digest_of
 from caloforge.detector import Detector
 
 LATENT = 8
@@ -65,7 +65,7 @@ def make_bundle(folder: Path, model: onnx.ModelProto | None = None, **changes: A
     (folder / RECIPE_FILE).write_text("name: toy\n")
     files = {name: file_entry(folder / name) for name in (GRAPH_FILE, DETECTOR_FILE, RECIPE_FILE)}
     manifest = _manifest() | {"files": {name: entry.model_dump() for name, entry in files.items()}}
-    manifest["graph"]["bytes"] = files[GRAPH_FILE].bytes
+    manifest["graphs"]["fp32"]["bytes"] = files[GRAPH_FILE].bytes
     write_manifest(folder, manifest | changes)
     return folder
 
@@ -91,7 +91,7 @@ def _manifest() -> dict[str, Any]:
         {"name": layer.name, "first_cell": layer.cells.start, "shape": layer.shape, "axes": ["x", "y"]}
         for layer in DETECTOR.layers
     ]
-    graph = {"file": GRAPH_FILE, "precision": "fp32", "opset": 20, "bytes": 1, "parameters": 1}
+    graph = {"file": GRAPH_FILE, "opset": 20, "bytes": 1, "parameters": 1, "trained_parameters": 1}
     parity = {"batches": [1], "showers": 1, "max_abs_mev": 0.0, "max_relative": 0.0, "tolerance": 1e-4}
     return {
         "bundle": "caloforge",
@@ -100,6 +100,8 @@ def _manifest() -> dict[str, Any]:
         "created": "2026-11-22T00:00:00+00:00",
         "name": "toy",
         "about": "",
+        "licence": "not stated",
+        "citation": "not stated",
         "detector": {"name": "toy", "digest": DETECTOR.digest, "layers": layers},
         "valid": {
             "particles": [-11],
@@ -112,8 +114,8 @@ def _manifest() -> dict[str, Any]:
         "inputs": [tensor("noise", LATENT, "1"), tensor("incident", 1, "MeV", ["energy"])],
         "output": tensor("cells", DETECTOR.n_cells, "MeV"),
         "threshold_mev": 5.0,
-        "graph": graph | {"trained_parameters": 1, "made_with": {}},
-        "parity": parity,
+        "graphs": {"fp32": graph | {"made_with": {}, "parity": parity, "probe": _probe()}},
+        "report": "not made",
         "provenance": {
             "data": {
                 "particles": [-11],
@@ -123,6 +125,14 @@ def _manifest() -> dict[str, Any]:
             }
         },
     }
+
+
+def _probe() -> dict[str, Any]:
+    noise = np.random.default_rng(3).standard_normal((2, LATENT), dtype=np.float32)
+    energy = np.array([1e3, 1e5], np.float32)
+    cells = cells_of(noise, energy)
+    layers = np.stack([cells[:, layer.cells].sum(axis=1) for layer in DETECTOR.layers], axis=1)
+    return {"seed": 3, "incident": energy[:, None].tolist(), "layers_mev": layers.tolist(), "tolerance": 1e-4}
 
 
 def make_run(folder: Path, **facts: Any) -> Path:

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from caloforge.deploy.asking import incident_for
 from caloforge.deploy.bundle import Bundle
-from caloforge.deploy.manifest import Tensor
+from caloforge.deploy.bundle.manifest import Tensor
+from caloforge.deploy.bundle.validity import Outside
 from caloforge.deploy.sampling import make_showers
-from caloforge.deploy.validity import Outside
 from caloforge.errors import BundleError
 from caloforge.quantities import energy
 from caloforge.showers import Incident, Showers
@@ -64,7 +64,7 @@ class Engine:
         self.origin: dict[str, Any] = {
             "kind": "bundle",
             "name": manifest.name,
-            "graph_sha256": manifest.files[manifest.graph.file].sha256,
+            "graph_sha256": self.bundle.graph_sha256(),
         }
         self._session = _session(self.bundle, self.threads)
 
@@ -119,10 +119,10 @@ def _plain(array: NDArray[np.float32]) -> NDArray[np.float32]:
 def _session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     try:
         session = onnxruntime.InferenceSession(
-            str(bundle.graph), _options(threads), providers=["CPUExecutionProvider"]
+            bundle.graph(), _options(threads), providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # ONNX Runtime's errors have no common class
-        raise BundleError("the bundle's graph cannot be loaded", where=bundle.graph, got=error) from error
+        raise BundleError("the bundle's graph cannot be loaded", where=bundle.path, got=error) from error
     manifest = bundle.manifest
     _check_ports(bundle, session.get_inputs(), manifest.inputs)
     _check_ports(bundle, session.get_outputs(), (manifest.output,))
@@ -145,5 +145,5 @@ def _check_ports(bundle: Bundle, ports: list[Any], tensors: tuple[Tensor, ...]) 
     expected = [(tensor.name, "tensor(float)", tensor.shape) for tensor in tensors]
     if got != expected:
         raise BundleError(
-            "the bundle's graph is not what its manifest says", where=bundle.graph, got=got, expected=expected
+            "the bundle's graph is not what its manifest says", where=bundle.path, got=got, expected=expected
         )

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from caloforge import __version__, machine
-from caloforge.deploy.agreement import cells_output, detector_entry, incident_input, noise_input
 from caloforge.deploy.bundle import (
     DETECTOR_FILE,
     GRAPH_FILE,
@@ -22,9 +21,12 @@ from caloforge.deploy.bundle import (
     Bundle,
     file_entry,
 )
-from caloforge.deploy.manifest import SCHEMA, Graph, Manifest, Parity, digest_of
+from caloforge.deploy.bundle.agreement import cells_output, detector_entry, incident_input, noise_input
+from caloforge.deploy.bundle.manifest import NOT_MADE, NOT_STATED, SCHEMA, Graph, Manifest, digest_of
+from caloforge.deploy.engine import Engine
 from caloforge.deploy.onnx_graph import OPSET, write_graph
 from caloforge.deploy.parity import measure_parity
+from caloforge.deploy.probe import take_probe
 from caloforge.deploy.torch_sampler import RunSampler
 from caloforge.errors import BundleError, nearest
 from caloforge.progress import Progress
@@ -32,8 +34,6 @@ from caloforge.writing import new_folder
 
 PRECISIONS = ("fp32",)
 """Precisions that a bundle can have."""
-
-_UNKNOWN_PARITY = Parity(batches=(), showers=0, max_abs_mev=0.0, max_relative=0.0, tolerance=0.0)
 
 
 def export(
@@ -70,9 +70,9 @@ def export(
         _copy_texts(sampler, folder)
         told(2, 4, "comparing with torch")
         draft = _manifest(sampler, folder, graph)
-        parity = measure_parity(sampler, Bundle(folder, draft, sampler.detector))
+        measured = _measured(sampler, Bundle(folder, draft, sampler.detector))
         told(3, 4, "writing the manifest")
-        _write_manifest(draft.model_copy(update={"parity": parity}), folder)
+        _write_manifest(measured, folder)
         checked = Bundle.open(folder)
     told(4, 4, "done")
     return replace(checked, path=target)
@@ -107,17 +107,27 @@ def _manifest(sampler: RunSampler, folder: Path, graph: Graph) -> Manifest:
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         name=sampler.name,
         about=sampler.opened.recipe.about,
+        licence=NOT_STATED,
+        citation=NOT_STATED,
         detector=detector_entry(sampler.detector),
         valid=sampler.valid,
         inputs=(noise_input(sampler.noise_shape), incident_input(sampler.conditions)),
         output=cells_output(sampler.detector),
         threshold_mev=sampler.detector.readout.threshold,
-        graph=graph,
-        parity=_UNKNOWN_PARITY,
+        graphs={"fp32": graph},
+        report=NOT_MADE,
         provenance=_provenance(sampler),
         files={name: file_entry(folder / name) for name in (GRAPH_FILE, DETECTOR_FILE, RECIPE_FILE)},
         sha256="0" * 64,
     )
+
+
+def _measured(sampler: RunSampler, draft: Bundle) -> Manifest:
+    """The manifest with what is known once the graph has run."""
+    engine = Engine(draft)
+    parity, probe = measure_parity(sampler, engine), take_probe(engine)
+    graph = draft.graph_entry().model_copy(update={"parity": parity, "probe": probe})
+    return draft.manifest.model_copy(update={"graphs": {"fp32": graph}})
 
 
 def _write_manifest(manifest: Manifest, folder: Path) -> None:

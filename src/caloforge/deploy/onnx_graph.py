@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caloforge import machine
+from caloforge.deploy.bundle.manifest import UNMEASURED, Graph
 from caloforge.deploy.fold import fold_linear, parameter_count
-from caloforge.deploy.manifest import Graph
 from caloforge.errors import BundleError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def write_graph(generator: Generator, path: Path) -> Graph:
         path: The file to make.
 
     Returns:
-        What the manifest says about the graph.
+        What the manifest says about the graph; its parity and probe are not yet measured.
 
     Raises:
         BundleError: The generator has an operation that ONNX lacks, or is too large for one file.
@@ -52,12 +52,12 @@ def write_graph(generator: Generator, path: Path) -> Graph:
     path.write_bytes(model.SerializeToString())
     return Graph(
         file=path.name,
-        precision="fp32",
         opset=OPSET,
         bytes=path.stat().st_size,
         parameters=parameter_count(model),
         trained_parameters=trained,
         made_with=machine.versions("torch", "onnx", "onnxscript"),
+        **UNMEASURED,
     )
 
 

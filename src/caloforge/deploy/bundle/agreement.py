@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from caloforge.deploy.manifest import DetectorEntry, Layer, Manifest, Tensor
-from caloforge.deploy.validity import Validity
+from caloforge.deploy.bundle.manifest import DetectorEntry, Graph, Layer, Manifest, Tensor
+from caloforge.deploy.bundle.validity import Validity
 from caloforge.detector import Detector, PolarGrid
 from caloforge.errors import BundleError
 from caloforge.showers.incident import COLUMNS
@@ -92,9 +92,18 @@ def _statements(manifest: Manifest, detector: Detector) -> Iterator[tuple[str, A
     yield from _parts("inputs.1", incident, incident_input(known))
     yield from _parts("output", manifest.output, cells_output(detector))
     yield from _parts("valid", manifest.valid, _trained_for(manifest.provenance))
-    yield "graph.bytes", manifest.graph.bytes, manifest.files[manifest.graph.file].bytes
-    passed = manifest.parity.max_relative <= manifest.parity.tolerance
-    yield "parity", "passed" if passed else "failed", "passed"
+    for precision, graph in manifest.graphs.items():
+        yield from _graph(f"graphs.{precision}", graph, manifest)
+
+
+def _graph(key: str, graph: Graph, manifest: Manifest) -> Iterator[tuple[str, Any, Any]]:
+    yield f"{key}.bytes", graph.bytes, manifest.files[graph.file].bytes
+    passed = graph.parity.showers > 0 and graph.parity.max_relative <= graph.parity.tolerance
+    yield f"{key}.parity", "passed" if passed else "failed", "passed"
+    shape = (manifest.inputs[1].shape[0], len(manifest.detector.layers))
+    rows = zip(graph.probe.incident, graph.probe.layers_mev, strict=False)
+    yield f"{key}.probe", {(len(asked), len(got)) for asked, got in rows}, {shape}
+    yield f"{key}.probe.incident", len(graph.probe.incident), len(graph.probe.layers_mev)
 
 
 def _parts(key: str, got: BaseModel, expected: BaseModel | None) -> Iterator[tuple[str, Any, Any]]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caloforge.deploy.agreement import check_agreement
-from caloforge.deploy.manifest import SCHEMA, FileEntry, Manifest, digest_of
+from caloforge.deploy.bundle.agreement import check_agreement
+from caloforge.deploy.bundle.manifest import SCHEMA, FileEntry, Graph, Manifest, digest_of
 from caloforge.detector import Detector, load_detector
 from caloforge.documents import Kind, check_json, read_json
 from caloforge.errors import BundleError, DetectorError
@@ -66,10 +66,30 @@ class Bundle:
         check_agreement(manifest, detector, folder / MANIFEST_FILE)
         return cls(folder, manifest, detector)
 
-    @property
-    def graph(self) -> Path:
-        """The ONNX file."""
-        return self.path / self.manifest.graph.file
+    def graph(self, precision: str = "fp32") -> bytes:
+        """Return the content of an ONNX file, for a runtime to load.
+
+        Raises:
+            BundleError: The bundle has no graph of this precision.
+        """
+        return (self.path / self.graph_entry(precision).file).read_bytes()
+
+    def graph_entry(self, precision: str = "fp32") -> Graph:
+        """Return what the manifest says of a graph; its errors are those of `graph`."""
+        graphs = self.manifest.graphs
+        if precision not in graphs:
+            raise BundleError(
+                "the bundle has no graph of this precision",
+                where=self.path,
+                got=precision,
+                expected=", ".join(graphs),
+                cure="export the run again with --precision",
+            )
+        return graphs[precision]
+
+    def graph_sha256(self, precision: str = "fp32") -> str:
+        """Return the checksum of an ONNX file; its errors are those of `graph`."""
+        return self.manifest.files[self.graph_entry(precision).file].sha256
 
 
 def is_bundle(path: str | Path) -> bool:
@@ -145,7 +165,8 @@ def _check_digest(path: Path, content: dict[str, Any]) -> None:
 
 
 def _check_listed(path: Path, manifest: Manifest) -> None:
-    missing = [name for name in (*_REQUIRED, manifest.graph.file) if name not in manifest.files]
+    graphs = [graph.file for graph in manifest.graphs.values()]
+    missing = [name for name in (*_REQUIRED, *graphs) if name not in manifest.files]
     if missing:
         raise BundleError(
             "the manifest leaves out files",
