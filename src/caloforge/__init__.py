@@ -24,12 +24,15 @@ __all__ = [
     "adopt",
     "bench",
     "calibrate",
+    "check_bundle",
     "convert",
     "export",
     "generate",
     "inspect",
     "load_detector",
     "open_sampler",
+    "pack_bundle",
+    "sanitise_bundle",
     "simulate",
     "train",
     "validate",
@@ -45,7 +48,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from caloforge.deploy import Bundle, Engine
+    from caloforge.deploy import Bundle, Engine, check_bundle, pack_bundle, sanitise_bundle
     from caloforge.deploy.bench import bench
     from caloforge.deploy.export import export
     from caloforge.deploy.generate import generate, open_sampler
@@ -69,12 +72,15 @@ _ROOM_OF = {
     "adopt": "training",
     "bench": "deploy",
     "calibrate": "deploy",
+    "check_bundle": "deploy",
     "convert": "showers",
     "export": "deploy",
     "generate": "deploy",
     "inspect": "showers",
     "load_detector": "detector",
     "open_sampler": "deploy",
+    "pack_bundle": "deploy",
+    "sanitise_bundle": "deploy",
     "simulate": "truth",
     "train": "training",
     "validate": "validation",

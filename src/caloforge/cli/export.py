@@ -25,6 +25,16 @@ def export(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the bundle; must not exist.")],
     precision: Annotated[str, typer.Option(help="Of the weights; fp32 is the only one so far.")] = "fp32",
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Report of `validate` about showers of this run: its numbers go into the bundle."),
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Of the weights, as CC-BY-4.0; by default 'not stated'.")
+    ] = None,
+    citation: Annotated[
+        str | None, typer.Option(help="What to cite; by default the papers that the recipe names.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Turn a run into a bundle that a simulation loads.
@@ -36,7 +46,15 @@ def export(
     from caloforge.deploy import export as write
 
     with progress_bar("Exporting") as progress:
-        bundle = write(run, out, precision=precision.split(","), progress=progress)
+        bundle = write(
+            run,
+            out,
+            precision=precision.split(","),
+            report=report,
+            licence=licence,
+            citation=citation,
+            progress=progress,
+        )
     show(bundle)
     emit({"path": bundle.path, "manifest": bundle.manifest.model_dump(mode="json")})
 

@@ -78,6 +78,7 @@ class Engine:
             "graph_sha256": self.bundle.graph_sha256(plan.precision),
             "precision": plan.precision,
             "runtime": plan.runtime,
+            "weights_sha256": manifest.provenance.get("weights_sha256"),
         }
         self._runtime = load_runtime(self.bundle, self.runtime, self.precision, Order(self.threads, streams))
 
