@@ -25,6 +25,8 @@ __all__ = [
     "bench",
     "convert",
     "export",
+    "export_cpp",
+    "export_host",
     "generate",
     "inspect",
     "load_detector",
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from caloforge.deploy.bench import bench
     from caloforge.deploy.export import export
     from caloforge.deploy.generate import generate, open_sampler
+    from caloforge.deploy.native import export_cpp, export_host
     from caloforge.detector import Detector, load_detector
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
@@ -68,6 +71,8 @@ _ROOM_OF = {
     "bench": "deploy",
     "convert": "showers",
     "export": "deploy",
+    "export_cpp": "deploy.native",
+    "export_host": "deploy.native",
     "generate": "deploy",
     "inspect": "showers",
     "load_detector": "detector",
