@@ -45,8 +45,8 @@ def write_fastcalosim(wrapper: Wrapper, pdg: int, folder: Path) -> dict[str, Any
         )
     _graph(wrapper, pdg)
     wrapper.write(folder / GRAPH)
-    _write_voxels(detector, folder / VOXELS)
     borders = [0, *(int(layer.cells.stop) for layer in detector.layers)]
+    _write_voxels(detector, folder / VOXELS, borders)
     return {"graph": GRAPH, "voxels": VOXELS, "layers": numbers, "borders": borders}
 
 
@@ -71,31 +71,27 @@ def _theta(wrapper: Wrapper, eta: str) -> str:
     """Angle to the front face's normal of what comes from the origin: barrel's radius, or end cap's axis."""
     small = wrapper.node("Exp", wrapper.node("Mul", eta, wrapper.constant(-0.1)))
     polar = wrapper.node("Mul", wrapper.node("Atan", small), wrapper.constant(2.0))
-    return (
-        wrapper.node("Sub", wrapper.constant(math.pi / 2), polar)
-        if wrapper.detector.shape == "barrel"
-        else polar
-    )
+    if wrapper.detector.shape == "planar":
+        return polar
+    return wrapper.node("Sub", wrapper.constant(math.pi / 2), polar)
 
 
-def _write_voxels(detector: Detector, path: Path) -> None:
+def _write_voxels(detector: Detector, path: Path, borders: list[int]) -> None:
     with h5py.File(path, "w") as file:
         for layer in detector.layers:
-            for name, values in zip(("radius", "alpha"), _bins(layer), strict=True):
+            for name, unit, values in zip(("radius", "alpha"), ("mm", "rad"), _bins(layer), strict=True):
                 for kind, column in zip(("start", "size"), values, strict=True):
-                    data = file.create_dataset(
-                        f"bin{kind}_{name}_layer_{layer.id}", data=column.astype("<f4")
-                    )
-                    data.attrs["unit"] = "mm" if name == "radius" else "rad"
-        file.attrs["schema"] = SCHEMA
-        file.attrs["schema_version"] = SCHEMA_VERSION
-        file.attrs["detector"] = detector.name
-        file.attrs["detector_digest"] = detector.digest
-        file.attrs["layers"] = np.array([layer.id for layer in detector.layers], np.int32)
-        file.attrs["layer_boundaries"] = np.array(
-            [0, *(layer.cells.stop for layer in detector.layers)], np.int32
+                    data = column.astype("<f4")
+                    file.create_dataset(f"bin{kind}_{name}_layer_{layer.id}", data=data).attrs["unit"] = unit
+        file.attrs.update(
+            schema=SCHEMA,
+            schema_version=SCHEMA_VERSION,
+            detector=detector.name,
+            detector_digest=detector.digest,
+            layers=np.array([layer.id for layer in detector.layers], np.int32),
+            layer_boundaries=np.array(borders, np.int32),
+            made_by=f"caloforge {__version__}",
         )
-        file.attrs["made_by"] = f"caloforge {__version__}"
 
 
 def _bins(layer: Layer) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]:

@@ -59,7 +59,7 @@ def _to_the_radius(wrapper: Wrapper, share: str) -> str:
 
 
 def _angles(wrapper: Wrapper) -> tuple[float, float]:
-    """Par04's cells turn with the particle: those of a detector that do not are right at right angles only."""
+    """Par04's cells turn with the particle: others are right at right angles only."""
     low, high = wrapper.span("theta").limits()
     if wrapper.detector.readout.frame == "particle":
         return low - _SLACK, high + _SLACK

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, compose, helper, numpy_helper
 
 from caloforge.deploy.bundle import Bundle
 from caloforge.deploy.validity import Span
+
+_PREFIX = "bundle/"
 
 
 class Wrapper:
@@ -30,7 +32,8 @@ class Wrapper:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle, self.detector = bundle, bundle.detector
-        self._model = onnx.load(bundle.graph)
+        # Names of the host and of the graph must not meet.
+        self._model = compose.add_prefix(onnx.load(bundle.graph), _PREFIX)
         self._before: list[onnx.NodeProto] = []
         self._after: list[onnx.NodeProto] = []
         self._nodes = self._before
@@ -75,14 +78,17 @@ class Wrapper:
             Cells in MeV with the detector's threshold applied, `(1, n_cells)`.
         """
         shape = self.constant([1, *self.bundle.manifest.inputs[0].shape], np.int64)
-        self._nodes.append(helper.make_node("Reshape", [noise, shape], ["noise"], name="host/noise"))
-        self._nodes.append(helper.make_node("Identity", [incident], ["incident"], name="host/incident"))
+        for operator, inputs, name in (
+            ("Reshape", [noise, shape], "noise"),
+            ("Identity", [incident], "incident"),
+        ):
+            self._nodes.append(helper.make_node(operator, inputs, [_PREFIX + name], name=f"host/{name}"))
         self._nodes = self._after
-        threshold = self.detector.readout.threshold
+        cells, threshold = f"{_PREFIX}cells", self.detector.readout.threshold
         if not threshold:
-            return "cells"
-        low = self.node("Less", "cells", self.constant(threshold))
-        return self.node("Where", low, self.constant(0.0), "cells")
+            return cells
+        low = self.node("Less", cells, self.constant(threshold))
+        return self.node("Where", low, self.constant(0.0), cells)
 
     def output(
         self, name: str, tensor: str, inside: Sequence[str], order: NDArray[np.int64] | None = None

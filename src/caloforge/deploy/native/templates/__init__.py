@@ -24,7 +24,7 @@ def rendered(name: str, facts: Mapping[str, Any]) -> str:
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - C++ and text; `c` writes literals
+        autoescape=False,  # C++ and plain text; `c` writes literals
     )
     environment.filters["c"] = literal
     return environment.get_template(f"{name}.jinja").render(facts)
