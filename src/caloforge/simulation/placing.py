@@ -159,7 +159,7 @@ class Placing:
     @property
     def _margin(self) -> NDArray[np.float64]:
         """Cells of the target beside a source in its middle; half ones where one is odd, the other even."""
-        return (self._to - self._from) / 2
+        return np.asarray((self._to - self._from) / 2, np.float64)
 
 
 def standing_still(detector: Detector) -> Detector:
