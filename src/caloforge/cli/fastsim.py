@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from caloforge.simulation.fastsim.comparison import Comparison
     from caloforge.simulation.fastsim.result import Costs
 
+_MOST_LAYERS = 8
 _ABOUT = {
     "upstream": "Geant4 before the detector",
     "catching": "catching",
@@ -137,6 +138,9 @@ def _show_times(costs: Costs, comparison: Comparison | None) -> None:
 
 
 def _show_physics(comparison: Comparison) -> None:
+    from caloforge.simulation.fastsim.comparison import LAYER
+
+    few = comparison.n_layers <= _MOST_LAYERS
     rows = [
         (
             row.name,
@@ -147,8 +151,11 @@ def _show_physics(comparison: Comparison) -> None:
             f"{100 * row.floor:+.3f}",
         )
         for row in comparison.rows()
+        if few or not row.name.startswith(LAYER)
     ]
     columns = ("mean of", "full", "fast", "fast/full - 1, %", "error, %", "floor, %")
     table("Fast beside full simulation", columns, rows)
     say("[dim]Floor: two halves of the full simulation. Energies are shares of the incident energy.[/dim]")
+    if not few:
+        say(f"[dim]The energies of all {comparison.n_layers} layers are in what --json prints.[/dim]")
     say(f"[bold]{comparison.verdict}[/bold]")

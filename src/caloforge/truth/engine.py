@@ -152,7 +152,8 @@ class Engine:
             shot = primaries(self.detector, incident[rows], before)
             deposits = run(self.detector.name, self._simulation, shot, numbers[rows])
             steps = [
-                replace(part, shower=row[part.shower]) for part in collect(deposits, self._paths, last - first)
+                replace(part, shower=row[part.shower])
+                for part in collect(deposits, self._paths, last - first)
             ]
             places = Incident.of(np.ones(len(there)))  # of a readout that does not follow the particle
             cells[there] += self._readout.showers(steps, places).cells

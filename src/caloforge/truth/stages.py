@@ -1,4 +1,4 @@
-"""Geant4 in a process of its own, one call after the other: upstream material, and events of many particles."""
+"""Geant4 in a process of its own, call by call: slabs before a detector, events of many particles."""
 
 from __future__ import annotations
 
@@ -106,18 +106,18 @@ class _Stages:
     def __call__(self, what: str, *arguments: Any) -> Any:
         return getattr(self, what)(*arguments)
 
-    def enter(self, incident: Incident, numbers: NDArray[np.int64]) -> Any:
-        return self.upstream.enter(incident, numbers)
+    def enter(self, *what: Any) -> Any:
+        return self._upstream.enter(*what)
 
     def events(self, *what: Any) -> Any:
         before = self.setup.before
-        return self._engine.add_up(*what, before=-before[0].start if before else 0.0)
+        return self._engine.add_up(*what, -before[0].start if before else 0.0)
 
     def entered(self, *what: Any) -> Any:
         return self._second.add_up(*what)
 
     @cached_property
-    def upstream(self) -> Upstream:
+    def _upstream(self) -> Upstream:
         from caloforge.truth.upstream import Upstream
 
         setup = self.setup

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-__all__ = ["LIMIT", "Comparison", "Row"]
+__all__ = ["LAYER", "LIMIT", "Comparison", "Row"]
 
-from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,11 @@ from caloforge.detector import Detector
 
 if TYPE_CHECKING:
     from caloforge.showers import Showers
-    from caloforge.simulation.fastsim.primaries import Portion
     from caloforge.simulation.fastsim.result import Costs
-    from caloforge.simulation.fastsim.simulation import Outcome
 
 Real = NDArray[np.float64]
+LAYER = "energy in"
+"""How the names of layers' energies begin."""
 LIMIT = 0.002
 """How far the response may be off for the two to agree."""
 _SIGMAS = 2.0
@@ -79,22 +78,27 @@ class Comparison:
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
-        layers = [f"energy in {layer.name}" for layer in detector.layers]
-        self._names = ["response", *layers, "cells hit", "width in x", "width in y"]
+        layers = [f"{LAYER} {layer.name}" for layer in detector.layers]
+        self._names = ["response", "depth", *layers, "cells hit", "width in x", "width in y"]
         width = len(self._names)
         self._fast, self._full = _Moments(width), _Moments(width)
         self._halves = _Moments(width), _Moments(width)
-        self.milliseconds: Counter[str] = Counter()
+        self.milliseconds = 0.0
 
-    def add(self, fast: Showers, full: Showers, portion: Portion, outcome: Outcome) -> None:
-        """Add events, once fast and once full; `outcome` is that of the full simulation."""
+    @property
+    def n_layers(self) -> int:
+        """Number of layers whose energies are compared."""
+        return self._detector.n_layers
+
+    def add(self, fast: Showers, full: Showers, milliseconds: float) -> None:
+        """Add events, once fast and once full; `milliseconds` is what the full simulation took."""
         one, other = self._measured(fast), self._measured(full)
         half = (np.arange(len(other)) + self._full.n) % 2
         self._fast.add(one)
         self._full.add(other)
         for number, moments in enumerate(self._halves):
             moments.add(other[half == number])
-        self.milliseconds.update(outcome.milliseconds)
+        self.milliseconds += milliseconds
 
     def _measured(self, showers: Showers) -> Real:
         """All quantities of all events, shape `(n, width)`."""
@@ -102,21 +106,19 @@ class Comparison:
         energy = showers.incident.energy.astype(np.float64)
         layers = np.add.reduceat(cells, [layer.cells.start for layer in self._detector.layers], axis=1)
         total = np.maximum(layers.sum(axis=1), 1e-30)
-        place = self._detector.positions[:, :2]
-        mean = cells @ place / total[:, None]
-        spread = np.sqrt(np.maximum(cells @ place**2 / total[:, None] - mean**2, 0.0))
-        hit = (cells > 0).sum(axis=1)
-        return np.column_stack([layers.sum(axis=1) / energy, layers / energy[:, None], hit, spread])
+        mean = cells @ self._detector.positions / total[:, None]
+        square = cells @ self._detector.positions[:, :2] ** 2 / total[:, None]
+        width = np.sqrt(np.maximum(square - mean[:, :2] ** 2, 0.0))
+        hit, response = (cells > 0).sum(axis=1), layers.sum(axis=1) / energy
+        return np.column_stack([response, mean[:, 2], layers / energy[:, None], hit, width])
 
     def rows(self) -> list[Row]:
         """Means of all quantities, and the resolution after the response."""
         fast, full, (a, b) = self._fast, self._full, self._halves
         error = np.hypot(fast.spread / np.sqrt(max(fast.n, 1)), full.spread / np.sqrt(max(full.n, 1)))
-        columns = (full.mean, fast.mean, _over(fast.mean, full.mean), _relative(error, full.mean))
-        table = [
-            Row(name, *(float(column[i]) for column in columns), float(_over(a.mean, b.mean)[i]))
-            for i, name in enumerate(self._names)
-        ]
+        off, error = _over(fast.mean, full.mean), _relative(error, full.mean)
+        columns = np.column_stack([full.mean, fast.mean, off, error, _over(a.mean, b.mean)]).tolist()
+        table = [Row(name, *values) for name, values in zip(self._names, columns, strict=True)]
         return [table[0], self._resolution(), *table[1:]]
 
     def _resolution(self) -> Row:
@@ -150,7 +152,7 @@ class Comparison:
     @property
     def ms_per_event(self) -> float:
         """CPU milliseconds of the full simulation per event."""
-        return float(sum(self.milliseconds.values())) / max(self._full.n, 1)
+        return self.milliseconds / max(self._full.n, 1)
 
     def speed_up(self, costs: Costs) -> float:
         """How many times less CPU time the fast simulation took."""

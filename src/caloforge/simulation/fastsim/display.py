@@ -27,7 +27,7 @@ _INK, _SOFT, _RULE, _PAPER = "#1d2329", "#5d6772", "#d9dde2", "#fbfbfa"
 _FULL, _FAST = "#0b5394", "#c2410c"
 _BLUES = ("#e3eefb", "#7fb2e5", "#1f6fbf", "#08306b")
 _WARM = ("#fff0df", "#fdb366", "#e8590c", "#7a1f02")
-_DECADES = 4.0  # of energy below the greatest that the colours resolve
+_DECADES = 4.5  # of energy below the greatest that the colours resolve
 _INSIDE = 0.999  # of the energy that the drawn part of the face holds
 _ARROWS = 24  # primaries that are drawn
 
@@ -79,8 +79,11 @@ def draw(pair: Pair, detector: Detector, before: tuple[Slab, ...], out: Path) ->
     )  # fmt: skip
     figure.text(0.065, 0.955, _title(pair, detector), fontsize=15, color=_INK, weight="bold")
     figure.text(0.065, 0.928, _subtitle(pair, before), fontsize=10, color=_SOFT)
-    views = [(pair.full, None, "Full simulation", _FULL), (pair.geant4, pair.generated, "Fast simulation", _FAST)]
-    norm = _norm(pair)
+    views = [
+        (pair.full, None, "Full simulation", _FULL),
+        (pair.geant4, pair.generated, "Fast simulation", _FAST),
+    ]
+    norm = _norm(pair, detector)
     reach = _reach(pair, detector)
     sides = [figure.add_subplot(grid[0, column]) for column in range(2)]
     faces = [figure.add_subplot(grid[1, column]) for column in range(2)]
@@ -125,11 +128,13 @@ def _told(geant4: Real, generated: Real | None) -> str:
     return f"{float(total.sum()) / 1e3:.4g} GeV in {int((total > 0).sum()):,} cells"
 
 
-def _norm(pair: Pair) -> Any:
+def _norm(pair: Pair, detector: Detector) -> Any:
+    """Colours for single cells and for what is seen from the side, which are sums of cells."""
     from matplotlib.colors import LogNorm
 
-    top = max(float(pair.full.max(initial=0.0)), float((pair.geant4 + pair.generated).max(initial=0.0)), 1e-6)
-    return LogNorm(top / 10**_DECADES, top)
+    shown = (pair.full, pair.geant4 + pair.generated)
+    top = max(float(_pieces(layer, cells, True)[2].max()) for layer in detector.layers for cells in shown)
+    return LogNorm(max(top, 1e-6) / 10**_DECADES, max(top, 1e-6))
 
 
 def _colours(name: str, stops: tuple[str, ...]) -> Any:
@@ -154,7 +159,9 @@ def _reach(pair: Pair, detector: Detector) -> tuple[float, float]:
 def _busiest(pair: Pair, detector: Detector) -> Layer:
     energy = pair.full + pair.geant4 + pair.generated
     # Of two layers that differ little, the one with more cells shows more.
-    return max(detector.layers, key=lambda layer: float(energy[layer.cells].sum()) * np.log(layer.n_cells + 1))
+    return max(
+        detector.layers, key=lambda layer: float(energy[layer.cells].sum()) * np.log(layer.n_cells + 1)
+    )
 
 
 def _pieces(layer: Layer, cells: Real, side: bool) -> tuple[Real, Real, Real]:
@@ -197,9 +204,14 @@ def _side(
     for slab in before:
         ax.add_patch(
             Rectangle(
-                (slab.start, -half), slab.thickness, 2 * half,
-                facecolor="#e9ecef", edgecolor="#aab2bb", hatch="////", linewidth=0.6,
-            )  # fmt: skip
+                (slab.start, -half),
+                slab.thickness,
+                2 * half,
+                facecolor="#e9ecef",
+                edgecolor="#aab2bb",
+                hatch="////",
+                linewidth=0.6,
+            )
         )
     start = min([0.0, *(slab.start for slab in before)])
     margin = 0.13 * (detector.depth - start)
@@ -221,9 +233,12 @@ def _arrows(ax: Any, pair: Pair, tail: float, head: float) -> None:
 def _face(
     ax: Any, layer: Layer, parts: tuple[Real, Real | None], norm: Any, reach: tuple[float, float]
 ) -> None:
-    ax.set_facecolor(_PAPER)
+    from matplotlib.patches import Rectangle
+
+    ax.add_patch(Rectangle((-reach[0], -reach[1]), 2 * reach[0], 2 * reach[1], facecolor=_PAPER))
     _mesh(ax, layer, parts, norm, side=False)
     ax.set_xlim(-reach[0], reach[0])
+    ax.set_aspect("equal", adjustable="datalim")
     ax.set_title(f"face of {layer.name.replace('_', ' ')}", fontsize=9, color=_SOFT, loc="left", pad=4)
     _axes(ax, "x [mm]", "y [mm]", reach[1])
 
@@ -249,7 +264,8 @@ def _bars(figure: Any, norm: Any) -> None:
         ax = figure.add_axes((0.895 + 0.022 * number, 0.36, 0.013, 0.44))
         bar = figure.colorbar(ScalarMappable(norm, _colours("c", stops)), cax=ax)
         bar.outline.set_visible(False)
-        ax.tick_params(labelsize=8, colors=_SOFT, length=2, labelright=number == 1)
+        bar.minorticks_off()
+        ax.tick_params(labelsize=8, colors=_SOFT, length=2 * number, labelright=number == 1)
         ax.text(
             0.5, 1.015, name, transform=ax.transAxes, fontsize=8.5, rotation=55, color=(_FULL, _FAST)[number]
         )

@@ -42,7 +42,7 @@ class Lattice:
         above = below + self.period
         far_below = np.maximum(low - below, 0.0) + _ALIGNED * (wanted - below)
         far_above = np.maximum(above - high, 0.0) + _ALIGNED * (above - wanted)
-        return np.where(far_below <= far_above, below, above)
+        return np.asarray(np.where(far_below <= far_above, below, above))
 
 
 class _Block(NamedTuple):
@@ -85,7 +85,9 @@ class Placing:
         # A shower that was simulated in the middle knows nothing of an edge.
         return np.asarray((np.abs(moves) <= np.maximum(self._room, 0.0) + _ALIGNED).all(axis=1))
 
-    def add(self, cells: NDArray[np.float32], showers: NDArray[np.float32], event: Whole, moves: Real) -> None:
+    def add(
+        self, cells: NDArray[np.float32], showers: NDArray[np.float32], event: Whole, moves: Real
+    ) -> None:
         """Add showers to events.
 
         Args:

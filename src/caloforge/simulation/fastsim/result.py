@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["Costs", "Result"]
 
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +36,7 @@ class Costs:
     caught: int = 0
     entered_energy: float = 0.0
     caught_energy: float = 0.0
-    milliseconds: Counter[str] = field(default_factory=Counter)
+    milliseconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
 
     def add(self, portion: Portion, outcome: Outcome) -> None:
         """Add a portion of events."""
@@ -47,7 +46,8 @@ class Costs:
         self.caught += outcome.caught
         self.entered_energy += outcome.entered_energy
         self.caught_energy += float(outcome.primary_generated.sum())
-        self.milliseconds.update(outcome.milliseconds)
+        for part, spent in outcome.milliseconds.items():
+            self.milliseconds[part] += spent
 
     @property
     def ms_per_event(self) -> dict[str, float]:

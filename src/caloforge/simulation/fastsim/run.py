@@ -179,7 +179,9 @@ class _Work:
         origins = [source.engine.origin for source in self.simulation.sources]
         with ExitStack() as stack:
             fast = stack.enter_context(self._writer(self.out, {"bundles": origins}))
-            full = stack.enter_context(self._writer(self.full_out, {"bundles": []})) if self.full_out else None
+            full = (
+                stack.enter_context(self._writer(self.full_out, {"bundles": []})) if self.full_out else None
+            )
             if progress:
                 progress(0, count, "starting Geant4")
             for portion in portions:
@@ -197,7 +199,7 @@ class _Work:
         made = self._write(fast, portion, outcome)
         if full is not None and self.comparison is not None:
             other = self.simulation.full(portion)
-            self.comparison.add(made, self._write(full, portion, other), portion, other)
+            self.comparison.add(made, self._write(full, portion, other), other.total)
             self._show(portion, outcome, other)
         elif self.display and self.pair is None:
             self._show(portion, outcome, self.simulation.full(portion.head()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["PARTS", "Outcome", "Simulation", "Source"]
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,7 +55,12 @@ class Outcome:
     entered: int
     caught: int = 0
     entered_energy: float = 0.0
-    milliseconds: Counter[str] = field(default_factory=Counter)
+    milliseconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
+
+    @property
+    def total(self) -> float:
+        """CPU time of all parts, ms."""
+        return sum(self.milliseconds.values())
 
     def cells(self, threshold: float | None) -> Cells:
         """Energy of each cell, MeV; the threshold holds for the sum."""
@@ -110,9 +114,7 @@ class Simulation:
     def full(self, portion: Portion) -> Outcome:
         """Simulate events with Geant4 alone, in one pass through all material."""
         out = self._nothing(portion)
-        cells, spent = self._geant4.events(
-            portion.incident, portion.numbers, portion.event, portion.n_events
-        )
+        cells, spent = self._geant4.events(portion.incident, portion.numbers, portion.event, portion.n_events)
         out.geant4, out.milliseconds["geant4"] = cells, spent
         out.primary_origin[:] = GEANT4
         return out
@@ -138,7 +140,9 @@ class Simulation:
     def _nothing(self, portion: Portion) -> Outcome:
         shape, n = (portion.n_events, self.detector.n_cells), len(portion.incident)
         none = np.zeros(n, np.float32)
-        return Outcome(np.zeros(shape, np.float32), np.zeros(shape, np.float32), none.astype(np.uint8), none, n)
+        return Outcome(
+            np.zeros(shape, np.float32), np.zeros(shape, np.float32), none.astype(np.uint8), none, n
+        )
 
     def _enter(self, portion: Portion, out: Outcome) -> tuple[Incident, Whole]:
         """Particles at the front face, and the primary of each."""
@@ -154,9 +158,7 @@ class Simulation:
             with _timed(out, "placing"):
                 source.placing.add(out.generated, showers.cells, event[rows], taken.moves[rows])
 
-    def _follow(
-        self, portion: Portion, entered: Incident, primary: Whole, rest: Whole, out: Outcome
-    ) -> None:
+    def _follow(self, portion: Portion, entered: Incident, primary: Whole, rest: Whole, out: Outcome) -> None:
         """Let Geant4 go on with what nobody took over."""
         if not len(rest):
             return

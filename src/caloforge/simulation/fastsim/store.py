@@ -1,10 +1,10 @@
-"""Events on disk: a shower file of one row per event, with the origin of every hit and every primary beside."""
+"""Events on disk: a shower file with one row per event, and the origin of every hit and primary."""
 
 from __future__ import annotations
 
 __all__ = ["GEANT4", "GENERATED", "EventFile", "EventWriter", "Primaries"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,13 +111,14 @@ class EventWriter:
         self._primaries += len(primaries.incident)
 
     def _spool(self) -> BinaryIO:
-        return self._files.enter_context(TemporaryFile(dir=self.path.parent))  # type: ignore[return-value]
+        return self._files.enter_context(TemporaryFile(dir=self.path.parent))
 
     def _write_beside(self, file: Hdf5Output) -> None:
         _copy(file, _ORIGIN, self._columns[_ORIGIN], "|u1", "1")
         file[_ORIGIN].attrs["flags"] = _FLAGS
         for name, (kind, unit) in _PRIMARIES.items():
-            _copy(file, f"primaries/{name}", self._columns[name], kind, unit, first=[0][: name == "offset"])
+            first = [0] if name == "offset" else []
+            _copy(file, f"primaries/{name}", self._columns[name], kind, unit, first)
         file["primaries/origin"].attrs["flags"] = _FLAGS
 
     def __enter__(self) -> Self:
@@ -131,15 +132,15 @@ _FLAGS = np.bytes_(b"1: Geant4, 2: generated, 3: both")
 
 
 def _copy(
-    file: Hdf5Output, key: str, column: BinaryIO, kind: str, unit: str, first: list[int] | None = None
+    file: Hdf5Output, key: str, column: BinaryIO, kind: str, unit: str, first: Sequence[int] = ()
 ) -> None:
     """Make a dataset of a column that waits on disk, piece by piece; `first` comes before it."""
-    item, lead = np.dtype(kind), len(first or [])
+    item, lead = np.dtype(kind), len(first)
     n = lead + column.tell() // item.itemsize
     how: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
     made = file.create_dataset(key, (n,), kind, **(how | {"chunks": (min(_CHUNK, n),)} if n else {}))
     made.attrs["unit"] = np.bytes_(unit.encode())
-    made[:lead] = first or []
+    made[:lead] = first
     column.seek(0)
     while len(part := np.frombuffer(column.read(_CHUNK * 64 * item.itemsize), item)):
         made[lead : lead + len(part)] = part
