@@ -25,6 +25,7 @@ __all__ = [
     "bench",
     "convert",
     "export",
+    "fastsim",
     "generate",
     "inspect",
     "load_detector",
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
     from caloforge.showers.survey import inspect
+    from caloforge.simulation.fastsim import fastsim
     from caloforge.training import Run
     from caloforge.training.adopt import adopt
     from caloforge.training.train import train
@@ -68,6 +70,7 @@ _ROOM_OF = {
     "bench": "deploy",
     "convert": "showers",
     "export": "deploy",
+    "fastsim": "simulation.fastsim",
     "generate": "deploy",
     "inspect": "showers",
     "load_detector": "detector",
