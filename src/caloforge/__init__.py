@@ -26,6 +26,8 @@ __all__ = [
     "convert",
     "export",
     "fastsim",
+    "export_cpp",
+    "export_host",
     "generate",
     "inspect",
     "load_detector",
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from caloforge.deploy.bench import bench
     from caloforge.deploy.export import export
     from caloforge.deploy.generate import generate, open_sampler
+    from caloforge.deploy.native import export_cpp, export_host
     from caloforge.detector import Detector, load_detector
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
@@ -71,6 +74,8 @@ _ROOM_OF = {
     "convert": "showers",
     "export": "deploy",
     "fastsim": "simulation.fastsim",
+    "export_cpp": "deploy.native",
+    "export_host": "deploy.native",
     "generate": "deploy",
     "inspect": "showers",
     "load_detector": "detector",
