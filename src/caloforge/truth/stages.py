@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from caloforge.truth.engine import Engine
     from caloforge.truth.upstream import Entered, Upstream
 
+Whole = NDArray[np.int64]
 _SECOND = 1  # of the streams of one seed: particles that start at the front face
 
 
@@ -60,18 +61,18 @@ class Geant4:
     def __init__(self, setup: Setup) -> None:
         self._worker: Workers[Any] = Workers(1, _Stages(setup))
 
-    def enter(self, incident: Incident, numbers: NDArray[np.int64]) -> tuple[Entered, float]:
+    def enter(self, incident: Incident, numbers: Whole) -> tuple[Entered, float]:
         """Let primaries pass the slabs: see `Upstream.enter`."""
         return self._call("enter", incident, numbers)  # type: ignore[no-any-return]
 
     def events(
-        self, incident: Incident, numbers: NDArray[np.int64], event: NDArray[np.int64], n_events: int
+        self, incident: Incident, numbers: Whole, event: Whole, n_events: int
     ) -> tuple[NDArray[np.float32], float]:
         """Simulate events whole, the slabs before the detector included: see `Engine.add_up`."""
         return self._call("events", incident, numbers, event, n_events)  # type: ignore[no-any-return]
 
     def entered(
-        self, incident: Incident, numbers: NDArray[np.int64], event: NDArray[np.int64], n_events: int
+        self, incident: Incident, numbers: Whole, event: Whole, n_events: int
     ) -> tuple[NDArray[np.float32], float]:
         """The same for particles that start at the front face, with random numbers of their own."""
         return self._call("entered", incident, numbers, event, n_events)  # type: ignore[no-any-return]
@@ -109,9 +110,10 @@ class _Stages:
     def enter(self, *what: Any) -> Any:
         return self._upstream.enter(*what)
 
-    def events(self, *what: Any) -> Any:
+    def events(self, incident: Incident, numbers: Whole, event: Whole, n_events: int) -> Any:
         before = self.setup.before
-        return self._engine.add_up(*what, -before[0].start if before else 0.0)
+        start = -before[0].start if before else 0.0
+        return self._engine.add_up(incident, numbers, event, n_events, start)
 
     def entered(self, *what: Any) -> Any:
         return self._second.add_up(*what)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from caloforge.showers import Incident
 
 if TYPE_CHECKING:
-    from caloforge.deploy.validity import Span, Validity
+    from caloforge.deploy.bundle.validity import Span, Validity
     from caloforge.simulation.fastsim.placing import Lattice, Placing
 
 Real = NDArray[np.float64]

@@ -11,7 +11,7 @@ from caloforge.detector import CartesianGrid, Detector, Slab
 from caloforge.errors import BundleError, DetectorError
 
 if TYPE_CHECKING:
-    from caloforge.deploy.validity import Validity
+    from caloforge.deploy.bundle.validity import Validity
 
 
 def event_detector(detector: Detector) -> Detector:
