@@ -24,6 +24,7 @@ __all__ = [
     "adopt",
     "bench",
     "convert",
+    "event",
     "export",
     "generate",
     "inspect",
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
     from caloforge.showers.survey import inspect
+    from caloforge.simulation.event import event
     from caloforge.training import Run
     from caloforge.training.adopt import adopt
     from caloforge.training.train import train
@@ -67,6 +69,7 @@ _ROOM_OF = {
     "adopt": "training",
     "bench": "deploy",
     "convert": "showers",
+    "event": "simulation.event",
     "export": "deploy",
     "generate": "deploy",
     "inspect": "showers",
