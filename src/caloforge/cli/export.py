@@ -43,7 +43,8 @@ def export(
 
 def show(bundle: Bundle) -> None:
     """Print what was exported and how near it is to the model."""
-    graph, parity = bundle.manifest.graph, bundle.manifest.parity
+    graph = bundle.graph_entry()
+    parity = graph.parity
     saved = graph.trained_parameters / graph.parameters
     folded = f", folded from {graph.trained_parameters:,} ({saved:.2f} x less to read)" if saved > 1 else ""
     batches = "/".join(map(str, parity.batches))
@@ -51,6 +52,6 @@ def show(bundle: Bundle) -> None:
     whose = "" if name.endswith(f" for {detector}") else f" for the detector {detector}"
     say(f"[bold]{raw(bundle.path)}[/bold]: {raw(name + whose)}")
     say(f"  valid for  {raw(bundle.manifest.valid)}")
-    say(f"  graph      {graph.bytes / 1e6:.1f} MB, {graph.precision}, {graph.parameters:,} numbers{folded}")
+    say(f"  graph      {graph.bytes / 1e6:.1f} MB, fp32, {graph.parameters:,} numbers{folded}")
     worst = f"{parity.max_abs_mev:.2g} MeV in any cell, {parity.max_relative:.1g} of the hottest one"
     say(f"  parity     {worst} ({parity.showers} showers in batches of {batches})")

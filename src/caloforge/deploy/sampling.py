@@ -15,7 +15,7 @@ from caloforge.models.blocks.noise import draw_noise
 from caloforge.showers import Incident, Showers
 
 if TYPE_CHECKING:
-    from caloforge.deploy.validity import Validity
+    from caloforge.deploy.bundle.validity import Validity
     from caloforge.detector import Detector
 
 

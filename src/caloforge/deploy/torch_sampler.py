@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.deploy.bundle import file_entry
-from caloforge.deploy.validity import Validity
+from caloforge.deploy.bundle.validity import Validity
 
 
 class RunSampler:
