@@ -127,8 +127,11 @@ def event(
     )
     if rest == "geant4":
         _check_geant4(target, physics)
-    origin = {"command": command or "caloforge.event", "source": source.about}
-    origin["generators"] = [sampler.origin for sampler in samplers]
+    origin = {
+        "command": command or "caloforge.event",
+        "source": source.about,
+        "generators": [sampler.origin for sampler in samplers],
+    }
     about = About(target, source.weights, _fates(samplers))
     return _write(Path(out), about, plan, source, jobs, origin, progress)
 

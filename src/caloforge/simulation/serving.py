@@ -19,8 +19,8 @@ from caloforge.showers import Incident
 from caloforge.simulation.placing import Placing
 
 if TYPE_CHECKING:
+    from caloforge.deploy.bundle.validity import Span
     from caloforge.deploy.sampling import Sampler
-    from caloforge.deploy.validity import Span
     from caloforge.detector import Detector
 
 Real = NDArray[np.float64]
