@@ -24,6 +24,7 @@ __all__ = [
     "adopt",
     "bench",
     "convert",
+    "event",
     "export",
     "fastsim",
     "export_cpp",
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from caloforge.showers.convert import convert
     from caloforge.showers.survey import inspect
     from caloforge.simulation.fastsim import fastsim
+    from caloforge.simulation.event import event
     from caloforge.training import Run
     from caloforge.training.adopt import adopt
     from caloforge.training.train import train
@@ -72,6 +74,7 @@ _ROOM_OF = {
     "adopt": "training",
     "bench": "deploy",
     "convert": "showers",
+    "event": "simulation.event",
     "export": "deploy",
     "fastsim": "simulation.fastsim",
     "export_cpp": "deploy.native",
