@@ -24,7 +24,9 @@ __all__ = [
     "adopt",
     "bench",
     "convert",
+    "event",
     "export",
+    "fastsim",
     "export_cpp",
     "export_host",
     "generate",
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
     from caloforge.showers.survey import inspect
+    from caloforge.simulation.fastsim import fastsim
+    from caloforge.simulation.event import event
     from caloforge.training import Run
     from caloforge.training.adopt import adopt
     from caloforge.training.train import train
@@ -70,7 +74,9 @@ _ROOM_OF = {
     "adopt": "training",
     "bench": "deploy",
     "convert": "showers",
+    "event": "simulation.event",
     "export": "deploy",
+    "fastsim": "simulation.fastsim",
     "export_cpp": "deploy.native",
     "export_host": "deploy.native",
     "generate": "deploy",
