@@ -26,7 +26,11 @@ __all__ = [
     "calibrate",
     "check_bundle",
     "convert",
+    "event",
     "export",
+    "export_cpp",
+    "export_host",
+    "fastsim",
     "generate",
     "inspect",
     "load_detector",
@@ -53,10 +57,13 @@ if TYPE_CHECKING:
     from caloforge.deploy.export import export
     from caloforge.deploy.generate import generate, open_sampler
     from caloforge.deploy.runtimes import calibrate
+    from caloforge.deploy.native import export_cpp, export_host
     from caloforge.detector import Detector, load_detector
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
     from caloforge.showers.survey import inspect
+    from caloforge.simulation.event import event
+    from caloforge.simulation.fastsim import fastsim
     from caloforge.training import Run
     from caloforge.training.adopt import adopt
     from caloforge.training.train import train
@@ -74,7 +81,11 @@ _ROOM_OF = {
     "calibrate": "deploy",
     "check_bundle": "deploy",
     "convert": "showers",
+    "event": "simulation.event",
     "export": "deploy",
+    "fastsim": "simulation.fastsim",
+    "export_cpp": "deploy.native",
+    "export_host": "deploy.native",
     "generate": "deploy",
     "inspect": "showers",
     "load_detector": "detector",

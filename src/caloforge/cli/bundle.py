@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["app"]
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,8 +60,8 @@ def _checked(found: Checked) -> list[str]:
     ]
     for precision, difference in found.differences.items():
         probe = manifest.graphs[precision].probe
-        apart = f"layers within {difference:.1g} of the energy, allowed {probe.tolerance:g}"
-        lines.append(f"  showers    {precision}: {len(probe.incident)} as when it was exported; {apart}")
+        apart = f"layers differ by {difference:.1g} of the energy at most, allowed {probe.tolerance:g}"
+        lines.append(f"  showers    {precision}: {len(probe.incident)} made again; {apart}")
     lines += [f"  [yellow]not run[/yellow]    {name}: no runtime for it here" for name in found.not_run]
     if found.unlisted:
         lines.append(f"  [yellow]unlisted[/yellow]   nothing reads {raw(', '.join(found.unlisted))}")
@@ -81,7 +82,6 @@ def show(bundle: _Path, json: JsonOption = False) -> None:
 
     found = Bundle.open(bundle)
     _head(found)
-    _valid(found.manifest)
     _graphs(found.manifest)
     _report(found.manifest)
     emit({"path": found.path, "manifest": found.manifest.model_dump(mode="json")})
@@ -145,6 +145,7 @@ def _head(bundle: Bundle) -> None:
     say(f"[bold]{raw(manifest.name)}[/bold]  {raw(bundle.path)}, {size}")
     say(raw(manifest.about))
     say(f"\ndetector   {raw(detector.name)}: {detector.n_layers} layers, {detector.n_cells:,} cells, in MeV")
+    _valid(manifest)
     say(f"trained    {raw(_trained(manifest.provenance))}")
     say(f"made       {manifest.created[:10]} by caloforge {raw(manifest.caloforge)}")
     say(f"licence    {raw(manifest.licence)}")
@@ -161,14 +162,16 @@ def _trained(provenance: dict[str, Any]) -> str:
 def _valid(manifest: Manifest) -> None:
     from caloforge.particles import particle_name
 
-    columns = manifest.inputs[1].columns or ()
-    rows = [("particle", ", ".join(map(particle_name, manifest.valid.particles)), _taken("pdg" in columns))]
-    rows += [(name, str(span), _taken(name in columns)) for name, span in manifest.valid.spans()]
-    table("Trained for", ("what", "range", "the graph"), [tuple(map(raw, row)) for row in rows])
-
-
-def _taken(conditioned: bool) -> str:
-    return "follows it" if conditioned else "does not see it"
+    columns, spans = manifest.inputs[1].columns or (), dict(manifest.valid.spans())
+    seen = [f"{name} {spans.pop(name)}" for name in columns if name in spans]
+    fixed = [f"{name} {span}" for name, span in spans.items() if span.min == span.max]
+    spread = [f"{name} {span}" for name, span in spans.items() if span.min < span.max]
+    particles = ", ".join(map(particle_name, manifest.valid.particles))
+    say(f"valid      {raw(', '.join([particles, *seen]))}")
+    if fixed:
+        say(f"only at    {raw(', '.join(fixed))}")
+    if spread:
+        say(f"averaged   {raw(', '.join(spread))}: the graph does not see these")
 
 
 def _graphs(manifest: Manifest) -> None:
@@ -204,11 +207,17 @@ def _report(manifest: Manifest) -> None:
 
 
 def _beside(figure: Figure) -> tuple[str, str]:
-    from caloforge.validation.report.text import number
-
     unit = f" {figure.unit}" if figure.unit else ""
-    value, floor = number(figure.value, figure.error), number(figure.floor, figure.floor_error)
+    value, floor = _number(figure.value, figure.error), _number(figure.floor, figure.floor_error)
     return f"[yellow]{value}{unit}[/yellow]" if figure.off else value + unit, floor + unit
+
+
+def _number(value: float, error: float | None) -> str:
+    """Two digits of the error, and as many of the value."""
+    if not error:
+        return f"{value:.3g}"
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
 def _compared(report: Report) -> str:
