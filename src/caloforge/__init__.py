@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from caloforge.deploy.bench import bench
     from caloforge.deploy.export import export
     from caloforge.deploy.generate import generate, open_sampler
-    from caloforge.deploy.runtimes import calibrate
     from caloforge.deploy.native import export_cpp, export_host
+    from caloforge.deploy.runtimes import calibrate
     from caloforge.detector import Detector, load_detector
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
