@@ -72,6 +72,7 @@ def test_weights_of_the_toy() -> None:
 def test_what_has_no_shape_is_said() -> None:
     model = onnx.load_model_from_string(make_graph().SerializeToString())
     model.graph.node[0].op_type, model.graph.node[0].domain = "Riddle", "somebody"
+    model.opset_import.append(helper.make_opsetid("somebody", 1))
     model.graph.node.append(helper.make_node("MatMul", ["linear", "weight"], ["more"]))
     assert count_operations(model.SerializeToString()).uncounted == ("MatMul",)
 

@@ -1,4 +1,4 @@
-"""`caloforge bench`: milliseconds per shower, beside Geant4's and beside what the machine could do at best."""
+"""`caloforge bench`: milliseconds per shower, beside Geant4's and beside the machine's best."""
 
 from __future__ import annotations
 
@@ -115,9 +115,8 @@ def _calibrate(bundle: Path) -> None:
         say(f"{raw(what)} cannot run here: {raw(why)}")
     engine = Engine(bundle)
     choice = {name: getattr(engine, name) for name in ("runtime", "precision", "threads", "batch")}
-    say(
-        f"An engine that is told nothing takes {', '.join(f'{key} {value}' for key, value in choice.items())}."
-    )
+    said = ", ".join(f"{key} {value}" for key, value in choice.items())
+    say(f"An engine that is told nothing takes {said}.")
     say(f"Kept in {raw(path)}" if path else "It could not be kept: CALOFORGE_CACHE says where to.")
     emit({**measured.model_dump(), "choice": choice, "path": path})
 

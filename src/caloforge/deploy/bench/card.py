@@ -116,7 +116,7 @@ def _shortest(call: Callable[[], Any], threads: int) -> float:
 
     with threadpool_limits(threads):
         call()
-        taken = []
+        taken: list[float] = []
         while sum(taken) < _SECONDS:
             start = time.perf_counter()
             call()

@@ -13,10 +13,10 @@ from caloforge.deploy.bench.result import percent, three_digits
 
 _NOT_TOLD = "not told by this machine"
 _COLUMNS = """\
-* **ms per shower**: wall time, median over calls, drawing the noise and the threshold included; **CPU ms**: all threads
-  together, mean. Geant4's is CPU time of one core, and **times Geant4** compares CPU time with CPU time.
-* **of best**: share of the speed that this processor cannot exceed, which is given by its product of two float32 matrices
-  and by its reading as many bytes, both measured by numpy in the same run. int8 may do more than that.
+* **ms per shower**: wall time, median over calls, drawing the noise and the threshold included; **CPU ms**:
+  all threads together, mean. Geant4's is CPU time of one core, and **times Geant4** compares CPU times.
+* **of best**: share of the speed that this processor cannot exceed, given by its product of two float32
+  matrices and by its reading as many bytes, both measured by numpy in the same run. int8 may exceed it.
 * **CPU use**: CPU time over wall time and threads.
 * **MB**: peak memory of a process that runs this engine alone, Python and its libraries included.
 * **mJ per shower**: of all processor packages while it ran, whoever used them.
