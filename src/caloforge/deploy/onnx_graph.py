@@ -43,7 +43,9 @@ def write_graph(generator: Generator, path: Path) -> Graph:
     """
     import onnx
 
-    model = _traced(generator)
+    from caloforge.models.inference.generator import for_inference
+
+    model = _traced(for_inference(generator.eval()))
     trained = parameter_count(model)
     fold_linear(model)
     if model.ByteSize() > _LARGEST:
@@ -71,7 +73,7 @@ def _traced(generator: Generator) -> Any:
     try:
         with _known_noise():
             program = torch.onnx.export(
-                generator.eval(),
+                generator,
                 (noise, incident),
                 dynamo=True,
                 opset_version=OPSET,
