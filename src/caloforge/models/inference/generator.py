@@ -13,7 +13,9 @@ from caloforge.models.base import Generator
 from caloforge.models.blocks.conditions import particle_shares
 from caloforge.models.fitted.generator import FittedGenerator
 from caloforge.models.inference.cells import UNIT, folded_cells
+from caloforge.models.inference.correction import WholeCorrection, correction_of, mixing_of
 from caloforge.models.inference.layerwise import LayerProducts
+from caloforge.models.inference.planes import CroppedPlanes
 from caloforge.models.inference.trends import FoldedTrends
 from caloforge.models.inference.whole import FoldedWhole
 from caloforge.models.tuned.generator import TunedGenerator
@@ -72,11 +74,16 @@ class FoldedGenerator(Generator):
 
     def __init__(self, generator: FittedGenerator) -> None:
         super().__init__(generator.detector)
-        self.conditions, self.noise_shape = generator.conditions, generator.noise_shape
+        self.conditions = generator.conditions
         self.incidence, self.particles, self.given = generator.incidence, generator.particles, generator.given
-        self.parts = generator.parts
+        self.parts = list(generator.parts)
         self.fits = nn.ModuleList(FoldedStatistics(fit, self.given) for fit in generator.each())
-        self.trunk = generator.trunk if isinstance(generator, TunedGenerator) else None
+        self.correction: WholeCorrection | CroppedPlanes | None = None
+        self.mixing: nn.Module | None = None
+        if isinstance(generator, TunedGenerator):
+            self.correction, self.mixing = correction_of(generator), mixing_of(generator.trunk)
+            self.parts[-1] = self.correction.noise
+        self.noise_shape = (sum(self.parts),)
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         for_whole, factors, for_cells, *others = torch.split(noise, self.parts, dim=1)
@@ -87,14 +94,14 @@ class FoldedGenerator(Generator):
             assert isinstance(fit, FoldedStatistics)
             energies, normal = fit.whole(for_whole, energy, own)
             above, steps = fit.expected(energies, normal, own, factors)
-            if self.trunk is not None:
+            mixed = for_cells
+            if self.correction is not None:
                 latent, for_trunk = others
                 shower = torch.cat([latent, normal, factors], dim=1)
-                above = above + UNIT * self.trunk.odd(shower, for_trunk, given)
-                for_cells_mixed = self.trunk.mixed(for_cells, torch.cat([shower, given], dim=1))
-            else:
-                for_cells_mixed = for_cells
-            made.append(fit.cells(above + fit.own * for_cells_mixed, steps, energies))
+                above = above + UNIT * self.correction(shower, for_trunk, given)
+                if self.mixing is not None:
+                    mixed = self.mixing(for_cells, torch.cat([shower, given], dim=1))
+            made.append(fit.cells(above + fit.own * mixed, steps, energies))
         if not self.particles:
             return made[0]
         shares = particle_shares(given[:, -self.particles :]).unsqueeze(2)
