@@ -23,6 +23,7 @@ __all__ = [
     "__version__",
     "adopt",
     "bench",
+    "check_bundle",
     "convert",
     "event",
     "export",
@@ -33,6 +34,8 @@ __all__ = [
     "inspect",
     "load_detector",
     "open_sampler",
+    "pack_bundle",
+    "sanitise_bundle",
     "simulate",
     "train",
     "validate",
@@ -48,7 +51,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from caloforge.deploy import Bundle, Engine
+    from caloforge.deploy import Bundle, Engine, check_bundle, pack_bundle, sanitise_bundle
     from caloforge.deploy.bench import bench
     from caloforge.deploy.export import export
     from caloforge.deploy.generate import generate, open_sampler
@@ -73,6 +76,7 @@ _ROOM_OF = {
     "Showers": "showers",
     "adopt": "training",
     "bench": "deploy",
+    "check_bundle": "deploy",
     "convert": "showers",
     "event": "simulation.event",
     "export": "deploy",
@@ -83,6 +87,8 @@ _ROOM_OF = {
     "inspect": "showers",
     "load_detector": "detector",
     "open_sampler": "deploy",
+    "pack_bundle": "deploy",
+    "sanitise_bundle": "deploy",
     "simulate": "truth",
     "train": "training",
     "validate": "validation",

@@ -77,7 +77,8 @@ class Engine:
         self.origin: dict[str, Any] = {
             "kind": "bundle",
             "name": manifest.name,
-            "graph_sha256": self.bundle.graph_sha256(),
+            "precision": precision,
+            "graph_sha256": self.bundle.graph_sha256(precision),
             "weights_sha256": manifest.provenance.get("weights_sha256"),
         }
         self._runtime = load_runtime(self.bundle, self.runtime, self.precision, Order(self.threads, streams))
