@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from caloforge.deploy.bundle import DETECTOR_FILE, GRAPH_FILE, MANIFEST_FILE, RECIPE_FILE, file_entry
-from caloforge.deploy.manifest import SCHEMA, digest_of
+from caloforge.deploy.bundle.agreement import statement_of
+from caloforge.deploy.bundle.manifest import SCHEMA, Manifest, digest_of
+from caloforge.deploy.bundle.wire import with_statement
 from caloforge.detector import Detector
 
 LATENT = 8
@@ -57,16 +60,21 @@ def _port(name: str, width: int) -> Any:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", width])
 
 
-def make_bundle(folder: Path, model: onnx.ModelProto | None = None, **changes: Any) -> Path:
-    """Write a bundle around a graph; `changes` replace keys of the manifest."""
+def make_bundle(
+    folder: Path, model: onnx.ModelProto | None = None, particles: Sequence[int] = (-11,)
+) -> Path:
+    """Write a bundle around a graph that was trained for these particles."""
     folder.mkdir()
-    (folder / GRAPH_FILE).write_bytes((model or make_graph()).SerializeToString())
+    manifest = _manifest(list(particles))
+    promised = manifest | {"files": {}, "sha256": "0" * 64}
+    statement = statement_of(Manifest.model_validate_json(json.dumps(promised)))
+    (folder / GRAPH_FILE).write_bytes(with_statement((model or make_graph()).SerializeToString(), statement))
     (folder / DETECTOR_FILE).write_text(DETECTOR.to_yaml())
     (folder / RECIPE_FILE).write_text("name: toy\n")
     files = {name: file_entry(folder / name) for name in (GRAPH_FILE, DETECTOR_FILE, RECIPE_FILE)}
-    manifest = _manifest() | {"files": {name: entry.model_dump() for name, entry in files.items()}}
-    manifest["graph"]["bytes"] = files[GRAPH_FILE].bytes
-    write_manifest(folder, manifest | changes)
+    manifest["files"] = {name: entry.model_dump() for name, entry in files.items()}
+    manifest["graphs"]["fp32"]["bytes"] = files[GRAPH_FILE].bytes
+    write_manifest(folder, manifest)
     return folder
 
 
@@ -80,7 +88,7 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest | {"sha256": digest_of(manifest)}))
 
 
-def _manifest() -> dict[str, Any]:
+def _manifest(particles: list[int]) -> dict[str, Any]:
     def span(low: float, high: float, unit: str) -> dict[str, Any]:
         return {"min": low, "max": high, "unit": unit}
 
@@ -91,7 +99,7 @@ def _manifest() -> dict[str, Any]:
         {"name": layer.name, "first_cell": layer.cells.start, "shape": layer.shape, "axes": ["x", "y"]}
         for layer in DETECTOR.layers
     ]
-    graph = {"file": GRAPH_FILE, "precision": "fp32", "opset": 20, "bytes": 1, "parameters": 1}
+    graph = {"file": GRAPH_FILE, "opset": 20, "bytes": 1, "parameters": 1, "trained_parameters": 1}
     parity = {"batches": [1], "showers": 1, "max_abs_mev": 0.0, "max_relative": 0.0, "tolerance": 1e-4}
     return {
         "bundle": "caloforge",
@@ -100,9 +108,11 @@ def _manifest() -> dict[str, Any]:
         "created": "2026-11-22T00:00:00+00:00",
         "name": "toy",
         "about": "",
+        "licence": "not stated",
+        "citation": "not stated",
         "detector": {"name": "toy", "digest": DETECTOR.digest, "layers": layers},
         "valid": {
-            "particles": [-11],
+            "particles": particles,
             "energy": span(1e3, 1e5, "MeV"),
             "theta": span(0.0, 0.0, "rad"),
             "phi": span(0.0, 0.0, "rad"),
@@ -112,17 +122,25 @@ def _manifest() -> dict[str, Any]:
         "inputs": [tensor("noise", LATENT, "1"), tensor("incident", 1, "MeV", ["energy"])],
         "output": tensor("cells", DETECTOR.n_cells, "MeV"),
         "threshold_mev": 5.0,
-        "graph": graph | {"trained_parameters": 1, "made_with": {}},
-        "parity": parity,
+        "graphs": {"fp32": graph | {"made_with": {}, "parity": parity, "probe": _probe()}},
+        "report": "not made",
         "provenance": {
             "data": {
-                "particles": [-11],
+                "particles": particles,
                 **{name: [0.0, 0.0] for name in ("theta", "phi", "y")},
                 "x": [-2.0, 2.0],
                 "energy": [1e3, 1e5],
             }
         },
     }
+
+
+def _probe() -> dict[str, Any]:
+    noise = np.random.default_rng(3).standard_normal((2, LATENT), dtype=np.float32)
+    energy = np.array([1e3, 1e5], np.float32)
+    cells = cells_of(noise, energy)
+    layers = np.stack([cells[:, layer.cells].sum(axis=1) for layer in DETECTOR.layers], axis=1)
+    return {"seed": 3, "incident": energy[:, None].tolist(), "layers_mev": layers.tolist(), "tolerance": 1e-4}
 
 
 def make_run(folder: Path, **facts: Any) -> Path:

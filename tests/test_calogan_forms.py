@@ -320,7 +320,7 @@ def test_parity_of_the_bundle(sources: dict[str, Path]) -> None:
     assert set(engine.valid.particles) == {POSITRON, PION}
     manifest = engine.bundle.manifest
     assert manifest.inputs[1].units == ("MeV", "rad", "rad", "mm", "mm", "1")
-    assert manifest.parity.max_relative < 1e-5
+    assert manifest.graphs["fp32"].parity.max_relative < 1e-5
 
 
 def test_the_bundle_says_how_long_it_was_trained(sources: dict[str, Path]) -> None:

@@ -25,7 +25,7 @@ def test_a_good_bundle_opens(folder: Path) -> None:
     bundle = Bundle.open(folder)
     assert bundle.detector == DETECTOR
     assert bundle.manifest.valid.energy.max == 1e5
-    assert bundle.graph == folder / "generator.onnx"
+    assert bundle.graph() == (folder / "generator.onnx").read_bytes()
 
 
 def _edit(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
@@ -73,11 +73,27 @@ def _rewrite(folder: Path, name: str, text: str) -> None:
     _edit(lambda m: m["files"].update({name: file_entry(folder / name).model_dump()}))(folder)
 
 
+def _promise_more(manifest: dict[str, Any]) -> None:
+    """As a forger would: the range is the same in both places of the manifest."""
+    manifest["valid"]["energy"]["max"] = manifest["provenance"]["data"]["energy"][1] = 1e6
+
+
+def _other_graph(folder: Path) -> None:
+    (folder / "generator.onnx").write_bytes(make_graph().SerializeToString())
+    entry = file_entry(folder / "generator.onnx").model_dump()
+    _edit(
+        lambda m: (
+            m["files"].update({"generator.onnx": entry}),
+            m["graphs"]["fp32"].update(bytes=entry["bytes"]),
+        )
+    )(folder)
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no manifest": (lambda f: (f / "manifest.json").unlink(), "no manifest"),
     "manifest is a folder": (
         lambda f: ((f / "manifest.json").unlink(), (f / "manifest.json").mkdir()),
-        "cannot be read",
+        "not a regular file",
     ),
     "manifest empty": (_text(""), "not JSON"),
     "manifest cut": (lambda f: _text((f / "manifest.json").read_text()[:200])(f), "not JSON"),
@@ -98,11 +114,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
         _edit(lambda m: m["files"]["recipe.yaml"].update(sha256="../../etc/passwd")),
         "sha256",
     ),
-    "unknown precision": (_edit(lambda m: m["graph"].update(precision="fp1")), "graph.precision"),
+    "unknown precision": (_edit(lambda m: m["graphs"].update(fp1=m["graphs"]["fp32"])), "graphs.fp1"),
+    "no full precision": (_edit(lambda m: m.update(graphs={"int8": m["graphs"]["fp32"]})), "fp32"),
     "path out of the folder": (_edit(lambda m: m["files"].update({"../x": _entry()})), "plain name"),
     "absolute path": (_edit(lambda m: m["files"].update({"/etc/passwd": _entry()})), "plain name"),
     "dots": (_edit(lambda m: m["files"].update({"..": _entry()})), "plain name"),
-    "graph elsewhere": (_edit(lambda m: m["graph"].update(file="../g.onnx")), "leaves out files"),
+    "graph elsewhere": (_edit(lambda m: m["graphs"]["fp32"].update(file="../g.onnx")), "leaves out files"),
     "graph not listed": (_edit(lambda m: m["files"].pop("generator.onnx")), "leaves out files"),
     "graph missing": (lambda f: (f / "generator.onnx").unlink(), "is missing"),
     "detector missing": (lambda f: (f / "detector.yaml").unlink(), "is missing"),
@@ -149,8 +166,19 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another particle": (_edit(lambda m: m["valid"].update(particles=[22])), "valid.particles"),
     "no data": (_edit(lambda m: m.update(provenance={})), "valid.particles"),
     "data of another kind": (_edit(lambda m: m["provenance"].update(data=[3])), "valid.particles"),
-    "other size of the graph": (_edit(lambda m: m["graph"].update(bytes=3)), "graph.bytes"),
-    "parity that failed": (_edit(lambda m: m["parity"].update(max_relative=0.5)), "parity"),
+    "other size of the graph": (_edit(lambda m: m["graphs"]["fp32"].update(bytes=3)), "graphs.fp32.bytes"),
+    "a range forged in both places": (_edit(_promise_more), "contradicts what the graph says of itself"),
+    "a graph that says nothing": (_other_graph, "does not say what it is for"),
+    "parity never measured": (_edit(lambda m: m["graphs"]["fp32"]["parity"].update(showers=0)), "parity"),
+    "probe of other layers": (
+        _edit(lambda m: m["graphs"]["fp32"]["probe"].update(layers_mev=[[1.0], [2.0]])),
+        "graphs.fp32.probe",
+    ),
+    "probe of nothing": (
+        _edit(lambda m: m["graphs"]["fp32"]["probe"].update(layers_mev=[], incident=[])),
+        "graphs.fp32.probe",
+    ),
+    "parity that failed": (_edit(lambda m: m["graphs"]["fp32"]["parity"].update(max_relative=0.5)), "parity"),
 }
 
 

@@ -33,7 +33,7 @@ def bundle(run: Path) -> Bundle:
 
 
 def test_parity(bundle: Bundle) -> None:
-    parity = bundle.manifest.parity
+    parity = bundle.graph_entry().parity
     assert 1 in parity.batches
     assert parity.showers > 100
     assert 0 < parity.max_relative < 1e-5, "float32 rounding, and not nothing: the graph was folded"
@@ -54,14 +54,14 @@ def test_manifest(bundle: Bundle) -> None:
     ]
     assert manifest.provenance["training_steps"] == 7
     assert manifest.provenance["data"]["files"] == ["showers.h5"], "no paths of the machine that trained"
-    assert manifest.graph.parameters < manifest.graph.trained_parameters
+    assert manifest.graphs["fp32"].parameters < manifest.graphs["fp32"].trained_parameters
 
 
 def test_batch_is_dynamic_and_names_are_as_promised(bundle: Bundle) -> None:
-    model = onnx.load(bundle.graph)
+    model = onnx.load_from_string(bundle.graph())
     assert [port.name for port in model.graph.input] == ["noise", "incident"]
     assert [port.name for port in model.graph.output] == ["cells"]
-    assert model.opset_import[0].version == bundle.manifest.graph.opset == 20
+    assert model.opset_import[0].version == bundle.graph_entry().opset == 20
     for port in (*model.graph.input, *model.graph.output):
         assert port.type.tensor_type.shape.dim[0].dim_param
 
@@ -87,13 +87,13 @@ def test_bundle_stays_when_the_run_is_gone(bundle: Bundle) -> None:
 
 def test_a_graph_that_differs_is_not_shipped(run: Path, tmp_path: Path, bundle: Bundle) -> None:
     other = shutil.copytree(bundle.path, tmp_path / "other")
-    model = onnx.load(bundle.graph)
+    model = onnx.load_from_string(bundle.graph())
     weight = max(model.graph.initializer, key=lambda c: np.prod(c.dims))
     values = numpy_helper.to_array(weight) * np.float32(1.01)
     weight.CopyFrom(numpy_helper.from_array(values, weight.name))
-    onnx.save(model, other / bundle.graph.name)
+    onnx.save(model, other / bundle.graph_entry().file)
     with pytest.raises(BundleError, match="does not make the model's showers"):
-        measure_parity(RunSampler(run), replace(bundle, path=other))
+        measure_parity(RunSampler(run), Engine(replace(bundle, path=other)))
 
 
 def test_precision_and_target_are_checked_first(run: Path, tmp_path: Path) -> None:

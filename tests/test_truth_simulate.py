@@ -257,7 +257,7 @@ def interrupted(
     assert len(workers) >= 2
     # Ctrl-C reaches the workers, too; a kill does not.
     (os.killpg if how == signal.SIGINT else os.kill)(process.pid, how)
-    process.wait(30)
+    process.wait(120)
     return process, workers
 
 
@@ -271,7 +271,7 @@ def kept(path: Path) -> int:
 
 
 def all_gone(processes: list[psutil.Process]) -> bool:
-    gone, _ = psutil.wait_procs(processes, timeout=10)
+    gone, _ = psutil.wait_procs(processes, timeout=60)
     return len(gone) == len(processes)
 
 

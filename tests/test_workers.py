@@ -59,6 +59,15 @@ def mapping() -> object:
     return lambda: None
 
 
+def meet(folder: Path, number: int, expected: int) -> int:
+    """Come to a meeting and wait until all are there: how many came."""
+    (folder / str(number)).touch()
+    end = time.monotonic() + 60
+    while (came := len(list(folder.iterdir()))) < expected and time.monotonic() < end:
+        time.sleep(0.01)
+    return came
+
+
 def test_a_worker_remembers_and_answers_in_order():
     with Workers(1, Counts()) as worker:
         answers = [worker.submit(step).result() for step in (1, 2, 3)]
@@ -66,12 +75,10 @@ def test_a_worker_remembers_and_answers_in_order():
     assert len({pid for pid, _ in answers} - {os.getpid()}) == 1
 
 
-def test_several_work_side_by_side():
-    with Workers(3, time.sleep) as workers:
-        [future.result() for future in [workers.submit(0) for _ in range(3)]]
-        start = time.perf_counter()
-        [future.result() for future in [workers.submit(0.3) for _ in range(3)]]
-    assert time.perf_counter() - start < 0.8
+def test_several_work_side_by_side(tmp_path):
+    with Workers(3, meet) as workers:
+        came = [workers.submit(tmp_path, number, 3) for number in range(3)]
+        assert [future.result() for future in came] == [3, 3, 3]
 
 
 def test_large_arrays_go_both_ways():
@@ -127,8 +134,8 @@ def test_a_worker_that_cannot_be_started_is_said(monkeypatch):
 def test_a_worker_that_takes_too_long_is_killed():
     start = time.perf_counter()
     with pytest.raises(WorkerError, match="took too long"):
-        once(time.sleep, 60, seconds=0.5)
-    assert time.perf_counter() - start < 5
+        once(time.sleep, 600, seconds=0.5)
+    assert time.perf_counter() - start < 300
 
 
 def test_closing_ends_work_and_forgets_what_waits():
@@ -216,15 +223,16 @@ def test_nothing_stays_however_the_parent_ends(then, number, code, tmp_path):
         os.killpg(process.pid, number)  # as a terminal sends Ctrl-C: to all
     elif number:
         process.send_signal(number)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == code
     assert err.count("Traceback") == (then == "error" or number == signal.SIGINT), err
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive
     assert not list((tmp_path / "temporary").iterdir())
     assert named_things() <= before
 
 
+@pytest.mark.slow
 def test_a_worker_starts_at_once_beside_torch(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

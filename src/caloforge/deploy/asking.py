@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["incident_for"]
+__all__ = ["incident_for", "spread_incident"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from caloforge.deploy.validity import Span, Validity
+from caloforge.deploy.bundle.validity import Span, Validity
 from caloforge.errors import RangeError
 from caloforge.particles import particle_name, pdg_id
 from caloforge.quantities import Interval
@@ -63,3 +63,30 @@ def _particle(valid: Validity, particle: str | int | None) -> int:
             "or use --like with a file of the particles that you want",
         )
     return valid.particles[0]
+
+
+def spread_incident(
+    valid: Validity, columns: Sequence[str], rng: np.random.Generator, n: int
+) -> NDArray[np.float32]:
+    """Spread incident particles over the trained range, its ends included.
+
+    Args:
+        valid: What the generator was trained for.
+        columns: Those that its graph takes.
+        rng: Source of what is between the ends.
+        n: How many, at least 1.
+
+    Returns:
+        Shape `(n, len(columns))` in MeV, rad and mm; each column begins with the lower end of its range.
+    """
+    spans = dict(valid.spans())
+    drawn = []
+    for name in columns:
+        if name == "pdg":
+            drawn.append(rng.choice(valid.particles, n).astype(float))
+            continue
+        low, high = spans[name].min, spans[name].max
+        values = rng.uniform(low, high, n)
+        values[0], values[-1] = low, high
+        drawn.append(values)
+    return np.stack(drawn, axis=1).astype(np.float32)

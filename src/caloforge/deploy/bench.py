@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from caloforge import machine
 from caloforge.deploy.bundle import Bundle
+from caloforge.deploy.bundle.validity import Span
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.sampling import make_showers
-from caloforge.deploy.validity import Span
 from caloforge.errors import BundleError, ShowersError
 from caloforge.progress import Progress
 from caloforge.quantities import MOST_AT_ONCE, MOST_WORKERS, Interval, Spectrum, check_whole

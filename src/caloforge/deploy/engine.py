@@ -1,32 +1,22 @@
-"""Runs a bundle with ONNX Runtime and numpy: what an experiment's simulation loads. Never imports torch."""
+"""Runs a bundle with numpy and a runtime: what an experiment's simulation loads. Never imports torch."""
 
 from __future__ import annotations
 
-__all__ = ["Engine", "usable_cores"]
+__all__ = ["Engine"]
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from caloforge.deploy.asking import incident_for
 from caloforge.deploy.bundle import Bundle
-from caloforge.deploy.manifest import Tensor
+from caloforge.deploy.bundle.validity import Outside
+from caloforge.deploy.runtimes import AUTO, Order, load_runtime, make_plan
 from caloforge.deploy.sampling import make_showers
-from caloforge.deploy.validity import Outside
-from caloforge.errors import BundleError
 from caloforge.quantities import energy
 from caloforge.showers import Incident, Showers
-
-_FATAL_ONLY = 4
-
-
-def usable_cores() -> int:
-    """Number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Engine:
@@ -34,15 +24,27 @@ class Engine:
 
     Args:
         bundle: The bundle, or its folder.
-        threads: Threads of one call; by default all usable cores. Simulations that run one process per
-            core want 1.
+        threads: Threads of one call. Simulations that run one process per core want 1.
+        runtime: "onnxruntime", "openvino" or "cuda".
+        precision: "fp32", or another one of the bundle's graphs. "auto" takes any that the bundle says is
+            accepted; showers of the same seed then differ from those in fp32 by more than rounding.
+        streams: Parts of a batch that run at the same time.
+
+    What is left open (no threads, "auto") is decided by what `calibrate` has measured for this bundle on this
+    machine, if it has. Else it is fp32, all usable cores, and of the installed runtimes the one that the
+    manifest prefers. An engine never measures by itself, so that its first shower does not wait.
 
     Attributes:
         bundle: What it runs.
         threads: Threads in use.
+        runtime: In use.
+        precision: In use.
+        batch: Showers of one call where this was measured, or None.
 
     Raises:
-        BundleError: A damaged bundle, or a graph that is not what the manifest says.
+        BundleError: A damaged bundle, a graph that is not what the manifest says, no such precision.
+        CaloforgeError: No such runtime, or it cannot run here.
+        MissingExtraError: OpenVINO was asked for and is not installed.
 
     Example:
         >>> engine = Engine("calogan.bundle", threads=1)
@@ -51,9 +53,18 @@ class Engine:
         (2, 504)
     """
 
-    def __init__(self, bundle: Bundle | str | Path, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle | str | Path,
+        threads: int | None = None,
+        runtime: str = AUTO,
+        precision: str = "fp32",
+        streams: int = 1,
+    ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        self.threads = threads or usable_cores()
+        plan = make_plan(self.bundle, threads, runtime, precision)
+        self.runtime, self.precision = plan.runtime, plan.precision
+        self.threads, self.batch = plan.threads, plan.batch
         manifest = self.bundle.manifest
         noise, incident = manifest.inputs
         self.name = manifest.name
@@ -64,9 +75,12 @@ class Engine:
         self.origin: dict[str, Any] = {
             "kind": "bundle",
             "name": manifest.name,
-            "graph_sha256": manifest.files[manifest.graph.file].sha256,
+            "graph_sha256": self.bundle.graph_sha256(plan.precision),
+            "precision": plan.precision,
+            "runtime": plan.runtime,
+            "weights_sha256": manifest.provenance.get("weights_sha256"),
         }
-        self._session = _session(self.bundle, self.threads)
+        self._runtime = load_runtime(self.bundle, self.runtime, self.precision, Order(self.threads, streams))
 
     def run(self, noise: NDArray[np.float32], incident: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the graph as it is: no check of the range, no threshold.
@@ -78,9 +92,7 @@ class Engine:
         Returns:
             Energy of every cell in MeV, shape `(n, n_cells)`.
         """
-        feed = {"noise": _plain(noise), "incident": _plain(incident)}
-        cells: NDArray[np.float32] = self._session.run(["cells"], feed)[0]
-        return cells
+        return self._runtime.run(_plain(noise), _plain(incident))
 
     def generate(
         self, incident: Incident | ArrayLike | str, seed: int, outside: Outside = "refuse"
@@ -114,36 +126,3 @@ class Engine:
 
 def _plain(array: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(array, np.float32)
-
-
-def _session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
-    try:
-        session = onnxruntime.InferenceSession(
-            str(bundle.graph), _options(threads), providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # ONNX Runtime's errors have no common class
-        raise BundleError("the bundle's graph cannot be loaded", where=bundle.graph, got=error) from error
-    manifest = bundle.manifest
-    _check_ports(bundle, session.get_inputs(), manifest.inputs)
-    _check_ports(bundle, session.get_outputs(), (manifest.output,))
-    return session
-
-
-def _options(threads: int) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Threads that spin between two calls take the cores from the simulation that calls: measured, twice the
-    # CPU time at batch 1 and no shorter wall time.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = _FATAL_ONLY
-    return options
-
-
-def _check_ports(bundle: Bundle, ports: list[Any], tensors: tuple[Tensor, ...]) -> None:
-    got = [(port.name, port.type, tuple(port.shape[1:])) for port in ports]
-    expected = [(tensor.name, "tensor(float)", tensor.shape) for tensor in tensors]
-    if got != expected:
-        raise BundleError(
-            "the bundle's graph is not what its manifest says", where=bundle.graph, got=got, expected=expected
-        )

@@ -15,9 +15,9 @@ import numpy as np
 from caloforge import machine
 from caloforge.deploy.asking import incident_for
 from caloforge.deploy.bundle import Bundle, is_bundle
+from caloforge.deploy.bundle.validity import Outside
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.sampling import Sampler, make_showers
-from caloforge.deploy.validity import Outside
 from caloforge.errors import BundleError, CaloforgeError, nearest
 from caloforge.models.blocks.chunks import chunks
 from caloforge.progress import Progress

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caloforge import machine
+from caloforge.deploy.bundle.manifest import UNMEASURED, Graph
+from caloforge.deploy.bundle.notes import strip_notes
 from caloforge.deploy.fold import fold_linear, parameter_count
-from caloforge.deploy.manifest import Graph
 from caloforge.errors import BundleError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def write_graph(generator: Generator, path: Path) -> Graph:
         path: The file to make.
 
     Returns:
-        What the manifest says about the graph.
+        What the manifest says about the graph; its parity and probe are not yet measured.
 
     Raises:
         BundleError: The generator has an operation that ONNX lacks, or is too large for one file.
@@ -48,18 +49,19 @@ def write_graph(generator: Generator, path: Path) -> Graph:
     model = _traced(for_inference(generator.eval()))
     trained = parameter_count(model)
     fold_linear(model)
+    strip_notes(model)  # stack traces with the paths of this machine
     if model.ByteSize() > _LARGEST:
         raise BundleError("the generator is too large for one ONNX file", got=f"{model.ByteSize()} bytes")
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString())
     return Graph(
         file=path.name,
-        precision="fp32",
         opset=OPSET,
         bytes=path.stat().st_size,
         parameters=parameter_count(model),
         trained_parameters=trained,
         made_with=machine.versions("torch", "onnx", "onnxscript"),
+        **UNMEASURED,
     )
 
 

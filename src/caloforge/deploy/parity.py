@@ -6,9 +6,8 @@ __all__ = ["measure_parity"]
 
 import numpy as np
 
-from caloforge.deploy.bundle import Bundle
-from caloforge.deploy.engine import Engine
-from caloforge.deploy.manifest import Parity
+from caloforge.deploy.asking import spread_incident
+from caloforge.deploy.bundle.manifest import Parity
 from caloforge.deploy.sampling import Sampler
 from caloforge.errors import BundleError
 from caloforge.models.blocks.noise import draw_noise
@@ -19,14 +18,14 @@ _REPEATS = 3
 _TOLERANCE = 1e-4
 
 
-def measure_parity(reference: Sampler, bundle: Bundle, seed: int = 20) -> Parity:
-    """Compare a bundle with what it was exported from, on the same noise and incident particles.
+def measure_parity(reference: Sampler, exported: Sampler, seed: int = 20) -> Parity:
+    """Compare a generator with what it was exported from, on the same noise and incident particles.
 
     Batches of several sizes are spread over the trained range, its ends included.
 
     Args:
         reference: The trained model.
-        bundle: The exported one.
+        exported: Runs the exported graph.
         seed: Of noise and particles.
 
     Returns:
@@ -35,22 +34,21 @@ def measure_parity(reference: Sampler, bundle: Bundle, seed: int = 20) -> Parity
     Raises:
         BundleError: The difference is more than rounding.
     """
-    engine = Engine(bundle)
     rng = np.random.default_rng(seed)
     worst = hottest = 0.0
     for batch in _BATCHES * _REPEATS:
         noise = draw_noise(rng, batch, reference.noise_shape)
-        incident = _incident(reference, rng, batch)
-        expected, got = reference.run(noise, incident), engine.run(noise, incident)
+        incident = spread_incident(reference.valid, reference.conditions, rng, batch)
+        expected, got = reference.run(noise, incident), exported.run(noise, incident)
         if got.shape != expected.shape or not (np.isfinite(got).all() and np.isfinite(expected).all()):
-            raise _differs(bundle, f"shapes {got.shape} and {expected.shape}, or cells that are not finite")
+            raise _differs(exported, f"shapes {got.shape} and {expected.shape}, or cells that are not finite")
         worst = max(worst, float(np.abs(got - expected).max()))
         hottest = max(hottest, float(expected.max()))
     # A generator whose showers are all empty has nothing to be relative to.
     relative = worst / hottest if hottest else worst
     if relative > _TOLERANCE:
         raise _differs(
-            bundle, f"{worst:.3g} MeV in a cell, {relative:.2g} of the hottest one ({hottest:.3g} MeV)"
+            exported, f"{worst:.3g} MeV in a cell, {relative:.2g} of the hottest one ({hottest:.3g} MeV)"
         )
     return Parity(
         batches=_BATCHES,
@@ -61,24 +59,10 @@ def measure_parity(reference: Sampler, bundle: Bundle, seed: int = 20) -> Parity
     )
 
 
-def _incident(sampler: Sampler, rng: np.random.Generator, n: int) -> np.ndarray:
-    spans = dict(sampler.valid.spans())
-    columns = []
-    for name in sampler.conditions:
-        if name == "pdg":
-            columns.append(rng.choice(sampler.valid.particles, n).astype(float))
-            continue
-        low, high = spans[name].min, spans[name].max
-        values = rng.uniform(low, high, n)
-        values[0], values[-1] = low, high
-        columns.append(values)
-    return np.stack(columns, axis=1).astype(np.float32)
-
-
-def _differs(bundle: Bundle, got: str) -> BundleError:
+def _differs(exported: Sampler, got: str) -> BundleError:
     return BundleError(
         "the exported graph does not make the model's showers; no bundle was written",
-        where=bundle.manifest.name,
+        where=exported.name,
         got=got,
         expected=f"at most {_TOLERANCE:g} of the hottest cell",
         cure="this is a fault of caloforge or of the exporter: please report it with the recipe",

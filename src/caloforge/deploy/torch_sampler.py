@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.deploy.bundle import file_entry
-from caloforge.deploy.validity import Validity
+from caloforge.deploy.bundle.validity import Validity
 
 
 class RunSampler:
@@ -46,6 +46,7 @@ class RunSampler:
         self.noise_shape = tuple(self.generator.noise_shape)
         self.valid = Validity.of_data(self.opened.data)
         self.threads = torch.get_num_threads()
+        self.batch: int | None = None
         self.origin: dict[str, Any] = {
             "kind": "run",
             "name": self.name,
