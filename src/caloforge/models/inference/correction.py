@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["WholeCorrection", "correction_of", "mixing_of"]
+__all__ = ["correction_of", "mixing_of"]
 
 import torch
 from torch import Tensor, nn
 
+from caloforge.models.inference.cells import UNIT
 from caloforge.models.inference.neighbours import OwnLayerNoise, from_other_layers
+from caloforge.models.inference.odd import Correction, DenseCorrection, WholeCorrection
 from caloforge.models.inference.planes import CroppedPlanes, window_of
 from caloforge.models.tuned.generator import TunedGenerator
-from caloforge.models.tuned.trunks import GeneratorTrunk, NeighbourNoise, PlanesGenerator
+from caloforge.models.tuned.trunks import DenseGenerator, GeneratorTrunk, NeighbourNoise, PlanesGenerator
 
 _OUTSIDE = 0.2  # of all hits, where there is no correction
 _FAINT = 0.05  # spreads of a cell's normal variable that a correction may have there
@@ -18,28 +20,11 @@ _SHOWERS = 32  # that tell how large it is
 _LITTLE = 0.01  # of the variance of a cell's noise that other layers may bring
 
 
-class WholeCorrection(nn.Module):
-    """Half the difference of what a trunk says of a shower and of its opposite.
-
-    Args:
-        trunk: A trained one.
-
-    Attributes:
-        noise: Numbers of noise that it takes.
-    """
-
-    def __init__(self, trunk: GeneratorTrunk) -> None:
-        super().__init__()
-        self.trunk, self.noise = trunk, trunk.noise
-
-    def forward(self, shower: Tensor, noise: Tensor, given: Tensor) -> Tensor:
-        """Return what is added to the normal variables of cells, `(n, n_cells)`."""
-        return self.trunk.odd(shower, noise, given)
-
-
-def correction_of(generator: TunedGenerator) -> WholeCorrection | CroppedPlanes:
+def correction_of(generator: TunedGenerator) -> Correction:
     """Return the correction, in a window if it hardly says anything outside of one that holds most hits."""
-    trunk = generator.trunk
+    trunk, inputs = generator.trunk, generator.inputs
+    if isinstance(trunk, DenseGenerator):
+        return DenseCorrection(trunk, *inputs)
     if isinstance(trunk, PlanesGenerator) and generator.conditions == ("energy",):
         hits = torch.special.ndtr(-generator.each()[0].distributions.threshold).mean(0)
         window = window_of(hits.view(-1, *trunk.grid).sum(0), trunk.between, _OUTSIDE)
@@ -48,8 +33,8 @@ def correction_of(generator: TunedGenerator) -> WholeCorrection | CroppedPlanes:
             outside[window.start : window.end, window.start : window.end] = False
             added = _sampled(generator).view(_SHOWERS, -1, *trunk.grid)[:, :, outside]
             if float(added.square().mean(0).max().sqrt()) < _FAINT:
-                return CroppedPlanes(trunk, window)
-    return WholeCorrection(trunk)
+                return CroppedPlanes(trunk, *inputs, window)
+    return WholeCorrection(trunk, *inputs)
 
 
 def mixing_of(trunk: GeneratorTrunk) -> nn.Module | None:
@@ -71,4 +56,6 @@ def _sampled(generator: TunedGenerator) -> Tensor:
         generator.sample_noise(_SHOWERS, source), generator.parts, dim=1
     )
     drawn = fit(for_whole, energy[:, 0], given)
-    return generator.trunk.odd(torch.cat([latent, drawn.normal, factors], dim=1), noise, given)
+    seed = torch.cat([latent, drawn.normal, factors, given], dim=1)
+    added: Tensor = WholeCorrection(generator.trunk, *generator.inputs)(torch.zeros(()), seed, noise)
+    return added / UNIT

@@ -13,9 +13,9 @@ from caloforge.models.base import Generator
 from caloforge.models.blocks.conditions import particle_shares
 from caloforge.models.fitted.generator import FittedGenerator
 from caloforge.models.inference.cells import UNIT, folded_cells
-from caloforge.models.inference.correction import WholeCorrection, correction_of, mixing_of
+from caloforge.models.inference.correction import correction_of, mixing_of
 from caloforge.models.inference.layerwise import LayerProducts
-from caloforge.models.inference.planes import CroppedPlanes
+from caloforge.models.inference.odd import Correction
 from caloforge.models.inference.trends import FoldedTrends
 from caloforge.models.inference.whole import FoldedWhole
 from caloforge.models.tuned.generator import TunedGenerator
@@ -59,10 +59,8 @@ class FoldedStatistics(nn.Module):
         """Return how far cells lie above their thresholds but for noise, `(n, n_cells)`, and between which parts."""
         common, own = self.trends(given, normal)
         steps = self.cells.between(energies)
-        local = self.local(torch.cat([steps, own], dim=2))
-        return torch.addmm(
-            self.constant, torch.cat([common, factors], dim=1), self.coefficients
-        ) + local, steps
+        above = torch.addmm(self.constant, torch.cat([common, factors], dim=1), self.coefficients)
+        return self.local(torch.cat([steps, own], dim=2), above), steps
 
 
 class FoldedGenerator(Generator):
@@ -78,7 +76,7 @@ class FoldedGenerator(Generator):
         self.incidence, self.particles, self.given = generator.incidence, generator.particles, generator.given
         self.parts = list(generator.parts)
         self.fits = nn.ModuleList(FoldedStatistics(fit, self.given) for fit in generator.each())
-        self.correction: WholeCorrection | CroppedPlanes | None = None
+        self.correction: Correction | None = None
         self.mixing: nn.Module | None = None
         if isinstance(generator, TunedGenerator):
             self.correction, self.mixing = correction_of(generator), mixing_of(generator.trunk)
@@ -97,11 +95,11 @@ class FoldedGenerator(Generator):
             mixed = for_cells
             if self.correction is not None:
                 latent, for_trunk = others
-                shower = torch.cat([latent, normal, factors], dim=1)
-                above = above + UNIT * self.correction(shower, for_trunk, given)
+                seed = torch.cat([latent, normal, factors, given], dim=1)
+                above = self.correction(above, seed, for_trunk)
                 if self.mixing is not None:
-                    mixed = self.mixing(for_cells, torch.cat([shower, given], dim=1))
-            made.append(fit.cells(above + fit.own * mixed, steps, energies))
+                    mixed = self.mixing(for_cells, seed)
+            made.append(fit.cells(above + mixed * fit.own, steps, energies))
         if not self.particles:
             return made[0]
         shares = particle_shares(given[:, -self.particles :]).unsqueeze(2)

@@ -27,11 +27,11 @@ class LayerProducts(nn.Module):
         # Layers of several sizes are few and small: zeros cost less than a product for each.
         self.register_buffer("own", torch.stack(parts) if self.equal else torch.block_diag(*parts))
 
-    def forward(self, numbers: Tensor) -> Tensor:
-        """Map `(n, n_layers, numbers)` to `(n, n_cells)`."""
+    def forward(self, numbers: Tensor, to: Tensor) -> Tensor:
+        """Map `(n, n_layers, numbers)` to `(n, n_cells)`, and add it to what there is."""
         if self.equal:
-            return (numbers.transpose(0, 1) @ self.own).transpose(0, 1).flatten(1)
-        return numbers.flatten(1) @ self.own
+            return to + (numbers.transpose(0, 1) @ self.own).transpose(0, 1).flatten(1)
+        return torch.addmm(to, numbers.flatten(1), self.own)
 
 
 class LayerSpread(nn.Module):

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from caloforge.models.inference.odd import HALF, Correction
 from caloforge.models.tuned.trunks import MAPS, SLOPE, PlanesGenerator
 
 _HALO = 3  # cells that three convolutions look beyond a window
@@ -48,44 +49,43 @@ def window_of(hits: Tensor, coarser: Sequence[int], outside: float) -> Window | 
     return None
 
 
-class CroppedPlanes(nn.Module):
-    """`PlanesGenerator.odd` in a window, and nothing outside.
+class CroppedPlanes(Correction):
+    """The correction by `PlanesGenerator` in a window, and nothing outside.
 
     Args:
         trunk: A trained one.
+        inputs: Numbers that it sees.
+        given: How many of these, the last, keep their sign.
         window: Where.
-
-    Attributes:
-        noise: Numbers of noise that it takes.
     """
 
-    def __init__(self, trunk: PlanesGenerator, window: Window) -> None:
-        super().__init__()
-        self.trunk, self.window = trunk, window
+    last: Tensor
+    turned: Tensor
+
+    def __init__(self, trunk: PlanesGenerator, inputs: int, given: int, window: Window) -> None:
+        super().__init__(trunk, inputs, given)
+        self.planes, self.window = trunk, window
         self.maps = window.end - window.start + _HALO + 1
         self.noise = MAPS * self.maps**2
         # Of the coarser image: what the cells that the first convolution looks at are copies of.
         first, last = (window.start - _HALO) // 2, (window.end + _HALO - 1) // 2
-        self.middle = slice(first, last + 1)
+        self.around = slice(first - 1, last + 2)
+        self.register_buffer("last", HALF * trunk.out.weight.detach())
+        self.register_buffer("turned", torch.tensor([[1.0], [-1.0]]))
 
-    def forward(self, shower: Tensor, noise: Tensor, given: Tensor) -> Tensor:
-        """Return half the difference of what is said of a shower and of its opposite, `(n, n_cells)`."""
-        trunk = self.trunk
-        both = torch.stack([torch.cat([shower, given], dim=1), torch.cat([-shower, given], dim=1)], dim=1)
-        x = F.leaky_relu(trunk.first(both.flatten(0, 1)), SLOPE).reshape(-1, trunk.channels, *trunk.start)
+    def forward(self, to: Tensor, seed: Tensor, noise: Tensor) -> Tensor:
+        trunk = self.planes
+        x = F.leaky_relu(trunk.first(self.both(seed)), SLOPE).reshape(-1, trunk.channels, *trunk.start)
         x = F.leaky_relu(trunk.coarse(x), SLOPE)
-        x = F.interpolate(x, trunk.between)[:, :, self._around, self._around]
+        x = F.interpolate(x, trunk.between)[:, :, self.around, self.around]
         x = F.leaky_relu(F.conv2d(x, trunk.middle.weight, trunk.middle.bias), SLOPE)
         x = F.interpolate(x, scale_factor=2.0)
         x = F.leaky_relu(F.conv2d(x, trunk.fine.weight, trunk.fine.bias), SLOPE)
-        maps = torch.stack([noise, -noise], dim=1).reshape(-1, MAPS, self.maps, self.maps)
+        maps = (noise.unsqueeze(1) * self.turned).reshape(-1, MAPS, self.maps, self.maps)
         x = torch.cat([x, maps], dim=1)
         x = F.leaky_relu(F.conv2d(x, trunk.mix.weight, trunk.mix.bias), SLOPE)
-        one, opposite = x.unflatten(0, (-1, 2)).unbind(1)
-        added = F.conv2d(0.5 * (one - opposite), trunk.out.weight)
+        both = x.reshape(-1, 2 * trunk.channels, *x.shape[2:])
+        one, opposite = torch.split(both, trunk.channels, dim=1)
+        added = F.conv2d(one - opposite, self.last)
         before, after = self.window.start, trunk.grid[0] - self.window.end
-        return F.pad(added, (before, after, before, after)).flatten(1)
-
-    @property
-    def _around(self) -> slice:
-        return slice(self.middle.start - 1, self.middle.stop + 1)
+        return to + F.pad(added, (before, after, before, after)).flatten(1)

@@ -34,7 +34,6 @@ class FoldedWhole(nn.Module):
     knots: Tensor
     polynomials: Tensor
     constants: Tensor
-    ends: Tensor
     order: Tensor
     least: Tensor
     most: Tensor
@@ -46,7 +45,7 @@ class FoldedWhole(nn.Module):
         self._fold_polynomials(copula)
         # The energy in all layers, whose normal variable is the first, stands behind the shares of these.
         self.register_buffer("order", torch.tensor([*range(1, self.layers + 1), 0]))
-        self.register_buffer("ends", copula.scale.ends.clone())
+        self.ends: list[float] = copula.scale.ends.tolist()
         self.register_buffer("least", copula.least.clone())
         self.register_buffer("most", copula.most.clone())
 
@@ -126,8 +125,7 @@ class FoldedWhole(nn.Module):
         """Return what is given, and four powers of the energy's logarithm, of that within the energies of
         the fit, and of that energy.
         """
-        low, high = self.ends
-        inside = torch.where(energy < low, low, torch.where(energy > high, high, energy))
+        inside = energy.clamp(*self.ends)
         one = torch.cat([given[:, :1], torch.log(inside / _OF_LOGARITHM), inside / _OF_POWERS], dim=1)
         two = one * one
         return torch.cat([given, one, two, two * one, two * two], dim=1)

@@ -8,6 +8,7 @@ __all__ = [
     "STRONGEST",
     "WEAKEST",
     "CriticTrunk",
+    "DenseGenerator",
     "GeneratorTrunk",
     "NeighbourNoise",
     "PlanesGenerator",
@@ -66,22 +67,6 @@ class GeneratorTrunk(nn.Module, ABC):
     def last(self, seen: Tensor, bias: Tensor | None) -> Tensor:
         """Apply the last layer, `out`, with these constants or none: `(n, n_cells)`."""
 
-    def odd(self, shower: Tensor, noise: Tensor, given: Tensor) -> Tensor:
-        """Return half the difference of what is said of a shower and of its opposite, `(n, n_cells)`.
-
-        Both go through the network as one batch, and only their difference through its last layer.
-
-        Args:
-            shower: `(n, k)` what changes its sign.
-            noise: `(n, self.noise)`, which changes its sign too.
-            given: `(n, inputs - k)` what does not.
-        """
-        both = torch.stack([torch.cat([shower, given], dim=1), torch.cat([-shower, given], dim=1)], dim=1)
-        noises = torch.stack([noise, -noise], dim=1)
-        seen = self.seen(both.flatten(0, 1), noises.flatten(0, 1))
-        one, opposite = seen.unflatten(0, (-1, 2)).unbind(1)
-        return self.last(0.5 * (one - opposite), None)
-
     def mixed(self, noise: Tensor, seed: Tensor) -> Tensor:
         """Mix the noise of cells, `(n, n_cells)`, with that of their neighbours, as `(n, inputs)` says."""
         return noise if self.neighbours is None else self.neighbours(noise, seed)
@@ -104,7 +89,7 @@ class CriticTrunk(nn.Module, ABC):
 def generator_trunk(detector: Detector, settings: TunedSettings, inputs: int) -> GeneratorTrunk:
     """Return the network that a recipe names."""
     if settings.network == "dense":
-        return _DenseGenerator(detector.n_cells, settings.width, inputs)
+        return DenseGenerator(detector.n_cells, settings.width, inputs)
     if settings.network == "volume":
         return _VolumeGenerator(_grid(detector, "volume"), settings.width, inputs)
     return PlanesGenerator(_grid(detector, "planes"), settings.width, inputs)
@@ -129,7 +114,7 @@ def _grid(detector: Detector, network: str) -> Triple:
     return shape
 
 
-class _DenseGenerator(GeneratorTrunk):
+class DenseGenerator(GeneratorTrunk):
     def __init__(self, cells: int, width: int, inputs: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
