@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["UNIT", "FoldedCells", "folded_cells"]
+__all__ = ["UNIT", "FoldedCells", "along_parts", "folded_cells"]
 
 import math
 from abc import ABC, abstractmethod
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 UNIT = math.sqrt(0.5)
 """What normal variables and thresholds of cells are multiplied with: the error function wants them so."""
 
+_AT_ONCE = 1e3  # rate of the first step
 _FEW = 0.15  # share of the cells that are hit, below which these are looked up one by one
 
 
@@ -48,8 +49,10 @@ class FoldedCells(nn.Module, ABC):
     def __init__(self, distributions: CellDistributions) -> None:
         super().__init__()
         self.layers, self.levels = distributions.layers, distributions.settings.levels
-        self.steps, self.spread = Steps(distributions.places.T), LayerSpread(self.layers.sizes)
-        self.last = max(len(distributions.places) - 2, 0)
+        below = torch.full((self.layers.count, 1), math.log(LEAST_ENERGY) - 1)
+        self.steps = Steps(torch.cat([below, distributions.places.T], dim=1), _AT_ONCE)
+        self.spread = LayerSpread(self.layers.sizes)
+        self.last = max(len(distributions.places) - 1, 1)
         # What lies between two parts, or two levels, is told by the lower one and the rise to the higher.
         threshold = UNIT * distributions.threshold
         rows, table = distributions.row.long() * self.levels, distributions.table
@@ -62,7 +65,10 @@ class FoldedCells(nn.Module, ABC):
             self.register_buffer(f"following_{name}", following.flatten())
 
     def between(self, energies: Tensor) -> Tensor:
-        """Return how far the energies of layers lie on the way between parts, `(n, n_layers, parts - 1)`."""
+        """Return how far the energies of layers lie on the way between parts, `(n, n_layers, parts)`.
+
+        The first is the step from nothing to the first part, which all have taken.
+        """
         logarithm = torch.log(energies.clamp_min(LEAST_ENERGY)).unsqueeze(2)
         steps: Tensor = self.steps(logarithm)
         return steps
@@ -84,7 +90,7 @@ class FoldedCells(nn.Module, ABC):
         """Return the part below, and how far it is to that above, `(n, n_layers)`."""
         far = steps.sum(2)
         part = far.floor().clamp(max=self.last)
-        return part, far - part
+        return part - 1, far - part
 
     def _lacking(self, above: Tensor) -> Tensor:
         """Return how much all cells of a layer rise, so that none with energy is without a hit."""
@@ -112,6 +118,11 @@ class FoldedCells(nn.Module, ABC):
     def _quantile(self, number: Tensor, beyond: Tensor) -> Tensor:
         # Not by index_select: ONNX Runtime's Gather takes eight times as long as its GatherElements.
         return self.table.gather(0, number) + beyond * self.following_table.gather(0, number)
+
+
+def along_parts(values: Tensor) -> Tensor:
+    """Return what `values`, `(parts, k)`, rise by with each step: the first from nothing."""
+    return torch.cat([values[:1], values.diff(dim=0)])
 
 
 def _next(values: Tensor) -> Tensor:
@@ -150,22 +161,19 @@ class _ManyCells(FoldedCells):
     """Many cells are hit: finding those that are costs more than to treat all as if they were."""
 
     number: Tensor
-    lowest: Tensor
 
     def __init__(self, distributions: CellDistributions) -> None:
         super().__init__(distributions)
         self.register_buffer("number", torch.arange(self.layers.cells, dtype=torch.float32))
-        threshold = UNIT * distributions.threshold
-        self.register_buffer("lowest", threshold[0].clone())
-        self.local = LayerProducts(threshold.diff(dim=0), self.layers.sizes)
+        self.local = LayerProducts(UNIT * along_parts(distributions.threshold), self.layers.sizes)
 
     def forward(self, above: Tensor, steps: Tensor, energies: Tensor) -> Tensor:
         above = above + self.spread(self._lacking(above))
         part, step = self._parts(steps)
         # In float32, where numbers up to 2^24 are exact.
         low = (self.spread(part * self.layers.cells) + self.number).long()
-        told = (above, self.local(steps, self.lowest), low, self.spread(step))
+        told = (above, self.local(steps), low, self.spread(step))
         shares = self._shares(*(x.flatten() for x in told)).view_as(above)
-        shares = torch.where(above > 0, shares, 0.0)
+        shares = shares * (above > 0)
         scale = energies / self.spread.sums(shares).clamp_min(LEAST_SHARE)
         return shares * self.spread(scale)

@@ -14,7 +14,7 @@ from caloforge.models.inference.planes import CroppedPlanes, window_of
 from caloforge.models.tuned.generator import TunedGenerator
 from caloforge.models.tuned.trunks import DenseGenerator, GeneratorTrunk, NeighbourNoise, PlanesGenerator
 
-_OUTSIDE = 0.2  # of all hits, where there is no correction
+_OUTSIDE = 0.35  # of all hits, where there is no correction
 _FAINT = 0.05  # spreads of a cell's normal variable that a correction may have there
 _SHOWERS = 32  # that tell how large it is
 _LITTLE = 0.01  # of the variance of a cell's noise that other layers may bring

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from caloforge.models.base import Generator
 from caloforge.models.blocks.conditions import particle_shares
 from caloforge.models.fitted.generator import FittedGenerator
-from caloforge.models.inference.cells import UNIT, folded_cells
+from caloforge.models.inference.cells import UNIT, along_parts, folded_cells
 from caloforge.models.inference.correction import correction_of, mixing_of
-from caloforge.models.inference.layerwise import LayerProducts
+from caloforge.models.inference.layerwise import LayerProducts, SomeProducts
 from caloforge.models.inference.odd import Correction
 from caloforge.models.inference.trends import FoldedTrends
 from caloforge.models.inference.whole import FoldedWhole
@@ -37,20 +37,16 @@ class FoldedStatistics(nn.Module):
         given: How many numbers describe the incident particle.
     """
 
-    coefficients: Tensor
-    constant: Tensor
     own: Tensor
 
     def __init__(self, fit: ShowerStatistics, given: int) -> None:
         super().__init__()
         self.whole, self.cells = FoldedWhole(fit.copula), folded_cells(fit.distributions)
         self.trends = FoldedTrends(fit.trends, given)
-        threshold = fit.distributions.threshold
-        local = torch.cat([-threshold.diff(dim=0), self.trends.own])
+        local = torch.cat([-along_parts(fit.distributions.threshold), self.trends.own])
         self.local = LayerProducts(UNIT * local, fit.layers.sizes)
         coefficients = torch.cat([self.trends.coefficients, fit.factors.loadings])
-        self.register_buffer("coefficients", UNIT * coefficients)
-        self.register_buffer("constant", UNIT * (self.trends.constant - threshold[0]))
+        self.common = SomeProducts(UNIT * coefficients, UNIT * self.trends.constant)
         self.register_buffer("own", UNIT * fit.factors.own)
 
     def expected(
@@ -59,7 +55,7 @@ class FoldedStatistics(nn.Module):
         """Return how far cells lie above their thresholds but for noise, `(n, n_cells)`, and between which parts."""
         common, own = self.trends(given, normal)
         steps = self.cells.between(energies)
-        above = torch.addmm(self.constant, torch.cat([common, factors], dim=1), self.coefficients)
+        above = self.common(torch.cat([common, factors], dim=1))
         return self.local(torch.cat([steps, own], dim=2), above), steps
 
 

@@ -19,15 +19,18 @@ class Steps(nn.Module):
 
     Args:
         places: Middles of the parts along the last axis, rising.
+        first: Rate of the first step, if it is to be taken at once.
     """
 
     start: Tensor
     rate: Tensor
 
-    def __init__(self, places: Tensor) -> None:
+    def __init__(self, places: Tensor, first: float | None = None) -> None:
         super().__init__()
         self.register_buffer("start", places[..., :-1].clone())
         self.register_buffer("rate", 1 / places.diff(dim=-1).clamp_min(_JUMP))
+        if first is not None:
+            self.rate[..., 0] = first
 
     def forward(self, logarithm: Tensor) -> Tensor:
         """Map logarithms to steps, with the shape of both that they are broadcast to."""
