@@ -38,7 +38,7 @@ def draw_noise(rng: np.random.Generator, n: int, shape: tuple[int, ...]) -> NDAr
 
 
 def _transformed(rng: np.random.Generator, n: int, size: int) -> NDArray[np.float32]:
-    """Draw by the transform of Box and Muller (Ann. Math. Stat. 29 (1958) 610), two of each 64 random bits."""
+    """Draw by the transform of Box and Muller (Ann. Math. Stat. 29 (1958) 610), two of 64 bits."""
     half = -(-size // 2)
     bits = rng.bit_generator.random_raw(n * half).view(np.uint32).reshape(n, 2, half)
     radius = np.multiply(bits[:, 0], _UNIT, dtype=np.float32, casting="unsafe")
@@ -51,4 +51,4 @@ def _transformed(rng: np.random.Generator, n: int, size: int) -> NDArray[np.floa
     np.cos(angle, out=noise[:, 0])
     np.sin(angle, out=noise[:, 1])
     noise *= radius[:, None]
-    return noise.reshape(n, -1)[:, :size]
+    return noise.reshape(n, 2 * half)[:, :size]

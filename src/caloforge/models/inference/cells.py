@@ -176,4 +176,5 @@ class _ManyCells(FoldedCells):
         shares = self._shares(*(x.flatten() for x in told)).view_as(above)
         shares = shares * (above > 0)
         scale = energies / self.spread.sums(shares).clamp_min(LEAST_SHARE)
-        return shares * self.spread(scale)
+        cells: Tensor = shares * self.spread(scale)
+        return cells

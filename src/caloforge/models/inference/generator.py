@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 def for_inference(generator: Generator) -> Generator:
-    """Return a generator that makes the same showers of the same noise, at a lower cost: itself, if there is none."""
+    """Return what makes a generator's showers at a lower cost, on which export and `RunSampler` agree.
+
+    It is the generator itself if there is nothing to fold. The noise may have another shape.
+    """
     return FoldedGenerator(generator).eval() if isinstance(generator, FittedGenerator) else generator
 
 
@@ -52,7 +55,7 @@ class FoldedStatistics(nn.Module):
     def expected(
         self, energies: Tensor, normal: Tensor, given: Tensor, factors: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return how far cells lie above their thresholds but for noise, `(n, n_cells)`, and between which parts."""
+        """Return how far cells lie above their thresholds but for noise, `(n, n_cells)`, and their steps."""
         common, own = self.trends(given, normal)
         steps = self.cells.between(energies)
         above = self.common(torch.cat([common, factors], dim=1))
@@ -83,7 +86,7 @@ class FoldedGenerator(Generator):
         for_whole, factors, for_cells, *others = torch.split(noise, self.parts, dim=1)
         given = self.incidence(incident)
         energy, own = incident[:, :1], given[:, : self.given]
-        made = []
+        made: list[Tensor] = []
         for fit in self.fits:
             assert isinstance(fit, FoldedStatistics)
             energies, normal = fit.whole(for_whole, energy, own)

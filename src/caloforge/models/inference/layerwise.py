@@ -28,7 +28,7 @@ class LayerProducts(nn.Module):
         parts = torch.split(matrix, list(sizes), dim=1)
         self.equal = len(set(sizes)) == 1
         # Layers of several sizes are few and small: zeros cost less than a product for each.
-        self.register_buffer("own", torch.stack(parts) if self.equal else torch.block_diag(*parts))
+        self.register_buffer("own", torch.stack(parts) if self.equal else _diagonal(parts))
 
     def forward(self, numbers: Tensor, to: Tensor | None = None) -> Tensor:
         """Map `(n, n_layers, numbers)` to `(n, n_cells)`, and add it to what there is."""
@@ -51,7 +51,7 @@ class LayerSpread(nn.Module):
     def __init__(self, sizes: Sequence[int]) -> None:
         super().__init__()
         self.size, self.equal = sizes[0], len(set(sizes)) == 1
-        ones = torch.empty(0) if self.equal else torch.block_diag(*(torch.ones(1, size) for size in sizes))
+        ones = torch.empty(0) if self.equal else _diagonal([torch.ones(1, size) for size in sizes])
         self.register_buffer("ones", ones)
 
     def forward(self, values: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class LayerSpread(nn.Module):
 
     def sums(self, cells: Tensor) -> Tensor:
         """Map `(n, n_cells)` to `(n, n_layers)`."""
-        return cells.unflatten(1, (-1, self.size)).sum(2) if self.equal else cells @ self.ones.T
+        return cells.reshape(cells.shape[0], -1, self.size).sum(2) if self.equal else cells @ self.ones.T
 
 
 class SomeProducts(nn.Module):
@@ -94,3 +94,9 @@ class SomeProducts(nn.Module):
         """Map `(n, numbers)` to `(n, n_cells)`."""
         made = torch.addmm(self.constant, numbers, self.matrix)
         return made if self.every else made.gather(1, self.column.expand(made.shape[0], -1))
+
+
+def _diagonal(parts: Sequence[Tensor]) -> Tensor:
+    """Put matrices along the diagonal of one."""
+    found: Tensor = torch.block_diag(*parts)  # type: ignore[no-untyped-call]
+    return found

@@ -57,7 +57,8 @@ class WholeCorrection(Correction):
 
     def forward(self, to: Tensor, seed: Tensor, noise: Tensor) -> Tensor:
         noises = torch.stack([noise, -noise], dim=1).flatten(0, 1)
-        one, opposite = self.trunk.seen(self.both(seed), noises).unflatten(0, (-1, 2)).unbind(1)
+        seen = self.trunk.seen(self.both(seed), noises)
+        one, opposite = seen.reshape(-1, 2, *seen.shape[1:]).unbind(1)
         return to + HALF * self.trunk.last(one - opposite, None)
 
 
@@ -69,7 +70,7 @@ class DenseCorrection(Correction):
     def __init__(self, trunk: DenseGenerator, inputs: int, given: int) -> None:
         super().__init__(trunk, inputs, given)
         self.body = trunk.body
-        self.width = trunk.out.in_features
+        self.width = trunk.out.weight.shape[1]
         self.register_buffer("last", HALF * trunk.out.weight.detach().T)
 
     def forward(self, to: Tensor, seed: Tensor, noise: Tensor) -> Tensor:  # noqa: ARG002 - cells have theirs

@@ -1,4 +1,4 @@
-"""What goes along straight lines between parts of the energies, as steps that are multiplied with a matrix."""
+"""What goes along straight lines between parts of the energies: steps that multiply a matrix."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def joined(tables: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     Returns:
         All middles, and the values of all tables there, side by side.
     """
-    places = torch.cat([places for places, _ in tables]).unique()
+    places = torch.cat([places for places, _ in tables]).sort().values
     values = [table[0] + Steps(own)(places.unsqueeze(1)) @ table.diff(dim=0) for own, table in tables]
     return places, torch.cat(values, dim=1)
 

@@ -50,8 +50,7 @@ class FoldedWhole(nn.Module):
         self.register_buffer("most", copula.most.clone())
 
     def _fold_tables(self, copula: ShowerCopula) -> None:
-        scale, parts = copula.scale, len(copula.mixing)
-        quantiles, whole = copula.quantiles, copula.scale.quantiles
+        scale, quantiles, whole = copula.scale, copula.quantiles, copula.scale.quantiles
         shares, visible = quantiles.value[:, : self.layers], whole.value
         bent = [bends(quantiles.normal, shares).flatten(1), bends(whole.normal, visible).flatten(1)]
         of_shares = torch.cat([shares[:, :, 0], bent[0], copula.mixing.flatten(1)], dim=1)
@@ -68,7 +67,6 @@ class FoldedWhole(nn.Module):
         self.register_buffer("rises", table.diff(dim=0))
         knots = [quantiles.normal.expand(self.layers, -1), whole.normal.unsqueeze(0)]
         self.register_buffer("knots", torch.cat(knots))
-        assert parts == len(scale.parts.places)
 
     def _fold_polynomials(self, copula: ShowerCopula) -> None:
         """Powers 1 to 4 of three numbers follow what is given: see `_powers`."""

@@ -115,6 +115,8 @@ def _grid(detector: Detector, network: str) -> Triple:
 
 
 class DenseGenerator(GeneratorTrunk):
+    """Four dense layers."""
+
     def __init__(self, cells: int, width: int, inputs: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
