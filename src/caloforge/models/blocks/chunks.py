@@ -6,8 +6,8 @@ __all__ = ["chunks"]
 
 from collections.abc import Iterator
 
-# Beyond a few hundred showers a call is no faster, only larger. What works on more than 2^18 cells (16 showers
-# of CLIC, 15,625 cells) does not stay in the processor's caches: a shower then takes longer.
+# Beyond a few hundred showers a call is no faster, only larger. What works on more than 2^18 cells (16
+# showers of CLIC, 15,625 cells) does not stay in the processor's caches: a shower then takes longer.
 _CELLS_PER_CALL = 1 << 18
 _SHOWERS_PER_CALL = 256
 
