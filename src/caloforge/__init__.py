@@ -23,6 +23,7 @@ __all__ = [
     "__version__",
     "adopt",
     "bench",
+    "calibrate",
     "check_bundle",
     "convert",
     "event",
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from caloforge.deploy.export import export
     from caloforge.deploy.generate import generate, open_sampler
     from caloforge.deploy.native import export_cpp, export_host
+    from caloforge.deploy.runtimes import calibrate
     from caloforge.detector import Detector, load_detector
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
@@ -76,6 +78,7 @@ _ROOM_OF = {
     "Showers": "showers",
     "adopt": "training",
     "bench": "deploy",
+    "calibrate": "deploy",
     "check_bundle": "deploy",
     "convert": "showers",
     "event": "simulation.event",

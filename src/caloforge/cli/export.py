@@ -26,6 +26,13 @@ def export(
     ],
     out: Annotated[Path, typer.Option(help="Folder to make; must not exist.")],
     precision: Annotated[str, typer.Option(help="Of the weights; fp32 is the only one so far.")] = "fp32",
+    cpp: Annotated[bool, typer.Option("--cpp", help="Write a header-only sampler in C++ instead.")] = False,
+    host: Annotated[
+        str | None, typer.Option(help="Write it as this program loads it instead: par04, fastcalosim, ddml.")
+    ] = None,
+    particle: Annotated[
+        str | None, typer.Option(help="With --host: which one, if the bundle knows several.")
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(help="Report of `validate` about showers of this run: its numbers go into the bundle."),
@@ -35,13 +42,6 @@ def export(
     ] = None,
     citation: Annotated[
         str | None, typer.Option(help="What to cite; by default the papers that the recipe names.")
-    ] = None,
-    cpp: Annotated[bool, typer.Option("--cpp", help="Write a header-only sampler in C++ instead.")] = False,
-    host: Annotated[
-        str | None, typer.Option(help="Write it as this program loads it instead: par04, fastcalosim, ddml.")
-    ] = None,
-    particle: Annotated[
-        str | None, typer.Option(help="With --host: which one, if the bundle knows several.")
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -12,6 +12,7 @@ __all__ = [
     "Engine",
     "Sanitised",
     "bench",
+    "calibrate",
     "check_bundle",
     "export",
     "generate",
@@ -28,3 +29,4 @@ from caloforge.deploy.check import Checked, check_bundle
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.export import export
 from caloforge.deploy.generate import generate, open_sampler
+from caloforge.deploy.runtimes import calibrate
