@@ -51,7 +51,7 @@ def export(
 
     Example: caloforge export runs/calogan --out calogan.bundle
     """
-    _check(cpp, host, particle)
+    _check(cpp, host, particle, report or licence or citation)
     if cpp or host:
         _write_native(source, out, host, particle)
         return
@@ -71,12 +71,17 @@ def export(
     emit({"path": bundle.path, "manifest": bundle.manifest.model_dump(mode="json")})
 
 
-def _check(cpp: bool, host: str | None, particle: str | None) -> None:
+def _check(cpp: bool, host: str | None, particle: str | None, told: object) -> None:
     from caloforge.errors import CaloforgeError
 
     if cpp and host:
         raise CaloforgeError(
             "one thing at a time", got=f"--cpp and --host {host}", cure="leave one of them out"
+        )
+    if told and (cpp or host):
+        raise CaloforgeError(
+            "--report, --licence and --citation go into a bundle",
+            cure="export the bundle with them, and C++ from that bundle",
         )
     if particle and not host:
         raise CaloforgeError(
