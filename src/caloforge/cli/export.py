@@ -33,6 +33,16 @@ def export(
     particle: Annotated[
         str | None, typer.Option(help="With --host: which one, if the bundle knows several.")
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Report of `validate` about showers of this run: its numbers go into the bundle."),
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Of the weights, as CC-BY-4.0; by default 'not stated'.")
+    ] = None,
+    citation: Annotated[
+        str | None, typer.Option(help="What to cite; by default the papers that the recipe names.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Turn a run into a bundle that a simulation loads, or a bundle into C++.
@@ -48,7 +58,15 @@ def export(
     from caloforge.deploy import export as write
 
     with progress_bar("Exporting") as progress:
-        bundle = write(source, out, precision=precision.split(","), progress=progress)
+        bundle = write(
+            source,
+            out,
+            precision=precision.split(","),
+            report=report,
+            licence=licence,
+            citation=citation,
+            progress=progress,
+        )
     show(bundle)
     emit({"path": bundle.path, "manifest": bundle.manifest.model_dump(mode="json")})
 
