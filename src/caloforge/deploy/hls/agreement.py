@@ -38,6 +38,18 @@ class Agreement:
     auc_low: float
     auc_high: float
 
+    def words(self) -> dict[str, str]:
+        """The row as people read it; the keys are the headings."""
+        return {
+            "bits": "float32" if self.bits is None else str(self.bits),
+            "total, mean": f"{100 * self.response:+.4f} %",
+            "total, spread": f"{100 * self.spread:.4f} %",
+            "cells hit": f"{100 * self.hits:+.3f} %",
+            "hottest cell, spread": f"{100 * self.hottest:.3f} %",
+            "AUC, cells": f"{self.auc_low:.3f}",
+            "AUC, high-level": f"{self.auc_high:.3f}",
+        }
+
 
 def compared(bits: int | None, showers: Showers, own: Showers, reference: Showers) -> Agreement:
     """Compare showers with the bundle's of the same noise, and with others of the same particles.

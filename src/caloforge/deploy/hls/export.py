@@ -21,7 +21,7 @@ from caloforge.deploy.bundled import bundled
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.hls.agreement import Agreement, compared
 from caloforge.deploy.hls.chains import Chain, largest_chain
-from caloforge.deploy.hls.firmware import CLOCK, Firmware, build
+from caloforge.deploy.hls.firmware import CLOCK, Firmware, build, require
 from caloforge.deploy.hls.fixed import formats_of
 from caloforge.deploy.hls.host import HostParts, host_parts
 from caloforge.deploy.native.literals import line
@@ -98,6 +98,7 @@ def export_hls(
         check_whole(width, "--bits", *_BITS)
     check_whole(reuse, "--reuse", 1, _MOST_REUSE)
     check_whole(count, "--count", 100, 1_000_000)
+    require()
     with bundled(source) as bundle, new_folder(Path(out)) as folder:
         return _write(_Sample.of(bundle, count, reference), folder, Path(out), bits, reuse, progress)
 
@@ -111,6 +112,7 @@ class _Sample:
     noise: NDArray[np.float32]
     own: Showers
     other: Showers
+    real: bool
 
     @classmethod
     def of(cls, bundle: Bundle, count: int, reference: str | Path | None) -> _Sample:
@@ -120,7 +122,7 @@ class _Sample:
         own = engine.generate(incident, _SEED)
         other = engine.generate(incident, _OTHER_SEED) if real is None else real
         noise = draw_noise(np.random.default_rng(_SEED), len(incident), engine.noise_shape)
-        return cls(engine, incident, noise, own, other)
+        return cls(engine, incident, noise, own, other, real is not None)
 
     def columns(self) -> NDArray[np.float32]:
         return self.incident.matrix(self.engine.conditions)
@@ -131,8 +133,9 @@ class _Mixed:
 
     def __init__(self, engine: Engine, parts: HostParts, network: Firmware) -> None:
         self._engine, self._parts, self._network = engine, parts, network
-        for name in ("name", "detector", "conditions", "noise_shape", "valid", "threads", "origin"):
-            setattr(self, name, getattr(engine, name))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
 
     def run(self, noise: NDArray[np.float32], incident: NDArray[np.float32]) -> NDArray[np.float32]:
         cells = self._parts.run(noise, incident, self._network)
@@ -189,11 +192,12 @@ def _write_page(sample: _Sample, folder: Path, result: HlsExport, chain: Chain, 
         "name": line(sample.engine.name),
         "detector": line(sample.engine.detector.name),
         "rows": [asdict(row) for row in result.rows],
+        "table": [row.words() for row in result.rows],
         "costs": [asdict(cost) for cost in built.costs],
         "layers": [layer.activation or "none" for layer in chain.layers],
         "uses": len(chain.uses),
         "count": len(sample.incident),
-        "real": "generator" not in (sample.other.provenance or {}),
+        "real": sample.real,
         "clock": CLOCK,
     }
     (folder / "README.md").write_text(rendered("hls.md", facts), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Firmware", "LayerCost", "build"]
+__all__ = ["CLOCK", "Firmware", "LayerCost", "build", "require"]
 
 import contextlib
 import io
@@ -62,6 +62,19 @@ class Firmware:
         return np.asarray(said, np.float32).reshape(len(seen), -1)
 
 
+def require() -> Any:
+    """Import hls4ml.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        import hls4ml
+    except ImportError:
+        raise MissingExtraError("hls4ml", "hls") from None
+    return hls4ml
+
+
 def build(layers: Sequence[Dense], formats: Formats, bits: int, reuse: int, folder: Path) -> Firmware:
     """Write the project and compile its emulation with g++.
 
@@ -76,10 +89,7 @@ def build(layers: Sequence[Dense], formats: Formats, bits: int, reuse: int, fold
         MissingExtraError: hls4ml is not installed.
         CaloforgeError: There is no g++, or it fails.
     """
-    try:
-        import hls4ml
-    except ImportError:
-        raise MissingExtraError("hls4ml", "hls") from None
+    hls4ml = require()
     heard = io.StringIO()
     try:
         # hls4ml prints what it does.

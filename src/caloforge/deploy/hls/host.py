@@ -27,33 +27,34 @@ class HostParts:
 
     Attributes:
         chain: The network that they leave out.
-        before: Inputs `noise` and `incident`, outputs what the network sees at each of its places.
-        behind: Inputs `noise`, `incident` and what the network says, output `cells`.
+        before: Inputs `noise` and `incident`, outputs what the network sees at each of its places; None if that
+            is the noise itself.
+        behind: Inputs `noise`, `incident` and what the network says, output `cells`; None if it says these.
     """
 
     chain: Chain
-    before: onnx.ModelProto
-    behind: onnx.ModelProto
+    before: onnx.ModelProto | None
+    behind: onnx.ModelProto | None
 
     def write(self, folder: Path) -> None:
         """Write both graphs."""
-        (folder / BEFORE).write_bytes(self.before.SerializeToString())
-        (folder / BEHIND).write_bytes(self.behind.SerializeToString())
+        for name, part in ((BEFORE, self.before), (BEHIND, self.behind)):
+            if part is not None:
+                (folder / name).write_bytes(part.SerializeToString())
 
     def seen(self, noise: Array, incident: Array) -> list[Array]:
         """Return what the network sees at each of its places, `(n, inputs)` each."""
-        names = list(dict.fromkeys(first for first, _ in self.chain.uses))
         passed = {"noise": noise, "incident": incident}
-        asked = [name for name in names if name not in passed]
-        made = _session(self.before).run(asked, passed) if asked else []
-        passed.update(zip(asked, made, strict=True))
+        if self.before is not None:
+            asked = [port.name for port in self.before.graph.output]
+            passed |= dict(zip(asked, _session(self.before).run(asked, passed), strict=True))
         return [passed[first] for first, _ in self.chain.uses]
 
     def cells(self, noise: Array, incident: Array, said: list[Array]) -> Array:
         """Return the cells in MeV, `(n, n_cells)`, that follow from what the network says."""
-        lasts = [last for _, last in self.chain.uses]
-        if lasts == ["cells"]:
+        if self.behind is None:
             return said[0]
+        lasts = [last for _, last in self.chain.uses]
         feed = {"noise": noise, "incident": incident, **dict(zip(lasts, said, strict=True))}
         cells: Array = _session(self.behind).run(["cells"], feed)[0]
         return cells
@@ -69,15 +70,14 @@ def host_parts(model: onnx.ModelProto, chain: Chain) -> HostParts:
     Raises:
         BundleError: What the network sees follows from what it said before.
     """
-    firsts = list(dict.fromkeys(first for first, _ in chain.uses))
+    given = ["noise", "incident"]
+    firsts = [first for first in dict.fromkeys(first for first, _ in chain.uses) if first not in given]
     lasts = [last for _, last in chain.uses]
-    extractor = Extractor(model)
-    before = extractor.extract_model(["noise", "incident"], firsts)
-    if any(name in lasts for node in before.graph.node for name in node.output):
+    extractor = Extractor(onnx.shape_inference.infer_shapes(model))
+    before = extractor.extract_model(given, firsts) if firsts else None
+    if before and any(name in lasts for node in before.graph.node for name in node.output):
         raise BundleError("the dense network of this bundle is used on its own results, which cannot be cut")
-    behind = extractor.extract_model(
-        ["noise", "incident", *(last for last in lasts if last != "cells")], ["cells"]
-    )
+    behind = None if lasts == ["cells"] else extractor.extract_model([*given, *lasts], ["cells"])
     return HostParts(chain, before, behind)
 
 
