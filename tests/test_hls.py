@@ -105,13 +105,8 @@ def test_host_parts_with_the_network_itself_are_the_bundle(bundle: Bundle) -> No
     assert expected.max() > 0
     got = parts.run(noise, incident, lambda seen: _dense(seen).astype(np.float32))
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-3)
-    products = [
-        node
-        for part in (parts.before, parts.behind)
-        if part
-        for node in part.graph.node
-        if node.op_type == "MatMul"
-    ]
+    left = [part for part in (parts.before, parts.behind) if part]
+    products = [node for part in left for node in part.graph.node if node.op_type in ("MatMul", "Gemm")]
     assert not products, "the host still has the network"
 
 
@@ -185,9 +180,10 @@ def test_emulation_comes_nearer_with_more_bits(bundle: Bundle, tmp_path: Path) -
         "--json",
     ]
     content = json.loads(CliRunner().invoke(APP, words).output)
-    exact, coarse, fine = content["rows"]
-    assert exact["bits"] is None
-    assert fine["spread"] < 0.001 < coarse["spread"] < 0.2
+    exact, silent, coarse, fine = content["rows"]
+    assert (exact["bits"], silent["bits"], silent["response"], content["runs"]) == (None, 0, -1, 2)
+    # Not nothing: a cell at the threshold falls on the other side now and then, in showers with few cells.
+    assert fine["spread"] < coarse["spread"] / 3 < 0.1
     assert abs(fine["response"]) < 0.001
     assert abs(fine["auc_high"] - exact["auc_high"]) < 0.02
     assert content["multipliers"] == sum(a * b // 4 for a, b in pairwise(SIZES))

@@ -21,7 +21,7 @@ class Agreement:
     """One row of the table.
 
     Attributes:
-        bits: Width of the numbers; None for the bundle itself.
+        bits: Width of the numbers; None for the bundle itself, 0 for the bundle whose network says nothing.
         response: Mean total energy over the bundle's, minus 1.
         spread: Standard deviation of the total energy over the bundle's, shower by shower.
         hits: Number of cells with energy over the bundle's, minus 1.
@@ -41,7 +41,7 @@ class Agreement:
     def words(self) -> dict[str, str]:
         """The row as people read it; the keys are the headings."""
         return {
-            "bits": "float32" if self.bits is None else str(self.bits),
+            "bits": "float32" if self.bits is None else str(self.bits or "without it"),
             "total, mean": f"{100 * self.response:+.4f} %",
             "total, spread": f"{100 * self.spread:.4f} %",
             "cells hit": f"{100 * self.hits:+.3f} %",

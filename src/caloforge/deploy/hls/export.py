@@ -6,7 +6,7 @@ __all__ = ["HlsExport", "export_hls"]
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from caloforge.writing import new_folder
 _BITS = (4, 32)
 _CALIBRATION, _SEED, _OTHER_SEED = 1000, 1, 2
 _MOST_REUSE = 100_000
+Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,10 @@ class HlsExport:
 
     Attributes:
         path: The folder.
-        rows: Agreement for the bundle itself (its `bits` is None) and for each width.
-        multiplications: Of one shower, in the network.
+        rows: Agreement for the bundle itself (its `bits` is None), for one whose network says 0 (0), which
+            tells what the network is worth, and for each width.
+        runs: Of the network, for one shower.
+        multiplications: Of one run.
         share: Of the bundle's numbers that are in the network.
         multipliers: That an FPGA needs at least.
         cycles: From input to output, at least, for one run of the network.
@@ -55,6 +58,7 @@ class HlsExport:
 
     path: Path
     rows: tuple[Agreement, ...]
+    runs: int
     multiplications: int
     share: float
     multipliers: int
@@ -131,7 +135,7 @@ class _Sample:
 class _Mixed:
     """The bundle with another network in the place of its own: what makes showers of it."""
 
-    def __init__(self, engine: Engine, parts: HostParts, network: Firmware) -> None:
+    def __init__(self, engine: Engine, parts: HostParts, network: Network) -> None:
         self._engine, self._parts, self._network = engine, parts, network
 
     def __getattr__(self, name: str) -> Any:
@@ -151,33 +155,45 @@ def _write(
     parts = host_parts(model, chain)
     parts.write(folder)
     few = sample.noise[:_CALIBRATION], sample.columns()[:_CALIBRATION]
-    formats = formats_of(chain.layers, np.concatenate(parts.seen(*few)))
+    seen = np.concatenate(parts.seen(*few))
+    formats = formats_of(chain.layers, seen)
     rows, built = [compared(None, sample.own, sample.own, sample.other)], None
+    rows.append(_row(0, sample, parts, _silent(chain)))
     for done, width in enumerate(bits):
         if progress:
             progress(done, len(bits), f"{width} bits")
         built = build(chain.layers, formats, width, reuse, folder / f"bits_{width}")
-        mixed: Any = _Mixed(sample.engine, parts, built)
-        showers = make_showers(mixed, sample.incident, np.random.default_rng(_SEED))
-        rows.append(compared(width, showers, sample.own, sample.other))
+        rows.append(_row(width, sample, parts, built))
     if built is None:
         raise CaloforgeError("no width was asked for", where="--bits", expected="for example 12,16")
     if progress:
         progress(len(bits), len(bits), "done")
-    result = _result(out, rows, chain, model, built)
+    result = _result(out, rows, len(seen) // len(few[0]), chain, model, built)
     _write_page(sample, folder, result, chain, built)
     return result
 
 
+def _row(bits: int, sample: _Sample, parts: HostParts, network: Network) -> Agreement:
+    mixed: Any = _Mixed(sample.engine, parts, network)
+    showers = make_showers(mixed, sample.incident, np.random.default_rng(_SEED))
+    return compared(bits, showers, sample.own, sample.other)
+
+
+def _silent(chain: Chain) -> Network:
+    width = chain.layers[-1].weight.shape[1]
+    return lambda seen: np.zeros((len(seen), width), np.float32)
+
+
 def _result(
-    out: Path, rows: list[Agreement], chain: Chain, model: onnx.ModelProto, built: Firmware
+    out: Path, rows: list[Agreement], runs: int, chain: Chain, model: onnx.ModelProto, built: Firmware
 ) -> HlsExport:
     numbers = sum(math.prod(value.dims) for value in model.graph.initializer)
     mine = sum(layer.weight.size + layer.bias.size for layer in chain.layers)
     return HlsExport(
         path=out,
         rows=tuple(rows),
-        multiplications=chain.multiplications * len(chain.uses),
+        runs=runs,
+        multiplications=chain.multiplications,
         share=mine / numbers,
         multipliers=sum(cost.multipliers for cost in built.costs),
         cycles=sum(cost.reuse for cost in built.costs),
@@ -195,7 +211,6 @@ def _write_page(sample: _Sample, folder: Path, result: HlsExport, chain: Chain, 
         "table": [row.words() for row in result.rows],
         "costs": [asdict(cost) for cost in built.costs],
         "layers": [layer.activation or "none" for layer in chain.layers],
-        "uses": len(chain.uses),
         "count": len(sample.incident),
         "real": sample.real,
         "clock": CLOCK,

@@ -27,8 +27,8 @@ class HostParts:
 
     Attributes:
         chain: The network that they leave out.
-        before: Inputs `noise` and `incident`, outputs what the network sees at each of its places; None if that
-            is the noise itself.
+        before: Inputs `noise` and `incident`, outputs what the network sees at each of its places;
+            None if that is the noise itself.
         behind: Inputs `noise`, `incident` and what the network says, output `cells`; None if it says these.
     """
 
