@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caloforge.cli.completion import complete_run
-from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
 
 if TYPE_CHECKING:
     from caloforge.deploy import Bundle
@@ -20,7 +20,7 @@ def export(
     source: Annotated[
         str,
         typer.Argument(
-            help="Folder of a run, or a pretrained one by its name; with --cpp or --host also a bundle.",
+            help="Run, or a pretrained one by its name; with --cpp, --host or --hls also a bundle.",
             autocompletion=complete_run,
         ),
     ],
@@ -32,6 +32,17 @@ def export(
     ] = None,
     particle: Annotated[
         str | None, typer.Option(help="With --host: which one, if the bundle knows several.")
+    ] = None,
+    hls: Annotated[
+        bool, typer.Option("--hls", help="Write its dense network for an FPGA instead (extra hls).")
+    ] = False,
+    bits: Annotated[str, typer.Option(help="With --hls: widths of its numbers.")] = "8,10,12,16",
+    reuse: Annotated[
+        int, typer.Option(min=1, help="With --hls: multiplications that share a multiplier.")
+    ] = 64,
+    count: Annotated[int, typer.Option(help="With --hls: showers that are compared.")] = 2000,
+    reference: Annotated[
+        Path | None, typer.Option(help="With --hls: shower file to compare with, Geant4's.")
     ] = None,
     report: Annotated[
         Path | None,
@@ -51,7 +62,10 @@ def export(
 
     Example: caloforge export runs/calogan --out calogan.bundle
     """
-    _check(cpp, host, particle, report or licence or citation)
+    _check(cpp, host, hls, particle, report or licence or citation)
+    if hls:
+        _write_hls(source, out, bits, reuse, count, reference)
+        return
     if cpp or host:
         _write_native(source, out, host, particle)
         return
@@ -71,17 +85,17 @@ def export(
     emit({"path": bundle.path, "manifest": bundle.manifest.model_dump(mode="json")})
 
 
-def _check(cpp: bool, host: str | None, particle: str | None, told: object) -> None:
+def _check(cpp: bool, host: str | None, hls: bool, particle: str | None, told: object) -> None:
     from caloforge.errors import CaloforgeError
 
-    if cpp and host:
-        raise CaloforgeError(
-            "one thing at a time", got=f"--cpp and --host {host}", cure="leave one of them out"
-        )
-    if told and (cpp or host):
+    asked = {"--cpp": cpp, "--host": host, "--hls": hls}
+    several = [name for name, value in asked.items() if value]
+    if len(several) > 1:
+        raise CaloforgeError("one thing at a time", got=" and ".join(several), cure="keep one of them")
+    if told and several:
         raise CaloforgeError(
             "--report, --licence and --citation go into a bundle",
-            cure="export the bundle with them, and C++ from that bundle",
+            cure=f"export the bundle with them, and {several[0][2:]} from that bundle",
         )
     if particle and not host:
         raise CaloforgeError(
@@ -101,6 +115,38 @@ def _write_native(source: str, out: Path, host: str | None, particle: str | None
     say(f"[bold]{raw(out)}[/bold]: {raw(', '.join(files))}")
     say("  README.md says how to use it")
     emit({"path": out, "files": files})
+
+
+def _write_hls(source: str, out: Path, bits: str, reuse: int, count: int, reference: Path | None) -> None:
+    from dataclasses import asdict
+
+    from caloforge.deploy.hls import export_hls
+
+    with progress_bar("Building") as progress:
+        result = export_hls(
+            source,
+            out,
+            bits=_widths(bits),
+            reuse=reuse,
+            count=count,
+            reference=reference,
+            progress=progress,
+        )
+    rows = [tuple(row.words().values()) for row in result.rows]
+    table("Fixed point against float32", tuple(result.rows[0].words()), rows)
+    say(f"[bold]{raw(out)}[/bold]: README.md says what was and what was not done")
+    emit(asdict(result))
+
+
+def _widths(text: str) -> list[int]:
+    from caloforge.errors import CaloforgeError
+
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise CaloforgeError(
+            "these are not widths", where="--bits", got=text, expected="whole numbers: 8,12,16"
+        ) from None
 
 
 def show(bundle: Bundle) -> None:
