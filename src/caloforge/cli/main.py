@@ -15,10 +15,12 @@ import typer
 from caloforge import __version__
 from caloforge.cli.adopt import adopt
 from caloforge.cli.bench import bench
+from caloforge.cli.bundle import app as bundle_app
 from caloforge.cli.convert import convert
 from caloforge.cli.demo import demo
 from caloforge.cli.detector import app as detector_app
 from caloforge.cli.doctor import doctor
+from caloforge.cli.event import event
 from caloforge.cli.export import export
 from caloforge.cli.fastsim import fastsim
 from caloforge.cli.faults import explain
@@ -43,10 +45,24 @@ app = typer.Typer(
     help="Build, prove and ship a fast simulation for any calorimeter.",
     epilog="Start with `caloforge demo`. Units: 25GeV, 2mm, 30deg, 1:100GeV.",
 )
-_VERBS = (demo, simulate, train, adopt, generate, validate, export, bench, fastsim, convert, inspect, doctor)
-for _verb in _VERBS:
+for _verb in (
+    demo,
+    simulate,
+    train,
+    adopt,
+    generate,
+    validate,
+    export,
+    bench,
+    fastsim,
+    event,
+    convert,
+    inspect,
+    doctor,
+):
     app.command()(_verb)
 app.add_typer(detector_app, name="detector")
+app.add_typer(bundle_app, name="bundle")
 
 
 def _version(value: bool) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
 from caloforge.hdf5 import open_hdf5
-from caloforge.hdf5.output import Hdf5Output, hdf5_into
+from caloforge.hdf5.output import Hdf5Output, hdf5_into, put_text
 from caloforge.showers.checks import BadEnergies
 from caloforge.showers.container import Showers
 from caloforge.showers.incident import COLUMNS, Incident
@@ -60,9 +60,9 @@ def write_store(
     # In this format all of HDF5's own tables carry checksums; in the 1.8 format those of the chunks do not.
     with hdf5_into(out, libver=("v110", "v110")) as file:
         for name, text in zip(_TEXTS, texts, strict=True):
-            _put_text(file, name, text)
-        _put_text(file, "detector_digest", _sha256(detector.to_yaml()))
-        _put_text(file, "digest", _digest(*texts))  # long texts have no checksum of HDF5's
+            put_text(file, name, text)
+        put_text(file, "detector_digest", _sha256(detector.to_yaml()))
+        put_text(file, "digest", _digest(*texts))  # long texts have no checksum of HDF5's
         shower = hit = 0
         for part in rows:
             if shower == 0:
@@ -75,12 +75,6 @@ def write_store(
         file.flush()
 
 
-def _put_text(owner: h5py.File | h5py.Dataset, name: str, text: str) -> None:
-    """Write an attribute of fixed length: those of any length lie in a heap without checksums."""
-    data = text.encode(errors="surrogateescape")
-    owner.attrs.create(name, data, dtype=h5py.string_dtype("utf-8", len(data)))
-
-
 def _make_datasets(file: h5py.File, detector: Detector, totals: tuple[int, int], overflow: bool) -> None:
     n, hits = totals
 
@@ -88,7 +82,7 @@ def _make_datasets(file: h5py.File, detector: Detector, totals: tuple[int, int],
         if shape[0]:  # HDF5 has no chunks for nothing: showers may leave no energy at all
             how |= {"chunks": (min(_CHUNK, shape[0]), *shape[1:]), "fletcher32": True}
         made = file.create_dataset(key, shape, kind, **(how if shape[0] else {}))
-        _put_text(made, "unit", unit)
+        put_text(made, "unit", unit)
 
     gzip = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
     for name, (kind, unit) in COLUMNS.items():

@@ -1,4 +1,4 @@
-"""Bundles at work: in Geant4, for whole events."""
+"""Using a generator: whole events and their digits, and fast simulation inside Geant4."""
 
 from __future__ import annotations
 
