@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 Real = NDArray[np.float64]
 _ROUNDING = 1e-5  # mm or rad; files and bundles hold float32
 _FLOAT = 1e-6
+_CONSTANT_FROM = 1e4  # MeV
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a particle may be from one of the training, and still be taken for it.
+    """How far a particle of 10 GeV or more may be from one of the training, and still be taken for it.
+
+    Below, both limits grow with 1 / sqrt(energy), as the fluctuations of a shower's own position do: what is
+    let through stays the same part of what a calorimeter could tell.
 
     Args:
         angle: Between the two directions, rad.
@@ -33,6 +37,12 @@ class Tolerance:
 
     angle: float
     position: float
+
+    def holds(self, energy: Real, angle: Real, beside: Real) -> NDArray[np.bool_]:
+        """Say which particles, of these energies in MeV, are near enough; beside in mm."""
+        wider = np.sqrt(np.maximum(_CONSTANT_FROM / energy, 1.0))
+        near = (angle <= self.angle * wider + _ROUNDING) & (beside <= self.position * wider + _ROUNDING)
+        return np.asarray(near)
 
 
 class Caught(NamedTuple):
@@ -72,8 +82,7 @@ def catch(particles: Incident, valid: Validity, placing: Placing, tolerance: Tol
     x, move_x, beside_x = _position(some.x, valid.x, placing.lattice[0])
     y, move_y, beside_y = _position(some.y, valid.y, placing.lattice[1])
     moves = np.column_stack([move_x, move_y])
-    near = (turn <= tolerance.angle + _ROUNDING) & placing.fits(moves)
-    near &= np.hypot(beside_x, beside_y) <= tolerance.position + _ROUNDING
+    near = tolerance.holds(energy[rows], turn, np.hypot(beside_x, beside_y)) & placing.fits(moves)
     taken = Incident.of(some.energy, some.pdg, theta, phi, x, y)
     return Caught(rows[near], taken[near], moves[near])
 
