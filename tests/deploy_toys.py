@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from caloforge.deploy.bundle import DETECTOR_FILE, GRAPH_FILE, MANIFEST_FILE, RECIPE_FILE, file_entry
-from caloforge.deploy.bundle.manifest import SCHEMA, digest_of
+from caloforge.deploy.bundle.agreement import statement_of
+from caloforge.deploy.bundle.manifest import SCHEMA, Manifest, digest_of
+from caloforge.deploy.bundle.wire import with_statement
 from caloforge.detector import Detector
 
 LATENT = 8
@@ -57,16 +60,21 @@ def _port(name: str, width: int) -> Any:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", width])
 
 
-def make_bundle(folder: Path, model: onnx.ModelProto | None = None, **changes: Any) -> Path:
-    """Write a bundle around a graph; `changes` replace keys of the manifest."""
+def make_bundle(
+    folder: Path, model: onnx.ModelProto | None = None, particles: Sequence[int] = (-11,)
+) -> Path:
+    """Write a bundle around a graph that was trained for these particles."""
     folder.mkdir()
-    (folder / GRAPH_FILE).write_bytes((model or make_graph()).SerializeToString())
+    manifest = _manifest(list(particles))
+    promised = manifest | {"files": {}, "sha256": "0" * 64}
+    statement = statement_of(Manifest.model_validate_json(json.dumps(promised)))
+    (folder / GRAPH_FILE).write_bytes(with_statement((model or make_graph()).SerializeToString(), statement))
     (folder / DETECTOR_FILE).write_text(DETECTOR.to_yaml())
     (folder / RECIPE_FILE).write_text("name: toy\n")
     files = {name: file_entry(folder / name) for name in (GRAPH_FILE, DETECTOR_FILE, RECIPE_FILE)}
-    manifest = _manifest() | {"files": {name: entry.model_dump() for name, entry in files.items()}}
+    manifest["files"] = {name: entry.model_dump() for name, entry in files.items()}
     manifest["graphs"]["fp32"]["bytes"] = files[GRAPH_FILE].bytes
-    write_manifest(folder, manifest | changes)
+    write_manifest(folder, manifest)
     return folder
 
 
@@ -80,7 +88,7 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest | {"sha256": digest_of(manifest)}))
 
 
-def _manifest() -> dict[str, Any]:
+def _manifest(particles: list[int]) -> dict[str, Any]:
     def span(low: float, high: float, unit: str) -> dict[str, Any]:
         return {"min": low, "max": high, "unit": unit}
 
@@ -104,7 +112,7 @@ def _manifest() -> dict[str, Any]:
         "citation": "not stated",
         "detector": {"name": "toy", "digest": DETECTOR.digest, "layers": layers},
         "valid": {
-            "particles": [-11],
+            "particles": particles,
             "energy": span(1e3, 1e5, "MeV"),
             "theta": span(0.0, 0.0, "rad"),
             "phi": span(0.0, 0.0, "rad"),
@@ -118,7 +126,7 @@ def _manifest() -> dict[str, Any]:
         "report": "not made",
         "provenance": {
             "data": {
-                "particles": [-11],
+                "particles": particles,
                 **{name: [0.0, 0.0] for name in ("theta", "phi", "y")},
                 "x": [-2.0, 2.0],
                 "energy": [1e3, 1e5],

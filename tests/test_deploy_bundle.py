@@ -73,11 +73,27 @@ def _rewrite(folder: Path, name: str, text: str) -> None:
     _edit(lambda m: m["files"].update({name: file_entry(folder / name).model_dump()}))(folder)
 
 
+def _promise_more(manifest: dict[str, Any]) -> None:
+    """As a forger would: the range is the same in both places of the manifest."""
+    manifest["valid"]["energy"]["max"] = manifest["provenance"]["data"]["energy"][1] = 1e6
+
+
+def _other_graph(folder: Path) -> None:
+    (folder / "generator.onnx").write_bytes(make_graph().SerializeToString())
+    entry = file_entry(folder / "generator.onnx").model_dump()
+    _edit(
+        lambda m: (
+            m["files"].update({"generator.onnx": entry}),
+            m["graphs"]["fp32"].update(bytes=entry["bytes"]),
+        )
+    )(folder)
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no manifest": (lambda f: (f / "manifest.json").unlink(), "no manifest"),
     "manifest is a folder": (
         lambda f: ((f / "manifest.json").unlink(), (f / "manifest.json").mkdir()),
-        "cannot be read",
+        "not a regular file",
     ),
     "manifest empty": (_text(""), "not JSON"),
     "manifest cut": (lambda f: _text((f / "manifest.json").read_text()[:200])(f), "not JSON"),
@@ -151,6 +167,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no data": (_edit(lambda m: m.update(provenance={})), "valid.particles"),
     "data of another kind": (_edit(lambda m: m["provenance"].update(data=[3])), "valid.particles"),
     "other size of the graph": (_edit(lambda m: m["graphs"]["fp32"].update(bytes=3)), "graphs.fp32.bytes"),
+    "a range forged in both places": (_edit(_promise_more), "contradicts what the graph says of itself"),
+    "a graph that says nothing": (_other_graph, "does not say what it is for"),
     "parity never measured": (_edit(lambda m: m["graphs"]["fp32"]["parity"].update(showers=0)), "parity"),
     "probe of other layers": (
         _edit(lambda m: m["graphs"]["fp32"]["probe"].update(layers_mev=[[1.0], [2.0]])),

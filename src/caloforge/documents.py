@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["Document", "KeyPath", "Kind", "check_json", "parse_json", "parse_yaml", "read_json", "read_text"]
+__all__ = [
+    "Document",
+    "KeyPath",
+    "Kind",
+    "check_json",
+    "parse_json",
+    "parse_yaml",
+    "read_json",
+    "read_stream",
+    "read_text",
+]
 
 import json
 import re
@@ -10,12 +20,15 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from caloforge.errors import CaloforgeError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
 
 _MAX_NODES = 100_000
 _MAX_NESTING = 30
@@ -73,21 +86,31 @@ def read_text(path: Path, kind: Kind) -> str:
         if not stat.S_ISREG(path.stat().st_mode):
             raise kind.error(f"the {kind.what} cannot be read: it is not a regular file", where=path)
         with path.open("rb") as file:
-            content = file.read(4 * kind.most + 1)  # no character has more than four bytes
-        text = content.decode("utf-8-sig")
+            return read_stream(file, str(path), kind)
     except OSError as error:
         raise kind.error(f"the {kind.what} cannot be read: {error.strerror}", where=path) from None
+
+
+def read_stream(file: SupportsRead[bytes], where: str, kind: Kind) -> str:
+    """Read a text in UTF-8 from an open file, as one of a zip, and no more of it than can be of that kind.
+
+    Raises:
+        kind.error: It is no text, or too long.
+    """
+    content = file.read(4 * kind.most + 1)  # no character has more than four bytes
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if len(content) > 4 * kind.most:
-            raise _too_long(f"{len(content):,} bytes or more", str(path), kind) from None
+            raise _too_long(f"{len(content):,} bytes or more", where, kind) from None
         raise kind.error(
             "this is not a text file",
-            where=path,
+            where=where,
             got=f"the byte 0x{content[error.start]:02x} at position {error.start:,}",
             expected=f"a {kind.what} in UTF-8",
             cure=kind.cure,
         ) from None
-    _check_length(text, str(path), kind)
+    _check_length(text, where, kind)
     return text
 
 

@@ -65,6 +65,7 @@ class Engine:
             "kind": "bundle",
             "name": manifest.name,
             "graph_sha256": self.bundle.graph_sha256(),
+            "weights_sha256": manifest.provenance.get("weights_sha256"),
         }
         self._session = _session(self.bundle, self.threads)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 __all__ = ["PRECISIONS", "export"]
 
-import json
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from caloforge import __version__, machine
 from caloforge.deploy.bundle import (
@@ -22,7 +22,10 @@ from caloforge.deploy.bundle import (
     file_entry,
 )
 from caloforge.deploy.bundle.agreement import cells_output, detector_entry, incident_input, noise_input
-from caloforge.deploy.bundle.manifest import NOT_MADE, NOT_STATED, SCHEMA, Graph, Manifest, digest_of
+from caloforge.deploy.bundle.complete import manifest_text, state_graphs, with_files
+from caloforge.deploy.bundle.contents import Folder
+from caloforge.deploy.bundle.manifest import NOT_MADE, NOT_STATED, SCHEMA, Graph, Manifest
+from caloforge.deploy.bundle.privacy import clean
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.onnx_graph import OPSET, write_graph
 from caloforge.deploy.parity import measure_parity
@@ -67,12 +70,12 @@ def export(
         sampler = RunSampler(run)
         told(1, 4, "writing the graph")
         graph = write_graph(sampler.generator, folder / GRAPH_FILE)
-        _copy_texts(sampler, folder)
+        _write_texts(sampler, folder)
+        draft = _draft(sampler, folder, graph)
         told(2, 4, "comparing with torch")
-        draft = _manifest(sampler, folder, graph)
         measured = _measured(sampler, Bundle(folder, draft, sampler.detector))
         told(3, 4, "writing the manifest")
-        _write_manifest(measured, folder)
+        (folder / MANIFEST_FILE).write_text(manifest_text(measured), encoding="utf-8")
         checked = Bundle.open(folder)
     told(4, 4, "done")
     return replace(checked, path=target)
@@ -94,14 +97,16 @@ def _check_precision(precision: Sequence[str]) -> None:
             )
 
 
-def _copy_texts(sampler: RunSampler, folder: Path) -> None:
+def _write_texts(sampler: RunSampler, folder: Path) -> None:
+    recipe = _unpersonal(sampler.opened.recipe.model_dump())
     (folder / DETECTOR_FILE).write_text(sampler.detector.to_yaml(), encoding="utf-8")
-    shutil.copyfile(sampler.opened.path / RECIPE_FILE, folder / RECIPE_FILE)
+    text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
+    (folder / RECIPE_FILE).write_text(text, encoding="utf-8")
 
 
-def _manifest(sampler: RunSampler, folder: Path, graph: Graph) -> Manifest:
-    """All that is known before the bundle has run."""
-    return Manifest(
+def _draft(sampler: RunSampler, folder: Path, graph: Graph) -> Manifest:
+    """All that is known before the graph has run; it states the same of itself."""
+    manifest = Manifest(
         schema_version=SCHEMA,
         caloforge=__version__,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -116,10 +121,12 @@ def _manifest(sampler: RunSampler, folder: Path, graph: Graph) -> Manifest:
         threshold_mev=sampler.detector.readout.threshold,
         graphs={"fp32": graph},
         report=NOT_MADE,
-        provenance=_provenance(sampler),
-        files={name: file_entry(folder / name) for name in (GRAPH_FILE, DETECTOR_FILE, RECIPE_FILE)},
+        provenance=_unpersonal(_provenance(sampler)),
+        files={},
         sha256="0" * 64,
     )
+    state_graphs(folder, manifest)
+    return with_files(manifest, Folder(folder), (GRAPH_FILE, DETECTOR_FILE, RECIPE_FILE))
 
 
 def _measured(sampler: RunSampler, draft: Bundle) -> Manifest:
@@ -130,21 +137,17 @@ def _measured(sampler: RunSampler, draft: Bundle) -> Manifest:
     return draft.manifest.model_copy(update={"graphs": {"fp32": graph}})
 
 
-def _write_manifest(manifest: Manifest, folder: Path) -> None:
-    content = manifest.model_dump(mode="json")
-    content["sha256"] = digest_of(content)
-    text = json.dumps(content, indent=2, allow_nan=False)
-    (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
-
-
 def _provenance(sampler: RunSampler) -> dict[str, Any]:
     run = sampler.opened
-    # Which files, but not where they lie: a bundle leaves the machine that it was made on.
-    files = [Path(file).name for file in run.data["files"]]
     return {
         **run.provenance,
-        "data": {**run.data, "files": files},
         "training_steps": run.summary()["steps"],
         "weights_sha256": file_entry(run.weights).sha256,
         "exported_with": {"opset": OPSET, **machine.versions("torch", "onnx", "onnxscript", "onnxruntime")},
     }
+
+
+def _unpersonal(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Which files, but not where they lie: a bundle leaves the machine that it was made on."""
+    cleaned: dict[str, Any] = clean(tree, "")[0]
+    return cleaned

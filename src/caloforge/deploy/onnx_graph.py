@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from caloforge import machine
 from caloforge.deploy.bundle.manifest import UNMEASURED, Graph
+from caloforge.deploy.bundle.notes import strip_notes
 from caloforge.deploy.fold import fold_linear, parameter_count
 from caloforge.errors import BundleError
 
@@ -46,6 +47,7 @@ def write_graph(generator: Generator, path: Path) -> Graph:
     model = _traced(generator)
     trained = parameter_count(model)
     fold_linear(model)
+    strip_notes(model)  # stack traces with the paths of this machine
     if model.ByteSize() > _LARGEST:
         raise BundleError("the generator is too large for one ONNX file", got=f"{model.ByteSize()} bytes")
     onnx.checker.check_model(model, full_check=True)

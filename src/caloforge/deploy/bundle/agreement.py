@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["cells_output", "check_agreement", "detector_entry", "incident_input", "noise_input"]
+__all__ = [
+    "cells_output",
+    "check_agreement",
+    "check_statement",
+    "detector_entry",
+    "incident_input",
+    "noise_input",
+    "statement_of",
+]
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +24,8 @@ from caloforge.deploy.bundle.validity import Validity
 from caloforge.detector import Detector, PolarGrid
 from caloforge.errors import BundleError
 from caloforge.showers.incident import COLUMNS
+
+_SHOWN = 60  # characters before and after the place where two texts part
 
 
 def noise_input(shape: Sequence[int]) -> Tensor:
@@ -79,6 +90,58 @@ def check_agreement(manifest: Manifest, detector: Detector, where: Path) -> None
                 expected=expected,
                 cure="get the bundle again from where it came, or export it again",
             )
+
+
+def statement_of(manifest: Manifest) -> str:
+    """Return what a graph has to say of itself: what goes in, what comes out, what it was trained for."""
+    incident = manifest.inputs[1]
+    said: dict[str, Any] = {
+        "name": manifest.name,
+        "detector": manifest.detector.digest,
+        "incident": dict(zip(incident.columns or (), incident.units, strict=False)),
+        "cells": manifest.output.units[0],
+        "threshold_mev": manifest.threshold_mev,
+        "valid": manifest.valid.model_dump(mode="json"),
+        "weights": manifest.provenance.get("weights_sha256"),
+    }
+    return json.dumps(said, sort_keys=True, separators=(",", ":"))
+
+
+def check_statement(said: str | None, manifest: Manifest, where: Path) -> None:
+    """See that a graph says of itself what the manifest says of it.
+
+    Args:
+        said: By the graph, see `statement_in`.
+        manifest: Of its bundle.
+        where: The graph's file.
+
+    Raises:
+        BundleError: It says something else, or nothing.
+    """
+    expected = statement_of(manifest)
+    if said == expected:
+        return
+    if said is None:
+        raise BundleError(
+            "the graph does not say what it is for",
+            where=where,
+            expected=expected,
+            cure="export the run again",
+        )
+    raise BundleError(
+        "the manifest contradicts what the graph says of itself",
+        where=where,
+        got=_parting(said, expected),
+        expected=_parting(expected, said),
+        cure="get the bundle again from where it came, or export it again",
+    )
+
+
+def _parting(text: str, other: str) -> str:
+    """What stands in a text where it parts from another."""
+    pairs = enumerate(zip(text, other, strict=False))
+    same = next((i for i, (one, two) in pairs if one != two), min(len(text), len(other)))
+    return f"... {text[max(0, same - _SHOWN) : same + _SHOWN]} ..."
 
 
 def _statements(manifest: Manifest, detector: Detector) -> Iterator[tuple[str, Any, Any]]:
