@@ -38,6 +38,7 @@ ROOMS = (
     "training",
     "validation",
     "deploy",
+    "simulation",
     "cli",
 )
 

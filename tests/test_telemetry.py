@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from caloforge.deploy.runtimes.telemetry import without_telemetry
 from deploy_toys import make_bundle
 
 _HOMES = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
@@ -16,21 +18,23 @@ _PROGRAM = """
 import sys
 import caloforge as cf
 from caloforge.showers import Incident
-engine = cf.Engine(sys.argv[1], threads=1)
-assert len(engine.generate(Incident.of([5e3, 6e3], pdg=-11), seed=1)) == 2
+for runtime in sys.argv[2:]:
+    engine = cf.Engine(sys.argv[1], threads=1, runtime=runtime)
+    assert len(engine.generate(Incident.of([5e3, 6e3], pdg=-11), seed=1)) == 2
+assert "openvino_telemetry" not in sys.modules
 """
 
 
-def _written(folder: Path, **more: str) -> list[str]:
-    """Files that a program with an engine leaves in its user's folders, the temporary one included."""
+def _written(folder: Path, program: str = _PROGRAM, **more: str) -> list[str]:
+    """Files that a program with engines leaves in its user's folders, the temporary one included."""
     bundle, home = make_bundle(folder / "bundle"), folder / "home"
     homes = {name: str(home / name) for name in _HOMES}
     for path in homes.values():
         Path(path).mkdir(parents=True)
-    own = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
-    subprocess.run(
-        [sys.executable, "-c", _PROGRAM, bundle], env=own | homes | more, check=True, timeout=120, cwd=home
-    )
+    # OpenVINO does not report from continuous integration.
+    own = {key: value for key, value in os.environ.items() if key not in ("ORT_DISABLE_TELEMETRY", "CI")}
+    command = [sys.executable, "-c", program, bundle, "onnxruntime", "openvino"]
+    subprocess.run(command, env=own | homes | more, check=True, timeout=120, cwd=home)
     return sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file())
 
 
@@ -44,3 +48,24 @@ def test_without_the_switch_the_same_test_would_fail(tmp_path: Path) -> None:
     if not written:
         pytest.skip("this build of ONNX Runtime reports nothing")
     assert any("onnxruntime" in path for path in written)
+
+
+def test_openvino_by_itself_would_write(tmp_path: Path) -> None:
+    """Shows the same of OpenVINO: its import alone leaves an id in the home folder."""
+    blocked = "import urllib.request as r\ndef no(*_a, **_k): raise OSError\nr.urlopen = no\nimport openvino"
+    assert any("intel" in path for path in _written(tmp_path, program=blocked))
+
+
+def test_whoever_wants_the_report_keeps_it() -> None:
+    """A program that has imported the package that reports is not meddled with."""
+    with without_telemetry():
+        assert sys.modules["openvino_telemetry"] is None
+    assert "openvino_telemetry" not in sys.modules
+    theirs = ModuleType("openvino_telemetry")
+    sys.modules["openvino_telemetry"] = theirs
+    try:
+        with without_telemetry():
+            assert sys.modules["openvino_telemetry"] is theirs
+        assert sys.modules["openvino_telemetry"] is theirs
+    finally:
+        del sys.modules["openvino_telemetry"]

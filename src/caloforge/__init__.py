@@ -24,7 +24,11 @@ __all__ = [
     "adopt",
     "bench",
     "convert",
+    "event",
     "export",
+    "fastsim",
+    "export_cpp",
+    "export_host",
     "generate",
     "inspect",
     "load_detector",
@@ -48,10 +52,13 @@ if TYPE_CHECKING:
     from caloforge.deploy.bench import bench
     from caloforge.deploy.export import export
     from caloforge.deploy.generate import generate, open_sampler
+    from caloforge.deploy.native import export_cpp, export_host
     from caloforge.detector import Detector, load_detector
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
     from caloforge.showers.survey import inspect
+    from caloforge.simulation.fastsim import fastsim
+    from caloforge.simulation.event import event
     from caloforge.training import Run
     from caloforge.training.adopt import adopt
     from caloforge.training.train import train
@@ -67,7 +74,11 @@ _ROOM_OF = {
     "adopt": "training",
     "bench": "deploy",
     "convert": "showers",
+    "event": "simulation.event",
     "export": "deploy",
+    "fastsim": "simulation.fastsim",
+    "export_cpp": "deploy.native",
+    "export_host": "deploy.native",
     "generate": "deploy",
     "inspect": "showers",
     "load_detector": "detector",

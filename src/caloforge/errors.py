@@ -6,6 +6,7 @@ __all__ = [
     "BundleError",
     "CaloforgeError",
     "DetectorError",
+    "EventError",
     "Geant4Error",
     "MissingExtraError",
     "OutputError",
@@ -149,6 +150,10 @@ class BundleError(CaloforgeError):
 
 class RangeError(CaloforgeError):
     """Showers were asked for outside the energies, particles, angles or positions of the training."""
+
+
+class EventError(CaloforgeError):
+    """A file of events that cannot be read, or particles of an event that nothing can simulate."""
 
 
 class OutputError(CaloforgeError):

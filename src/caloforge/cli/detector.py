@@ -59,7 +59,7 @@ def show(detector: _Name, json: JsonOption = False) -> None:
     from rich.markup import escape
 
     from caloforge.detector import load_detector
-    from caloforge.detector.summary import describe, readout_rule
+    from caloforge.detector.summary import describe, digitisation_rule, readout_rule
 
     found = load_detector(detector)
     say(f"[bold]{found.name}[/bold]  {escape(found.about)}")
@@ -69,6 +69,8 @@ def show(detector: _Name, json: JsonOption = False) -> None:
     _show_materials(found)
     _show_layers(found)
     say(readout_rule(found))
+    if found.digitisation:
+        say(digitisation_rule(found))
     emit(describe(found))
 
 

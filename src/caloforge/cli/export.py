@@ -17,28 +17,67 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[
-        Path,
+    source: Annotated[
+        str,
         typer.Argument(
-            help="Folder of the run, or a pretrained one by its name.", autocompletion=complete_run
+            help="Folder of a run, or a pretrained one by its name; with --cpp or --host also a bundle.",
+            autocompletion=complete_run,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the bundle; must not exist.")],
+    out: Annotated[Path, typer.Option(help="Folder to make; must not exist.")],
     precision: Annotated[str, typer.Option(help="Of the weights; fp32 is the only one so far.")] = "fp32",
+    cpp: Annotated[bool, typer.Option("--cpp", help="Write a header-only sampler in C++ instead.")] = False,
+    host: Annotated[
+        str | None, typer.Option(help="Write it as this program loads it instead: par04, fastcalosim, ddml.")
+    ] = None,
+    particle: Annotated[
+        str | None, typer.Option(help="With --host: which one, if the bundle knows several.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Turn a run into a bundle that a simulation loads.
+    """Turn a run into a bundle that a simulation loads, or a bundle into C++.
 
     The bundle's showers are compared with the run's; a bundle that differs is not written.
 
     Example: caloforge export runs/calogan --out calogan.bundle
     """
+    _check(cpp, host, particle)
+    if cpp or host:
+        _write_native(source, out, host, particle)
+        return
     from caloforge.deploy import export as write
 
     with progress_bar("Exporting") as progress:
-        bundle = write(run, out, precision=precision.split(","), progress=progress)
+        bundle = write(source, out, precision=precision.split(","), progress=progress)
     show(bundle)
     emit({"path": bundle.path, "manifest": bundle.manifest.model_dump(mode="json")})
+
+
+def _check(cpp: bool, host: str | None, particle: str | None) -> None:
+    from caloforge.errors import CaloforgeError
+
+    if cpp and host:
+        raise CaloforgeError(
+            "one thing at a time", got=f"--cpp and --host {host}", cure="leave one of them out"
+        )
+    if particle and not host:
+        raise CaloforgeError(
+            "a bundle keeps all its particles", got=f"--particle {particle}", cure="use it with --host only"
+        )
+
+
+def _write_native(source: str, out: Path, host: str | None, particle: str | None) -> None:
+    from caloforge.deploy.native import export_cpp, export_host
+
+    with progress_bar("Exporting") as progress:
+        if host:
+            export_host(source, out, host, particle, progress)
+        else:
+            export_cpp(source, out, progress)
+    files = sorted(str(file.relative_to(out)) for file in out.rglob("*") if file.is_file())
+    say(f"[bold]{raw(out)}[/bold]: {raw(', '.join(files))}")
+    say("  README.md says how to use it")
+    emit({"path": out, "files": files})
 
 
 def show(bundle: Bundle) -> None:

@@ -19,7 +19,9 @@ from caloforge.cli.convert import convert
 from caloforge.cli.demo import demo
 from caloforge.cli.detector import app as detector_app
 from caloforge.cli.doctor import doctor
+from caloforge.cli.event import event
 from caloforge.cli.export import export
+from caloforge.cli.fastsim import fastsim
 from caloforge.cli.faults import explain
 from caloforge.cli.generate import generate
 from caloforge.cli.inspect import inspect
@@ -42,7 +44,21 @@ app = typer.Typer(
     help="Build, prove and ship a fast simulation for any calorimeter.",
     epilog="Start with `caloforge demo`. Units: 25GeV, 2mm, 30deg, 1:100GeV.",
 )
-for _verb in (demo, simulate, train, adopt, generate, validate, export, bench, convert, inspect, doctor):
+for _verb in (
+    demo,
+    simulate,
+    train,
+    adopt,
+    generate,
+    validate,
+    export,
+    bench,
+    fastsim,
+    event,
+    convert,
+    inspect,
+    doctor,
+):
     app.command()(_verb)
 app.add_typer(detector_app, name="detector")
 

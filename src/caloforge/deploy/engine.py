@@ -1,4 +1,4 @@
-"""Runs a bundle with ONNX Runtime and numpy: what an experiment's simulation loads. Never imports torch."""
+"""Runs a bundle with numpy and a runtime: what an experiment's simulation loads. Never imports torch."""
 
 from __future__ import annotations
 
@@ -9,19 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from caloforge.deploy.asking import incident_for
 from caloforge.deploy.bundle import Bundle
-from caloforge.deploy.bundle.manifest import Tensor
 from caloforge.deploy.bundle.validity import Outside
+from caloforge.deploy.runtimes import Order, load_runtime, runtimes_for
 from caloforge.deploy.sampling import make_showers
-from caloforge.errors import BundleError
 from caloforge.quantities import energy
 from caloforge.showers import Incident, Showers
-
-_FATAL_ONLY = 4
 
 
 def usable_cores() -> int:
@@ -36,13 +32,21 @@ class Engine:
         bundle: The bundle, or its folder.
         threads: Threads of one call; by default all usable cores. Simulations that run one process per
             core want 1.
+        runtime: "onnxruntime", "openvino" or "cuda"; "auto" takes the one that the manifest prefers of those
+            that are installed.
+        precision: Of the bundle's graphs.
+        streams: Parts of a batch that run at the same time.
 
     Attributes:
         bundle: What it runs.
         threads: Threads in use.
+        runtime: In use.
+        precision: In use.
 
     Raises:
-        BundleError: A damaged bundle, or a graph that is not what the manifest says.
+        BundleError: A damaged bundle, a graph that is not what the manifest says, no such precision.
+        CaloforgeError: No such runtime, or it cannot run here.
+        MissingExtraError: OpenVINO was asked for and is not installed.
 
     Example:
         >>> engine = Engine("calogan.bundle", threads=1)
@@ -51,9 +55,18 @@ class Engine:
         (2, 504)
     """
 
-    def __init__(self, bundle: Bundle | str | Path, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle | str | Path,
+        threads: int | None = None,
+        runtime: str = "auto",
+        precision: str = "fp32",
+        streams: int = 1,
+    ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         self.threads = threads or usable_cores()
+        self.precision = precision
+        self.runtime = runtimes_for(self.bundle, precision)[0] if runtime == "auto" else runtime
         manifest = self.bundle.manifest
         noise, incident = manifest.inputs
         self.name = manifest.name
@@ -67,7 +80,7 @@ class Engine:
             "graph_sha256": self.bundle.graph_sha256(),
             "weights_sha256": manifest.provenance.get("weights_sha256"),
         }
-        self._session = _session(self.bundle, self.threads)
+        self._runtime = load_runtime(self.bundle, self.runtime, self.precision, Order(self.threads, streams))
 
     def run(self, noise: NDArray[np.float32], incident: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the graph as it is: no check of the range, no threshold.
@@ -79,9 +92,7 @@ class Engine:
         Returns:
             Energy of every cell in MeV, shape `(n, n_cells)`.
         """
-        feed = {"noise": _plain(noise), "incident": _plain(incident)}
-        cells: NDArray[np.float32] = self._session.run(["cells"], feed)[0]
-        return cells
+        return self._runtime.run(_plain(noise), _plain(incident))
 
     def generate(
         self, incident: Incident | ArrayLike | str, seed: int, outside: Outside = "refuse"
@@ -115,36 +126,3 @@ class Engine:
 
 def _plain(array: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(array, np.float32)
-
-
-def _session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
-    try:
-        session = onnxruntime.InferenceSession(
-            bundle.graph(), _options(threads), providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # ONNX Runtime's errors have no common class
-        raise BundleError("the bundle's graph cannot be loaded", where=bundle.path, got=error) from error
-    manifest = bundle.manifest
-    _check_ports(bundle, session.get_inputs(), manifest.inputs)
-    _check_ports(bundle, session.get_outputs(), (manifest.output,))
-    return session
-
-
-def _options(threads: int) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Threads that spin between two calls take the cores from the simulation that calls: measured, twice the
-    # CPU time at batch 1 and no shorter wall time.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = _FATAL_ONLY
-    return options
-
-
-def _check_ports(bundle: Bundle, ports: list[Any], tensors: tuple[Tensor, ...]) -> None:
-    got = [(port.name, port.type, tuple(port.shape[1:])) for port in ports]
-    expected = [(tensor.name, "tensor(float)", tensor.shape) for tensor in tensors]
-    if got != expected:
-        raise BundleError(
-            "the bundle's graph is not what its manifest says", where=bundle.path, got=got, expected=expected
-        )

@@ -19,9 +19,15 @@ _T = TypeVar("_T")
 _LONGEST_PERIOD = 1000
 
 
-def canonical_yaml(detector: Detector) -> str:
-    """Return the text; reading it gives an equal detector and again this text."""
-    return "\n".join([*_head(detector), *_stack(detector), *_readout(detector), *_binning(detector), ""])
+def canonical_yaml(detector: Detector, digitisation: bool = True) -> str:
+    """Return the text; reading it gives an equal detector and again this text.
+
+    Args:
+        detector: Any.
+        digitisation: Whether its electronics belong to it.
+    """
+    lines = [*_head(detector), *_stack(detector), *_readout(detector), *_binning(detector)]
+    return "\n".join([*lines, *(_digitisation(detector) if digitisation else ()), ""])
 
 
 def runs(items: Sequence[_T]) -> Iterator[tuple[int, Sequence[_T]]]:
@@ -136,6 +142,22 @@ def _binning(detector: Detector) -> Iterator[str]:
     if binning.layer_ids not in (None, detector.layers[-1].id + 1):
         fields.append(f"layer_ids: {binning.layer_ids}")
     yield f"binning: {{{', '.join(fields)}}}"
+
+
+def _digitisation(detector: Detector) -> Iterator[str]:
+    block = detector.digitisation
+    if block is None:
+        return
+    units = {"crosstalk": "{!r}", "noise": "{!r} MeV", "saturation": "{!r} MeV", "threshold": "{}"}
+    yield "digitisation:"
+    for key, values in block.by_layer().items():
+        texts = [units[key].format(value) for value in values]
+        yield f"  {key}: {texts[0] if len(texts) == 1 else _list(texts)}"
+    if block.gains is not None:
+        yield f"  gains: {_list(_number(gain) for gain in sorted(block.gains))}"
+    for key in ("bits", "pedestal"):
+        if getattr(block, key) is not None:
+            yield f"  {key}: {getattr(block, key)}"
 
 
 def _list(items: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["check_layers", "check_materials", "check_shape", "check_stack"]
+__all__ = ["check_digitisation", "check_layers", "check_materials", "check_shape", "check_stack"]
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -101,6 +101,19 @@ def check_layers(detector: Detector) -> None:
         names[layer.name], before = layer.index, layer
     _check_depth(detector)
     _check_binning(detector)
+
+
+def check_digitisation(detector: Detector) -> None:
+    """Check that values by layer are one for each layer, or one for all."""
+    given = detector.digitisation.by_layer() if detector.digitisation else {}
+    for key, values in given.items():
+        if len(values) not in (1, detector.n_layers):
+            raise wrong(
+                "the list has another length than there are layers",
+                at=("digitisation", key),
+                got=f"{len(values)} values",
+                expected=f"{detector.n_layers} values, one for each layer, or a single one for all",
+            )
 
 
 def _layers(detector: Detector) -> Iterator[tuple[int, Layer]]:

@@ -16,7 +16,14 @@ from pydantic import Field, model_validator
 from caloforge.detector import readout as readouts
 from caloforge.detector import stack as stacks
 from caloforge.detector.canonical import canonical_yaml
-from caloforge.detector.checks import check_layers, check_materials, check_shape, check_stack
+from caloforge.detector.checks import (
+    check_digitisation,
+    check_layers,
+    check_materials,
+    check_shape,
+    check_stack,
+)
+from caloforge.detector.digitisation import Digitisation
 from caloforge.detector.materials import Mixture
 from caloforge.detector.parts import Name, Part, Thickness
 from caloforge.detector.reading import read_yaml
@@ -55,6 +62,7 @@ class Detector(Part):
         stack: Slabs in depth order from z = 0; empty where only the readout is known.
         readout: Which deposits count, and the layers.
         binning: What a CaloChallenge binning file says besides.
+        digitisation: What the electronics make of the cells; None where only energies are known.
 
     Raises:
         DetectorError: from `from_yaml` and `load_detector`; building a `Detector` directly raises
@@ -77,6 +85,7 @@ class Detector(Part):
     stack: tuple[SlabGroup, ...] = ()
     readout: Readout
     binning: Binning | None = None
+    digitisation: Digitisation | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Detector:
@@ -84,6 +93,7 @@ class Detector(Part):
         check_materials(self)
         check_stack(self)
         check_layers(self)
+        check_digitisation(self)
         return self
 
     @classmethod
@@ -105,12 +115,15 @@ class Detector(Part):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the canonical YAML, hexadecimal."""
-        return hashlib.sha256(self._canonical.encode()).hexdigest()
+        """SHA-256 of the canonical YAML without the digitisation, hexadecimal.
+
+        Showers and generators belong to a digest: other electronics change neither.
+        """
+        return hashlib.sha256(canonical_yaml(self, digitisation=False).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
         # Two spellings (`cells: [3, 96]`, `cell: [160 mm, 5 mm]`) are one detector.
-        return self.digest == other.digest if isinstance(other, Detector) else NotImplemented
+        return self._canonical == other._canonical if isinstance(other, Detector) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.digest)

@@ -46,6 +46,8 @@ _EXAMPLES = {
     "thickness": "thickness: 2 mm",
     "density": "density: 1.39 g/cm3",
     "composition": "composition: {W: 0.93, Ni: 0.07}",
+    "gains": "gains: [1, 10]",
+    "bits": "bits: 12",
 }
 
 

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["MAX_LENGTH", "Count", "Density", "Energy", "Length", "Name", "Part", "Thickness", "wrong"]
+__all__ = [
+    "ENERGY",
+    "MAX_LENGTH",
+    "Count",
+    "Density",
+    "Energy",
+    "Length",
+    "Name",
+    "Part",
+    "Thickness",
+    "wrong",
+]
 
 import re
 from collections.abc import Callable
@@ -114,9 +125,11 @@ Thickness = Annotated[
     BeforeValidator(lambda value: _positive(_length(value))),
     WithJsonSchema({"type": "string", "examples": ["2 mm"]}),
 ]
+ENERGY = _quantity(energy, "keV", 12)
+"""Reads an energy with its unit; returns MeV."""
 Energy = Annotated[
     float,
-    BeforeValidator(_quantity(energy, "keV", 12)),
+    BeforeValidator(ENERGY),
     WithJsonSchema({"type": "string", "examples": ["15 keV"]}),
 ]
 Density = Annotated[

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["cell_size", "depth_axis", "describe", "layer_groups", "readout_rule", "stack_runs"]
+__all__ = [
+    "cell_size",
+    "depth_axis",
+    "describe",
+    "digitisation_rule",
+    "layer_groups",
+    "readout_rule",
+    "stack_runs",
+]
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -67,6 +75,31 @@ def readout_rule(detector: Detector) -> str:
     return text + (on_axis if readout.centre == "axis" else "the energy barycentre, rounded to a cell") + "."
 
 
+def digitisation_rule(detector: Detector) -> str:
+    """Say in a few words what the electronics do; nothing where there are none."""
+    block = detector.digitisation
+    if block is None:
+        return ""
+    words = {
+        "crosstalk": ("cross-talk {} to each neighbour", lambda share: f"{100 * share:g} %"),
+        "noise": ("noise {}", _energy),
+        "saturation": ("saturation at {}", _energy),
+        "threshold": (
+            "cells below {} are left out",
+            lambda least: str(least) if least.in_sigma else _energy(least.value),
+        ),
+    }
+    parts = {
+        key: words[key][0].format(" / ".join(map(words[key][1], values)))
+        for key, values in block.by_layer().items()
+    }
+    if block.bits is not None:
+        gains = " / ".join(f"{gain:g}" for gain in sorted(block.gains or (1.0,)))
+        pedestal = f", pedestal {block.pedestal}" if block.pedestal else ""
+        parts["saturation"] += f", ADC of {block.bits} bits with gain {gains}{pedestal}"
+    return "Digitisation: " + "; ".join(parts.values()) + "."
+
+
 def depth_axis(detector: Detector) -> str:
     """Name the line that depth is measured along."""
     return "the radius" if detector.shape == "barrel" else "the z axis"
@@ -108,7 +141,21 @@ def describe(detector: Detector) -> dict[str, Any]:
         "readout": detector.readout.model_dump(exclude={"layers"}) | {"rule": readout_rule(detector)},
         "layers": [_layer(layer) for layer in detector.layers],
         "binning": detector.binning.model_dump() if detector.binning else None,
+        "digitisation": _electronics(detector),
     }
+
+
+def _electronics(detector: Detector) -> dict[str, Any] | None:
+    """The digitisation with one value for each layer; a threshold as a text with its unit."""
+    block = detector.digitisation
+    if block is None:
+        return None
+    n = detector.n_layers
+    by_layer = {key: values * (n if len(values) == 1 else 1) for key, values in block.by_layer().items()}
+    if "threshold" in by_layer:
+        by_layer["threshold"] = tuple(map(str, by_layer["threshold"]))
+    rest = {key: getattr(block, key) for key in ("gains", "bits", "pedestal")}
+    return {**by_layer, **rest, "rule": digitisation_rule(detector)}
 
 
 def material_thickness(slabs: Sequence[Slab]) -> dict[str, float]:

@@ -7,7 +7,7 @@ memory, and the error is raised between two calls of it. Ctrl-C waits for such a
 
 from __future__ import annotations
 
-__all__ = ["Hdf5Output", "hdf5_into"]
+__all__ = ["Hdf5Output", "hdf5_into", "put_text"]
 
 import io
 import os
@@ -56,6 +56,12 @@ def hdf5_into(file: io.BufferedRandom, mode: str = "w", **how: Any) -> Iterator[
         with Hdf5Output(file, mode, interrupts, **how) as made:
             yield made
         made.check()
+
+
+def put_text(owner: h5py.File | h5py.Dataset, name: str, text: str) -> None:
+    """Write an attribute of fixed length: those of any length lie in a heap without checksums."""
+    data = text.encode(errors="surrogateescape")
+    owner.attrs.create(name, data, dtype=h5py.string_dtype("utf-8", len(data)))
 
 
 class _Sink:

@@ -7,7 +7,7 @@ __all__ = ["SCHEMA", "ShowerFile", "write_store"]
 import hashlib
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
 from caloforge.hdf5 import open_hdf5
-from caloforge.hdf5.output import hdf5_into
+from caloforge.hdf5.output import Hdf5Output, hdf5_into, put_text
 from caloforge.showers.checks import BadEnergies
 from caloforge.showers.container import Showers
 from caloforge.showers.incident import COLUMNS, Incident
@@ -40,6 +40,7 @@ def write_store(
     provenance: dict[str, Any],
     totals: tuple[int, int],
     rows: Iterable[Sparse],
+    beside: Callable[[Hdf5Output], None] | None = None,
 ) -> None:
     """Write a whole store; memory is that of one element of `rows`.
 
@@ -49,6 +50,7 @@ def write_store(
         provenance: How the showers were made; JSON must be able to hold it.
         totals: Showers and hits that `rows` will give.
         rows: The showers.
+        beside: Writes what else the file is to hold; readers of showers pass it by.
 
     Raises:
         OSError: The disk is full.
@@ -58,9 +60,9 @@ def write_store(
     # In this format all of HDF5's own tables carry checksums; in the 1.8 format those of the chunks do not.
     with hdf5_into(out, libver=("v110", "v110")) as file:
         for name, text in zip(_TEXTS, texts, strict=True):
-            _put_text(file, name, text)
-        _put_text(file, "detector_digest", _sha256(detector.to_yaml()))
-        _put_text(file, "digest", _digest(*texts))  # long texts have no checksum of HDF5's
+            put_text(file, name, text)
+        put_text(file, "detector_digest", _sha256(detector.to_yaml()))
+        put_text(file, "digest", _digest(*texts))  # long texts have no checksum of HDF5's
         shower = hit = 0
         for part in rows:
             if shower == 0:
@@ -68,13 +70,9 @@ def write_store(
             _fill(file, part, shower, hit)
             file.check()
             shower, hit = shower + len(part), hit + len(part.index)
+        if beside is not None:
+            beside(file)
         file.flush()
-
-
-def _put_text(owner: h5py.File | h5py.Dataset, name: str, text: str) -> None:
-    """Write an attribute of fixed length: those of any length lie in a heap without checksums."""
-    data = text.encode(errors="surrogateescape")
-    owner.attrs.create(name, data, dtype=h5py.string_dtype("utf-8", len(data)))
 
 
 def _make_datasets(file: h5py.File, detector: Detector, totals: tuple[int, int], overflow: bool) -> None:
@@ -84,7 +82,7 @@ def _make_datasets(file: h5py.File, detector: Detector, totals: tuple[int, int],
         if shape[0]:  # HDF5 has no chunks for nothing: showers may leave no energy at all
             how |= {"chunks": (min(_CHUNK, shape[0]), *shape[1:]), "fletcher32": True}
         made = file.create_dataset(key, shape, kind, **(how if shape[0] else {}))
-        _put_text(made, "unit", unit)
+        put_text(made, "unit", unit)
 
     gzip = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
     for name, (kind, unit) in COLUMNS.items():

@@ -113,19 +113,27 @@ class Probe(_Part):
 
 
 class Figure(_Part):
-    """A number of a report.
+    """A number with what chance alone gives.
 
     Attributes:
-        value: Of the generator.
-        floor: Of a second sample of Geant4: what chance alone gives.
+        label: What it is, for people.
+        unit: `%`, or empty.
+        value: Of the generator against Geant4.
+        error: Its standard error, if known.
+        floor: The same between two samples of Geant4 of the same size.
+        floor_error: Its standard error, if known.
+        off: Whether the value is worse than the floor by more than chance.
         fp32: Of the same generator in full precision, where this is about another one.
-        about: What it is, in words.
     """
 
+    label: str
+    unit: str = ""
     value: float
+    error: float | None = None
     floor: float
+    floor_error: float | None = None
+    off: bool
     fp32: float | None = None
-    about: str = ""
 
 
 class Acceptance(_Part):
@@ -174,32 +182,31 @@ UNMEASURED = {
 
 
 class Sample(_Part):
-    """A shower file that was compared: its name without folders, its showers, the checksum of its content."""
+    """A shower file that was compared: its name without folders, and how many showers it holds."""
 
     name: str
     showers: Count
-    checksum: str | None = None
 
 
 class Report(_Part):
-    """The key numbers of `caloforge validate`, each with its floor.
+    """What `caloforge validate` found: numbers with their floors.
 
     Attributes:
-        caloforge: Version that made it.
-        created: When.
-        reference: The showers of Geant4.
-        candidate: Those of this generator.
-        floor: A second sample of Geant4.
-        verdict: The report's answer, in words.
-        figures: By their names in the report.
+        caloforge: Version that made the report.
+        files: By role: `reference` (Geant4), `candidate` (this generator), and perhaps `floor`, `training`.
+        showers_compared: In each sample.
+        floor: Where the floor comes from: an independent file, or halves of the reference.
+        verdict: The answer in one sentence.
+        text: What it rests on.
+        figures: By their names in the report, what matters most first.
     """
 
     caloforge: str
-    created: str
-    reference: Sample
-    candidate: Sample
-    floor: Sample
+    files: dict[str, Sample]
+    showers_compared: Count
+    floor: str
     verdict: str
+    text: str
     figures: dict[str, Figure]
 
 

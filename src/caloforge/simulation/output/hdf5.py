@@ -1,0 +1,104 @@
+"""Events in HDF5: particles and cells of each event as compressed rows, like those of the shower store."""
+
+from __future__ import annotations
+
+__all__ = ["SCHEMA", "hdf5_writer"]
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.hdf5.output import Hdf5Output, hdf5_into, put_text
+from caloforge.simulation.output.base import PARTICLES, About, particle_columns
+from caloforge.writing import new_file
+
+if TYPE_CHECKING:
+    from caloforge.simulation.making import Made
+
+SCHEMA = "caloforge-events/1"
+_CHUNK = 1 << 14  # rows
+
+
+@contextmanager
+def hdf5_writer(path: Path, about: About) -> Iterator[_Hdf5Writer]:
+    """Open an HDF5 file of events.
+
+    Raises:
+        OutputError: It exists, another process writes it, or the disk is full.
+    """
+    with new_file(path) as out, hdf5_into(out, libver=("v110", "v110")) as file:
+        yield _Hdf5Writer(file, about)
+
+
+class _Hdf5Writer:
+    """Datasets that grow with each batch."""
+
+    def __init__(self, file: Hdf5Output, about: About) -> None:
+        self._file, self._about = file, about
+        self._ends = {"particles": 0, "cells": 0}
+        layers, weights = about.detector.n_layers, len(about.weights)
+        self._make("events/number", "<i8", "1")
+        self._make("events/weight", "<f8", "1", weights)
+        self._make("outside", "<f4", "MeV", layers)
+        for name, (kind, unit) in PARTICLES.items():
+            self._make(f"particles/{name}", kind, unit)
+        self._make("cells/index", "<u4", "1")
+        self._make("cells/energy", "<f4", "MeV", packed=False)
+        if about.converted:
+            self._make("cells/counts", "<u4", "1")
+            self._make("cells/gain", "<u1", "1")
+        for group in self._ends:
+            self._make(f"{group}/offset", "<i8", "1")
+            self._add(f"{group}/offset", np.zeros(1, np.int64))
+
+    def append(self, made: Made) -> None:
+        """Write events."""
+        self._add("events/number", made.batch.numbers)
+        self._add("events/weight", made.batch.weights)
+        self._add("outside", made.outside)
+        for name, column in particle_columns(made).items():
+            self._add(f"particles/{name}", column)
+        self._add("cells/index", made.index)
+        self._add("cells/energy", made.energy)
+        if made.counts is not None and made.gain is not None:
+            self._add("cells/counts", made.counts)
+            self._add("cells/gain", made.gain)
+        for group, offset in (("particles", made.batch.offset), ("cells", made.offset)):
+            self._add(f"{group}/offset", offset[1:] + self._ends[group])
+            self._ends[group] += int(offset[-1])
+        self._file.check()
+
+    def finish(self, provenance: dict[str, Any]) -> None:
+        """Write how they were made."""
+        about = self._about
+        texts = {
+            "schema": SCHEMA,
+            "detector": about.detector.to_yaml(),
+            "provenance": json.dumps(provenance, default=str),
+            "units": json.dumps({"energy": "MeV", "length": "mm", "angle": "rad"}),
+            "fates": json.dumps(about.fates),
+            "weights": json.dumps(about.weights),
+        }
+        for name, text in texts.items():
+            put_text(self._file, name, text)
+        self._file.check()
+
+    def _make(self, key: str, kind: str, unit: str, width: int | None = None, packed: bool = True) -> None:
+        shape = () if width is None else (width,)
+        # Mantissas of energies are noise: packing them would cost time and save little.
+        gzip = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if packed else {}
+        made = self._file.create_dataset(
+            key, (0, *shape), kind, maxshape=(None, *shape), chunks=(_CHUNK, *shape), fletcher32=True, **gzip
+        )
+        put_text(made, "unit", unit)
+
+    def _add(self, key: str, values: NDArray[Any]) -> None:
+        found = self._file[key]
+        start = len(found)
+        found.resize(start + len(values), axis=0)
+        found[start:] = values

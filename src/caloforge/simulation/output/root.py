@@ -1,0 +1,91 @@
+"""Events in ROOT, by uproot: a tree of events with particles and cells, and one of where the cells are."""
+
+from __future__ import annotations
+
+__all__ = ["root_writer"]
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from caloforge.errors import MissingExtraError
+from caloforge.simulation.output.base import PARTICLES, About, particle_columns
+from caloforge.writing import new_file
+
+if TYPE_CHECKING:
+    from caloforge.detector import Detector
+    from caloforge.simulation.making import Made
+
+
+@contextmanager
+def root_writer(path: Path, about: About) -> Iterator[_RootWriter]:
+    """Open a ROOT file of events.
+
+    Raises:
+        MissingExtraError: No uproot or awkward.
+        OutputError: It exists, another process writes it, or the disk is full.
+    """
+    try:
+        import awkward  # noqa: F401
+        import uproot
+    except ImportError as error:
+        raise MissingExtraError(error.name or "uproot", "root") from None
+    with new_file(path) as out, uproot.recreate(out) as file:
+        yield _RootWriter(file, about)
+
+
+class _RootWriter:
+    """Trees that grow with each batch."""
+
+    def __init__(self, file: Any, about: About) -> None:
+        self._file, self._about = file, about
+        _write_places(file, about.detector)
+        particles = {name: f"var * {_numpy(kind)}" for name, (kind, _) in PARTICLES.items()}
+        cells = {"index": "var * uint32", "energy": "var * float32"}
+        if about.converted:
+            cells |= {"counts": "var * uint32", "gain": "var * uint8"}
+        kinds: dict[str, Any] = {"number": "int64", "weight": "var * float64", "outside": "var * float32"}
+        kinds |= {f"particle_{name}": kind for name, kind in particles.items()}
+        kinds |= {f"cell_{name}": kind for name, kind in cells.items()}
+        self._tree = file.mktree("events", kinds, title="one entry per event; MeV, mm, rad")
+
+    def append(self, made: Made) -> None:
+        """Write events."""
+        import awkward as ak
+
+        columns: dict[str, Any] = {
+            "number": made.batch.numbers,
+            "weight": ak.from_regular(made.batch.weights),
+            "outside": ak.from_regular(made.outside),
+        }
+        for name, column in particle_columns(made).items():
+            columns[f"particle_{name}"] = ak.unflatten(column, np.diff(made.batch.offset))
+        for name in ("index", "energy", "counts", "gain"):
+            values = getattr(made, name)
+            if values is not None:
+                columns[f"cell_{name}"] = ak.unflatten(values, np.diff(made.offset))
+        self._tree.extend(columns)
+
+    def finish(self, provenance: dict[str, Any]) -> None:
+        """Write how they were made, as texts."""
+        about = self._about
+        self._file["detector"] = about.detector.to_yaml()
+        self._file["provenance"] = json.dumps(provenance, default=str)
+        self._file["fates"] = json.dumps(about.fates)
+        self._file["weights"] = json.dumps(about.weights)
+
+
+def _write_places(file: Any, detector: Detector) -> None:
+    """One entry per cell: `cell_index` counts them."""
+    x, y, z = detector.positions.T
+    columns = {"layer": detector.layer_of_cell.astype(np.int32), "x": x, "y": y, "z": z}
+    file.mktree("cells", {name: column.dtype for name, column in columns.items()}, title="centres in mm")
+    file["cells"].extend(columns)
+
+
+def _numpy(kind: str) -> str:
+    return np.dtype(kind).name

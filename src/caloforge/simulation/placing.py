@@ -1,0 +1,262 @@
+"""Puts showers where their particles hit: moved by whole cells, in the same readout or a larger one."""
+
+from __future__ import annotations
+
+__all__ = ["Placed", "Placing", "standing_still"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from caloforge.detector import CartesianGrid, Detector, Layer, PolarGrid
+from caloforge.errors import DetectorError
+
+_SAME = 1e-6  # mm; sizes of cells and depths that are meant to be equal
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Showers in their places.
+
+    Attributes:
+        cells: Energy in every cell of the target in MeV, shape `(n, n_cells)`, float32.
+        outside: Energy that was moved out of each layer's window in MeV, shape `(n, n_layers)`, float32.
+    """
+
+    cells: NDArray[np.float32]
+    outside: NDArray[np.float32]
+
+
+class Placing:
+    """How showers of one readout are put into the same or a larger one.
+
+    A shower stays what it is: its cells keep their energies, and each layer is moved by a whole number of
+    its cells. Where layers have cells of different size, a shift that is no multiple of all of them is
+    rounded in each layer by itself, by up to half a cell: layers then lie a little beside each other, and
+    `rounding` says by how much. A shift that is a multiple of every cell is exact.
+
+    Cartesian layers are shifted (on a barrel, x is the way around it). Polar layers are turned around their
+    middle by whole sectors; they cannot be shifted.
+
+    Args:
+        source: Readout that the showers were made for. A window that follows the barycentre of the energy
+            is taken to lie around the particle, which holds for particles at right angles to the face.
+        target: Readout to put them into, with layers and cells of the same sizes; by default that of
+            `source`, standing still.
+
+    Raises:
+        DetectorError: Cells that move with the particle, or layers that do not fit.
+
+    Example:
+        >>> from caloforge.detector import load_detector
+        >>> placing = Placing(load_detector("calogan"))
+        >>> steps = placing.shifted([[60.0, 0.0]])
+        >>> steps[0, :, 0].tolist(), placing.rounding([[60.0, 0.0]])[0, :, 0].tolist()
+        ([0, 2, 2], [-60.0, 20.0, 20.0])
+    """
+
+    def __init__(self, source: Detector, target: Detector | None = None) -> None:
+        self.source, self.target = source, target or standing_still(source)
+        _check_frame(source)
+        _check_frame(self.target)
+        if self.target.readout.centre == "barycentre":
+            raise _moving(self.target, "centre: barycentre")
+        _check_material(source, self.target)
+        for from_, to in zip_longest(source.layers, self.target.layers):
+            _check_layers(source, self.target, from_, to)
+        self.polar = _all_polar(source)
+        self._from = np.array([layer.shape for layer in source.layers])
+        self._to = np.array([layer.shape for layer in self.target.layers])
+        self._first = np.array([layer.cells.start for layer in self.target.layers])
+        self._place = np.concatenate([_places(layer) for layer in source.layers])
+
+    @property
+    def pitch(self) -> NDArray[np.float64]:
+        """Cell of each layer, shape `(n_layers, 2)`: x and y in mm, or sector in rad and 0."""
+        return np.array([_pitch(layer) for layer in self.source.layers])
+
+    def shifted(self, shift: ArrayLike) -> NDArray[np.int64]:
+        """Return by how many cells each layer moves.
+
+        Args:
+            shift: Way of each shower in x and y in mm, shape `(n, 2)`.
+
+        Returns:
+            Whole numbers, shape `(n, n_layers, 2)`; half a cell is rounded up.
+
+        Raises:
+            DetectorError: Polar layers.
+        """
+        if self.polar:
+            raise DetectorError(
+                "showers in rings cannot be shifted, only turned",
+                where=self.source.name,
+                expected="cartesian grids, or particles where those of the training were",
+            )
+        return _nearest(np.asarray(shift, np.float64)[:, None] / self.pitch + self._margin)
+
+    def rounding(self, shift: ArrayLike) -> NDArray[np.float64]:
+        """Return how far beside its place each layer comes to lie, shape `(n, n_layers, 2)`, mm."""
+        wanted = np.asarray(shift, np.float64)[:, None]
+        return (self.shifted(shift) - self._margin) * self.pitch - wanted
+
+    def turned(self, angle: ArrayLike) -> NDArray[np.int64]:
+        """Return by how many sectors each layer turns, shape `(n, n_layers, 2)`; the second is 0.
+
+        Args:
+            angle: Of each shower in rad, shape `(n,)`.
+
+        Raises:
+            DetectorError: Cartesian layers.
+        """
+        if not self.polar:
+            raise DetectorError("showers in rectangles cannot be turned", where=self.source.name)
+        sectors = _nearest(np.asarray(angle, np.float64)[:, None] / self.pitch[:, 0])
+        return np.stack([sectors, np.zeros_like(sectors)], axis=2)
+
+    def place(self, cells: NDArray[np.float32], steps: NDArray[np.int64]) -> Placed:
+        """Put each shower in its place.
+
+        Args:
+            cells: Showers of `source` in MeV, shape `(n, n_cells)`.
+            steps: From `shifted` or `turned`.
+        """
+        sums = self.summed(cells, steps, np.arange(len(cells)), len(cells)).astype(np.float32)
+        return Placed(sums[:, : self.target.n_cells], sums[:, self.target.n_cells :])
+
+    def summed(
+        self, cells: NDArray[np.float32], steps: NDArray[np.int64], rows: NDArray[np.int64], n: int
+    ) -> NDArray[np.float64]:
+        """Put showers in their places and add those of the same row, as of one event.
+
+        Args:
+            cells: Showers of `source` in MeV, shape `(showers, n_cells)`.
+            steps: From `shifted` or `turned`.
+            rows: Row of each shower, from 0 to `n - 1`.
+            n: Number of rows.
+
+        Returns:
+            The target's cells and then what left each layer, shape `(n, n_cells + n_layers)`, MeV. Showers
+            are added in their order.
+        """
+        shower, cell = np.nonzero(cells)
+        layer = self.source.layer_of_cell[cell]
+        i, j = (self._place[cell] + steps[shower, layer]).T
+        across, along = self._to[layer].T
+        if self.polar:
+            i %= across
+        inside = (i >= 0) & (i < across) & (j >= 0) & (j < along)
+        n_cells = self.target.n_cells
+        column = np.where(inside, self._first[layer] + i * along + j, n_cells + layer)
+        width = n_cells + self.target.n_layers
+        flat = rows[shower] * width + column
+        sums = np.bincount(flat, cells[shower, cell], minlength=n * width)
+        return np.asarray(sums, np.float64).reshape(n, width)  # without showers they would be integers
+
+    @property
+    def _margin(self) -> NDArray[np.float64]:
+        """Cells of the target beside a source in its middle; half ones where one is odd, the other even."""
+        return np.asarray((self._to - self._from) / 2, np.float64)
+
+
+def standing_still(detector: Detector) -> Detector:
+    """Return a detector whose window stays where it is: around the axis, and not around each shower."""
+    moving, still = "\n  centre: barycentre\n", "\n  centre: axis\n"
+    text = detector.to_yaml()
+    return Detector.from_yaml(text.replace(moving, still, 1)) if moving in text else detector
+
+
+def _nearest(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    # Not to the even one: neighbouring particles would lie two cells apart, or none. The shares of a cell
+    # are rounded first, so that 0.5 is not sometimes 0.49999.
+    whole: NDArray[np.int64] = np.floor(np.round(values, 9) + 0.5).astype(np.int64)
+    return whole
+
+
+def _places(layer: Layer) -> NDArray[np.int64]:
+    return np.indices(layer.shape, np.int64).reshape(2, -1).T
+
+
+def _pitch(layer: Layer) -> tuple[float, float]:
+    grid = layer.grid
+    return grid.cell if isinstance(grid, CartesianGrid) else (2 * np.pi / grid.alpha, 0.0)
+
+
+def _all_polar(detector: Detector) -> bool:
+    polar = {isinstance(layer.grid, PolarGrid) for layer in detector.layers}
+    if len(polar) > 1:
+        raise DetectorError(
+            "some layers of this detector are cut into rings and some into rectangles: no way to move both",
+            where=detector.name,
+        )
+    return polar.pop()
+
+
+def _check_frame(detector: Detector) -> None:
+    if detector.readout.frame == "particle":
+        raise _moving(detector, "frame: particle")
+
+
+def _moving(detector: Detector, key: str) -> DetectorError:
+    return DetectorError(
+        "the cells of this detector move with each particle: showers have no place in it",
+        where=detector.name,
+        got=key,
+        expected="frame: detector and centre: axis",
+        cure="give a detector whose cells stand still, with layers and cells of the same sizes",
+    )
+
+
+def _check_material(source: Detector, target: Detector) -> None:
+    """See that what showers is the same: only windows and electronics may differ."""
+    for key, of in _MATERIAL.items():
+        if of(source) != of(target):
+            raise DetectorError(
+                f"showers of {source.name!r} are not those of {target.name!r}",
+                where=key,
+                got=f"another {key} in {target.name!r}",
+                expected=f"that of {source.name!r}; only the windows and the digitisation may differ",
+            )
+
+
+_MATERIAL: dict[str, Callable[[Detector], object]] = {
+    "shape": lambda detector: (detector.shape, detector.inner_radius),
+    "stack": lambda detector: detector.slabs,
+    # `W` and `G4_W` are one material.
+    "materials": lambda detector: {n: (m.density, m.nist) for n, m in detector.materials.items()},
+    "deposits": lambda detector: detector.readout.deposits,
+    "sampling_fraction": lambda detector: detector.readout.sampling_fraction,
+}
+
+
+def _check_layers(source: Detector, target: Detector, a: Layer | None, b: Layer | None) -> None:
+    if a is None or b is None or not _alike(a, b):
+        named = a or b
+        raise DetectorError(
+            f"showers of {source.name!r} cannot be put into {target.name!r}",
+            where=f"layer {named.name!r}" if named else None,
+            got=_told(b),
+            expected=f"{_told(a)}, as in {source.name!r}; the window may be larger",
+        )
+
+
+def _alike(a: Layer, b: Layer) -> bool:
+    if isinstance(a.grid, PolarGrid) and a.grid != b.grid:
+        return False
+    sizes = [np.array([layer.start, layer.thickness, *_pitch(layer)]) for layer in (a, b)]
+    return type(a.grid) is type(b.grid) and bool(np.abs(sizes[0] - sizes[1]).max() < _SAME)
+
+
+def _told(layer: Layer | None) -> str:
+    if layer is None:
+        return "no such layer"
+    grid = layer.grid
+    cells = (
+        f"cells of {grid.cell[0]:g} x {grid.cell[1]:g} mm"
+        if isinstance(grid, CartesianGrid)
+        else f"{grid.alpha} sectors of {grid.n_r} rings"
+    )
+    return f"{cells} from {layer.start:g} to {layer.end:g} mm of depth"
