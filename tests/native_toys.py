@@ -10,8 +10,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from caloforge.deploy import Bundle
-from caloforge.deploy.agreement import cells_output, detector_entry, incident_input, noise_input
-from caloforge.deploy.validity import Span
+from caloforge.deploy.bundle.agreement import cells_output, detector_entry, incident_input, noise_input
+from caloforge.deploy.bundle.validity import Span
 from caloforge.detector import Detector
 from deploy_toys import make_bundle
 

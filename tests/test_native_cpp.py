@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -134,7 +135,8 @@ def test_names_of_a_bundle_are_no_code() -> None:
 @compiler
 def test_a_hostile_name_compiles_to_a_string(tmp_path: Path) -> None:
     name = 'toy */ } #error \n"; int x = 1; // \\'
-    toy = Bundle.open(make_bundle(tmp_path / "b", name=name))
+    toy = Bundle.open(make_bundle(tmp_path / "b"))
+    toy = replace(toy, manifest=toy.manifest.model_copy(update={"name": name}))
     out = cf.export_cpp(toy, tmp_path / "cpp")
     headers = [path.name for path in (out / "include" / "caloforge").glob("Toy*.hpp")]
     source = f'#include "caloforge/{headers[0]}"\nint main() {{ return 0; }}\n'

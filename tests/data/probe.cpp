@@ -42,7 +42,9 @@ int main(int, char** words) {
     return 0;
   }
   std::vector<caloforge::Particle> particles;
-  for (caloforge::Particle p; std::cin >> p.pdg >> p.energy >> p.theta >> p.phi >> p.x >> p.y;) particles.push_back(p);
+  // Streams read no "nan"; std::stod does.
+  for (std::string pdg, e, theta, phi, x, y; std::cin >> pdg >> e >> theta >> phi >> x >> y;)
+    particles.push_back({std::stoi(pdg), std::stod(e), std::stod(theta), std::stod(phi), std::stod(x), std::stod(y)});
   if (mode == "admits") {
     for (const auto& particle : particles) std::cout << Sampler::admits(particle) << '\n';
     return 0;

@@ -38,7 +38,7 @@ def export_cpp(source: str | Path | Bundle, out: str | Path, progress: Progress 
     with bundled(source, progress) as bundle, new_folder(Path(out)) as folder:
         facts = facts_of(bundle)
         shutil.copytree(_HEADERS, folder / "include")
-        shutil.copyfile(bundle.graph, folder / bundle.graph.name)
+        (folder / facts["graph"]).write_bytes(bundle.graph())
         for name, file in (
             ("bundle.hpp", f"include/caloforge/{facts['type']}.hpp"),
             ("main.cpp", "main.cpp"),

@@ -26,7 +26,7 @@ def facts_of(bundle: Bundle) -> dict[str, Any]:
     noise, incident = manifest.inputs
     valid = manifest.valid
     rings = _rings(detector.layers)
-    content = bundle.graph.read_bytes()
+    content = bundle.graph()
     first = (valid.particles[0], (valid.energy.min + valid.energy.max) / 2)
     return {
         "version": __version__,
@@ -35,7 +35,7 @@ def facts_of(bundle: Bundle) -> dict[str, Any]:
         "detector": line(detector.name),
         "summary": f"{detector.n_layers} layers, {detector.n_cells} cells.",
         "valid": line(str(valid)),
-        "graph": bundle.graph.name,
+        "graph": bundle.graph_entry().file,
         "n_cells": detector.n_cells,
         "n_noise": math.prod(noise.shape),
         "noise_shape": noise.shape,

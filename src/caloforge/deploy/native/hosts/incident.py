@@ -7,8 +7,8 @@ __all__ = ["incident_of", "only_particle"]
 from collections.abc import Mapping
 
 from caloforge.deploy.bundle import Bundle
+from caloforge.deploy.bundle.validity import Span
 from caloforge.deploy.native.hosts.wrapper import Wrapper
-from caloforge.deploy.validity import Span
 from caloforge.errors import BundleError, RangeError
 from caloforge.particles import particle_name, pdg_id
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper
 
 from caloforge.deploy.bundle import Bundle
-from caloforge.deploy.validity import Span
+from caloforge.deploy.bundle.validity import Span
 
 _PREFIX = "bundle/"
 
@@ -33,7 +33,7 @@ class Wrapper:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle, self.detector = bundle, bundle.detector
         # Names of the host and of the graph must not meet.
-        self._model = compose.add_prefix(onnx.load(bundle.graph), _PREFIX)
+        self._model = compose.add_prefix(onnx.load_model_from_string(bundle.graph()), _PREFIX)
         self._before: list[onnx.NodeProto] = []
         self._after: list[onnx.NodeProto] = []
         self._nodes = self._before
@@ -115,6 +115,7 @@ class Wrapper:
     def write(self, path: Path) -> None:
         """Check the new graph and write it."""
         graph = self._model.graph
+        del self._model.metadata_props[:]  # what it says is true of the bundle's graph alone
         nodes = [*self._before, *graph.node, *self._after]
         for field, parts in (
             (graph.node, nodes),
