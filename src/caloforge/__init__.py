@@ -26,9 +26,9 @@ __all__ = [
     "convert",
     "event",
     "export",
-    "fastsim",
     "export_cpp",
     "export_host",
+    "fastsim",
     "generate",
     "inspect",
     "load_detector",
@@ -57,8 +57,8 @@ if TYPE_CHECKING:
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
     from caloforge.showers.survey import inspect
-    from caloforge.simulation.fastsim import fastsim
     from caloforge.simulation.event import event
+    from caloforge.simulation.fastsim import fastsim
     from caloforge.training import Run
     from caloforge.training.adopt import adopt
     from caloforge.training.train import train

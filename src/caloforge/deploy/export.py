@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PRECISIONS", "export"]
+__all__ = ["export"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,14 +29,11 @@ from caloforge.deploy.bundle.privacy import clean
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.onnx_graph import OPSET, write_graph
 from caloforge.deploy.parity import measure_parity
+from caloforge.deploy.precision.adding import Wish, add_precisions, check_wish
 from caloforge.deploy.probe import take_probe
 from caloforge.deploy.torch_sampler import RunSampler
-from caloforge.errors import BundleError, nearest
 from caloforge.progress import Progress
 from caloforge.writing import new_folder
-
-PRECISIONS = ("fp32",)
-"""Precisions that a bundle can have."""
 
 
 def export(
@@ -44,6 +41,9 @@ def export(
     out: str | Path,
     *,
     precision: Sequence[str] = ("fp32",),
+    accept: str | None = None,
+    reference: str | Path | None = None,
+    floor: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Bundle:
     """Turn a run into a bundle, and check that the bundle makes the run's showers.
@@ -54,16 +54,31 @@ def export(
     Args:
         run: Folder of the run.
         out: Folder to make; it must not exist.
-        precision: Of the weights; "fp32" is the only one so far.
+        precision: "fp32", which every bundle has, and "bf16" or "int8" besides: graphs whose large products
+            are rounded as far as the showers bear it.
+        accept: What a reduced precision must meet, beside float32 and the floor, to be in the bundle:
+            "auc_low<+0.01,response<+0.1%" asks how much more a number of `validate` may be than float32's.
+        reference: Geant4's showers to judge by, with which nothing was trained. The report comes into the
+            folder `OUT.precision`; the manifest keeps what was found, and why a precision was refused.
+        floor: More of them, for the floor.
         progress: Told after every stage.
 
     Raises:
         RunError: Not a run, or a damaged one.
         BundleError: An unknown precision, or the graph's showers are not the model's.
+        MissingExtraError: int8 without the extra `openvino`.
+        ValidationError: Conditions that cannot be read, or showers that cannot judge.
         OutputError: `out` exists, another process writes it, or the disk is full.
     """
-    _check_precision(precision)
     target = Path(out)
+    wish = Wish(
+        tuple(precision),
+        accept,
+        _path(reference),
+        _path(floor),
+        target.with_name(f"{target.name}.precision"),
+    )
+    check_wish(wish)
     told = progress or _silent
     with new_folder(target) as folder:
         told(0, 4, "reading the run")
@@ -74,6 +89,11 @@ def export(
         draft = _draft(sampler, folder, graph)
         told(2, 4, "comparing with torch")
         measured = _measured(sampler, Bundle(folder, draft, sampler.detector))
+        if wish.reduced:
+            whole = Bundle(folder, measured, sampler.detector)
+            measured = add_precisions(
+                whole, sampler, wish, lambda share, words: told(200 + int(100 * share), 400, words)
+            )
         told(3, 4, "writing the manifest")
         (folder / MANIFEST_FILE).write_text(manifest_text(measured), encoding="utf-8")
         checked = Bundle.open(folder)
@@ -85,16 +105,8 @@ def _silent(_done: int, _total: int, _note: str) -> None:
     """Tell nobody."""
 
 
-def _check_precision(precision: Sequence[str]) -> None:
-    for name in precision:
-        if name not in PRECISIONS:
-            raise BundleError(
-                "no such precision",
-                where="--precision",
-                got=name,
-                expected=", ".join(PRECISIONS),
-                near=nearest(name, PRECISIONS),
-            )
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _write_texts(sampler: RunSampler, folder: Path) -> None:

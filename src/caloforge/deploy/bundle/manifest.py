@@ -143,6 +143,28 @@ class Acceptance(_Part):
     figures: dict[str, Figure]
 
 
+class Rounding(_Part):
+    """What was rounded in a graph of reduced precision, and how its showers changed.
+
+    Attributes:
+        products: Names of the nodes whose weights and activations are rounded.
+        share: Of all multiplications, that they have.
+        energy_bias: Change of the energy of all showers, relative.
+        energy_spread: Its scatter from shower to shower.
+        cells: Root mean square change of a cell in parts of the cells' scatter.
+        values: Different energies among the cells, over those in float32.
+        hottest_cell: Change of the mean energy of the hottest cell, relative.
+    """
+
+    products: tuple[str, ...]
+    share: float
+    energy_bias: float
+    energy_spread: float
+    cells: float
+    values: float
+    hottest_cell: float
+
+
 class Graph(_Part):
     """One ONNX file: the generator at one precision.
 
@@ -158,7 +180,9 @@ class Graph(_Part):
             `{"openvino": {"INFERENCE_PRECISION_HINT": "f32"}}`.
         parity: How far it is from the trained model.
         probe: Showers that it made.
-        acceptance: For reduced precision, what decided that it may be shipped.
+        rounding: For reduced precision, what was rounded.
+        acceptance: For reduced precision, what decided that it may be taken without being asked for; None if
+            nobody judged it.
     """
 
     file: str
@@ -171,6 +195,7 @@ class Graph(_Part):
     options: dict[str, dict[str, str]] = {}
     parity: Parity
     probe: Probe
+    rounding: Rounding | None = None
     acceptance: Acceptance | None = None
 
 
@@ -227,6 +252,8 @@ class Manifest(_Part):
     output: Tensor
     threshold_mev: Annotated[float, Field(ge=0)] | None
     graphs: dict[Precision, Graph]
+    refused: dict[Precision, str] = {}
+    """Precisions that were tried, and why the bundle does not have them."""
     report: Report | Literal["not made"]
     provenance: dict[str, Any]
     files: dict[str, FileEntry]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Condition", "Judged", "conditions", "judge"]
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -167,7 +168,18 @@ def _outcome(
 
 
 def _figure(number: Number, full: Number) -> Figure:
-    about = f"{number.label}, {number.unit}" if number.unit else number.label
+    measure = number.measure
     return Figure(
-        value=number.measure.value, floor=number.measure.floor, fp32=full.measure.value, about=about
+        label=number.label,
+        unit=number.unit,
+        value=measure.value,
+        error=_known(measure.error),
+        floor=measure.floor,
+        floor_error=_known(measure.floor_error),
+        off=number.off,
+        fp32=full.measure.value,
     )
+
+
+def _known(error: float) -> float | None:
+    return None if math.isnan(error) else error

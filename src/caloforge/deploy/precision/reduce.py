@@ -49,7 +49,7 @@ class Reduced:
 
 
 def reduce_graph(
-    model: Any, precision: str, sampler: Sampler, told: Callable[[float, str], object] = lambda *_: None
+    model: Any, precision: str, sampler: Sampler, told: Callable[[float, str], None] = lambda *_: None
 ) -> Reduced:
     """Round as many products as the showers bear.
 
