@@ -23,6 +23,8 @@ __all__ = [
     "__version__",
     "adopt",
     "bench",
+    "calibrate",
+    "check_bundle",
     "convert",
     "event",
     "export",
@@ -33,6 +35,8 @@ __all__ = [
     "inspect",
     "load_detector",
     "open_sampler",
+    "pack_bundle",
+    "sanitise_bundle",
     "simulate",
     "train",
     "validate",
@@ -48,11 +52,12 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from caloforge.deploy import Bundle, Engine
+    from caloforge.deploy import Bundle, Engine, check_bundle, pack_bundle, sanitise_bundle
     from caloforge.deploy.bench import bench
     from caloforge.deploy.export import export
     from caloforge.deploy.generate import generate, open_sampler
     from caloforge.deploy.native import export_cpp, export_host
+    from caloforge.deploy.runtimes import calibrate
     from caloforge.detector import Detector, load_detector
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
@@ -73,6 +78,8 @@ _ROOM_OF = {
     "Showers": "showers",
     "adopt": "training",
     "bench": "deploy",
+    "calibrate": "deploy",
+    "check_bundle": "deploy",
     "convert": "showers",
     "event": "simulation.event",
     "export": "deploy",
@@ -83,6 +90,8 @@ _ROOM_OF = {
     "inspect": "showers",
     "load_detector": "detector",
     "open_sampler": "deploy",
+    "pack_bundle": "deploy",
+    "sanitise_bundle": "deploy",
     "simulate": "truth",
     "train": "training",
     "validate": "validation",

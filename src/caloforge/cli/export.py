@@ -25,13 +25,31 @@ def export(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to make; must not exist.")],
-    precision: Annotated[str, typer.Option(help="Of the weights; fp32 is the only one so far.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, and bf16 and int8 besides: fp32,int8.")] = "fp32",
+    accept: Annotated[
+        str | None,
+        typer.Option(help="What reduced precisions must meet, as 'auc_low<+0.01,response<+0.1%'."),
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Geant4's showers that they are judged by, unknown to the training.")
+    ] = None,
+    floor: Annotated[Path | None, typer.Option(help="More of these, for the floor.")] = None,
     cpp: Annotated[bool, typer.Option("--cpp", help="Write a header-only sampler in C++ instead.")] = False,
     host: Annotated[
         str | None, typer.Option(help="Write it as this program loads it instead: par04, fastcalosim, ddml.")
     ] = None,
     particle: Annotated[
         str | None, typer.Option(help="With --host: which one, if the bundle knows several.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Report of `validate` about showers of this run: its numbers go into the bundle."),
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Of the weights, as CC-BY-4.0; by default 'not stated'.")
+    ] = None,
+    citation: Annotated[
+        str | None, typer.Option(help="What to cite; by default the papers that the recipe names.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -48,9 +66,24 @@ def export(
     from caloforge.deploy import export as write
 
     with progress_bar("Exporting") as progress:
-        bundle = write(source, out, precision=precision.split(","), progress=progress)
+        bundle = write(
+            source,
+            out,
+            precision=[name.strip() for name in precision.split(",")],
+            accept=accept,
+            reference=reference,
+            floor=floor,
+            report=report,
+            licence=licence,
+            citation=citation,
+            progress=progress,
+        )
     show(bundle)
+    for name, why in bundle.manifest.refused.items():
+        say(f"  [red]{name}[/red]       not in the bundle: {raw(why)}")
     emit({"path": bundle.path, "manifest": bundle.manifest.model_dump(mode="json")})
+    if bundle.manifest.refused and set(bundle.manifest.graphs) == {"fp32"}:
+        raise typer.Exit(1)
 
 
 def _check(cpp: bool, host: str | None, particle: str | None) -> None:

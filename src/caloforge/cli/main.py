@@ -15,6 +15,7 @@ import typer
 from caloforge import __version__
 from caloforge.cli.adopt import adopt
 from caloforge.cli.bench import bench
+from caloforge.cli.bundle import app as bundle_app
 from caloforge.cli.convert import convert
 from caloforge.cli.demo import demo
 from caloforge.cli.detector import app as detector_app
@@ -61,6 +62,7 @@ for _verb in (
 ):
     app.command()(_verb)
 app.add_typer(detector_app, name="detector")
+app.add_typer(bundle_app, name="bundle")
 
 
 def _version(value: bool) -> None:

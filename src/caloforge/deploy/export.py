@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["export"]
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -19,13 +20,13 @@ from caloforge.deploy.bundle import (
     MANIFEST_FILE,
     RECIPE_FILE,
     Bundle,
-    file_entry,
 )
 from caloforge.deploy.bundle.agreement import cells_output, detector_entry, incident_input, noise_input
 from caloforge.deploy.bundle.complete import manifest_text, state_graphs, with_files
 from caloforge.deploy.bundle.contents import Folder
 from caloforge.deploy.bundle.manifest import NOT_MADE, NOT_STATED, SCHEMA, Graph, Manifest
 from caloforge.deploy.bundle.privacy import clean
+from caloforge.deploy.bundle.report import read_report
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.onnx_graph import OPSET, write_graph
 from caloforge.deploy.parity import measure_parity
@@ -33,7 +34,10 @@ from caloforge.deploy.precision.adding import Wish, add_precisions, check_wish
 from caloforge.deploy.probe import take_probe
 from caloforge.deploy.torch_sampler import RunSampler
 from caloforge.progress import Progress
+from caloforge.training.pretrained import LICENCE, comes_with_caloforge
 from caloforge.writing import new_folder
+
+_PAPER = re.compile(r"arXiv:\d{4}\.\d{4,5}")
 
 
 def export(
@@ -44,6 +48,9 @@ def export(
     accept: str | None = None,
     reference: str | Path | None = None,
     floor: str | Path | None = None,
+    report: str | Path | None = None,
+    licence: str | None = None,
+    citation: str | None = None,
     progress: Progress | None = None,
 ) -> Bundle:
     """Turn a run into a bundle, and check that the bundle makes the run's showers.
@@ -61,13 +68,19 @@ def export(
         reference: Geant4's showers to judge by, with which nothing was trained. The report comes into the
             folder `OUT.precision`; the manifest keeps what was found, and why a precision was refused.
         floor: More of them, for the floor.
+        report: What `validate` found about showers of this run: the folder, or the JSON in it. The bundle
+            takes over its numbers with their floors.
+        licence: Of the weights, best as an SPDX identifier ("CC-BY-4.0"). By default "not stated"; runs that
+            come with caloforge are under its licence.
+        citation: What to cite. By default the papers that the recipe names.
         progress: Told after every stage.
 
     Raises:
         RunError: Not a run, or a damaged one.
-        BundleError: An unknown precision, or the graph's showers are not the model's.
         MissingExtraError: int8 without the extra `openvino`.
         ValidationError: Conditions that cannot be read, or showers that cannot judge.
+        BundleError: An unknown precision, a report of another generator, or the graph's showers are not the
+            model's.
         OutputError: `out` exists, another process writes it, or the disk is full.
     """
     target = Path(out)
@@ -83,10 +96,11 @@ def export(
     with new_folder(target) as folder:
         told(0, 4, "reading the run")
         sampler = RunSampler(run)
+        story = _story(sampler, report, licence, citation)
         told(1, 4, "writing the graph")
         graph = write_graph(sampler.generator, folder / GRAPH_FILE)
         _write_texts(sampler, folder)
-        draft = _draft(sampler, folder, graph)
+        draft = _draft(sampler, folder, graph, story)
         told(2, 4, "comparing with torch")
         measured = _measured(sampler, Bundle(folder, draft, sampler.detector))
         if wish.reduced:
@@ -109,6 +123,20 @@ def _path(given: str | Path | None) -> Path | None:
     return None if given is None else Path(given)
 
 
+def _story(
+    sampler: RunSampler, report: str | Path | None, licence: str | None, citation: str | None
+) -> dict[str, Any]:
+    """What a bundle says of its worth, its licence and its sources."""
+    run = sampler.opened
+    default = LICENCE if comes_with_caloforge(run.path) else NOT_STATED
+    papers = ", ".join(dict.fromkeys(_PAPER.findall(run.recipe.about)))
+    return {
+        "licence": licence or default,
+        "citation": citation or papers or NOT_STATED,
+        "report": NOT_MADE if report is None else read_report(report, sampler.origin["weights_sha256"]),
+    }
+
+
 def _write_texts(sampler: RunSampler, folder: Path) -> None:
     recipe = _unpersonal(sampler.opened.recipe.model_dump())
     (folder / DETECTOR_FILE).write_text(sampler.detector.to_yaml(), encoding="utf-8")
@@ -116,7 +144,7 @@ def _write_texts(sampler: RunSampler, folder: Path) -> None:
     (folder / RECIPE_FILE).write_text(text, encoding="utf-8")
 
 
-def _draft(sampler: RunSampler, folder: Path, graph: Graph) -> Manifest:
+def _draft(sampler: RunSampler, folder: Path, graph: Graph, story: Mapping[str, Any]) -> Manifest:
     """All that is known before the graph has run; it states the same of itself."""
     manifest = Manifest(
         schema_version=SCHEMA,
@@ -124,15 +152,13 @@ def _draft(sampler: RunSampler, folder: Path, graph: Graph) -> Manifest:
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         name=sampler.name,
         about=sampler.opened.recipe.about,
-        licence=NOT_STATED,
-        citation=NOT_STATED,
+        **story,
         detector=detector_entry(sampler.detector),
         valid=sampler.valid,
         inputs=(noise_input(sampler.noise_shape), incident_input(sampler.conditions)),
         output=cells_output(sampler.detector),
         threshold_mev=sampler.detector.readout.threshold,
         graphs={"fp32": graph},
-        report=NOT_MADE,
         provenance=_unpersonal(_provenance(sampler)),
         files={},
         sha256="0" * 64,
@@ -154,7 +180,7 @@ def _provenance(sampler: RunSampler) -> dict[str, Any]:
     return {
         **run.provenance,
         "training_steps": run.summary()["steps"],
-        "weights_sha256": file_entry(run.weights).sha256,
+        "weights_sha256": sampler.origin["weights_sha256"],
         "exported_with": {"opset": OPSET, **machine.versions("torch", "onnx", "onnxscript", "onnxruntime")},
     }
 

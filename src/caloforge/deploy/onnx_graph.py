@@ -44,7 +44,9 @@ def write_graph(generator: Generator, path: Path) -> Graph:
     """
     import onnx
 
-    model = _traced(generator)
+    from caloforge.models.inference.generator import for_inference
+
+    model = _traced(for_inference(generator.eval()))
     trained = parameter_count(model)
     fold_linear(model)
     strip_notes(model)  # stack traces with the paths of this machine
@@ -73,7 +75,7 @@ def _traced(generator: Generator) -> Any:
     try:
         with _known_noise():
             program = torch.onnx.export(
-                generator.eval(),
+                generator,
                 (noise, incident),
                 dynamo=True,
                 opset_version=OPSET,

@@ -29,6 +29,7 @@ class Sampler(Protocol):
         noise_shape: Noise of one shower.
         valid: What it was trained for.
         threads: Threads in use.
+        batch: Showers of one call where this was measured, or None.
         origin: What it is, for the provenance of its showers.
     """
 
@@ -38,6 +39,7 @@ class Sampler(Protocol):
     noise_shape: tuple[int, ...]
     valid: Validity
     threads: int
+    batch: int | None
     origin: dict[str, Any]
 
     def run(self, noise: NDArray[np.float32], incident: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -63,7 +65,7 @@ def make_showers(sampler: Sampler, incident: Incident, rng: np.random.Generator)
     detector = sampler.detector
     columns = incident.matrix(sampler.conditions)
     cells = np.empty((len(incident), detector.n_cells), np.float32)
-    for rows in chunks(len(incident), detector.n_cells):
+    for rows in chunks(len(incident), detector.n_cells, sampler.batch):
         part = columns[rows]
         noise = draw_noise(rng, len(part), sampler.noise_shape)
         cells[rows] = sampler.run(noise, part)

@@ -45,6 +45,7 @@ class RunSampler:
         self.noise_shape = tuple(self.generator.noise_shape)
         self.valid = Validity.of_data(self.opened.data)
         self.threads = torch.get_num_threads()
+        self.batch: int | None = None
         self.origin: dict[str, Any] = {
             "kind": "run",
             "name": self.name,

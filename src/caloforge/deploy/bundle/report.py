@@ -110,16 +110,17 @@ def _of_this_layout(content: Any, file: Path) -> dict[str, Any]:
 
 def _judged(report: _Report, weights_sha256: str, file: Path) -> _Candidate:
     for candidate in report.candidates.values():
-        if candidate.generator.get("weights_sha256") == weights_sha256:
+        made_by = candidate.generator
+        if made_by.get("weights_sha256") == weights_sha256 and made_by.get("precision", "fp32") == "fp32":
             return candidate
     said = {name: _origin(candidate.generator) for name, candidate in report.candidates.items()}
     raise BundleError(
         "the report is not about this generator",
         where=file,
         got="; ".join(f"{name}: {origin}" for name, origin in said.items()),
-        expected=f"showers made with the weights {weights_sha256[:12]}...",
-        cure="make showers with this run and judge them: `caloforge generate RUN --like GEANT4.h5 --out OWN.h5`, "
-        "`caloforge validate GEANT4.h5 OWN.h5 --out REPORT`",
+        expected=f"showers made in fp32 with the weights {weights_sha256[:12]}...",
+        cure="`caloforge generate RUN --like GEANT4.h5 --out OWN.h5` makes showers with this run, "
+        "`caloforge validate GEANT4.h5 OWN.h5 --out REPORT` judges them",
     )
 
 
@@ -127,7 +128,8 @@ def _origin(generator: Mapping[str, Any]) -> str:
     if not generator:
         return "its file does not say what made it"
     weights = str(generator.get("weights_sha256", "unknown weights"))
-    return f"{generator.get('name', 'a generator')} with the weights {weights[:12]}..."
+    precision = generator.get("precision", "fp32")
+    return f"{generator.get('name', 'a generator')} in {precision} with the weights {weights[:12]}..."
 
 
 def _figures(numbers: Mapping[str, _Number]) -> dict[str, Figure]:

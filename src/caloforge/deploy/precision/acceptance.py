@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caloforge.deploy.bundle.manifest import Acceptance, Figure
+from caloforge.deploy.bundle.figures import Acceptance, Figure
 from caloforge.errors import ValidationError
 from caloforge.progress import Progress
 from caloforge.validation.require import Requirement, compared

@@ -13,7 +13,8 @@ from caloforge import machine
 from caloforge.deploy.bundle import Bundle
 from caloforge.deploy.bundle.complete import state_graphs, with_files
 from caloforge.deploy.bundle.contents import Folder
-from caloforge.deploy.bundle.manifest import UNMEASURED, Graph, Manifest, Rounding
+from caloforge.deploy.bundle.graph import UNMEASURED, Graph, Rounding
+from caloforge.deploy.bundle.manifest import Manifest
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.parity import measure_parity
 from caloforge.deploy.precision.acceptance import Judged, conditions, judge

@@ -12,12 +12,12 @@ _CELLS_PER_CALL = 1 << 20
 _SHOWERS_PER_CALL = 256
 
 
-def chunks(n: int, n_cells: int) -> Iterator[slice]:
-    """Cut `n` showers of `n_cells` cells into what is made in one call, at least one.
+def chunks(n: int, n_cells: int, batch: int | None = None) -> Iterator[slice]:
+    """Cut `n` showers of `n_cells` cells into what is made in one call: `batch` if it is known, at least one.
 
     Example:
         >>> list(chunks(150, 15625))
         [slice(0, 67, None), slice(67, 134, None), slice(134, 150, None)]
     """
-    size = max(1, min(_SHOWERS_PER_CALL, _CELLS_PER_CALL // n_cells))
+    size = max(1, min(batch or _SHOWERS_PER_CALL, _CELLS_PER_CALL // n_cells))
     return (slice(start, min(n, start + size)) for start in range(0, n, size))

@@ -49,7 +49,7 @@ class TunedGenerator(FittedGenerator):
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         for_whole, factors, for_cells, latent, for_trunk = torch.split(noise, self.parts, dim=1)
         made = []
-        for fit in self._each():
+        for fit in self.each():
             # Energies need more digits than bfloat16 has.
             with torch.autocast(noise.device.type, enabled=False):
                 given = self.incidence(incident)

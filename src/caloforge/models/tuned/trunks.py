@@ -36,14 +36,40 @@ class GeneratorTrunk(nn.Module, ABC):
     Attributes:
         noise: Numbers of noise that it takes besides its input.
         neighbours: Mixes the noise of cells, where these lie on a grid.
+        out: The last layer.
     """
 
     noise: int = 0
     neighbours: nn.Module | None
+    out: nn.Linear | nn.Conv2d | nn.Conv3d
 
-    @abstractmethod
     def forward(self, seed: Tensor, noise: Tensor) -> Tensor:
         """Map `(n, inputs)` and `(n, self.noise)` to what is added to cells' variables, `(n, n_cells)`."""
+        return self.last(self.seen(seed, noise), self.out.bias)
+
+    @abstractmethod
+    def seen(self, seed: Tensor, noise: Tensor) -> Tensor:
+        """Return what the last layer sees, the showers along the first axis."""
+
+    @abstractmethod
+    def last(self, seen: Tensor, bias: Tensor | None) -> Tensor:
+        """Apply the last layer, `out`, with these constants or none: `(n, n_cells)`."""
+
+    def odd(self, shower: Tensor, noise: Tensor, given: Tensor) -> Tensor:
+        """Return half the difference of what is said of a shower and of its opposite, `(n, n_cells)`.
+
+        Both go through the network as one batch, and only their difference through its last layer.
+
+        Args:
+            shower: `(n, k)` what changes its sign.
+            noise: `(n, self.noise)`, which changes its sign too.
+            given: `(n, inputs - k)` what does not.
+        """
+        both = torch.stack([torch.cat([shower, given], dim=1), torch.cat([-shower, given], dim=1)], dim=1)
+        noises = torch.stack([noise, -noise], dim=1)
+        seen = self.seen(both.flatten(0, 1), noises.flatten(0, 1))
+        one, opposite = seen.unflatten(0, (-1, 2)).unbind(1)
+        return self.last(0.5 * (one - opposite), None)
 
     def mixed(self, noise: Tensor, seed: Tensor) -> Tensor:
         """Mix the noise of cells, `(n, n_cells)`, with that of their neighbours, as `(n, inputs)` says."""
@@ -107,9 +133,12 @@ class _DenseGenerator(GeneratorTrunk):
         self.neighbours = None
         _begin_small(self.out)
 
-    def forward(self, seed: Tensor, noise: Tensor) -> Tensor:  # noqa: ARG002 - cells have theirs
-        added: Tensor = self.out(self.body(seed))
-        return added
+    def seen(self, seed: Tensor, noise: Tensor) -> Tensor:  # noqa: ARG002 - cells have theirs
+        seen: Tensor = self.body(seed)
+        return seen
+
+    def last(self, seen: Tensor, bias: Tensor | None) -> Tensor:
+        return F.linear(seen, self.out.weight, bias)
 
 
 class _DenseCritic(CriticTrunk):
@@ -141,15 +170,16 @@ class _PlanesGenerator(GeneratorTrunk):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unknown to its stub
         self.neighbours = _NeighbourNoise(grid, inputs)
 
-    def forward(self, seed: Tensor, noise: Tensor) -> Tensor:
+    def seen(self, seed: Tensor, noise: Tensor) -> Tensor:
         x = F.leaky_relu(self.first(seed), _SLOPE).reshape(-1, self.channels, *self.start)
         x = F.leaky_relu(self.coarse(x.contiguous(memory_format=torch.channels_last)), _SLOPE)
         x = F.leaky_relu(self.middle(F.interpolate(x, self.between)), _SLOPE)
         x = F.leaky_relu(self.fine(F.interpolate(x, self.grid)), _SLOPE)
         maps = noise.reshape(-1, _MAPS, *self.grid).to(x.dtype)
-        x = F.leaky_relu(self.mix(torch.cat([x, maps], dim=1)), _SLOPE)
-        added: Tensor = self.out(x)
-        return added.flatten(1)
+        return F.leaky_relu(self.mix(torch.cat([x, maps], dim=1)), _SLOPE)
+
+    def last(self, seen: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv2d(seen, self.out.weight, bias, padding=1).flatten(1)
 
 
 class _VolumeGenerator(GeneratorTrunk):
@@ -170,13 +200,15 @@ class _VolumeGenerator(GeneratorTrunk):
         channels_last(self)
         self.neighbours = _NeighbourNoise(grid, inputs)
 
-    def forward(self, seed: Tensor, noise: Tensor) -> Tensor:
+    def seen(self, seed: Tensor, noise: Tensor) -> Tensor:
         x = F.leaky_relu(self.first(seed), _SLOPE).reshape(-1, self.channels, *self.start)
         x = F.leaky_relu(self.coarse(x.contiguous(memory_format=torch.channels_last_3d)), _SLOPE)
         maps = noise.reshape(-1, _MAPS, *self.between).to(x.dtype)
         x = F.leaky_relu(self.middle(torch.cat([F.interpolate(x, self.between), maps], dim=1)), _SLOPE)
-        x = F.leaky_relu(self.fine(F.interpolate(x, self.grid)), _SLOPE)
-        return from_volume(self.out(x), self.grid)
+        return F.leaky_relu(self.fine(F.interpolate(x, self.grid)), _SLOPE)
+
+    def last(self, seen: Tensor, bias: Tensor | None) -> Tensor:
+        return from_volume(F.conv3d(seen, self.out.weight, bias, padding=1), self.grid)
 
 
 class _NeighbourNoise(nn.Module):

@@ -25,7 +25,7 @@ from caloforge.detector.readout import Layer
 from caloforge.errors import DetectorError
 
 GRAPH, VOXELS = "fastcalosim.onnx", "voxels.h5"
-SCHEMA, SCHEMA_VERSION = "caloforge voxels for FastCaloSim", 1
+SCHEMA, SCHEMA_VERSION = "fastcalosim-voxels", 1
 
 
 def write_fastcalosim(wrapper: Wrapper, pdg: int, folder: Path) -> dict[str, Any]:
