@@ -14,6 +14,7 @@ from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say
 
 if TYPE_CHECKING:
     from caloforge.deploy import Bundle
+    from caloforge.deploy.bundle.graph import Graph
 
 
 def export(
@@ -127,3 +128,18 @@ def show(bundle: Bundle) -> None:
     say(f"  graph      {graph.bytes / 1e6:.1f} MB, fp32, {graph.parameters:,} numbers{folded}")
     worst = f"{parity.max_abs_mev:.2g} MeV in any cell, {parity.max_relative:.1g} of the hottest one"
     say(f"  parity     {worst} ({parity.showers} showers in batches of {batches})")
+    for precision, reduced in bundle.manifest.graphs.items():
+        if reduced.rounding:
+            say(f"  {precision:<9}  {raw(_about(reduced))}")
+
+
+def _about(graph: Graph) -> str:
+    """What was rounded, what it did to the showers, and whether somebody judged it."""
+    rounding = graph.rounding
+    assert rounding is not None
+    judged = f"accepted: {graph.acceptance.required}" if graph.acceptance else "not judged"
+    return (
+        f"{graph.bytes / 1e6:.1f} MB, {rounding.share:.0%} of the multiplications; energy "
+        f"{rounding.energy_bias:+.2%} +- {rounding.energy_spread:.2%}, cells {rounding.cells:.1%} of their "
+        f"scatter; {judged}"
+    )
