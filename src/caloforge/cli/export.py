@@ -14,6 +14,7 @@ from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, tab
 
 if TYPE_CHECKING:
     from caloforge.deploy import Bundle
+    from caloforge.deploy.bundle.graph import Graph
 
 
 def export(
@@ -25,7 +26,15 @@ def export(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to make; must not exist.")],
-    precision: Annotated[str, typer.Option(help="Of the weights; fp32 is the only one so far.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, and bf16 and int8 besides: fp32,int8.")] = "fp32",
+    accept: Annotated[
+        str | None,
+        typer.Option(help="What reduced precisions must meet, as 'auc_low<+0.01,response<+0.1%'."),
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Geant4's showers that they are judged by, unknown to the training.")
+    ] = None,
+    floor: Annotated[Path | None, typer.Option(help="More of these, for the floor.")] = None,
     cpp: Annotated[bool, typer.Option("--cpp", help="Write a header-only sampler in C++ instead.")] = False,
     host: Annotated[
         str | None, typer.Option(help="Write it as this program loads it instead: par04, fastcalosim, ddml.")
@@ -75,14 +84,21 @@ def export(
         bundle = write(
             source,
             out,
-            precision=precision.split(","),
+            precision=[name.strip() for name in precision.split(",")],
+            accept=accept,
+            reference=reference,
+            floor=floor,
             report=report,
             licence=licence,
             citation=citation,
             progress=progress,
         )
     show(bundle)
+    for name, why in bundle.manifest.refused.items():
+        say(f"  [red]{name}[/red]       not in the bundle: {raw(why)}")
     emit({"path": bundle.path, "manifest": bundle.manifest.model_dump(mode="json")})
+    if bundle.manifest.refused and set(bundle.manifest.graphs) == {"fp32"}:
+        raise typer.Exit(1)
 
 
 def _check(cpp: bool, host: str | None, hls: bool, particle: str | None, told: object) -> None:
@@ -163,3 +179,18 @@ def show(bundle: Bundle) -> None:
     say(f"  graph      {graph.bytes / 1e6:.1f} MB, fp32, {graph.parameters:,} numbers{folded}")
     worst = f"{parity.max_abs_mev:.2g} MeV in any cell, {parity.max_relative:.1g} of the hottest one"
     say(f"  parity     {worst} ({parity.showers} showers in batches of {batches})")
+    for precision, reduced in bundle.manifest.graphs.items():
+        if reduced.rounding:
+            say(f"  {precision:<9}  {raw(_about(reduced))}")
+
+
+def _about(graph: Graph) -> str:
+    """What was rounded, what it did to the showers, and whether somebody judged it."""
+    rounding = graph.rounding
+    assert rounding is not None
+    judged = f"accepted: {graph.acceptance.required}" if graph.acceptance else "not judged"
+    return (
+        f"{graph.bytes / 1e6:.1f} MB, {rounding.share:.0%} of the multiplications; energy "
+        f"{rounding.energy_bias:+.2%} +- {rounding.energy_spread:.2%}, cells {rounding.cells:.1%} of their "
+        f"scatter; {judged}"
+    )
