@@ -32,7 +32,7 @@ def export(
         typer.Option(help="What reduced precisions must meet, as 'auc_low<+0.01,response<+0.1%'."),
     ] = None,
     reference: Annotated[
-        Path | None, typer.Option(help="Geant4's showers that they are judged by, unknown to the training.")
+        Path | None, typer.Option(help="Geant4's showers to judge by, unknown to the training.")
     ] = None,
     floor: Annotated[Path | None, typer.Option(help="More of these, for the floor.")] = None,
     cpp: Annotated[bool, typer.Option("--cpp", help="Write a header-only sampler in C++ instead.")] = False,
@@ -50,9 +50,6 @@ def export(
         int, typer.Option(min=1, help="With --hls: multiplications that share a multiplier.")
     ] = 64,
     count: Annotated[int, typer.Option(help="With --hls: showers that are compared.")] = 2000,
-    reference: Annotated[
-        Path | None, typer.Option(help="With --hls: shower file to compare with, Geant4's.")
-    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(help="Report of `validate` about showers of this run: its numbers go into the bundle."),
