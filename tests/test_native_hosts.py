@@ -160,7 +160,7 @@ def test_fastcalosim(tmp_path: Path, latent: int) -> None:
 def test_fastcalosim_voxels(tmp_path: Path, detector: Detector) -> None:
     cf.export_host(toy_bundle(tmp_path / "b", detector, 4), tmp_path / "out", "fastcalosim")
     with h5py.File(tmp_path / "out" / "voxels.h5") as file:
-        assert file.attrs["schema"] == "caloforge voxels for FastCaloSim"
+        assert file.attrs["schema"] == "fastcalosim-voxels"
         layers, borders = file.attrs["layers"], file.attrs["layer_boundaries"]
         assert layers.tolist() == ([3, 4] if detector is BOX else [0, 1, 2])
         for i, layer in enumerate(layers):

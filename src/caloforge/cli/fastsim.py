@@ -53,11 +53,14 @@ def fastsim(
     x: Annotated[str, typer.Option(help="Impact point on the front face, fixed or a range.")] = "0mm",
     y: Annotated[str, typer.Option(help="The same in y.")] = "0mm",
     angle_tolerance: Annotated[
-        str, typer.Option(help="How far a direction may be from one of the training.")
-    ] = "1deg",
+        str,
+        typer.Option(
+            help="How far a direction may be from one of the training; from 10 GeV on, wider below."
+        ),
+    ] = "0.5deg",
     position_tolerance: Annotated[
-        str, typer.Option(help="How far an impact point may be, after a move by whole cells.")
-    ] = "1mm",
+        str, typer.Option(help="How far an impact point may be, after a move by whole cells; from 10 GeV on.")
+    ] = "0.5mm",
     physics: Annotated[str, typer.Option(help="As in `caloforge simulate`.")] = "standard",
     cut: Annotated[str, typer.Option(help="Geant4's production cut.")] = "0.7mm",
     compare: Annotated[

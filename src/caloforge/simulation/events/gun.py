@@ -6,6 +6,7 @@ __all__ = ["EventGun"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from caloforge.simulation.events.base import Event, Particles, Source
 from caloforge.simulation.streams import GUN, stream
 
 _MOST = 1_000_000  # particles of an event
+_BLOCK = 1 << 12  # particles that are drawn at once, unless an event has more
 _NOWHERE = Interval(0.0, 0.0)
 
 
@@ -69,7 +71,7 @@ class EventGun:
         )
 
     def source(self, count: int, seed: int) -> Source:
-        """Return `count` events; each depends on the seed and its number alone."""
+        """Return `count` events; each depends on the gun, the seed and its number, and not on `count`."""
         about = {
             "format": "gun",
             "particles": list(self.particles),
@@ -83,13 +85,20 @@ class EventGun:
         return Source(self._events(count, seed), count, on_face=True, about=about)
 
     def _events(self, count: int, seed: int) -> Iterator[Event]:
-        return (Event(number, (1.0,), self._draw(stream(seed, GUN, number))) for number in range(count))
+        """Draw some events at a time, always the same ones together."""
+        block = max(1, _BLOCK // max(1, self.number))
+        for first in range(0, count, block):
+            drawn = self._draw(stream(seed, GUN, first), block * self.number)
+            for number in range(first, min(count, first + block)):
+                start = (number - first) * self.number
+                rows = slice(start, start + self.number)
+                yield Event(number, (1.0,), Particles(*(column[rows] for column in drawn)))
 
-    def _draw(self, rng: np.random.Generator) -> Particles:
-        n = self.number
+    def _draw(self, rng: np.random.Generator, n: int) -> tuple[Any, ...]:
+        """The columns of `Particles`."""
         pdg = rng.choice(np.array(self.particles, np.int64), n)
         energy = self.energy.sample(rng, n)
         theta, phi, x, y = (what.sample(rng, n) for what in (self.theta, self.phi, self.x, self.y))
         sine = np.sin(theta)
         direction = np.column_stack([sine * np.cos(phi), sine * np.sin(phi), np.cos(theta)])
-        return Particles(pdg, energy, np.column_stack([x, y, np.zeros(n)]), direction)
+        return pdg, energy, np.column_stack([x, y, np.zeros(n)]), direction

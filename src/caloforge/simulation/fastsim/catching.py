@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 Real = NDArray[np.float64]
 _ROUNDING = 1e-5  # mm or rad; files and bundles hold float32
+_FLOAT = 1e-6
+_CONSTANT_FROM = 1e4  # MeV
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a particle may be from one of the training, and still be taken for it.
+    """How far a particle of 10 GeV or more may be from one of the training, and still be taken for it.
+
+    Below, both limits grow with 1 / sqrt(energy), as the fluctuations of a shower's own position do: what is
+    let through stays the same part of what a calorimeter could tell.
 
     Args:
         angle: Between the two directions, rad.
@@ -32,6 +37,12 @@ class Tolerance:
 
     angle: float
     position: float
+
+    def holds(self, energy: Real, angle: Real, beside: Real) -> NDArray[np.bool_]:
+        """Say which particles, of these energies in MeV, are near enough; beside in mm."""
+        wider = np.sqrt(np.maximum(_CONSTANT_FROM / energy, 1.0))
+        near = (angle <= self.angle * wider + _ROUNDING) & (beside <= self.position * wider + _ROUNDING)
+        return np.asarray(near)
 
 
 class Caught(NamedTuple):
@@ -62,7 +73,8 @@ def catch(particles: Incident, valid: Validity, placing: Placing, tolerance: Tol
         tolerance: How near is near enough.
     """
     energy = particles.energy.astype(np.float64)
-    low, high = valid.energy.limits()
+    # Without the slack that `Validity` grants: nobody asked for these particles, Geant4 is there for them.
+    low, high = valid.energy.min * (1 - _FLOAT), valid.energy.max * (1 + _FLOAT)
     known = np.isin(particles.pdg, valid.particles) & (energy >= low) & (energy <= high)
     rows = np.flatnonzero(known)
     some = particles[rows]
@@ -70,9 +82,8 @@ def catch(particles: Incident, valid: Validity, placing: Placing, tolerance: Tol
     x, move_x, beside_x = _position(some.x, valid.x, placing.lattice[0])
     y, move_y, beside_y = _position(some.y, valid.y, placing.lattice[1])
     moves = np.column_stack([move_x, move_y])
-    near = (turn <= tolerance.angle + _ROUNDING) & placing.fits(moves)
-    near &= np.hypot(beside_x, beside_y) <= tolerance.position + _ROUNDING
-    taken = Incident.of(_clamped(energy[rows], valid.energy), some.pdg, theta, phi, x, y)
+    near = tolerance.holds(energy[rows], turn, np.hypot(beside_x, beside_y)) & placing.fits(moves)
+    taken = Incident.of(some.energy, some.pdg, theta, phi, x, y)
     return Caught(rows[near], taken[near], moves[near])
 
 

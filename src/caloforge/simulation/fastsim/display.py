@@ -237,10 +237,11 @@ def _face(
 
     ax.add_patch(Rectangle((-reach[0], -reach[1]), 2 * reach[0], 2 * reach[1], facecolor=_PAPER))
     _mesh(ax, layer, parts, norm, side=False)
-    ax.set_xlim(-reach[0], reach[0])
-    ax.set_aspect("equal", adjustable="datalim")
+    box = ax.get_window_extent()
+    wide = max(reach[0], reach[1] * box.width / box.height)  # a millimetre is as long in both directions
+    ax.set_xlim(-wide, wide)
     ax.set_title(f"face of {layer.name.replace('_', ' ')}", fontsize=9, color=_SOFT, loc="left", pad=4)
-    _axes(ax, "x [mm]", "y [mm]", reach[1])
+    _axes(ax, "x [mm]", "y [mm]", wide * box.height / box.width)
 
 
 def _axes(ax: Any, across: str, up: str, half: float) -> None:

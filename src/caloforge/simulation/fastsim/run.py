@@ -51,8 +51,8 @@ def fastsim(
     phi: Interval | str = _NONE,
     x: Interval | str = _NONE,
     y: Interval | str = _NONE,
-    angle_tolerance: str = "1deg",
-    position_tolerance: str = "1mm",
+    angle_tolerance: str = "0.5deg",
+    position_tolerance: str = "0.5mm",
     physics: str = "standard",
     cut: str = "0.7mm",
     compare: bool = False,
@@ -80,8 +80,9 @@ def fastsim(
         phi: Azimuth of the direction.
         x: Where particles would enter the front face if nothing stood before it.
         y: The same in y.
-        angle_tolerance: How far the direction may be from one of the training.
-        position_tolerance: How far the impact point may be, after a move by whole cells.
+        angle_tolerance: How far the direction may be from one of the training at 10 GeV or more; below,
+            1 / sqrt(energy) times as far.
+        position_tolerance: The same for the impact point, after a move by whole cells.
         physics: As in `simulate`.
         cut: Production cut.
         compare: Simulate the same events fully, too, and compare.

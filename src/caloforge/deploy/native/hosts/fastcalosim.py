@@ -25,7 +25,7 @@ from caloforge.detector.readout import Layer
 from caloforge.errors import DetectorError
 
 GRAPH, VOXELS = "fastcalosim.onnx", "voxels.h5"
-SCHEMA, SCHEMA_VERSION = "caloforge voxels for FastCaloSim", 1
+SCHEMA, SCHEMA_VERSION = "fastcalosim-voxels", 1
 
 
 def write_fastcalosim(wrapper: Wrapper, pdg: int, folder: Path) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def _graph(wrapper: Wrapper, pdg: int) -> None:
     columns = {"energy": energy}
     if "theta" in (wrapper.bundle.manifest.inputs[1].columns or ()):
         columns["theta"] = _theta(wrapper, eta)
-        inside.append(wrapper.inside(columns["theta"], *wrapper.span("theta").limits()))
+        inside.append(wrapper.inside(columns["theta"], *wrapper.span("theta").limits))
     noise = normals(wrapper, given, detector.n_cells + detector.n_layers)
     cells = wrapper.shower(noise, incident_of(wrapper, columns, pdg))
     wrapper.output("voxel", cells, inside)
