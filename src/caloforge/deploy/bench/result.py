@@ -18,10 +18,10 @@ class Bench:
     Attributes:
         rows: One dict per batch size: `batch, calls, ms_per_shower` (wall time, median over the calls),
             `low, high` (quantiles 10 and 90 % of the same), `mean_ms_per_shower`, `cpu_ms_per_shower` (mean,
-            all threads together), `showers_per_s`, `joules_per_shower` (of the whole machine; None where it does not
-            tell), `share_of_best` (of the speed that the card says is the limit; None on a device), and,
-            where Geant4's cost is known, `speed_up`: its CPU time per shower over this one's, whatever the
-            number of threads.
+            all threads together), `showers_per_s`, `joules_per_shower` (of the whole machine; None where it
+            does not tell), `share_of_best` (of the limit that the card tells; None on a device). Where
+            Geant4's cost is known, `speed_up`: its CPU time per shower over this one's, whatever the number
+            of threads.
         name: Of the generator.
         energies: What the incident energies were, in words.
         threads: Of the runtime.
