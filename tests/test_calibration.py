@@ -182,7 +182,7 @@ def test_another_bundle_or_machine_is_measured_for_itself(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured, _ = calibrate(bundle, threads=[1])
-    other = make_bundle(tmp_path / "other", name="other")
+    other = make_bundle(tmp_path / "other", particles=[11])
     assert kept(Bundle.open(other)) is None
     assert kept(Bundle.open(bundle)) == measured
     monkeypatch.setattr(machine, "processor", lambda: "another processor, 64 cores")

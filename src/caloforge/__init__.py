@@ -29,6 +29,7 @@ __all__ = [
     "event",
     "export",
     "export_cpp",
+    "export_hls",
     "export_host",
     "fastsim",
     "generate",
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from caloforge.deploy.bench import bench
     from caloforge.deploy.export import export
     from caloforge.deploy.generate import generate, open_sampler
+    from caloforge.deploy.hls import export_hls
     from caloforge.deploy.native import export_cpp, export_host
     from caloforge.deploy.runtimes import calibrate
     from caloforge.detector import Detector, load_detector
@@ -85,6 +87,7 @@ _ROOM_OF = {
     "export": "deploy",
     "fastsim": "simulation.fastsim",
     "export_cpp": "deploy.native",
+    "export_hls": "deploy.hls",
     "export_host": "deploy.native",
     "generate": "deploy",
     "inspect": "showers",

@@ -115,8 +115,8 @@ class Engine:
         particles = incident if isinstance(incident, Incident) else self._particles(incident, seed)
         complaints = self.valid.admit(particles, outside)
         showers = make_showers(self, particles, np.random.default_rng(seed))
-        provenance = {"generator": self.origin, "seed": seed, "outside": complaints}
-        return Showers(self.detector, particles, showers.cells, provenance=provenance)
+        showers.provenance.update(generator=self.origin, seed=seed, outside=complaints)
+        return showers
 
     def _particles(self, energies: ArrayLike | str, seed: int) -> Incident:
         # A stream of its own: the noise is the same whether or not anything else is drawn.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PRECISIONS", "export"]
+__all__ = ["export"]
 
 import re
 from collections.abc import Mapping, Sequence
@@ -30,15 +30,12 @@ from caloforge.deploy.bundle.report import read_report
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.onnx_graph import OPSET, write_graph
 from caloforge.deploy.parity import measure_parity
+from caloforge.deploy.precision.adding import Wish, add_precisions, check_wish
 from caloforge.deploy.probe import take_probe
 from caloforge.deploy.torch_sampler import RunSampler
-from caloforge.errors import BundleError, nearest
 from caloforge.progress import Progress
 from caloforge.training.pretrained import LICENCE, comes_with_caloforge
 from caloforge.writing import new_folder
-
-PRECISIONS = ("fp32",)
-"""Precisions that a bundle can have."""
 
 _PAPER = re.compile(r"arXiv:\d{4}\.\d{4,5}")
 
@@ -48,6 +45,9 @@ def export(
     out: str | Path,
     *,
     precision: Sequence[str] = ("fp32",),
+    accept: str | None = None,
+    reference: str | Path | None = None,
+    floor: str | Path | None = None,
     report: str | Path | None = None,
     licence: str | None = None,
     citation: str | None = None,
@@ -61,7 +61,13 @@ def export(
     Args:
         run: Folder of the run.
         out: Folder to make; it must not exist.
-        precision: Of the weights; "fp32" is the only one so far.
+        precision: "fp32", which every bundle has, and "bf16" or "int8" besides: graphs whose large products
+            are rounded as far as the showers bear it.
+        accept: What a reduced precision must meet, beside float32 and the floor, to be in the bundle:
+            "auc_low<+0.01,response<+0.1%" asks how much more a number of `validate` may be than float32's.
+        reference: Geant4's showers to judge by, with which nothing was trained. The report comes into the
+            folder `OUT.precision`; the manifest keeps what was found, and why a precision was refused.
+        floor: More of them, for the floor.
         report: What `validate` found about showers of this run: the folder, or the JSON in it. The bundle
             takes over its numbers with their floors.
         licence: Of the weights, best as an SPDX identifier ("CC-BY-4.0"). By default "not stated"; runs that
@@ -71,12 +77,21 @@ def export(
 
     Raises:
         RunError: Not a run, or a damaged one.
+        MissingExtraError: int8 without the extra `openvino`.
+        ValidationError: Conditions that cannot be read, or showers that cannot judge.
         BundleError: An unknown precision, a report of another generator, or the graph's showers are not the
             model's.
         OutputError: `out` exists, another process writes it, or the disk is full.
     """
-    _check_precision(precision)
     target = Path(out)
+    wish = Wish(
+        tuple(precision),
+        accept,
+        _path(reference),
+        _path(floor),
+        target.with_name(f"{target.name}.precision"),
+    )
+    check_wish(wish)
     told = progress or _silent
     with new_folder(target) as folder:
         told(0, 4, "reading the run")
@@ -88,6 +103,11 @@ def export(
         draft = _draft(sampler, folder, graph, story)
         told(2, 4, "comparing with torch")
         measured = _measured(sampler, Bundle(folder, draft, sampler.detector))
+        if wish.reduced:
+            whole = Bundle(folder, measured, sampler.detector)
+            measured = add_precisions(
+                whole, sampler, wish, lambda share, words: told(200 + int(100 * share), 400, words)
+            )
         told(3, 4, "writing the manifest")
         (folder / MANIFEST_FILE).write_text(manifest_text(measured), encoding="utf-8")
         checked = Bundle.open(folder)
@@ -99,16 +119,8 @@ def _silent(_done: int, _total: int, _note: str) -> None:
     """Tell nobody."""
 
 
-def _check_precision(precision: Sequence[str]) -> None:
-    for name in precision:
-        if name not in PRECISIONS:
-            raise BundleError(
-                "no such precision",
-                where="--precision",
-                got=name,
-                expected=", ".join(PRECISIONS),
-                near=nearest(name, PRECISIONS),
-            )
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _story(

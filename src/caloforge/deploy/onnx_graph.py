@@ -90,7 +90,16 @@ def _traced(generator: Generator) -> Any:
         ) from error
     if program is None:
         raise BundleError("the generator cannot be written as ONNX")
-    return program.model_proto
+    return _named(program.model_proto)
+
+
+def _named(model: Any) -> Any:
+    """Let the names of nodes that belong to a trained correction begin with "trunk"."""
+    for node in model.graph.node:
+        scopes = next((p.value for p in node.metadata_props if p.key.endswith("name_scopes")), "")
+        if "'correction" in scopes:
+            node.name = f"trunk_{node.name}"
+    return model
 
 
 @contextmanager

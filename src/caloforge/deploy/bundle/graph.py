@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["UNMEASURED", "Graph", "Parity", "Precision", "Probe"]
+__all__ = ["UNMEASURED", "Graph", "Parity", "Precision", "Probe", "Rounding"]
 
 from typing import Annotated, Literal
 
@@ -49,6 +49,28 @@ class Probe(Part):
     tolerance: Annotated[float, Field(gt=0)]
 
 
+class Rounding(Part):
+    """What was rounded in a graph of reduced precision, and how its showers changed.
+
+    Attributes:
+        products: Names of the nodes whose weights and activations are rounded.
+        share: Of all multiplications, that they have.
+        energy_bias: Change of the energy of all showers, relative.
+        energy_spread: Its scatter from shower to shower.
+        cells: Root mean square change of a cell in parts of the cells' scatter.
+        values: Different energies among the cells, over those in float32.
+        hottest_cell: Change of the mean energy of the hottest cell, relative.
+    """
+
+    products: tuple[str, ...]
+    share: float
+    energy_bias: float
+    energy_spread: float
+    cells: float
+    values: float
+    hottest_cell: float
+
+
 class Graph(Part):
     """One ONNX file: the generator at one precision.
 
@@ -64,7 +86,9 @@ class Graph(Part):
             `{"openvino": {"INFERENCE_PRECISION_HINT": "f32"}}`.
         parity: How far it is from the trained model.
         probe: Showers that it made.
-        acceptance: For reduced precision, what decided that it may be shipped.
+        rounding: For reduced precision, what was rounded.
+        acceptance: For reduced precision, what decided that an engine may take it without being told to; None
+            if nobody judged it.
     """
 
     file: str
@@ -77,6 +101,7 @@ class Graph(Part):
     options: dict[str, dict[str, str]] = Field(default_factory=dict)
     parity: Parity
     probe: Probe
+    rounding: Rounding | None = None
     acceptance: Acceptance | None = None
 
 

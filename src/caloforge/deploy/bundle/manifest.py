@@ -122,6 +122,7 @@ class Manifest(Part):
         output: The energy of every cell.
         threshold_mev: Cells below it are to be set to 0 after the graph; null if there is none.
         graphs: By precision; `fp32` is always there.
+        refused: Precisions that were tried, and why the bundle does not have them.
         report: How near its showers are to those of Geant4, or "not made".
         provenance: Recipe, data and environment of the training, steps, checksum of the weights.
         files: All files of the bundle but the manifest.
@@ -145,6 +146,7 @@ class Manifest(Part):
     graphs: dict[Precision, Graph] = Field(
         json_schema_extra={"required": ["fp32"], "additionalProperties": False}
     )
+    refused: dict[Precision, str] = Field(default={}, json_schema_extra={"additionalProperties": False})
     report: Report | Literal["not made"]
     provenance: dict[str, Any]
     files: dict[str, FileEntry]

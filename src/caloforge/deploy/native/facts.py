@@ -53,7 +53,7 @@ def facts_of(bundle: Bundle) -> dict[str, Any]:
 
 
 def _span(name: str, span: Any) -> dict[str, Any]:
-    low, high = span.limits()
+    low, high = span.limits
     return {"name": name, "unit": span.unit, "min": span.min, "max": span.max, "low": low, "high": high}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["UNIT", "FoldedCells", "folded_cells"]
+__all__ = ["UNIT", "FoldedCells", "along_parts", "folded_cells"]
 
 import math
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from caloforge.models.fitted.distributions import JUST, LEAST_ENERGY, RARE
 from caloforge.models.fitted.statistics import HIT, LEAST_SHARE
-from caloforge.models.inference.layerwise import LayerSpread
+from caloforge.models.inference.layerwise import LayerProducts, LayerSpread
 from caloforge.models.inference.tables import Steps
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 UNIT = math.sqrt(0.5)
 """What normal variables and thresholds of cells are multiplied with: the error function wants them so."""
 
+_AT_ONCE = 1e3  # rate of the first step
 _FEW = 0.15  # share of the cells that are hit, below which these are looked up one by one
 
 
@@ -41,19 +42,33 @@ class FoldedCells(nn.Module, ABC):
     threshold: Tensor
     rows: Tensor
     table: Tensor
+    following_threshold: Tensor
+    following_rows: Tensor
+    following_table: Tensor
 
     def __init__(self, distributions: CellDistributions) -> None:
         super().__init__()
         self.layers, self.levels = distributions.layers, distributions.settings.levels
-        self.steps, self.spread = Steps(distributions.places.T), LayerSpread(self.layers.sizes)
-        self.last = max(len(distributions.places) - 2, 0)
-        self.register_buffer("threshold", UNIT * distributions.threshold.flatten())
-        self.register_buffer("rows", distributions.row.long().flatten() * self.levels)
-        self.register_buffer("table", distributions.table.flatten().clone())
-        self.higher = self.layers.cells if len(distributions.places) > 1 else 0
+        below = torch.full((self.layers.count, 1), math.log(LEAST_ENERGY) - 1)
+        self.steps = Steps(torch.cat([below, distributions.places.T], dim=1), _AT_ONCE)
+        self.spread = LayerSpread(self.layers.sizes)
+        self.last = max(len(distributions.places) - 1, 1)
+        # What lies between two parts, or two levels, is told by the lower one and the rise to the higher.
+        threshold = UNIT * distributions.threshold
+        rows, table = distributions.row.long() * self.levels, distributions.table
+        for name, value, following in (
+            ("threshold", threshold, _next(threshold) - threshold),
+            ("rows", rows, _next(rows)),
+            ("table", table, _next(table.T).T - table),
+        ):
+            self.register_buffer(name, value.flatten())
+            self.register_buffer(f"following_{name}", following.flatten())
 
     def between(self, energies: Tensor) -> Tensor:
-        """Return how far the energies of layers lie on the way between parts, `(n, n_layers, parts - 1)`."""
+        """Return how far the energies of layers lie on the way between parts, `(n, n_layers, parts)`.
+
+        The first is the step from nothing to the first part, which all have taken.
+        """
         logarithm = torch.log(energies.clamp_min(LEAST_ENERGY)).unsqueeze(2)
         steps: Tensor = self.steps(logarithm)
         return steps
@@ -75,37 +90,44 @@ class FoldedCells(nn.Module, ABC):
         """Return the part below, and how far it is to that above, `(n, n_layers)`."""
         far = steps.sum(2)
         part = far.floor().clamp(max=self.last)
-        return part, far - part
+        return part - 1, far - part
 
     def _lacking(self, above: Tensor) -> Tensor:
         """Return how much all cells of a layer rise, so that none with energy is without a hit."""
         return torch.relu(UNIT * HIT - self.layers.maxima(above))
 
-    def _shares(self, over: Tensor, low: Tensor, step: Tensor) -> Tensor:
+    def _shares(self, over: Tensor, threshold: Tensor, low: Tensor, step: Tensor) -> Tensor:
         """Return shares of hits before all are scaled.
 
         Args:
             over: `(hits,)` how far they lie above their thresholds.
+            threshold: Of the same.
             low: Numbers of the cells in the part below, of those of all parts.
             step: How far it is to the part above.
         """
-        high = low + self.higher
-        threshold = _between(self.threshold.gather(0, low), self.threshold.gather(0, high), step)
         above, hits = 1 - torch.erf(over + threshold), 1 - torch.erf(threshold)
         ratio = (above / hits.clamp_min(2 * RARE)).clamp(JUST, 1 - JUST)
+        # Less than the last level, as a ratio is more than nothing.
         level = (2 / math.pi * (self.levels - 1)) * torch.acos(torch.sqrt(ratio))
-        start = level.floor().clamp(max=self.levels - 2)
+        start = level.floor()
         first, beyond = start.long(), level - start
-        quantiles = (self._quantile(self.rows.gather(0, part) + first, beyond) for part in (low, high))
-        return torch.exp(_between(*quantiles, step))
+        lower = self._quantile(self.rows.gather(0, low) + first, beyond)
+        higher = self._quantile(self.following_rows.gather(0, low) + first, beyond)
+        return torch.exp(lower + step * (higher - lower))
 
     def _quantile(self, number: Tensor, beyond: Tensor) -> Tensor:
         # Not by index_select: ONNX Runtime's Gather takes eight times as long as its GatherElements.
-        return _between(self.table.gather(0, number), self.table.gather(0, number + 1), beyond)
+        return self.table.gather(0, number) + beyond * self.following_table.gather(0, number)
 
 
-def _between(low: Tensor, high: Tensor, step: Tensor) -> Tensor:
-    return low + step * (high - low)
+def along_parts(values: Tensor) -> Tensor:
+    """Return what `values`, `(parts, k)`, rise by with each step: the first from nothing."""
+    return torch.cat([values[:1], values.diff(dim=0)])
+
+
+def _next(values: Tensor) -> Tensor:
+    """Return for each row the next one; for the last itself."""
+    return torch.cat([values[1:], values[-1:]])
 
 
 class _FewCells(FoldedCells):
@@ -126,7 +148,9 @@ class _FewCells(FoldedCells):
         part, step = self._parts(steps)
         low = (part * self.layers.cells).long().flatten().gather(0, layer) + cell
         over = above.flatten().gather(0, lit) + lacking.flatten().gather(0, layer)
-        share = self._shares(over, low, step.flatten().gather(0, layer))
+        step = step.flatten().gather(0, layer)
+        threshold = self.threshold.gather(0, low) + step * self.following_threshold.gather(0, low)
+        share = self._shares(over, threshold, low, step)
         sums = torch.zeros_like(energies).flatten().scatter_add(0, layer, share)
         scale = energies.flatten() / sums.clamp_min(LEAST_SHARE)
         energy = share * scale.gather(0, layer)
@@ -141,13 +165,16 @@ class _ManyCells(FoldedCells):
     def __init__(self, distributions: CellDistributions) -> None:
         super().__init__(distributions)
         self.register_buffer("number", torch.arange(self.layers.cells, dtype=torch.float32))
+        self.local = LayerProducts(UNIT * along_parts(distributions.threshold), self.layers.sizes)
 
     def forward(self, above: Tensor, steps: Tensor, energies: Tensor) -> Tensor:
         above = above + self.spread(self._lacking(above))
         part, step = self._parts(steps)
         # In float32, where numbers up to 2^24 are exact.
         low = (self.spread(part * self.layers.cells) + self.number).long()
-        flat = (above, low, self.spread(step))
-        shares = self._shares(*(x.flatten() for x in flat)).view_as(above) * (above > 0)
+        told = (above, self.local(steps), low, self.spread(step))
+        shares = self._shares(*(x.flatten() for x in told)).view_as(above)
+        shares = shares * (above > 0)
         scale = energies / self.spread.sums(shares).clamp_min(LEAST_SHARE)
-        return shares * self.spread(scale)
+        cells: Tensor = shares * self.spread(scale)
+        return cells

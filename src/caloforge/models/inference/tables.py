@@ -1,4 +1,4 @@
-"""What goes along straight lines between parts of the energies, as steps that are multiplied with a matrix."""
+"""What goes along straight lines between parts of the energies: steps that multiply a matrix."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ class Steps(nn.Module):
 
     Args:
         places: Middles of the parts along the last axis, rising.
+        first: Rate of the first step, if it is to be taken at once.
     """
 
     start: Tensor
     rate: Tensor
 
-    def __init__(self, places: Tensor) -> None:
+    def __init__(self, places: Tensor, first: float | None = None) -> None:
         super().__init__()
         self.register_buffer("start", places[..., :-1].clone())
         self.register_buffer("rate", 1 / places.diff(dim=-1).clamp_min(_JUMP))
+        if first is not None:
+            self.rate[..., 0] = first
 
     def forward(self, logarithm: Tensor) -> Tensor:
         """Map logarithms to steps, with the shape of both that they are broadcast to."""
@@ -43,7 +46,7 @@ def joined(tables: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     Returns:
         All middles, and the values of all tables there, side by side.
     """
-    places = torch.cat([places for places, _ in tables]).unique()
+    places = torch.cat([places for places, _ in tables]).sort().values
     values = [table[0] + Steps(own)(places.unsqueeze(1)) @ table.diff(dim=0) for own, table in tables]
     return places, torch.cat(values, dim=1)
 

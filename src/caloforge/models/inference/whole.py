@@ -34,7 +34,6 @@ class FoldedWhole(nn.Module):
     knots: Tensor
     polynomials: Tensor
     constants: Tensor
-    ends: Tensor
     order: Tensor
     least: Tensor
     most: Tensor
@@ -46,13 +45,12 @@ class FoldedWhole(nn.Module):
         self._fold_polynomials(copula)
         # The energy in all layers, whose normal variable is the first, stands behind the shares of these.
         self.register_buffer("order", torch.tensor([*range(1, self.layers + 1), 0]))
-        self.register_buffer("ends", copula.scale.ends.clone())
+        self.ends: list[float] = copula.scale.ends.tolist()
         self.register_buffer("least", copula.least.clone())
         self.register_buffer("most", copula.most.clone())
 
     def _fold_tables(self, copula: ShowerCopula) -> None:
-        scale, parts = copula.scale, len(copula.mixing)
-        quantiles, whole = copula.quantiles, copula.scale.quantiles
+        scale, quantiles, whole = copula.scale, copula.quantiles, copula.scale.quantiles
         shares, visible = quantiles.value[:, : self.layers], whole.value
         bent = [bends(quantiles.normal, shares).flatten(1), bends(whole.normal, visible).flatten(1)]
         of_shares = torch.cat([shares[:, :, 0], bent[0], copula.mixing.flatten(1)], dim=1)
@@ -69,7 +67,6 @@ class FoldedWhole(nn.Module):
         self.register_buffer("rises", table.diff(dim=0))
         knots = [quantiles.normal.expand(self.layers, -1), whole.normal.unsqueeze(0)]
         self.register_buffer("knots", torch.cat(knots))
-        assert parts == len(scale.parts.places)
 
     def _fold_polynomials(self, copula: ShowerCopula) -> None:
         """Powers 1 to 4 of three numbers follow what is given: see `_powers`."""
@@ -126,8 +123,7 @@ class FoldedWhole(nn.Module):
         """Return what is given, and four powers of the energy's logarithm, of that within the energies of
         the fit, and of that energy.
         """
-        low, high = self.ends
-        inside = torch.where(energy < low, low, torch.where(energy > high, high, energy))
+        inside = energy.clamp(*self.ends)
         one = torch.cat([given[:, :1], torch.log(inside / _OF_LOGARITHM), inside / _OF_POWERS], dim=1)
         two = one * one
         return torch.cat([given, one, two, two * one, two * two], dim=1)

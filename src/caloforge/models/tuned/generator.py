@@ -42,6 +42,7 @@ class TunedGenerator(FittedGenerator):
         super().__init__(detector, settings, settings.refine)
         first = self._first()
         inputs = settings.latent + first.copula.noise + first.factors.count + self.incidence.width
+        self.inputs = inputs, self.incidence.width
         self.trunk = generator_trunk(detector, settings, inputs)
         self.parts = [*self.parts, settings.latent, self.trunk.noise]
         self.noise_shape = (sum(self.parts),)

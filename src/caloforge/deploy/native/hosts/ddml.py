@@ -69,7 +69,7 @@ def _vae(wrapper: Wrapper, pdg: int) -> dict[str, Any]:
     theta = wrapper.node(
         "Mul", wrapper.part(vector, VAE_NUMBERS + 1, VAE_NUMBERS + 2), wrapper.constant(math.pi / 2)
     )
-    low, high = wrapper.span("theta").limits()
+    low, high = wrapper.span("theta").limits
     inside = [wrapper.energy_inside(energy), wrapper.inside(theta, low - _SLACK, high + _SLACK)]
     noise = normals(wrapper, wrapper.part(vector, 0, VAE_NUMBERS), VAE_NUMBERS)
     cells = wrapper.shower(noise, incident_of(wrapper, {"energy": energy, "theta": theta}, pdg))

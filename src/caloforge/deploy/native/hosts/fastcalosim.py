@@ -61,7 +61,7 @@ def _graph(wrapper: Wrapper, pdg: int) -> None:
     columns = {"energy": energy}
     if "theta" in (wrapper.bundle.manifest.inputs[1].columns or ()):
         columns["theta"] = _theta(wrapper, eta)
-        inside.append(wrapper.inside(columns["theta"], *wrapper.span("theta").limits()))
+        inside.append(wrapper.inside(columns["theta"], *wrapper.span("theta").limits))
     noise = normals(wrapper, given, detector.n_cells + detector.n_layers)
     cells = wrapper.shower(noise, incident_of(wrapper, columns, pdg))
     wrapper.output("voxel", cells, inside)

@@ -60,7 +60,7 @@ def _to_the_radius(wrapper: Wrapper, share: str) -> str:
 
 def _angles(wrapper: Wrapper) -> tuple[float, float]:
     """Par04's cells turn with the particle: others are right at right angles only."""
-    low, high = wrapper.span("theta").limits()
+    low, high = wrapper.span("theta").limits
     if wrapper.detector.readout.frame == "particle":
         return low - _SLACK, high + _SLACK
     if not low <= 0 <= high:

@@ -106,7 +106,7 @@ class Wrapper:
 
     def energy_inside(self, energy: str) -> str:
         """Say whether a kinetic energy in MeV is one that the bundle was trained for."""
-        return self.inside(energy, *self.span("energy").limits())
+        return self.inside(energy, *self.span("energy").limits)
 
     def span(self, name: str) -> Span:
         """Return the trained range of an incident column."""
