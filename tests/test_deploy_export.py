@@ -54,6 +54,7 @@ def test_manifest(bundle: Bundle) -> None:
     ]
     assert manifest.provenance["training_steps"] == 7
     assert manifest.provenance["data"]["files"] == ["showers.h5"], "no paths of the machine that trained"
+    assert (manifest.licence, manifest.report) == ("not stated", "not made")
     assert manifest.graphs["fp32"].parameters < manifest.graphs["fp32"].trained_parameters
 
 

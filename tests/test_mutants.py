@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from caloforge.deploy import export
+from caloforge.deploy import export, pack_bundle
 from caloforge.detector import load_detector, write_binning_xml
 from caloforge.showers import Showers, ShowerWriter, convert
 from caloforge.training import train
@@ -73,6 +73,10 @@ def _bundle(folder: Path) -> Path:
     return export(_run(folder), folder / "bundle").path
 
 
+def _packed(folder: Path) -> Path:
+    return pack_bundle(_bundle(folder), folder / "packed.zip").path
+
+
 def _binning(folder: Path) -> Path:
     write_binning_xml(load_detector("calochallenge-1-photons"), folder / "binning.xml")
     return folder / "binning.xml"
@@ -94,6 +98,7 @@ KINDS: dict[str, tuple[Make, tuple[Change, ...], str, int]] = {
     "calochallenge": (_foreign("calochallenge", "calochallenge-1-photons"), BINARY, "foreign", 60),
     "lcd": (_foreign("lcd", "clic"), BINARY, "foreign", 60),
     "bundle": (_bundle, TEXT, "bundle", 120),
+    "packed": (_packed, BINARY, "bundle", 120),
     "run": (_run, TEXT, "run", 120),
 }
 """How the original is made, how it is damaged, what is asked of it, and how many damages are tried."""

@@ -23,13 +23,21 @@ __all__ = [
     "__version__",
     "adopt",
     "bench",
+    "calibrate",
+    "check_bundle",
     "convert",
     "event",
     "export",
+    "export_cpp",
+    "export_hls",
+    "export_host",
+    "fastsim",
     "generate",
     "inspect",
     "load_detector",
     "open_sampler",
+    "pack_bundle",
+    "sanitise_bundle",
     "simulate",
     "train",
     "validate",
@@ -45,15 +53,19 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from caloforge.deploy import Bundle, Engine
+    from caloforge.deploy import Bundle, Engine, check_bundle, pack_bundle, sanitise_bundle
     from caloforge.deploy.bench import bench
     from caloforge.deploy.export import export
     from caloforge.deploy.generate import generate, open_sampler
+    from caloforge.deploy.hls import export_hls
+    from caloforge.deploy.native import export_cpp, export_host
+    from caloforge.deploy.runtimes import calibrate
     from caloforge.detector import Detector, load_detector
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
     from caloforge.showers.survey import inspect
     from caloforge.simulation.event import event
+    from caloforge.simulation.fastsim import fastsim
     from caloforge.training import Run
     from caloforge.training.adopt import adopt
     from caloforge.training.train import train
@@ -68,13 +80,21 @@ _ROOM_OF = {
     "Showers": "showers",
     "adopt": "training",
     "bench": "deploy",
+    "calibrate": "deploy",
+    "check_bundle": "deploy",
     "convert": "showers",
     "event": "simulation.event",
     "export": "deploy",
+    "fastsim": "simulation.fastsim",
+    "export_cpp": "deploy.native",
+    "export_hls": "deploy.hls",
+    "export_host": "deploy.native",
     "generate": "deploy",
     "inspect": "showers",
     "load_detector": "detector",
     "open_sampler": "deploy",
+    "pack_bundle": "deploy",
+    "sanitise_bundle": "deploy",
     "simulate": "truth",
     "train": "training",
     "validate": "validation",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["peak_memory_mb", "processor", "versions"]
+__all__ = ["peak_memory_mb", "processor", "usable_cores", "versions"]
 
 import os
 import platform
@@ -13,8 +13,12 @@ from pathlib import Path
 
 def processor() -> str:
     """Return the processor's name and how many cores this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{_processor_name()}, {cores} cores"
+    return f"{_processor_name()}, {usable_cores()} cores"
+
+
+def usable_cores() -> int:
+    """Return the number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor_name() -> str:

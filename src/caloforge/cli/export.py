@@ -10,35 +10,156 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caloforge.cli.completion import complete_run
-from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say
+from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
 
 if TYPE_CHECKING:
     from caloforge.deploy import Bundle
+    from caloforge.deploy.bundle.graph import Graph
 
 
 def export(
-    run: Annotated[
-        Path,
+    source: Annotated[
+        str,
         typer.Argument(
-            help="Folder of the run, or a pretrained one by its name.", autocompletion=complete_run
+            help="Run, or a pretrained one by its name; with --cpp, --host or --hls also a bundle.",
+            autocompletion=complete_run,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the bundle; must not exist.")],
-    precision: Annotated[str, typer.Option(help="Of the weights; fp32 is the only one so far.")] = "fp32",
+    out: Annotated[Path, typer.Option(help="Folder to make; must not exist.")],
+    precision: Annotated[str, typer.Option(help="fp32, and bf16 and int8 besides: fp32,int8.")] = "fp32",
+    accept: Annotated[
+        str | None,
+        typer.Option(help="What reduced precisions must meet, as 'auc_low<+0.01,response<+0.1%'."),
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Geant4's showers to judge by, unknown to the training.")
+    ] = None,
+    floor: Annotated[Path | None, typer.Option(help="More of these, for the floor.")] = None,
+    cpp: Annotated[bool, typer.Option("--cpp", help="Write a header-only sampler in C++ instead.")] = False,
+    host: Annotated[
+        str | None, typer.Option(help="Write it as this program loads it instead: par04, fastcalosim, ddml.")
+    ] = None,
+    particle: Annotated[
+        str | None, typer.Option(help="With --host: which one, if the bundle knows several.")
+    ] = None,
+    hls: Annotated[
+        bool, typer.Option("--hls", help="Write its dense network for an FPGA instead (extra hls).")
+    ] = False,
+    bits: Annotated[str, typer.Option(help="With --hls: widths of its numbers.")] = "8,10,12,16",
+    reuse: Annotated[
+        int, typer.Option(min=1, help="With --hls: multiplications that share a multiplier.")
+    ] = 64,
+    count: Annotated[int, typer.Option(help="With --hls: showers that are compared.")] = 2000,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Report of `validate` about showers of this run: its numbers go into the bundle."),
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Of the weights, as CC-BY-4.0; by default 'not stated'.")
+    ] = None,
+    citation: Annotated[
+        str | None, typer.Option(help="What to cite; by default the papers that the recipe names.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Turn a run into a bundle that a simulation loads.
+    """Turn a run into a bundle that a simulation loads, or a bundle into C++.
 
     The bundle's showers are compared with the run's; a bundle that differs is not written.
 
     Example: caloforge export runs/calogan --out calogan.bundle
     """
+    _check(cpp, host, hls, particle, report or licence or citation)
+    if hls:
+        _write_hls(source, out, bits, reuse, count, reference)
+        return
+    if cpp or host:
+        _write_native(source, out, host, particle)
+        return
     from caloforge.deploy import export as write
 
     with progress_bar("Exporting") as progress:
-        bundle = write(run, out, precision=precision.split(","), progress=progress)
+        bundle = write(
+            source,
+            out,
+            precision=[name.strip() for name in precision.split(",")],
+            accept=accept,
+            reference=reference,
+            floor=floor,
+            report=report,
+            licence=licence,
+            citation=citation,
+            progress=progress,
+        )
     show(bundle)
+    for name, why in bundle.manifest.refused.items():
+        say(f"  [red]{name}[/red]       not in the bundle: {raw(why)}")
     emit({"path": bundle.path, "manifest": bundle.manifest.model_dump(mode="json")})
+    if bundle.manifest.refused and set(bundle.manifest.graphs) == {"fp32"}:
+        raise typer.Exit(1)
+
+
+def _check(cpp: bool, host: str | None, hls: bool, particle: str | None, told: object) -> None:
+    from caloforge.errors import CaloforgeError
+
+    asked = {"--cpp": cpp, "--host": host, "--hls": hls}
+    several = [name for name, value in asked.items() if value]
+    if len(several) > 1:
+        raise CaloforgeError("one thing at a time", got=" and ".join(several), cure="keep one of them")
+    if told and several:
+        raise CaloforgeError(
+            "--report, --licence and --citation go into a bundle",
+            cure=f"export the bundle with them, and {several[0][2:]} from that bundle",
+        )
+    if particle and not host:
+        raise CaloforgeError(
+            "a bundle keeps all its particles", got=f"--particle {particle}", cure="use it with --host only"
+        )
+
+
+def _write_native(source: str, out: Path, host: str | None, particle: str | None) -> None:
+    from caloforge.deploy.native import export_cpp, export_host
+
+    with progress_bar("Exporting") as progress:
+        if host:
+            export_host(source, out, host, particle, progress)
+        else:
+            export_cpp(source, out, progress)
+    files = sorted(str(file.relative_to(out)) for file in out.rglob("*") if file.is_file())
+    say(f"[bold]{raw(out)}[/bold]: {raw(', '.join(files))}")
+    say("  README.md says how to use it")
+    emit({"path": out, "files": files})
+
+
+def _write_hls(source: str, out: Path, bits: str, reuse: int, count: int, reference: Path | None) -> None:
+    from dataclasses import asdict
+
+    from caloforge.deploy.hls import export_hls
+
+    with progress_bar("Building") as progress:
+        result = export_hls(
+            source,
+            out,
+            bits=_widths(bits),
+            reuse=reuse,
+            count=count,
+            reference=reference,
+            progress=progress,
+        )
+    rows = [tuple(row.words().values()) for row in result.rows]
+    table("Fixed point against float32", tuple(result.rows[0].words()), rows)
+    say(f"[bold]{raw(out)}[/bold]: README.md says what was and what was not done")
+    emit(asdict(result))
+
+
+def _widths(text: str) -> list[int]:
+    from caloforge.errors import CaloforgeError
+
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise CaloforgeError(
+            "these are not widths", where="--bits", got=text, expected="whole numbers: 8,12,16"
+        ) from None
 
 
 def show(bundle: Bundle) -> None:
@@ -55,3 +176,18 @@ def show(bundle: Bundle) -> None:
     say(f"  graph      {graph.bytes / 1e6:.1f} MB, fp32, {graph.parameters:,} numbers{folded}")
     worst = f"{parity.max_abs_mev:.2g} MeV in any cell, {parity.max_relative:.1g} of the hottest one"
     say(f"  parity     {worst} ({parity.showers} showers in batches of {batches})")
+    for precision, reduced in bundle.manifest.graphs.items():
+        if reduced.rounding:
+            say(f"  {precision:<9}  {raw(_about(reduced))}")
+
+
+def _about(graph: Graph) -> str:
+    """What was rounded, what it did to the showers, and whether somebody judged it."""
+    rounding = graph.rounding
+    assert rounding is not None
+    judged = f"accepted: {graph.acceptance.required}" if graph.acceptance else "not judged"
+    return (
+        f"{graph.bytes / 1e6:.1f} MB, {rounding.share:.0%} of the multiplications; energy "
+        f"{rounding.energy_bias:+.2%} +- {rounding.energy_spread:.2%}, cells {rounding.cells:.1%} of their "
+        f"scatter; {judged}"
+    )

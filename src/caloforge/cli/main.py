@@ -15,12 +15,14 @@ import typer
 from caloforge import __version__
 from caloforge.cli.adopt import adopt
 from caloforge.cli.bench import bench
+from caloforge.cli.bundle import app as bundle_app
 from caloforge.cli.convert import convert
 from caloforge.cli.demo import demo
 from caloforge.cli.detector import app as detector_app
 from caloforge.cli.doctor import doctor
 from caloforge.cli.event import event
 from caloforge.cli.export import export
+from caloforge.cli.fastsim import fastsim
 from caloforge.cli.faults import explain
 from caloforge.cli.generate import generate
 from caloforge.cli.inspect import inspect
@@ -52,6 +54,7 @@ for _verb in (
     validate,
     export,
     bench,
+    fastsim,
     event,
     convert,
     inspect,
@@ -59,6 +62,7 @@ for _verb in (
 ):
     app.command()(_verb)
 app.add_typer(detector_app, name="detector")
+app.add_typer(bundle_app, name="bundle")
 
 
 def _version(value: bool) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-__all__ = ["Engine", "usable_cores"]
+__all__ = ["Engine"]
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from caloforge.deploy.asking import incident_for
 from caloforge.deploy.bundle import Bundle
 from caloforge.deploy.bundle.validity import Outside
-from caloforge.deploy.runtimes import Order, load_runtime, runtimes_for
+from caloforge.deploy.runtimes import AUTO, Order, load_runtime, make_plan
 from caloforge.deploy.sampling import make_showers
 from caloforge.quantities import energy
 from caloforge.showers import Incident, Showers
-
-
-def usable_cores() -> int:
-    """Number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Engine:
@@ -30,18 +24,22 @@ class Engine:
 
     Args:
         bundle: The bundle, or its folder.
-        threads: Threads of one call; by default all usable cores. Simulations that run one process per
-            core want 1.
-        runtime: "onnxruntime", "openvino" or "cuda"; "auto" takes the one that the manifest prefers of those
-            that are installed.
-        precision: Of the bundle's graphs.
+        threads: Threads of one call. Simulations that run one process per core want 1.
+        runtime: "onnxruntime", "openvino" or "cuda".
+        precision: "fp32", or another one of the bundle's graphs. "auto" takes any that the bundle says is
+            accepted; showers of the same seed then differ from those in fp32 by more than rounding.
         streams: Parts of a batch that run at the same time.
+
+    What is left open (no threads, "auto") is decided by what `calibrate` has measured for this bundle on this
+    machine, if it has. Else it is fp32, all usable cores, and of the installed runtimes the one that the
+    manifest prefers. An engine never measures by itself, so that its first shower does not wait.
 
     Attributes:
         bundle: What it runs.
         threads: Threads in use.
         runtime: In use.
         precision: In use.
+        batch: Showers of one call where this was measured, or None.
 
     Raises:
         BundleError: A damaged bundle, a graph that is not what the manifest says, no such precision.
@@ -59,14 +57,14 @@ class Engine:
         self,
         bundle: Bundle | str | Path,
         threads: int | None = None,
-        runtime: str = "auto",
+        runtime: str = AUTO,
         precision: str = "fp32",
         streams: int = 1,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        self.threads = threads or usable_cores()
-        self.precision = precision
-        self.runtime = runtimes_for(self.bundle, precision)[0] if runtime == "auto" else runtime
+        plan = make_plan(self.bundle, threads, runtime, precision)
+        self.runtime, self.precision = plan.runtime, plan.precision
+        self.threads, self.batch = plan.threads, plan.batch
         manifest = self.bundle.manifest
         noise, incident = manifest.inputs
         self.name = manifest.name
@@ -77,7 +75,9 @@ class Engine:
         self.origin: dict[str, Any] = {
             "kind": "bundle",
             "name": manifest.name,
-            "graph_sha256": self.bundle.graph_sha256(),
+            "graph_sha256": self.bundle.graph_sha256(plan.precision),
+            "precision": plan.precision,
+            "runtime": plan.runtime,
             "weights_sha256": manifest.provenance.get("weights_sha256"),
         }
         self._runtime = load_runtime(self.bundle, self.runtime, self.precision, Order(self.threads, streams))
@@ -115,8 +115,8 @@ class Engine:
         particles = incident if isinstance(incident, Incident) else self._particles(incident, seed)
         complaints = self.valid.admit(particles, outside)
         showers = make_showers(self, particles, np.random.default_rng(seed))
-        provenance = {"generator": self.origin, "seed": seed, "outside": complaints}
-        return Showers(self.detector, particles, showers.cells, provenance=provenance)
+        showers.provenance.update(generator=self.origin, seed=seed, outside=complaints)
+        return showers
 
     def _particles(self, energies: ArrayLike | str, seed: int) -> Incident:
         # A stream of its own: the noise is the same whether or not anything else is drawn.

@@ -44,7 +44,9 @@ def write_graph(generator: Generator, path: Path) -> Graph:
     """
     import onnx
 
-    model = _traced(generator)
+    from caloforge.models.inference.generator import for_inference
+
+    model = _traced(for_inference(generator.eval()))
     trained = parameter_count(model)
     fold_linear(model)
     strip_notes(model)  # stack traces with the paths of this machine
@@ -73,7 +75,7 @@ def _traced(generator: Generator) -> Any:
     try:
         with _known_noise():
             program = torch.onnx.export(
-                generator.eval(),
+                generator,
                 (noise, incident),
                 dynamo=True,
                 opset_version=OPSET,
@@ -88,7 +90,16 @@ def _traced(generator: Generator) -> Any:
         ) from error
     if program is None:
         raise BundleError("the generator cannot be written as ONNX")
-    return program.model_proto
+    return _named(program.model_proto)
+
+
+def _named(model: Any) -> Any:
+    """Let the names of nodes that belong to a trained correction begin with "trunk"."""
+    for node in model.graph.node:
+        scopes = next((p.value for p in node.metadata_props if p.key.endswith("name_scopes")), "")
+        if "'correction" in scopes:
+            node.name = f"trunk_{node.name}"
+    return model
 
 
 @contextmanager

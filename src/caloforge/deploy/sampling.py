@@ -29,6 +29,7 @@ class Sampler(Protocol):
         noise_shape: Noise of one shower.
         valid: What it was trained for.
         threads: Threads in use.
+        batch: Showers of one call where this was measured, or None.
         origin: What it is, for the provenance of its showers.
     """
 
@@ -38,10 +39,14 @@ class Sampler(Protocol):
     noise_shape: tuple[int, ...]
     valid: Validity
     threads: int
+    batch: int | None
     origin: dict[str, Any]
 
     def run(self, noise: NDArray[np.float32], incident: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map noise `(n, *noise_shape)` and incident `(n, len(conditions))` to cells `(n, n_cells)`, MeV."""
+
+
+_INFINITE = np.float32(np.inf).view(np.uint32)
 
 
 def make_showers(sampler: Sampler, incident: Incident, rng: np.random.Generator) -> Showers:
@@ -62,21 +67,30 @@ def make_showers(sampler: Sampler, incident: Incident, rng: np.random.Generator)
     """
     detector = sampler.detector
     columns = incident.matrix(sampler.conditions)
-    cells = np.empty((len(incident), detector.n_cells), np.float32)
-    for rows in chunks(len(incident), detector.n_cells):
-        part = columns[rows]
-        noise = draw_noise(rng, len(part), sampler.noise_shape)
-        cells[rows] = sampler.run(noise, part)
-    _check(cells, sampler.name)
-    if detector.readout.threshold:
-        cells[cells < detector.readout.threshold] = 0.0
+    parts = [
+        _run(sampler, columns[rows], rng) for rows in chunks(len(incident), detector.n_cells, sampler.batch)
+    ]
+    if len(parts) == 1:
+        return Showers(detector, incident, parts[0])
+    cells = np.concatenate([np.empty((0, detector.n_cells), np.float32), *parts])
     return Showers(detector, incident, cells)
 
 
+def _run(sampler: Sampler, columns: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    cells = sampler.run(draw_noise(rng, len(columns), sampler.noise_shape), columns)
+    _check(cells, sampler.name)
+    threshold = sampler.detector.readout.threshold
+    if threshold:
+        cells[cells < threshold] = 0.0
+    return cells
+
+
 def _check(cells: NDArray[np.float32], name: str) -> None:
-    # One pass each: NaN fails both comparisons.
-    if cells.size and not (cells.min() >= 0 and cells.max() < np.inf):
-        bad = int((~(np.isfinite(cells) & (cells >= 0))).any(axis=1).sum())
+    # One pass: as whole numbers, what is negative, infinite or not a number lies above all that is neither.
+    if not cells.size or cells.view(np.uint32).max() < _INFINITE:
+        return
+    bad = int((~(np.isfinite(cells) & (cells >= 0))).any(axis=1).sum())
+    if bad:
         raise ShowersError(
             "the generator gives impossible energies",
             where=name,

@@ -120,8 +120,10 @@ class Incident:
                     expected=", ".join(COLUMNS),
                     near=nearest(name, COLUMNS),
                 )
-        columns = [getattr(self, name).astype(np.float32) for name in names]
-        return np.stack(columns, axis=1) if columns else np.empty((len(self), 0), np.float32)
+        matrix = np.empty((len(self), len(names)), np.float32)
+        for column, name in enumerate(names):
+            matrix[:, column] = getattr(self, name)
+        return matrix
 
 
 def _of_one_length(got: object) -> ShowersError:

@@ -7,7 +7,7 @@ __all__ = ["SCHEMA", "ShowerFile", "write_store"]
 import hashlib
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
 from caloforge.hdf5 import open_hdf5
-from caloforge.hdf5.output import hdf5_into, put_text
+from caloforge.hdf5.output import Hdf5Output, hdf5_into, put_text
 from caloforge.showers.checks import BadEnergies
 from caloforge.showers.container import Showers
 from caloforge.showers.incident import COLUMNS, Incident
@@ -40,6 +40,7 @@ def write_store(
     provenance: dict[str, Any],
     totals: tuple[int, int],
     rows: Iterable[Sparse],
+    beside: Callable[[Hdf5Output], None] | None = None,
 ) -> None:
     """Write a whole store; memory is that of one element of `rows`.
 
@@ -49,6 +50,7 @@ def write_store(
         provenance: How the showers were made; JSON must be able to hold it.
         totals: Showers and hits that `rows` will give.
         rows: The showers.
+        beside: Writes what else the file is to hold; readers of showers pass it by.
 
     Raises:
         OSError: The disk is full.
@@ -68,6 +70,8 @@ def write_store(
             _fill(file, part, shower, hit)
             file.check()
             shower, hit = shower + len(part), hit + len(part.index)
+        if beside is not None:
+            beside(file)
         file.flush()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["ShowerWriter", "write_all"]
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from caloforge.detector import Detector
+    from caloforge.hdf5.output import Hdf5Output
 
 _HITS_PER_WRITE = 1 << 18
 
@@ -45,6 +46,7 @@ class ShowerWriter:
     Attributes:
         done: Showers written so far, by this and by interrupted writers.
         provenance: May be changed until `close`.
+        beside: Writes what else the finished file is to hold; may be set until `close`.
         earlier: Provenance that the interrupted writer was started with, or None.
 
     Raises:
@@ -69,6 +71,7 @@ class ShowerWriter:
         self.detector = detector
         self.earlier: dict[str, Any] | None = None
         self.done = 0
+        self.beside: Callable[[Hdf5Output], None] | None = None
         self._part = self.path.parent / f"{self.path.name}.part"
         self._keep = keep
         self._journal: Journal | None = None
@@ -111,7 +114,7 @@ class ShowerWriter:
     def _finish(self, journal: Journal, output: Output) -> None:
         totals = len(journal), journal.hits
         with room(self.path):
-            write_store(output.file, self.detector, self.provenance, totals, _batches(journal))
+            write_store(output.file, self.detector, self.provenance, totals, _batches(journal), self.beside)
         output.finish()
         if self._keep:
             self._part.unlink(missing_ok=True)  # who resumes it now may have been faster

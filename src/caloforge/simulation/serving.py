@@ -97,7 +97,7 @@ class Generator:
         """
         theta, phi, tilt = self._direction(incident)
         x, y, steps, rounding, placed = self._place(incident)
-        low, high = self.valid.energy.limits()
+        low, high = self.valid.energy.limits
         known = np.isin(incident.pdg, self.valid.particles) | (0 in self.valid.particles)
         fate = np.select(
             [
@@ -205,7 +205,7 @@ def _clipped(values: Real, span: Span) -> Real:
 
 
 def _inside(values: Real, span: Span) -> NDArray[np.bool_]:
-    low, high = span.limits()
+    low, high = span.limits
     inside: NDArray[np.bool_] = (values >= low) & (values <= high)
     return inside
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["pretrained_names", "run_folder"]
+__all__ = ["LICENCE", "comes_with_caloforge", "pretrained_names", "run_folder"]
 
 from importlib.resources import files
 from pathlib import Path
+
+LICENCE = "Apache-2.0"
+"""Of the runs that come with caloforge, as of the rest of it."""
 
 
 def pretrained_names() -> list[str]:
@@ -19,6 +22,11 @@ def run_folder(source: str | Path) -> Path:
     path = Path(source)
     taken = path.is_file() or (path.is_dir() and any(path.iterdir()))
     return _home() / str(source) if not taken and str(source) in pretrained_names() else path
+
+
+def comes_with_caloforge(run: Path) -> bool:
+    """Say whether a run is one of those that come with caloforge."""
+    return run.parent == _home()
 
 
 def _home() -> Path:

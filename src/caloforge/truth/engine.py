@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "run", "start"]
 
 import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +20,56 @@ from caloforge.truth.readout import Readout
 from caloforge.truth.steps import collect
 
 if TYPE_CHECKING:
-    from caloforge.detector import Detector
+    from caloforge.detector import Detector, Slab
     from caloforge.truth.physics import Physics
+
+Whole = NDArray[np.int64]
 
 # MeV per run of Geant4, by what is recorded. Deposits of much more do not fit the caches, and recording them
 # becomes slower; much less, and reading out costs more for the calls than for the deposits.
 _ENERGY_PER_RUN = {"all": 10_000.0, "active": 50_000.0}
 _SHOWERS_PER_RUN = 64
+
+
+def start(name: str, world: dict[str, Any], physics: Physics, seed: int) -> Any:
+    """Return calzone's simulation of a geometry, without anything that is sampled.
+
+    Raises:
+        Geant4Error: Geant4 does not accept the geometry.
+    """
+    import calzone
+
+    try:
+        simulation: Any = calzone.Simulation(world)
+    except (ValueError, calzone.Geant4Exception) as error:
+        raise Geant4Error("Geant4 does not accept this detector", where=name, got=error) from error
+    simulation.physics.em_model = physics.electromagnetic
+    simulation.physics.had_model = physics.hadronic
+    simulation.physics.default_cut = physics.cut / CM
+    simulation.random.seed = random_seed(seed)
+    simulation.sample_deposits = None
+    simulation.sample_particles = False
+    return simulation
+
+
+def run(name: str, simulation: Any, particles: Any, numbers: Iterable[int]) -> Any:
+    """Let Geant4 run and return what calzone recorded.
+
+    Args:
+        name: Of the detector.
+        simulation: From `start`.
+        particles: calzone's array of primaries.
+        numbers: Of the showers; each has its own part of Geant4's random stream.
+
+    Raises:
+        Geant4Error: Geant4 failed.
+    """
+    import calzone
+
+    try:
+        return simulation.run(particles, random_indices=random_indices(numbers))
+    except (ValueError, OSError, calzone.Geant4Exception) as error:
+        raise Geant4Error("Geant4 failed", where=name, got=error) from error
 
 
 class Engine:
@@ -38,29 +83,25 @@ class Engine:
         physics: Models and production cut.
         seed: Seed of Geant4's random numbers.
         deposits: Record deposits; without them only the transport is left, to be timed.
+        before: Slabs that stand before the detector.
 
     Raises:
         Geant4Error: Geant4 does not accept the detector.
     """
 
-    def __init__(self, detector: Detector, physics: Physics, seed: int, deposits: bool = True) -> None:
-        import calzone
-
+    def __init__(
+        self,
+        detector: Detector,
+        physics: Physics,
+        seed: int,
+        deposits: bool = True,
+        before: Sequence[Slab] = (),
+    ) -> None:
         self.detector = detector
         self._readout = Readout(detector)
         self._paths = slab_paths(detector)
-        try:
-            self._simulation: Any = calzone.Simulation(geometry(detector))
-        except (ValueError, calzone.Geant4Exception) as error:
-            raise Geant4Error(
-                "Geant4 does not accept this detector", where=detector.name, got=error
-            ) from error
-        self._simulation.physics.em_model = physics.electromagnetic
-        self._simulation.physics.had_model = physics.hadronic
-        self._simulation.physics.default_cut = physics.cut / CM
-        self._simulation.random.seed = random_seed(seed)
+        self._simulation = start(detector.name, geometry(detector, before), physics, seed)
         self._simulation.sample_deposits = "detailed" if deposits else None
-        self._simulation.sample_particles = False
         # The first run builds tables for all particles and materials: no shower's time should hold that.
         self.transport(Incident.of([1.0], pdg=22), 0)
 
@@ -83,21 +124,49 @@ class Engine:
             times.append((time.process_time() - begin) * 1e3 * energy / energy.sum())
         return Showers.concat(parts), np.concatenate(times)
 
+    def add_up(
+        self, incident: Incident, numbers: Whole, event: Whole, n_events: int, before: float = 0.0
+    ) -> tuple[NDArray[np.float32], float]:
+        """Add up the showers of events of several particles, cell by cell.
+
+        Args:
+            incident: The particles, event after event.
+            numbers: Which random numbers each has, shape `(n,)`.
+            event: Which event each belongs to, increasing, shape `(n,)`.
+            n_events: How many events there are; some may have no particles.
+            before: How far before the front face the particles start, mm.
+
+        Returns:
+            Energy of each cell in MeV, shape `(n_events, n_cells)`, and milliseconds of CPU. The threshold
+            of the readout is applied to parts of an event: use a detector without one.
+
+        Raises:
+            Geant4Error: Geant4 failed.
+        """
+        begin = time.process_time()
+        cells = np.zeros((n_events, self.detector.n_cells), np.float32)
+        limit = _ENERGY_PER_RUN[self.detector.readout.deposits]
+        for first, last in portions(incident.energy, limit, _SHOWERS_PER_RUN) if len(incident) else ():
+            rows = slice(first, last)
+            there, row = np.unique(event[rows], return_inverse=True)
+            shot = primaries(self.detector, incident[rows], before)
+            deposits = run(self.detector.name, self._simulation, shot, numbers[rows])
+            steps = [
+                replace(part, shower=row[part.shower])
+                for part in collect(deposits, self._paths, last - first)
+            ]
+            places = Incident.of(np.ones(len(there)))  # of a readout that does not follow the particle
+            cells[there] += self._readout.showers(steps, places).cells
+        return cells, (time.process_time() - begin) * 1e3
+
     def transport(self, incident: Incident, first: int) -> Any:
         """Let Geant4 run and return what calzone recorded.
 
         Raises:
             Geant4Error: Geant4 failed.
         """
-        import calzone
-
-        try:
-            return self._simulation.run(
-                primaries(self.detector, incident),
-                random_indices=random_indices(first, first + len(incident)),
-            )
-        except (ValueError, OSError, calzone.Geant4Exception) as error:
-            raise Geant4Error("Geant4 failed", where=self.detector.name, got=error) from error
+        shot = primaries(self.detector, incident)
+        return run(self.detector.name, self._simulation, shot, range(first, first + len(incident)))
 
     def _run(self, incident: Incident, first: int) -> Showers:
         deposits = self.transport(incident, first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Gun", "directions", "portions", "primaries", "random_indices", "random_seed"]
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -131,11 +132,18 @@ def directions(incident: Incident) -> NDArray[np.float64]:
     return np.column_stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)])
 
 
-def primaries(detector: Detector, incident: Incident) -> Any:
-    """Return calzone's array of the particles, just before the front face."""
+def primaries(detector: Detector, incident: Incident, before: float = 0.0) -> Any:
+    """Return calzone's array of the particles, just before the front face.
+
+    Args:
+        detector: What they will hit.
+        incident: The particles.
+        before: How far before the front face they start, on their way to it, mm.
+    """
     import calzone
 
     along = directions(incident)
+    standoff = _STANDOFF + before / along[:, 2:]
     entry = np.column_stack([_impact_x(detector, incident), incident.y, np.zeros(len(incident))])
     if detector.shape == "barrel":
         entry[:, 2] = detector.inner_radius
@@ -143,14 +151,14 @@ def primaries(detector: Detector, incident: Incident) -> Any:
         len(incident),
         pid=incident.pdg,
         energy=incident.energy.astype(np.float64),
-        position=to_world(detector, entry - _STANDOFF * along) / CM,
+        position=to_world(detector, entry - standoff * along) / CM,
         direction=to_world(detector, along),
     )
 
 
-def random_indices(start: int, stop: int) -> NDArray[np.uint64]:
+def random_indices(numbers: Iterable[int]) -> NDArray[np.uint64]:
     """Return where in Geant4's random stream each shower begins, shape `(n, 2)`: high and low 64 bits."""
-    indices = [number << _STREAM_BITS for number in range(start, stop)]
+    indices = [int(number) << _STREAM_BITS for number in numbers]
     low = (1 << 64) - 1
     return np.array([[index >> 64, index & low] for index in indices], np.uint64).reshape(-1, 2)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Outcome", "Requirement", "check", "requirements"]
+__all__ = ["Outcome", "Requirement", "check", "compared", "requirements"]
 
 import math
 import operator
@@ -121,12 +121,27 @@ def check(
     return tuple(_outcome(requirement, candidate, numbers) for requirement in wanted)
 
 
-def _outcome(requirement: Requirement, candidate: str, numbers: Mapping[str, Number]) -> Outcome:
+def compared(
+    requirement: Requirement, numbers: Mapping[str, Number], where: str = "--require"
+) -> tuple[float, float, str]:
+    """Find what a condition compares.
+
+    Args:
+        requirement: The condition.
+        numbers: All numbers of a candidate, by name.
+        where: The option that the condition was given with.
+
+    Returns:
+        The number, without its sign if only its size matters; the limit; and the unit of both.
+
+    Raises:
+        ValidationError: A number of that name was not computed, or its limit has the wrong unit.
+    """
     number = numbers.get(requirement.name)
     if number is None:
         raise ValidationError(
             f"there is no number {requirement.name}",
-            where="--require",
+            where=where,
             got=requirement.text,
             expected=", ".join(name for name in numbers if "." not in name),
             near=nearest(requirement.name, numbers),
@@ -136,28 +151,32 @@ def _outcome(requirement: Requirement, candidate: str, numbers: Mapping[str, Num
     if requirement.percent and number.unit not in ("%", ""):
         raise ValidationError(
             f"{requirement.name} is not a percentage",
-            where="--require",
+            where=where,
             got=requirement.text,
             expected=f"a limit in {number.unit}",
         )
     if number.unit == "%" and not requirement.percent:
         raise ValidationError(
             f"{requirement.name} is a percentage",
-            where="--require",
+            where=where,
             got=requirement.text,
-            cure=f"write the unit: {requirement.name}{requirement.sign}{requirement.limit:g}%",
+            cure=f"write the unit: {requirement.text}%",
         )
     if number.better == "floor" and limit < 0:
         raise ValidationError(
             f"the size of {requirement.name} counts, which is never negative",
-            where="--require",
+            where=where,
             got=requirement.text,
             expected="a limit of 0 or more",
         )
     if requirement.percent and number.unit == "":
         limit /= 100
     value = abs(number.measure.value) if number.better == "floor" else number.measure.value
-    unit = " %" if number.unit == "%" else f" {number.unit}" if number.unit else ""
+    return value, limit, " %" if number.unit == "%" else f" {number.unit}" if number.unit else ""
+
+
+def _outcome(requirement: Requirement, candidate: str, numbers: Mapping[str, Number]) -> Outcome:
+    value, limit, unit = compared(requirement, numbers)
     # written so that NaN fails
     met = bool(_OPERATORS[requirement.sign](value, limit))
     return Outcome(candidate, requirement, value, unit, limit, met)

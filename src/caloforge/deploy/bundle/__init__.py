@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["DETECTOR_FILE", "GRAPH_FILE", "MANIFEST_FILE", "RECIPE_FILE", "Bundle", "file_entry", "is_bundle"]
+__all__ = [
+    "DETECTOR_FILE",
+    "GRAPH_FILE",
+    "MANIFEST_FILE",
+    "RECIPE_FILE",
+    "Bundle",
+    "contents_of",
+    "file_entry",
+    "is_bundle",
+]
 
 from caloforge.deploy.bundle.bundle import (
     DETECTOR_FILE,
@@ -10,6 +19,7 @@ from caloforge.deploy.bundle.bundle import (
     MANIFEST_FILE,
     RECIPE_FILE,
     Bundle,
+    contents_of,
     file_entry,
     is_bundle,
 )

@@ -25,41 +25,46 @@ __all__ = [
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from caloforge.deploy.bundle.contents import PLAIN_NAME
+from caloforge.deploy.bundle.figures import NOT_MADE, Acceptance, Figure, Report, Sample
+from caloforge.deploy.bundle.graph import UNMEASURED, Graph, Parity, Precision, Probe
+from caloforge.deploy.bundle.part import Count, Digest, Part
 from caloforge.deploy.bundle.validity import Validity
 
 SCHEMA = 3
 """Version of the manifest's layout; raised when an older reader would misunderstand a newer bundle."""
 
-NOT_MADE: Literal["not made"] = "not made"
 NOT_STATED = "not stated"
 
-Precision = Annotated[str, Field(pattern=r"^(fp32|bf16|int8)$")]
-"""Of the numbers in a graph; what goes in and comes out is float32 in all of them."""
 
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0)]
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+class FileEntry(Part):
+    """Size and checksum of one file of the bundle.
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class FileEntry(_Part):
-    """Size and checksum of one file of the bundle."""
+    Attributes:
+        bytes: Its size.
+        sha256: Its checksum, hexadecimal.
+    """
 
     bytes: Count
     sha256: Digest
 
 
-class Tensor(_Part):
-    """An input or output of the graph; the first axis is the batch."""
+class Tensor(Part):
+    """An input or output of the graph.
+
+    Attributes:
+        name: In the graph.
+        shape: Without the first axis, which is the batch.
+        dtype: Of its numbers.
+        about: What it is, for people.
+        columns: Of the incident particle, in their order; null for others.
+        units: Of each column, or of all numbers; "1" for pure numbers.
+    """
 
     name: str
     shape: tuple[Annotated[int, Field(gt=0)], ...]
@@ -69,8 +74,15 @@ class Tensor(_Part):
     units: tuple[str, ...]
 
 
-class Layer(_Part):
-    """Where a readout layer's cells are in the output, for readers without caloforge."""
+class Layer(Part):
+    """Where a readout layer's cells are in the output, for readers without caloforge.
+
+    Attributes:
+        name: Of the layer.
+        first_cell: Place of its first cell in the output.
+        shape: Cells along its two axes; the second runs fastest.
+        axes: `x`, `y` or `phi`, `r`.
+    """
 
     name: str
     first_cell: Count
@@ -78,133 +90,45 @@ class Layer(_Part):
     axes: tuple[str, str]
 
 
-class DetectorEntry(_Part):
-    """Which detector the showers are read out with; `detector.yaml` has it whole."""
+class DetectorEntry(Part):
+    """Which detector the showers are read out with; `detector.yaml` has it whole.
+
+    Attributes:
+        name: Of the detector.
+        digest: SHA-256 of its canonical YAML.
+        layers: In the order of the output.
+    """
 
     name: str
     digest: Digest
     layers: tuple[Layer, ...]
 
 
-class Parity(_Part):
-    """How far the shipped graph is from the trained model on the same noise and incident particles."""
-
-    batches: tuple[int, ...]
-    showers: int
-    max_abs_mev: float
-    max_relative: float
-    tolerance: float
-
-
-class Probe(_Part):
-    """A few showers that the graph made when it was exported: whoever runs it can see that it still does.
+class Manifest(Part):
+    """All that a bundle says about itself; unknown keys are errors.
 
     Attributes:
-        seed: Of the noise, drawn with numpy.
-        incident: The particles; shape (showers, columns), in MeV, rad and mm.
-        layers_mev: Energy in each readout layer; shape (showers, layers).
-        tolerance: Allowed difference, relative to the shower's energy.
+        bundle: What this is.
+        schema_version: Of the layout; another one is refused.
+        caloforge: Version that wrote it.
+        created: When, in UTC.
+        name: Of the generator.
+        about: A line about it.
+        licence: Of the weights, or "not stated".
+        citation: What to cite, or "not stated".
+        detector: What its showers are read out with.
+        valid: The incident particles of the training; others are refused.
+        inputs: Noise, which is independent and standard normal, and the incident particle.
+        output: The energy of every cell.
+        threshold_mev: Cells below it are to be set to 0 after the graph; null if there is none.
+        graphs: By precision; `fp32` is always there.
+        refused: Precisions that were tried, and why the bundle does not have them.
+        report: How near its showers are to those of Geant4, or "not made".
+        provenance: Recipe, data and environment of the training, steps, checksum of the weights.
+        files: All files of the bundle but the manifest.
+        sha256: Of the manifest without this key: as JSON with sorted keys, no blanks, and escapes for all
+            that is not ASCII.
     """
-
-    seed: Count
-    incident: tuple[tuple[float, ...], ...]
-    layers_mev: tuple[tuple[float, ...], ...]
-    tolerance: Annotated[float, Field(gt=0)]
-
-
-class Figure(_Part):
-    """A number of a report.
-
-    Attributes:
-        value: Of the generator.
-        floor: Of a second sample of Geant4: what chance alone gives.
-        fp32: Of the same generator in full precision, where this is about another one.
-        about: What it is, in words.
-    """
-
-    value: float
-    floor: float
-    fp32: float | None = None
-    about: str = ""
-
-
-class Acceptance(_Part):
-    """Why a graph of reduced precision was good enough to be shipped."""
-
-    required: str
-    figures: dict[str, Figure]
-
-
-class Graph(_Part):
-    """One ONNX file: the generator at one precision.
-
-    Attributes:
-        file: Its name in the bundle.
-        opset: Of ONNX.
-        bytes: Its size.
-        parameters: Numbers that a run of it reads.
-        trained_parameters: Numbers that were trained, before folding.
-        made_with: Versions of the packages that wrote it.
-        runtimes: Those that can run it, the one to prefer first.
-        options: Of the session, where they change results: name and value by runtime, as
-            `{"openvino": {"INFERENCE_PRECISION_HINT": "f32"}}`.
-        parity: How far it is from the trained model.
-        probe: Showers that it made.
-        acceptance: For reduced precision, what decided that it may be shipped.
-    """
-
-    file: str
-    opset: int
-    bytes: Count
-    parameters: Count
-    trained_parameters: Count
-    made_with: dict[str, str]
-    runtimes: tuple[Literal["onnxruntime", "openvino"], ...] = ("onnxruntime", "openvino")
-    options: dict[str, dict[str, str]] = {}
-    parity: Parity
-    probe: Probe
-    acceptance: Acceptance | None = None
-
-
-UNMEASURED = {
-    "parity": Parity(batches=(), showers=0, max_abs_mev=0.0, max_relative=0.0, tolerance=0.0),
-    "probe": Probe(seed=0, incident=(), layers_mev=(), tolerance=1.0),
-}
-"""For a graph that has not run yet; a bundle that still says so is refused."""
-
-
-class Sample(_Part):
-    """A shower file that was compared: its name without folders, its showers, the checksum of its content."""
-
-    name: str
-    showers: Count
-    checksum: str | None = None
-
-
-class Report(_Part):
-    """The key numbers of `caloforge validate`, each with its floor.
-
-    Attributes:
-        caloforge: Version that made it.
-        created: When.
-        reference: The showers of Geant4.
-        candidate: Those of this generator.
-        floor: A second sample of Geant4.
-        verdict: The report's answer, in words.
-        figures: By their names in the report.
-    """
-
-    caloforge: str
-    created: str
-    reference: Sample
-    candidate: Sample
-    floor: Sample
-    verdict: str
-    figures: dict[str, Figure]
-
-
-class Manifest(_Part):
-    """All that a bundle says about itself; unknown keys are errors."""
 
     bundle: Literal["caloforge"] = "caloforge"
     schema_version: int
@@ -219,12 +143,14 @@ class Manifest(_Part):
     inputs: tuple[Tensor, Tensor]
     output: Tensor
     threshold_mev: Annotated[float, Field(ge=0)] | None
-    graphs: dict[Precision, Graph]
+    graphs: dict[Precision, Graph] = Field(
+        json_schema_extra={"required": ["fp32"], "additionalProperties": False}
+    )
+    refused: dict[Precision, str] = Field(default={}, json_schema_extra={"additionalProperties": False})
     report: Report | Literal["not made"]
     provenance: dict[str, Any]
     files: dict[str, FileEntry]
     sha256: Digest
-    """Of all the rest, see `digest_of`."""
 
     @field_validator("graphs")
     @classmethod
@@ -237,7 +163,7 @@ class Manifest(_Part):
     @classmethod
     def _plain_names(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
         for name in files:
-            if not _PLAIN_NAME.fullmatch(name):
+            if not PLAIN_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is not the plain name of a file in the bundle")
         return files
 

@@ -18,7 +18,7 @@ GONE = "(removed)"
 _ROOTED = r"(?:file://|[A-Za-z]:[\\/]|\\\\|~[\w.-]*/|\.\.?/|/)"
 # A path in a text: rooted, at least one folder deep, and no part of a URL, a fraction or a unit.
 _PATH = re.compile(
-    rf"(?<![\w./\\~-]){_ROOTED}(?:[^\s'\",;:()\[\]{{}}<>|\\/]+[\\/])*[^\s'\",;:()\[\]{{}}<>|\\/]*"
+    rf"(?<![^\s'\"=(\[{{<,;:|]){_ROOTED}(?:[^\s'\",;:()\[\]{{}}<>|\\/]+[\\/])*[^\s'\",;:()\[\]{{}}<>|\\/]*"
 )
 _QUOTED = re.compile(rf"(['\"])({_ROOTED}[^'\"]*)\1")
 _ALL = re.compile(rf"{_ROOTED}\S.*", re.DOTALL)

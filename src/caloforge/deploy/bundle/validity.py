@@ -6,6 +6,7 @@ __all__ = ["Outside", "Span", "Validity"]
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -51,6 +52,7 @@ class Span(BaseModel):
         """Draw from the values that were seen, or uniformly if they were many; shape `(n,)`."""
         return rng.choice(self.values, n) if self.values else rng.uniform(self.min, self.max, n)
 
+    @cached_property
     def limits(self) -> tuple[float, float]:
         """The interval widened by 1 % of its width, but never by more than a tenth of a positive lower end.
 
@@ -117,7 +119,7 @@ class Validity(BaseModel):
         return [sentence for sentence in found if sentence]
 
     def _particles(self, incident: Incident) -> str:
-        strange = sorted(set(np.unique(incident.pdg).tolist()) - set(self.particles))
+        strange = sorted(set(incident.pdg.tolist()) - set(self.particles))
         if not strange or 0 in self.particles:
             return ""
         return f"particle {_names(strange)}, trained on {_names(self.particles)}"
@@ -168,8 +170,10 @@ def _refuse_impossible(incident: Incident) -> None:
 
 
 def _span(name: str, span: Span, values: np.ndarray) -> str:
-    low, high = span.limits()
-    # Written so that NaN lies outside, too.
+    low, high = span.limits
+    # One value is seen faster without numpy. Both are written so that NaN lies outside, too.
+    if len(values) == 1 and low <= values.item() <= high:
+        return ""
     bad = ~((values >= low) & (values <= high))
     if not bad.any():
         return ""

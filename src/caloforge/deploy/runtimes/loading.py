@@ -4,9 +4,8 @@ from __future__ import annotations
 
 __all__ = ["RUNTIMES", "check_runtime", "installed_runtimes", "load_runtime", "runtimes_for"]
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from caloforge.deploy.bundle import Bundle
 from caloforge.deploy.runtimes.base import Order, Port, Runtime
@@ -109,13 +108,11 @@ def load_runtime(bundle: Bundle, name: str, precision: str, order: Order) -> Run
             got=name,
             expected=", ".join(entry.runtimes),
         )
-    graph = bundle.graph(precision)
     options = entry.options.get(kind.package, {})
     _check_options(bundle, options, kind.options)
     order = replace(order, options={**options, **order.options})
     try:
-        _check_whole(bundle, graph)
-        runtime = kind.load(graph, order)
+        runtime = kind.load(bundle.graph(precision), order)
     except CaloforgeError:
         raise
     except Exception as error:  # the errors of these libraries have no common class
@@ -134,33 +131,6 @@ def _check_options(bundle: Bundle, options: Mapping[str, str], known: tuple[str,
             expected=", ".join(known),
             near=nearest(strange[0], known),
         )
-
-
-def _check_whole(bundle: Bundle, graph: bytes) -> None:
-    """Refuse a graph whose weights lie elsewhere: it could name any file of the working folder."""
-    if b"location" not in graph:
-        return  # the key that each such place must have; onnx takes long to import
-    import onnx
-
-    tensors = (
-        part for part in _parts(onnx.load_model_from_string(graph)) if isinstance(part, onnx.TensorProto)
-    )
-    if any(tensor.data_location or tensor.external_data for tensor in tensors):
-        raise BundleError(
-            "the bundle's graph cannot be loaded",
-            where=bundle.path,
-            got="weights that lie in another file",
-            expected="a graph that is whole in itself",
-        )
-
-
-def _parts(message: Any) -> Iterator[Any]:
-    """A protobuf message and all in it."""
-    yield message
-    for field, value in message.ListFields():
-        if field.message_type:
-            for part in value if isinstance(value, Sequence) else (value,):
-                yield from _parts(part)
 
 
 def _check_ports(bundle: Bundle, got: tuple[Port, ...]) -> None:

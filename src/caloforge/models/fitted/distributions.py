@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 _NEVER = 8.0  # threshold of a cell that is never hit, in units of a normal variable
 _UNSEEN = 0.2  # of a hit more than there were, where there were none
-_JUST = 1e-6  # share of a cell's hits: nearer to the softest and the hardest the slope has no limit
-_RARE = 1e-12  # share of hits that is none
+JUST = 1e-6  # share of a cell's hits: nearer to the softest and the hardest the slope has no limit
+RARE = 1e-12  # share of hits that is none
 _JUMP = 1e-6  # between the middles of two parts, as good as none
-_LEAST = 1e-3  # MeV in a layer, whose logarithm is then finite
+LEAST_ENERGY = 1e-3  # MeV in a layer, whose logarithm is then finite
 _FAINT = 1e-6  # share of the layer's energy in a cell that was never hit
 _RISE = 1e-6  # between two quantiles of a logarithm
 
@@ -119,7 +119,7 @@ class CellDistributions(nn.Module):
         """Map normal variables `(n, n_cells)` to shares of the energy of the layer."""
         above = 0.5 - 0.5 * torch.erf(normal * math.sqrt(0.5))
         hits = 0.5 - 0.5 * torch.erf(threshold * math.sqrt(0.5))
-        ratio = (above / hits.clamp_min(_RARE)).clamp(_JUST, 1 - _JUST)
+        ratio = (above / hits.clamp_min(RARE)).clamp(JUST, 1 - JUST)
         level = (2 / math.pi * (self.settings.levels - 1)) * torch.acos(torch.sqrt(ratio))
         start = level.floor().clamp(max=self.settings.levels - 2)
         first, step = start.long().flatten(), (level - start).flatten()
@@ -151,9 +151,9 @@ class CellDistributions(nn.Module):
             value = torch.lerp(table[rows[0], middle], table[rows[1], middle], step)
             low, high = torch.where(value <= share, middle, low), torch.where(value <= share, high, middle)
         start, end = (torch.lerp(table[rows[0], x], table[rows[1], x], step) for x in (low, high))
-        inside = ((share - start) / (end - start).clamp_min(_RARE)).clamp(0, 1)
+        inside = ((share - start) / (end - start).clamp_min(RARE)).clamp(0, 1)
         level = (low + inside) / (self.settings.levels - 1)
-        ratio = torch.cos(0.5 * math.pi * level).square().clamp(_JUST, 1 - _JUST).double()
+        ratio = torch.cos(0.5 * math.pi * level).square().clamp(JUST, 1 - JUST).double()
         above = ratio * torch.special.ndtr(-threshold[hit].double())
         normal = threshold.clone()
         normal[hit] = torch.maximum(-torch.special.ndtri(above).float(), threshold[hit])
@@ -167,7 +167,7 @@ def _taken(values: Tensor, numbers: Tensor) -> Tensor:
 
 
 def _logarithm(energies: Tensor) -> Tensor:
-    return torch.log(energies.clamp_min(_LEAST))
+    return torch.log(energies.clamp_min(LEAST_ENERGY))
 
 
 class _Described(NamedTuple):

@@ -46,7 +46,7 @@ class FittedGenerator(Generator):
     @torch.no_grad()
     def adapt(self, cells: Tensor, incident: Tensor, images: Tensor | None = None) -> None:
         given = self.incidence(incident)
-        for fit, mine in zip(self._each(), self._of_each(given), strict=True):
+        for fit, mine in zip(self.each(), self._of_each(given), strict=True):
             fit.fit(cells[mine], incident[mine, 0], given[mine, : self.given], images)
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class FittedGenerator(Generator):
         with torch.autocast(noise.device.type, enabled=False):
             given = self.incidence(incident)
             made = []
-            for fit in self._each():
+            for fit in self.each():
                 drawn: Drawn = fit(for_whole, incident[:, 0], given[:, : self.given])
                 made.append(fit.cells(drawn.mean + fit.factors(factors, for_cells), drawn))
             return self._chosen(made, given)
@@ -73,8 +73,9 @@ class FittedGenerator(Generator):
             return showers_of_each(given[:, -self.particles :])
         return [torch.ones(len(given), dtype=torch.bool, device=given.device)]
 
-    def _each(self) -> list[ShowerStatistics]:
+    def each(self) -> list[ShowerStatistics]:
+        """Return the fit of each particle."""
         return [fit for fit in self.fits if isinstance(fit, ShowerStatistics)]
 
     def _first(self) -> ShowerStatistics:
-        return self._each()[0]
+        return self.each()[0]

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 128
 _LEAST = 1e-5  # added to a layer's share, whose logarithm is then finite
-_JUST = 0.999  # of the share of a layer that must keep some of it
-_TINY = 1e-12  # sum of shares, less than any that is left
+JUST = 0.999  # of the share of a layer that must keep some of it
+TINY = 1e-12  # sum of shares, less than any that is left
 _DRAWN = 4096  # showers that say how often layers are empty
 
 
@@ -136,8 +136,8 @@ class ShowerCopula(nn.Module):
         shares = torch.exp(torch.minimum(values, self.most))
         # Where all layers would be empty, the one nearest to having some has all.
         nearest = (shares / self.least).amax(1, keepdim=True)
-        shares = torch.relu(shares - self.least * (_JUST * nearest).clamp(max=1.0))
-        shares = shares / shares.sum(1, keepdim=True).clamp_min(_TINY)
+        shares = torch.relu(shares - self.least * (JUST * nearest).clamp(max=1.0))
+        shares = shares / shares.sum(1, keepdim=True).clamp_min(TINY)
         return shares * self.scale.visible(normal[:, 0], energy).unsqueeze(1), normal
 
     def _drawn(self, noise: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from caloforge.models.settings import FitSettings
 
 _FEWEST = 100  # showers that say what goes together
-_HIT = 0.02  # how far the hottest cell of a layer with energy lies above its threshold at least
+HIT = 0.02  # how far the hottest cell of a layer with energy lies above its threshold at least
 _DARK = 8.0  # threshold of the cells of a layer without energy, which say nothing
 _FARTHEST = 8.0  # spreads
-_LEAST = 1e-12  # share of a layer's energy
+LEAST_SHARE = 1e-12  # share of a layer's energy
 
 
 class Drawn(NamedTuple):
@@ -138,10 +138,10 @@ class ShowerStatistics(nn.Module):
     def cells(self, variables: Tensor, drawn: Drawn) -> Tensor:
         """Make the cells of normal variables, `(n, n_cells)` MeV."""
         # No layer that has energy is without a hit.
-        lacking = torch.relu(_HIT - self.layers.maxima(variables - drawn.threshold))
+        lacking = torch.relu(HIT - self.layers.maxima(variables - drawn.threshold))
         variables = variables + self.layers.spread(lacking)
         shares = self.distributions.shares(variables, drawn.threshold, drawn.place)
-        scale = drawn.energies / self.layers.sums(shares).clamp_min(_LEAST)
+        scale = drawn.energies / self.layers.sums(shares).clamp_min(LEAST_SHARE)
         return shares * self.layers.spread(scale)
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from caloforge.detector import Detector
     from caloforge.models.settings import FitSettings
 
-_FARTHEST = 4.0  # spreads that energies lie from their middle at most
+FARTHEST = 4.0  # spreads that energies lie from their middle at most
 _CENTRE, _OWN = 10, 3  # terms of the core's place, and of the cell's own layer
 _RIDGE = 3.0  # showers that say there is no trend
 _DROPPED = 1e-3  # of the largest: variance of a component that is none
@@ -90,8 +90,8 @@ class CellTrends(nn.Module):
         return means
 
     def _common(self, given: Tensor, normal: Tensor) -> Tensor:
-        first, normal = given[:, :1], normal.clamp(-_FARTHEST, _FARTHEST)
-        parts = (normal @ self.axes).clamp(-_FARTHEST, _FARTHEST)
+        first, normal = given[:, :1], normal.clamp(-FARTHEST, FARTHEST)
+        parts = (normal @ self.axes).clamp(-FARTHEST, FARTHEST)
         core = normal[:, self.centre]
         places = torch.cat([core, core.square() - 1, core[:, :1] * core[:, 1:]], dim=1)
         first_of, second_of = (parts.index_select(1, which) for which in self.pairs)
@@ -104,5 +104,5 @@ class CellTrends(nn.Module):
 
     def _own(self, given: Tensor, normal: Tensor) -> list[Tensor]:
         """Return three terms of each layer, `(n, n_layers)`."""
-        own = normal[:, 1 : self.centre.start].clamp(-_FARTHEST, _FARTHEST)
+        own = normal[:, 1 : self.centre.start].clamp(-FARTHEST, FARTHEST)
         return [own, own.square() - 1, given[:, :1] * own]

@@ -42,6 +42,7 @@ class TunedGenerator(FittedGenerator):
         super().__init__(detector, settings, settings.refine)
         first = self._first()
         inputs = settings.latent + first.copula.noise + first.factors.count + self.incidence.width
+        self.inputs = inputs, self.incidence.width
         self.trunk = generator_trunk(detector, settings, inputs)
         self.parts = [*self.parts, settings.latent, self.trunk.noise]
         self.noise_shape = (sum(self.parts),)
@@ -49,7 +50,7 @@ class TunedGenerator(FittedGenerator):
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         for_whole, factors, for_cells, latent, for_trunk = torch.split(noise, self.parts, dim=1)
         made = []
-        for fit in self._each():
+        for fit in self.each():
             # Energies need more digits than bfloat16 has.
             with torch.autocast(noise.device.type, enabled=False):
                 given = self.incidence(incident)

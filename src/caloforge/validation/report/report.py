@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Report", "charts_of", "summary_of", "to_json"]
+__all__ = ["KEYS", "SCHEMA", "Report", "charts_of", "summary_of", "to_json"]
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from caloforge.validation.verdict import Verdict
 
 SCHEMA = 2
 
-_KEYS = (
+KEYS = (
     "auc_low",
     "auc_cells",
     "auc_high",
@@ -144,7 +144,7 @@ def charts_of(comparison: Comparison) -> tuple[Chart, ...]:
 
 
 def _keys(numbers: Mapping[str, Number]) -> tuple[Number, ...]:
-    return tuple([numbers[name] for name in _KEYS if name in numbers][:_MOST_KEYS])
+    return tuple([numbers[name] for name in KEYS if name in numbers][:_MOST_KEYS])
 
 
 def _origin(source: Source) -> Origin:

@@ -1,0 +1,87 @@
+"""Products in 8-bit integers, calibrated on showers, by NNCF."""
+
+from __future__ import annotations
+
+__all__ = ["to_int8"]
+
+import io
+import logging
+import os
+from collections.abc import Collection, Sequence
+from contextlib import redirect_stdout
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.errors import MissingExtraError
+
+Feed = dict[str, NDArray[np.float32]]
+
+
+def to_int8(model: Any, names: Collection[str], examples: Sequence[Feed]) -> Any:
+    """Round what goes into some products, weights and activations, to 8-bit integers.
+
+    Weights have one scale per output channel, activations one per tensor, from the least and greatest values
+    seen; the products' mean errors on the examples go into their biases. Weights use half of their range:
+    on processors without VNNI sums of products of whole bytes overflow 16 bits.
+
+    Args:
+        model: An `onnx.ModelProto`; it is left as it is.
+        names: Of the nodes.
+        examples: Inputs to calibrate with.
+
+    Returns:
+        The new model, with QuantizeLinear and DequantizeLinear around the products.
+
+    Raises:
+        MissingExtraError: NNCF is not installed.
+    """
+    nncf = _nncf()
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
+
+    others = [node.name for node in model.graph.node if node.name not in names]
+    with redirect_stdout(io.StringIO()):  # its progress bars
+        return nncf.quantize(
+            _without_constant_casts(model),
+            nncf.Dataset(examples),
+            subset_size=len(examples),
+            ignored_scope=nncf.IgnoredScope(names=others, validate=False),
+            advanced_parameters=AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE),
+        )
+
+
+def _nncf() -> Any:
+    # NNCF reports each call to its makers, and writes an identity into the home folder, unless it runs in
+    # its own CI; it asks for this when it is imported.
+    os.environ.setdefault("NNCF_CI", "1")
+    try:
+        import nncf
+    except ImportError as error:
+        raise MissingExtraError("nncf", "openvino") from error
+    nncf.set_log_level(logging.ERROR)
+    return nncf
+
+
+def _without_constant_casts(model: Any) -> Any:
+    """A copy in which casts of constants are done: NNCF 3.4 fails on them."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    copy = onnx.ModelProto.FromString(model.SerializeToString())
+    stored = {constant.name: constant for constant in copy.graph.initializer}
+    kept = []
+    for node in copy.graph.node:
+        if node.op_type == "Cast" and node.input[0] in stored:
+            kind = helper.tensor_dtype_to_np_dtype(node.attribute[0].i)
+            values = numpy_helper.to_array(stored[node.input[0]]).astype(kind)
+            copy.graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
+        else:
+            kept.append(node)
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in kept]
+    used = {name for node in nodes for name in node.input}
+    constants = [constant for constant in copy.graph.initializer if constant.name in used]
+    del copy.graph.node[:], copy.graph.initializer[:]
+    copy.graph.node.extend(nodes)
+    copy.graph.initializer.extend(constants)
+    return copy

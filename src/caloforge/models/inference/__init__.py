@@ -1,0 +1,1 @@
+"""Models as they are exported: the same showers from few large operations."""

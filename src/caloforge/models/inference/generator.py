@@ -1,0 +1,105 @@
+"""The fit, and the fit with a correction, as they are exported."""
+
+from __future__ import annotations
+
+__all__ = ["FoldedGenerator", "for_inference"]
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from caloforge.models.base import Generator
+from caloforge.models.blocks.conditions import particle_shares
+from caloforge.models.fitted.generator import FittedGenerator
+from caloforge.models.inference.cells import UNIT, along_parts, folded_cells
+from caloforge.models.inference.correction import correction_of, mixing_of
+from caloforge.models.inference.layerwise import LayerProducts, SomeProducts
+from caloforge.models.inference.odd import Correction
+from caloforge.models.inference.trends import FoldedTrends
+from caloforge.models.inference.whole import FoldedWhole
+from caloforge.models.tuned.generator import TunedGenerator
+
+if TYPE_CHECKING:
+    from caloforge.models.fitted.statistics import ShowerStatistics
+
+
+def for_inference(generator: Generator) -> Generator:
+    """Return what makes a generator's showers at a lower cost, on which export and `RunSampler` agree.
+
+    It is the generator itself if there is nothing to fold. The noise may have another shape.
+    """
+    return FoldedGenerator(generator).eval() if isinstance(generator, FittedGenerator) else generator
+
+
+class FoldedStatistics(nn.Module):
+    """`ShowerStatistics` of one particle.
+
+    Args:
+        fit: A fitted one.
+        given: How many numbers describe the incident particle.
+    """
+
+    own: Tensor
+
+    def __init__(self, fit: ShowerStatistics, given: int) -> None:
+        super().__init__()
+        self.whole, self.cells = FoldedWhole(fit.copula), folded_cells(fit.distributions)
+        self.trends = FoldedTrends(fit.trends, given)
+        local = torch.cat([-along_parts(fit.distributions.threshold), self.trends.own])
+        self.local = LayerProducts(UNIT * local, fit.layers.sizes)
+        coefficients = torch.cat([self.trends.coefficients, fit.factors.loadings])
+        self.common = SomeProducts(UNIT * coefficients, UNIT * self.trends.constant)
+        self.register_buffer("own", UNIT * fit.factors.own)
+
+    def expected(
+        self, energies: Tensor, normal: Tensor, given: Tensor, factors: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return how far cells lie above their thresholds but for noise, `(n, n_cells)`, and their steps."""
+        common, own = self.trends(given, normal)
+        steps = self.cells.between(energies)
+        above = self.common(torch.cat([common, factors], dim=1))
+        return self.local(torch.cat([steps, own], dim=2), above), steps
+
+
+class FoldedGenerator(Generator):
+    """A fitted or tuned generator in the form that is exported.
+
+    Args:
+        generator: With its trained weights.
+    """
+
+    def __init__(self, generator: FittedGenerator) -> None:
+        super().__init__(generator.detector)
+        self.conditions = generator.conditions
+        self.incidence, self.particles, self.given = generator.incidence, generator.particles, generator.given
+        self.parts = list(generator.parts)
+        self.fits = nn.ModuleList(FoldedStatistics(fit, self.given) for fit in generator.each())
+        self.correction: Correction | None = None
+        self.mixing: nn.Module | None = None
+        if isinstance(generator, TunedGenerator):
+            self.correction, self.mixing = correction_of(generator), mixing_of(generator.trunk)
+            self.parts[-1] = self.correction.noise
+        self.noise_shape = (sum(self.parts),)
+
+    def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
+        for_whole, factors, for_cells, *others = torch.split(noise, self.parts, dim=1)
+        given = self.incidence(incident)
+        energy, own = incident[:, :1], given[:, : self.given]
+        made: list[Tensor] = []
+        for fit in self.fits:
+            assert isinstance(fit, FoldedStatistics)
+            energies, normal = fit.whole(for_whole, energy, own)
+            above, steps = fit.expected(energies, normal, own, factors)
+            mixed = for_cells
+            if self.correction is not None:
+                latent, for_trunk = others
+                seed = torch.cat([latent, normal, factors, given], dim=1)
+                above = self.correction(above, seed, for_trunk)
+                if self.mixing is not None:
+                    mixed = self.mixing(for_cells, seed)
+            made.append(fit.cells(above + mixed * fit.own, steps, energies))
+        if not self.particles:
+            return made[0]
+        shares = particle_shares(given[:, -self.particles :]).unsqueeze(2)
+        return (torch.stack(made, dim=1) * shares).sum(1)

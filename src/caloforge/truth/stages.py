@@ -1,0 +1,164 @@
+"""Geant4 in a process of its own, call by call: slabs before a detector, events of many particles."""
+
+from __future__ import annotations
+
+__all__ = ["Geant4", "Setup"]
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caloforge.detector import Slab
+from caloforge.errors import Geant4Error, WorkerError
+from caloforge.truth.gun import portions
+from caloforge.truth.physics import Physics
+from caloforge.workers import Workers
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from caloforge.showers import Incident
+    from caloforge.truth.engine import Engine
+    from caloforge.truth.upstream import Entered, Upstream
+
+Whole = NDArray[np.int64]
+_ENERGY_PER_CALL = 50_000.0  # MeV; about half a second of Geant4, or one shower
+_PARTICLES_PER_CALL = 2048
+_SECOND = 1  # of the streams of one seed: particles that start at the front face
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is simulated.
+
+    Args:
+        detector: YAML of a planar detector without a threshold, whose readout does not follow the particle.
+        before: Slabs that stand before it.
+        physics: Models and production cut.
+        seed: Seed of Geant4's random numbers.
+    """
+
+    detector: str
+    before: tuple[Slab, ...]
+    physics: Physics
+    seed: int
+
+
+class Geant4:
+    """A process that keeps its Geant4 from call to call; it ends with this one.
+
+    Geant4 keeps state that survives a change of physics, and ends its process if a data file is missing:
+    hence a process of its own.
+
+    Args:
+        setup: What is simulated.
+
+    Example:
+        >>> with Geant4(setup) as geant4:
+        ...     cells, milliseconds = geant4.events(incident, numbers, event, n_events)
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._worker: Workers[Any] = Workers(1, _Stages(setup))
+
+    def enter(self, incident: Incident, numbers: Whole) -> tuple[Entered, float]:
+        """Let primaries pass the slabs: see `Upstream.enter`."""
+        return self._call("enter", incident, numbers)  # type: ignore[no-any-return]
+
+    def events(
+        self, incident: Incident, numbers: Whole, event: Whole, n_events: int
+    ) -> tuple[NDArray[np.float32], float]:
+        """Simulate events whole, the slabs before the detector included: see `Engine.add_up`."""
+        return self._add_up("events", incident, numbers, event, n_events)
+
+    def entered(
+        self, incident: Incident, numbers: Whole, event: Whole, n_events: int
+    ) -> tuple[NDArray[np.float32], float]:
+        """The same for particles that start at the front face, with random numbers of their own."""
+        return self._add_up("entered", incident, numbers, event, n_events)
+
+    def _add_up(
+        self, what: str, incident: Incident, numbers: Whole, event: Whole, n_events: int
+    ) -> tuple[NDArray[np.float32], float]:
+        """In short calls, since a process whose parent was killed ends after the call that it is in."""
+        cells, spent = np.zeros((n_events, 0), np.float32), 0.0
+        for start, stop in portions(incident.energy, _ENERGY_PER_CALL, _PARTICLES_PER_CALL):
+            rows, first, last = slice(start, stop), event[start], event[stop - 1] + 1
+            inside = event[rows] - first
+            part, took = self._call(what, incident[rows], numbers[rows], inside, int(last - first))
+            if not cells.shape[1]:
+                cells = np.zeros((n_events, part.shape[1]), np.float32)
+            cells[first:last] += part
+            spent += took
+        return cells, spent
+
+    def close(self) -> None:
+        """End the process."""
+        self._worker.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _call(self, what: str, *arguments: object) -> Any:
+        try:
+            return self._worker.submit(what, *arguments).result()
+        except WorkerError as error:
+            raise Geant4Error(
+                "Geant4 ended its process",
+                got=error.details["got"],
+                cure="see what it printed above; most often a data file is missing, or memory was short",
+            ) from error
+
+
+class _Stages:
+    """What the process does; each Geant4 is started when it is first needed."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+
+    def __call__(self, what: str, *arguments: Any) -> Any:
+        return getattr(self, what)(*arguments)
+
+    def enter(self, *what: Any) -> Any:
+        return self._upstream.enter(*what)
+
+    def events(self, incident: Incident, numbers: Whole, event: Whole, n_events: int) -> Any:
+        before = self.setup.before
+        start = -before[0].start if before else 0.0
+        return self._engine.add_up(incident, numbers, event, n_events, start)
+
+    def entered(self, *what: Any) -> Any:
+        return self._second.add_up(*what)
+
+    @cached_property
+    def _upstream(self) -> Upstream:
+        from caloforge.truth.upstream import Upstream
+
+        setup = self.setup
+        return Upstream(self._detector, setup.before, setup.physics, setup.seed)
+
+    @cached_property
+    def _detector(self) -> Any:
+        from caloforge.detector import Detector
+
+        return Detector.from_yaml(self.setup.detector)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return self._started(self.setup.seed)
+
+    @cached_property
+    def _second(self) -> Engine:
+        sequence = np.random.SeedSequence(self.setup.seed).spawn(_SECOND)[0]
+        return self._started(int(sequence.generate_state(1, np.uint64)[0]))
+
+    def _started(self, seed: int) -> Engine:
+        from caloforge.truth.engine import Engine
+
+        return Engine(self._detector, self.setup.physics, seed, before=self.setup.before)

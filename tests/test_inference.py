@@ -1,0 +1,121 @@
+"""Folded generators make the showers of what they were folded from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from caloforge.models.base import Generator
+from caloforge.models.blocks.noise import draw_noise
+from caloforge.models.inference.generator import FoldedGenerator, for_inference
+from caloforge.models.inference.layerwise import LayerProducts, SomeProducts
+from caloforge.models.inference.odd import HALF, WholeCorrection
+from caloforge.models.inference.planes import CroppedPlanes, window_of
+from caloforge.models.inference.tables import Steps, bends, joined
+from caloforge.training.pretrained import run_folder
+from caloforge.training.run import Run
+
+
+def _shipped(name: str) -> Generator:
+    return Run.open(run_folder(name)).generator().eval()
+
+
+@pytest.mark.parametrize("name", ["calogan-tuned", "gan3d-tuned"])
+def test_showers_are_those_of_the_training_form(name: str) -> None:
+    generator = _shipped(name)
+    folded = for_inference(generator)
+    assert isinstance(folded, FoldedGenerator)
+    # In gan3d-tuned other layers bring hardly any noise, which is then left out: here all are to stay.
+    folded.mixing = generator.trunk.neighbours  # type: ignore[assignment, union-attr]
+    noise = generator.sample_noise(12, torch.Generator().manual_seed(3))
+    energy = torch.linspace(1.1e4, 9.9e4, 12).unsqueeze(1)
+    with torch.inference_mode():
+        cells, same = generator(noise, energy), folded(noise, energy)
+    assert torch.equal(cells > 0, same > 0)
+    torch.testing.assert_close(same, cells, rtol=1e-3, atol=1e-5 * float(cells.max()))
+    torch.testing.assert_close(same.sum(1), cells.sum(1), rtol=1e-5, atol=0)
+
+
+def test_a_window_has_what_the_whole_correction_has_there() -> None:
+    generator = _shipped("conv2d-tuned")
+    folded = for_inference(generator)
+    assert isinstance(folded, FoldedGenerator)
+    cropped = folded.correction
+    assert isinstance(cropped, CroppedPlanes)
+    source = torch.Generator().manual_seed(1)
+    inputs, given = generator.inputs  # type: ignore[misc]
+    seed = torch.randn(3, inputs, generator=source)
+    maps = torch.randn(3, 4, 25, 25, generator=source)
+    start, size = cropped.window.start - 2, cropped.maps
+    seen = maps[:, :, start : start + size, start : start + size].flatten(1)
+    with torch.no_grad():
+        whole = WholeCorrection(generator.trunk, inputs, given)(torch.zeros(1), seed, maps.flatten(1))  # type: ignore[arg-type]
+        added = cropped(torch.zeros(1), seed, seen)
+    window = (..., slice(*cropped.window), slice(*cropped.window))
+    whole, added = (x.view(3, 25, 25, 25) for x in (whole, added))
+    torch.testing.assert_close(added[window], whole[window], rtol=1e-4, atol=1e-6 * HALF)
+    added[window] = 0
+    assert not added.any()
+
+
+def test_there_is_a_window_only_where_cells_are_copies_of_a_coarser_image() -> None:
+    hits = torch.zeros(25, 25)
+    hits[10:15, 10:15] = 1
+    assert window_of(hits, (13, 13), 0.1) == (9, 17)
+    assert window_of(hits, (12, 12), 0.1) is None
+    assert window_of(torch.ones(25, 25), (13, 13), 0.1) is None
+
+
+def test_steps_interpolate_as_numpy_does() -> None:
+    rng = np.random.default_rng(1)
+    first, second = np.sort(rng.normal(size=6)), np.sort(rng.normal(size=4))
+    values, others = rng.normal(size=(6, 2)), rng.normal(size=(4, 1))
+    tables = [tuple(map(torch.from_numpy, table)) for table in ((first, values), (second, others))]
+    places, table = joined(tables)  # type: ignore[arg-type]
+    x = np.linspace(-3, 3, 50)
+    found = table[0] + Steps(places)(torch.from_numpy(x).unsqueeze(1)) @ table.diff(dim=0)
+    expected = [np.interp(x, first, column) for column in values.T] + [np.interp(x, second, others[:, 0])]
+    np.testing.assert_allclose(found.numpy(), np.stack(expected, 1), atol=1e-9)
+
+
+def test_bends_make_a_quantile_function() -> None:
+    normal, value = np.linspace(-2, 2, 9), np.sort(np.random.default_rng(2).normal(size=9))
+    turn = bends(torch.from_numpy(normal), torch.from_numpy(value)).numpy()
+    x = np.linspace(-4, 4, 40)
+    found = value[0] + (np.maximum(x[:, None] - normal, 0) * turn).sum(1)
+    np.testing.assert_allclose(found, np.interp(x, normal, value), atol=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [(3, 3), (2, 4)])
+def test_each_layer_has_a_product_of_its_own(sizes: tuple[int, int]) -> None:
+    source = torch.Generator().manual_seed(1)
+    matrix = torch.randn(5, 6, generator=source)
+    numbers = torch.randn(7, 2, 5, generator=source)
+    parts = torch.split(matrix, list(sizes), dim=1)
+    expected = torch.cat([numbers[:, i] @ part for i, part in enumerate(parts)], dim=1)
+    torch.testing.assert_close(LayerProducts(matrix, sizes)(numbers), expected)
+
+
+@pytest.mark.parametrize("kept", [1, 4])
+def test_columns_of_zeros_are_left_out(kept: int) -> None:
+    source = torch.Generator().manual_seed(1)
+    matrix, constant = torch.zeros(3, 5), torch.zeros(5)
+    matrix[:, :kept] = torch.randn(3, kept, generator=source)
+    constant[:kept] = 2.0
+    numbers = torch.randn(4, 3, generator=source)
+    torch.testing.assert_close(SomeProducts(matrix, constant)(numbers), numbers @ matrix + constant)
+
+
+@pytest.mark.parametrize("size", [100, 4097])
+def test_noise_is_standard_normal_and_drawn_shower_by_shower(size: int) -> None:
+    noise = draw_noise(np.random.default_rng(5), 60, (size,))
+    assert noise.dtype == np.float32
+    assert stats.kstest(noise.ravel()[:100_000], "norm").pvalue > 1e-3
+    # Neither the two halves of a shower nor neighbours go together.
+    for other in (np.roll(noise, 1, axis=1), np.roll(noise, -(-size // 2), axis=1)):
+        assert abs(np.corrcoef(noise.ravel(), other.ravel())[0, 1]) < 5 / np.sqrt(noise.size)
+    rng = np.random.default_rng(5)
+    parts = [draw_noise(rng, n, (size,)) for n in (1, 0, 20, 39)]
+    np.testing.assert_array_equal(np.concatenate(parts), noise)
