@@ -311,6 +311,14 @@ def _not_ours(path: Path, schema: object) -> ShowersError:
             where=path,
             cure="`caloforge convert IN OUT` makes one from the formats it knows",
         )
+    if str(schema).startswith("caloforge-events/"):
+        return ShowersError(
+            "this is a file of whole events, which have many particles each",
+            where=path,
+            got=schema,
+            expected=SCHEMA,
+            cure="read it with caloforge.simulation.output.reader.EventFile, see docs/events.md",
+        )
     return ShowersError(
         "this shower file was written by another version of caloforge",
         where=path,

@@ -247,7 +247,13 @@ def _check_geant4(detector: Detector, physics: str) -> None:
 
 
 def _made(plan: Plan, todo: Iterable[Batch], jobs: int) -> Iterator[Made]:
-    """Make batches in worker processes; yields them in their order, and few of them wait at any time."""
+    """Make batches in worker processes; yields them in their order, and few of them wait at any time.
+
+    A single job needs no process of its own, unless for Geant4, which may end the one that it is in.
+    """
+    if jobs == 1 and plan.rest != "geant4":
+        yield from map(Making(plan), todo)
+        return
     left = iter(todo)
     waiting: deque[Future[Made]] = deque()
     with Workers(jobs, Making(plan)) as workers:

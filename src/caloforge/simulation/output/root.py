@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["root_writer"]
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +35,8 @@ def root_writer(path: Path, about: About) -> Iterator[_RootWriter]:
         import uproot
     except ImportError as error:
         raise MissingExtraError(error.name or "uproot", "root") from None
-    with new_file(path) as out, uproot.recreate(out) as file:
+    # uproot closes the file that it is given.
+    with new_file(path) as out, os.fdopen(os.dup(out.fileno()), "r+b") as sink, uproot.recreate(sink) as file:
         yield _RootWriter(file, about)
 
 
