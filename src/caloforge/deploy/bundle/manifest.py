@@ -18,6 +18,7 @@ __all__ = [
     "Precision",
     "Probe",
     "Report",
+    "Rounding",
     "Sample",
     "Tensor",
     "digest_of",
@@ -32,7 +33,7 @@ from pydantic import Field, field_validator
 
 from caloforge.deploy.bundle.contents import PLAIN_NAME
 from caloforge.deploy.bundle.figures import NOT_MADE, Acceptance, Figure, Report, Sample
-from caloforge.deploy.bundle.graph import UNMEASURED, Graph, Parity, Precision, Probe
+from caloforge.deploy.bundle.graph import UNMEASURED, Graph, Parity, Precision, Probe, Rounding
 from caloforge.deploy.bundle.part import Count, Digest, Part
 from caloforge.deploy.bundle.validity import Validity
 
