@@ -100,7 +100,7 @@ def test_a_graph_that_differs_is_not_shipped(run: Path, tmp_path: Path, bundle: 
 def test_precision_and_target_are_checked_first(run: Path, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no such precision") as caught:
         export(run, tmp_path / "b", precision=["fp23"])
-    assert caught.value.details["expected"] == "fp32"
+    assert caught.value.details["expected"] == "fp32, bf16, int8"
     (tmp_path / "b").mkdir()
     with pytest.raises(OutputError, match="exists already"):
         export(run, tmp_path / "b")

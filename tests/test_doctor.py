@@ -82,3 +82,16 @@ def test_every_data_set_is_asked_for(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     found = _doctor(tmp_path / "empty", monkeypatch)["found"]
     assert all(name in found for name in whole)
+
+
+def test_openvino_and_its_devices_are_told(monkeypatch):
+    def finding() -> dict[str, Any]:
+        result = CliRunner().invoke(app, ["doctor", "--json"], catch_exceptions=False)
+        return next(f for f in json.loads(result.stdout)["findings"] if f["what"].startswith("openvino"))
+
+    here = finding()
+    assert here["ready"]
+    assert "CPU: " in here["found"]
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    missing = finding()
+    assert (missing["ready"], missing["cure"]) == (False, "pip install 'caloforge[openvino]'")

@@ -50,6 +50,7 @@ def _examine() -> list[_Finding]:
         _package("torch", "pip install torch==2.13.0", needed_for="training"),
         _gpu(),
         _package("onnxruntime", "pip install onnxruntime", needed_for="bundles"),
+        _openvino(),
         _package("calzone", "pip install 'caloforge[geant4]'", needed_for="simulate"),
         _geant4(),
         _package("tensorboard", "pip install 'caloforge[tensorboard]'", needed_for="train --tensorboard"),
@@ -82,6 +83,17 @@ def _gpu() -> _Finding:
         return _Finding("GPU", True, torch.cuda.get_device_name(0))
     # A machine without a GPU is whole; training only takes longer.
     return _Finding("GPU", True, "none: training runs on the processor")
+
+
+def _openvino() -> _Finding:
+    from caloforge.deploy.runtimes.openvino import has_openvino, openvino_devices
+    from caloforge.machine import versions
+
+    what, cure = "openvino (a faster runtime for some bundles)", "pip install 'caloforge[openvino]'"
+    if not has_openvino():
+        return _Finding(what, False, "not installed", cure)
+    devices = ", ".join(f"{name}: {full}" for name, full in openvino_devices().items())
+    return _Finding(what, True, f"{versions('openvino')['openvino']}, {devices}")
 
 
 def _geant4() -> _Finding:

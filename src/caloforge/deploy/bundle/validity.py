@@ -114,9 +114,23 @@ class Validity(BaseModel):
 
     def complaints(self, incident: Incident) -> list[str]:
         """Say in one sentence per column what lies outside; an empty list if nothing does."""
+        if self._all_inside(incident):
+            return []
         found = [self._particles(incident)] if len(incident) else []
         found += [_span(name, span, getattr(incident, name)) for name, span in self.spans()]
         return [sentence for sentence in found if sentence]
+
+    def _all_inside(self, incident: Incident) -> bool:
+        """All columns at once: a simulation asks for one particle at a time."""
+        low, high = self._limits
+        values = np.array([getattr(incident, name) for name in RANGED])
+        inside = bool(((values >= low) & (values <= high)).all())
+        return inside and not self._particles(incident)
+
+    @cached_property
+    def _limits(self) -> NDArray[np.float32]:
+        ends = [span.limits for _, span in self.spans()]
+        return np.array(ends, np.float32).T[:, :, None]
 
     def _particles(self, incident: Incident) -> str:
         strange = sorted(set(incident.pdg.tolist()) - set(self.particles))

@@ -17,12 +17,12 @@ from caloforge.deploy.bundle.graph import UNMEASURED, Graph, Rounding
 from caloforge.deploy.bundle.manifest import Manifest
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.parity import measure_parity
-from caloforge.deploy.precision.acceptance import Judged, conditions, judge
 from caloforge.deploy.precision.reduce import PRECISIONS, Reduced, reduce_graph
 from caloforge.deploy.probe import take_probe
 from caloforge.errors import BundleError, ValidationError, nearest
 
 if TYPE_CHECKING:
+    from caloforge.deploy.precision.acceptance import Judged
     from caloforge.deploy.sampling import Sampler
 
 _DEFAULT = "auc_low<+0.01,response<+0.1%"
@@ -75,6 +75,8 @@ def check_wish(wish: Wish) -> None:
                 near=nearest(name, PRECISIONS),
             )
     if wish.accept is not None:
+        from caloforge.deploy.precision.acceptance import conditions
+
         conditions(wish.accept)
     if (wish.accept or wish.floor) and wish.reference is None:
         raise ValidationError(
@@ -184,6 +186,9 @@ def _judged(bundle: Bundle, wish: Wish, told: Told) -> dict[str, Judged]:
     told_last = _part(told, len(wish.reduced), len(wish.reduced) + 1)
     if wish.reference is None or wish.report is None:
         raise ValueError("nothing to judge by")
+    # Not before: with it comes all of the validation, which an engine does not need.
+    from caloforge.deploy.precision.acceptance import conditions, judge
+
     return judge(
         engines,
         conditions(wish.accept or _DEFAULT),

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 Feed = dict[str, NDArray[np.float32]]
 Cells = NDArray[np.float32]
 
-# A shift of all energies shows at once. Errors that differ from shower to shower, and from cell to cell,
-# add in quadrature to what these scatter by anyway: 0.5 % to a resolution of 2 % makes 2.06 %. Whether the
+# A shift of all energies shows at once. Errors that differ from shower to shower add in quadrature to what
+# these scatter by anyway: 0.5 % to a resolution of 2 % makes 2.06 %. Cells are less patient: an AUC went from
+# 0.506 to 0.533 where cells might change by 5 % of their scatter (calogan-tuned, 5,000 showers). Whether the
 # showers are good enough is for the metrics of `validate` to say; these limits choose what is tried.
-_BIAS, _SPREAD, _CELLS, _VALUES, _HOTTEST = 2e-3, 5e-3, 0.05, 0.9, 0.05
+_BIAS, _SPREAD, _CELLS, _VALUES, _HOTTEST = 2e-3, 5e-3, 0.02, 0.9, 0.05
 
 
 @dataclass(frozen=True)

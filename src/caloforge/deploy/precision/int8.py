@@ -6,7 +6,6 @@ __all__ = ["to_int8"]
 
 import io
 import logging
-import os
 from collections.abc import Collection, Sequence
 from contextlib import redirect_stdout
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caloforge.deploy.runtimes.telemetry import without_telemetry
 from caloforge.errors import MissingExtraError
 
 Feed = dict[str, NDArray[np.float32]]
@@ -38,7 +38,8 @@ def to_int8(model: Any, names: Collection[str], examples: Sequence[Feed]) -> Any
         MissingExtraError: NNCF is not installed.
     """
     nncf = _nncf()
-    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
+    with without_telemetry():
+        from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
 
     others = [node.name for node in model.graph.node if node.name not in names]
     with redirect_stdout(io.StringIO()):  # its progress bars
@@ -52,11 +53,9 @@ def to_int8(model: Any, names: Collection[str], examples: Sequence[Feed]) -> Any
 
 
 def _nncf() -> Any:
-    # NNCF reports each call to its makers, and writes an identity into the home folder, unless it runs in
-    # its own CI; it asks for this when it is imported.
-    os.environ.setdefault("NNCF_CI", "1")
     try:
-        import nncf
+        with without_telemetry():
+            import nncf
     except ImportError as error:
         raise MissingExtraError("nncf", "openvino") from error
     nncf.set_log_level(logging.ERROR)
