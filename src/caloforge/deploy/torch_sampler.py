@@ -24,7 +24,7 @@ class RunSampler:
     Attributes:
         opened: The run.
         threads: Threads in use.
-        generator: Its generator with the trained weights, as it is exported.
+        generator: Its generator with the trained weights.
 
     Raises:
         RunError: Not a run, or nothing trained in it yet.
@@ -33,13 +33,12 @@ class RunSampler:
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         import torch
 
-        from caloforge.models.inference.generator import for_inference
         from caloforge.training import Run
 
         if threads:
             torch.set_num_threads(threads)
         self.opened = Run.open(path)
-        self.generator = for_inference(self.opened.generator())
+        self.generator = self.opened.generator().eval()
         self.name = self.opened.recipe.name
         self.detector = self.opened.detector
         self.conditions = tuple(self.generator.conditions)

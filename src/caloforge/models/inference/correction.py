@@ -1,61 +1,87 @@
-"""The trained correction as it is exported: whole, or where it matters."""
+"""The trained correction, whose two passes are one batch."""
 
 from __future__ import annotations
 
-__all__ = ["correction_of", "mixing_of"]
+__all__ = ["Correction", "correction_of"]
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from caloforge.models.inference.cells import UNIT
-from caloforge.models.inference.neighbours import OwnLayerNoise, from_other_layers
-from caloforge.models.inference.odd import Correction, DenseCorrection, WholeCorrection
-from caloforge.models.inference.planes import CroppedPlanes, window_of
-from caloforge.models.tuned.generator import TunedGenerator
-from caloforge.models.tuned.trunks import DenseGenerator, GeneratorTrunk, NeighbourNoise, PlanesGenerator
+from caloforge.models.tuned.trunks import DenseGenerator, GeneratorTrunk
 
-_OUTSIDE = 0.35  # of all hits, where there is no correction
-_FAINT = 0.05  # spreads of a cell's normal variable that a correction may have there
-_SHOWERS = 32  # that tell how large it is
-_LITTLE = 0.01  # of the variance of a cell's noise that other layers may bring
+if TYPE_CHECKING:
+    from caloforge.models.tuned.generator import TunedGenerator
+
+_HALF = 0.5 * UNIT  # what the difference of two opposite showers is multiplied with
 
 
 def correction_of(generator: TunedGenerator) -> Correction:
-    """Return the correction, in a window if it hardly says anything outside of one that holds most hits."""
+    """Return what a tuned generator adds to its fit, as it is exported."""
     trunk, inputs = generator.trunk, generator.inputs
     if isinstance(trunk, DenseGenerator):
         return DenseCorrection(trunk, *inputs)
-    if isinstance(trunk, PlanesGenerator) and generator.conditions == ("energy",):
-        hits = torch.special.ndtr(-generator.each()[0].distributions.threshold).mean(0)
-        window = window_of(hits.view(-1, *trunk.grid).sum(0), trunk.between, _OUTSIDE)
-        if window is not None:
-            outside = torch.ones(trunk.grid, dtype=torch.bool)
-            outside[window.start : window.end, window.start : window.end] = False
-            added = _sampled(generator).view(_SHOWERS, -1, *trunk.grid)[:, :, outside]
-            if float(added.square().mean(0).max().sqrt()) < _FAINT:
-                return CroppedPlanes(trunk, *inputs, window)
     return WholeCorrection(trunk, *inputs)
 
 
-def mixing_of(trunk: GeneratorTrunk) -> nn.Module | None:
-    """Return what mixes the noise of cells: only that of a layer, if other layers bring hardly any."""
-    neighbours = trunk.neighbours
-    if isinstance(neighbours, NeighbourNoise) and from_other_layers(neighbours) < _LITTLE:
-        return OwnLayerNoise(neighbours)
-    return neighbours
+class Correction(nn.Module, ABC):
+    """Adds half the difference of what a trunk says of a shower and of its opposite.
+
+    Args:
+        trunk: A trained one.
+        inputs: Numbers that it sees.
+        given: How many of these, the last, say what the incident particle is and keep their sign.
+    """
+
+    signs: Tensor
+
+    def __init__(self, trunk: GeneratorTrunk, inputs: int, given: int) -> None:
+        super().__init__()
+        self.trunk = trunk
+        signs = torch.ones(2, inputs)
+        signs[1, : inputs - given] = -1
+        self.register_buffer("signs", signs)
+
+    @abstractmethod
+    def forward(self, to: Tensor, seed: Tensor, noise: Tensor) -> Tensor:
+        """Add to what lies above the thresholds, `(n, n_cells)` in units of `UNIT`.
+
+        Args:
+            to: `(n, n_cells)`.
+            seed: `(n, inputs)`.
+            noise: `(n, trunk.noise)`.
+        """
+
+    def both(self, seed: Tensor) -> Tensor:
+        """Return each shower and its opposite, `(2 n, inputs)`."""
+        return (seed.unsqueeze(1) * self.signs).flatten(0, 1)
 
 
-@torch.no_grad()
-def _sampled(generator: TunedGenerator) -> Tensor:
-    """Return corrections of some showers, `(showers, n_cells)`."""
-    fit, source = generator.each()[0], torch.Generator().manual_seed(1)
-    low, high = fit.copula.scale.ends
-    energy = low + (high - low) * torch.rand(_SHOWERS, 1, generator=source)
-    given = generator.incidence(energy)
-    for_whole, factors, _, latent, noise = torch.split(
-        generator.sample_noise(_SHOWERS, source), generator.parts, dim=1
-    )
-    drawn = fit(for_whole, energy[:, 0], given)
-    seed = torch.cat([latent, drawn.normal, factors, given], dim=1)
-    added: Tensor = WholeCorrection(generator.trunk, *generator.inputs)(torch.zeros(()), seed, noise)
-    return added / UNIT
+class WholeCorrection(Correction):
+    """That of any trunk."""
+
+    def forward(self, to: Tensor, seed: Tensor, noise: Tensor) -> Tensor:
+        noises = torch.stack([noise, -noise], dim=1).flatten(0, 1)
+        seen = self.trunk.seen(self.both(seed), noises)
+        one, opposite = seen.reshape(-1, 2, *seen.shape[1:]).unbind(1)
+        return to + _HALF * self.trunk.last(one - opposite, None)
+
+
+class DenseCorrection(Correction):
+    """That of a dense trunk, whose last layer is linear and adds to what there is."""
+
+    last: Tensor
+
+    def __init__(self, trunk: DenseGenerator, inputs: int, given: int) -> None:
+        super().__init__(trunk, inputs, given)
+        self.body = trunk.body
+        self.width = trunk.out.weight.shape[1]
+        self.register_buffer("last", _HALF * trunk.out.weight.detach().T)
+
+    def forward(self, to: Tensor, seed: Tensor, noise: Tensor) -> Tensor:  # noqa: ARG002 - cells have theirs
+        seen = self.body(self.both(seed)).reshape(-1, 2 * self.width)
+        one, opposite = torch.split(seen, self.width, dim=1)
+        return torch.addmm(to, one - opposite, self.last)

@@ -13,9 +13,8 @@ from caloforge.models.base import Generator
 from caloforge.models.blocks.conditions import particle_shares
 from caloforge.models.fitted.generator import FittedGenerator
 from caloforge.models.inference.cells import UNIT, along_parts, folded_cells
-from caloforge.models.inference.correction import correction_of, mixing_of
+from caloforge.models.inference.correction import Correction, correction_of
 from caloforge.models.inference.layerwise import LayerProducts, SomeProducts
-from caloforge.models.inference.odd import Correction
 from caloforge.models.inference.trends import FoldedTrends
 from caloforge.models.inference.whole import FoldedWhole
 from caloforge.models.tuned.generator import TunedGenerator
@@ -25,10 +24,7 @@ if TYPE_CHECKING:
 
 
 def for_inference(generator: Generator) -> Generator:
-    """Return what makes a generator's showers at a lower cost, on which export and `RunSampler` agree.
-
-    It is the generator itself if there is nothing to fold. The noise may have another shape.
-    """
+    """Return what makes a generator's showers of the same noise at a lower cost; itself if nothing folds."""
     return FoldedGenerator(generator).eval() if isinstance(generator, FittedGenerator) else generator
 
 
@@ -75,12 +71,12 @@ class FoldedGenerator(Generator):
         self.incidence, self.particles, self.given = generator.incidence, generator.particles, generator.given
         self.parts = list(generator.parts)
         self.fits = nn.ModuleList(FoldedStatistics(fit, self.given) for fit in generator.each())
-        self.correction: Correction | None = None
+        # First, so that its operations in the graph do not count as the correction's.
         self.mixing: nn.Module | None = None
+        self.correction: Correction | None = None
         if isinstance(generator, TunedGenerator):
-            self.correction, self.mixing = correction_of(generator), mixing_of(generator.trunk)
-            self.parts[-1] = self.correction.noise
-        self.noise_shape = (sum(self.parts),)
+            self.mixing, self.correction = generator.trunk.neighbours, correction_of(generator)
+        self.noise_shape = generator.noise_shape
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         for_whole, factors, for_cells, *others = torch.split(noise, self.parts, dim=1)

@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "MAPS",
-    "SLOPE",
-    "STRONGEST",
-    "WEAKEST",
-    "CriticTrunk",
-    "DenseGenerator",
-    "GeneratorTrunk",
-    "NeighbourNoise",
-    "PlanesGenerator",
-    "critic_trunk",
-    "generator_trunk",
-]
+__all__ = ["CriticTrunk", "DenseGenerator", "GeneratorTrunk", "critic_trunk", "generator_trunk"]
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -32,14 +20,14 @@ if TYPE_CHECKING:
     from caloforge.detector import Detector
     from caloforge.models.settings import TunedSettings
 
-SLOPE = 0.2
+_SLOPE = 0.2
 _LEAST_CELLS = 3  # torch 2.13 reads beyond images of 1 x 1 in bfloat16, which critics of fewer make
 _VIEWS = 3  # of the cells that a critic sees
 # Of the noise of neighbours, beside that of a cell, at first: tried on the hits of showers in CLIC, whose
 # layers have no more in common than the factors of all cells say.
 _BESIDE, _ACROSS = 0.02, 0.002  # along a side, over a corner
-WEAKEST, STRONGEST = -3.0, 1.0  # logarithm of what these are multiplied with
-MAPS = 4  # of noise beside the channels of an image
+_WEAKEST, _STRONGEST = -3.0, 1.0  # logarithm of what these are multiplied with
+_MAPS = 4  # of noise beside the channels of an image
 
 
 class GeneratorTrunk(nn.Module, ABC):
@@ -92,7 +80,7 @@ def generator_trunk(detector: Detector, settings: TunedSettings, inputs: int) ->
         return DenseGenerator(detector.n_cells, settings.width, inputs)
     if settings.network == "volume":
         return _VolumeGenerator(_grid(detector, "volume"), settings.width, inputs)
-    return PlanesGenerator(_grid(detector, "planes"), settings.width, inputs)
+    return _PlanesGenerator(_grid(detector, "planes"), settings.width, inputs)
 
 
 def critic_trunk(detector: Detector, network: str, width: int) -> CriticTrunk:
@@ -121,11 +109,11 @@ class DenseGenerator(GeneratorTrunk):
         super().__init__()
         self.body = nn.Sequential(
             nn.Linear(inputs, width),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(_SLOPE),
             nn.Linear(width, width),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(_SLOPE),
             nn.Linear(width, width),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(_SLOPE),
         )
         self.out = nn.Linear(width, cells)
         self.neighbours = None
@@ -147,11 +135,11 @@ class _DenseCritic(CriticTrunk):
         self.size = width
 
     def forward(self, *views: Tensor) -> Tensor:
-        x = F.leaky_relu(self.first(torch.cat(views, dim=1)), SLOPE)
-        return F.leaky_relu(self.second(x), SLOPE)
+        x = F.leaky_relu(self.first(torch.cat(views, dim=1)), _SLOPE)
+        return F.leaky_relu(self.second(x), _SLOPE)
 
 
-class PlanesGenerator(GeneratorTrunk):
+class _PlanesGenerator(GeneratorTrunk):
     """Two-dimensional convolutions: a layer of the detector is a channel, as in arXiv:2105.08960."""
 
     def __init__(self, grid: Triple, width: int, inputs: int) -> None:
@@ -159,22 +147,22 @@ class PlanesGenerator(GeneratorTrunk):
         *plane, layers = grid
         self.grid, self.channels = tuple(plane), width
         self.start, self.between = _parts(plane, 5), _parts(plane, 2)
-        self.noise = MAPS * prod(plane)
+        self.noise = _MAPS * prod(plane)
         self.first = nn.Linear(inputs, width * prod(self.start))
         self.coarse, self.middle, self.fine = (_conv(width, width) for _ in range(3))
-        self.mix = _conv(width + MAPS, width)
+        self.mix = _conv(width + _MAPS, width)
         self.out = _conv(width, layers)
         _begin_small(self.out)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unknown to its stub
-        self.neighbours = NeighbourNoise(grid, inputs)
+        self.neighbours = _NeighbourNoise(grid, inputs)
 
     def seen(self, seed: Tensor, noise: Tensor) -> Tensor:
-        x = F.leaky_relu(self.first(seed), SLOPE).reshape(-1, self.channels, *self.start)
-        x = F.leaky_relu(self.coarse(x.contiguous(memory_format=torch.channels_last)), SLOPE)
-        x = F.leaky_relu(self.middle(F.interpolate(x, self.between)), SLOPE)
-        x = F.leaky_relu(self.fine(F.interpolate(x, self.grid)), SLOPE)
-        maps = noise.reshape(-1, MAPS, *self.grid).to(x.dtype)
-        return F.leaky_relu(self.mix(torch.cat([x, maps], dim=1)), SLOPE)
+        x = F.leaky_relu(self.first(seed), _SLOPE).reshape(-1, self.channels, *self.start)
+        x = F.leaky_relu(self.coarse(x.contiguous(memory_format=torch.channels_last)), _SLOPE)
+        x = F.leaky_relu(self.middle(F.interpolate(x, self.between)), _SLOPE)
+        x = F.leaky_relu(self.fine(F.interpolate(x, self.grid)), _SLOPE)
+        maps = noise.reshape(-1, _MAPS, *self.grid).to(x.dtype)
+        return F.leaky_relu(self.mix(torch.cat([x, maps], dim=1)), _SLOPE)
 
     def last(self, seen: Tensor, bias: Tensor | None) -> Tensor:
         return F.conv2d(seen, self.out.weight, bias, padding=1).flatten(1)
@@ -187,29 +175,29 @@ class _VolumeGenerator(GeneratorTrunk):
         super().__init__()
         self.grid, self.channels = grid, width
         self.start, self.between = _parts(grid, 5), _parts(grid, 2)
-        self.noise = MAPS * prod(self.between)
+        self.noise = _MAPS * prod(self.between)
         self.first = nn.Linear(inputs, width * prod(self.start))
         half, quarter = max(width // 2, 2), max(width // 4, 2)
         self.coarse = nn.Conv3d(width, width, 3, padding=1)
-        self.middle = nn.Conv3d(width + MAPS, half, 3, padding=1)
+        self.middle = nn.Conv3d(width + _MAPS, half, 3, padding=1)
         self.fine = nn.Conv3d(half, quarter, 3, padding=1)
         self.out = nn.Conv3d(quarter, 1, 3, padding=1)
         _begin_small(self.out)
         channels_last(self)
-        self.neighbours = NeighbourNoise(grid, inputs)
+        self.neighbours = _NeighbourNoise(grid, inputs)
 
     def seen(self, seed: Tensor, noise: Tensor) -> Tensor:
-        x = F.leaky_relu(self.first(seed), SLOPE).reshape(-1, self.channels, *self.start)
-        x = F.leaky_relu(self.coarse(x.contiguous(memory_format=torch.channels_last_3d)), SLOPE)
-        maps = noise.reshape(-1, MAPS, *self.between).to(x.dtype)
-        x = F.leaky_relu(self.middle(torch.cat([F.interpolate(x, self.between), maps], dim=1)), SLOPE)
-        return F.leaky_relu(self.fine(F.interpolate(x, self.grid)), SLOPE)
+        x = F.leaky_relu(self.first(seed), _SLOPE).reshape(-1, self.channels, *self.start)
+        x = F.leaky_relu(self.coarse(x.contiguous(memory_format=torch.channels_last_3d)), _SLOPE)
+        maps = noise.reshape(-1, _MAPS, *self.between).to(x.dtype)
+        x = F.leaky_relu(self.middle(torch.cat([F.interpolate(x, self.between), maps], dim=1)), _SLOPE)
+        return F.leaky_relu(self.fine(F.interpolate(x, self.grid)), _SLOPE)
 
     def last(self, seen: Tensor, bias: Tensor | None) -> Tensor:
         return from_volume(F.conv3d(seen, self.out.weight, bias, padding=1), self.grid)
 
 
-class NeighbourNoise(nn.Module):
+class _NeighbourNoise(nn.Module):
     """Lets the noise of cells that are close go together, as hits do: in a layer and from layer to layer.
 
     How much is up to the shower. The spread stays 1 but at the border, where cells have fewer neighbours.
@@ -236,7 +224,7 @@ class NeighbourNoise(nn.Module):
         weight = self.weight * self.others
         volume = noise.reshape(-1, *self.shape)
         around = F.conv2d(volume, weight, padding=1).to(noise.dtype)
-        strength = torch.exp(self.strength(seed).to(noise.dtype).clamp(WEAKEST, STRONGEST))
+        strength = torch.exp(self.strength(seed).to(noise.dtype).clamp(_WEAKEST, _STRONGEST))
         own = torch.rsqrt(1 + strength * strength * weight.square().sum((1, 2, 3)))
         return (own[..., None, None] * volume + (own * strength)[..., None, None] * around).flatten(1)
 
@@ -253,8 +241,8 @@ class _PlanesCritic(CriticTrunk):
 
     def forward(self, *views: Tensor) -> Tensor:
         images = torch.cat(views, dim=1).reshape(len(views[0]), -1, *self.grid)
-        x = F.leaky_relu(self.first(images.contiguous(memory_format=torch.channels_last)), SLOPE)
-        x = F.leaky_relu(self.third(F.leaky_relu(self.second(x), SLOPE)), SLOPE)
+        x = F.leaky_relu(self.first(images.contiguous(memory_format=torch.channels_last)), _SLOPE)
+        x = F.leaky_relu(self.third(F.leaky_relu(self.second(x), _SLOPE)), _SLOPE)
         return x.flatten(1)
 
 
