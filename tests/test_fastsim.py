@@ -22,11 +22,11 @@ from caloforge.simulation.fastsim import EventFile, EventWriter
 from caloforge.simulation.fastsim.catching import Tolerance, catch
 from caloforge.simulation.fastsim.comparison import Comparison
 from caloforge.simulation.fastsim.display import Pair, draw
-from caloforge.simulation.fastsim.fitting import check_fit, event_detector, without_threshold
-from caloforge.simulation.fastsim.placing import Placing
+from caloforge.simulation.fastsim.fitting import check_bundle, event_detector, without_threshold
 from caloforge.simulation.fastsim.primaries import gun_events, portion_of
 from caloforge.simulation.fastsim.simulation import Outcome
 from caloforge.simulation.fastsim.store import GEANT4, GENERATED, Primaries
+from caloforge.simulation.placing import Placing
 from caloforge.truth.gun import Gun
 from caloforge.truth.physics import Physics
 from caloforge.truth.stages import Geant4, Setup
@@ -137,34 +137,13 @@ def test_showers_may_be_moved_by_whole_cells_of_every_layer(name):
 
 
 @pytest.mark.parametrize("target", [DETECTOR, WIDE])
-def test_hits_are_put_where_their_middles_are(target):
-    """Against the grids' own index of points."""
+def test_moves_of_the_lattice_are_exact(target):
     placing, rng = Placing(DETECTOR, target), np.random.default_rng(1)
-    n, events = 30, 7
-    showers = rng.exponential(size=(n, DETECTOR.n_cells)).astype(np.float32)
-    event = np.sort(rng.integers(0, events, n))
     moves = np.column_stack(
-        [lattice.first + lattice.period * rng.integers(-3, 3, n) for lattice in placing.lattice]
+        [lattice.first + lattice.period * rng.integers(-3, 3, 30) for lattice in placing.lattice]
     )
-    cells = np.ones((events, target.n_cells), np.float32)
-    placing.add(cells, showers, event, moves)
-    expected = np.ones((events, target.n_cells))
-    for shower, number, (x, y) in zip(showers, event, moves, strict=True):
-        for layer, to in zip(DETECTOR.layers, target.layers, strict=True):
-            centres = layer.grid.centres()
-            found = to.grid.index(centres[:, 0] + x, centres[:, 1] + y)
-            inside = found >= 0
-            np.add.at(expected[number], to.cells.start + found[inside], shower[layer.cells][inside])
-    np.testing.assert_allclose(cells, expected, rtol=1e-5)
-
-
-def test_all_energy_stays_in_a_readout_that_is_wide_enough():
-    placing = Placing(DETECTOR, WIDE)
+    assert np.abs(placing.rounding(moves)).max() < 1e-9
     assert placing.lattice[0].first == 0.0
-    cells = np.zeros((1, WIDE.n_cells), np.float32)
-    shower = np.random.default_rng(2).exponential(size=(1, DETECTOR.n_cells)).astype(np.float32)
-    placing.add(cells, shower, np.array([0]), np.array([[40.0, 0.0]]))
-    assert float(cells.sum()) == pytest.approx(float(shower.sum()), rel=1e-6)
 
 
 def test_cells_that_never_meet_are_refused():
@@ -172,7 +151,7 @@ def test_cells_that_never_meet_are_refused():
     other = Detector.from_yaml(odd.replace("size: [80 mm, 80 mm]", "size: [120 mm, 80 mm]"))
     assert [layer.shape for layer in other.layers] == [(5, 4), (2, 2)]
     with pytest.raises(BundleError, match="never fall on cells"):
-        Placing(DETECTOR, other)
+        check_bundle("toy", valid(), Placing(DETECTOR, other))
 
 
 def test_what_must_agree_is_named():
@@ -186,10 +165,10 @@ def test_what_must_agree_is_named():
     text = DETECTOR.to_yaml()
     for what, (old, new) in changes.items():
         assert old in text
-        with pytest.raises(BundleError, match="made for another detector") as error:
-            check_fit("toy", Detector.from_yaml(text.replace(old, new, 1)), valid(), DETECTOR)
+        with pytest.raises((BundleError, DetectorError)) as error:
+            check_bundle("toy", valid(), Placing(Detector.from_yaml(text.replace(old, new, 1)), DETECTOR))
         assert str(error.value.details["where"]).endswith(what)
-    check_fit("toy", DETECTOR, valid(), WIDE)
+    check_bundle("toy", valid(), Placing(DETECTOR, WIDE))
 
 
 def test_an_event_has_one_readout():
@@ -200,7 +179,7 @@ def test_an_event_has_one_readout():
         with pytest.raises(DetectorError):
             event_detector(load_detector(name))
     with pytest.raises(BundleError, match="follows the shower"):
-        check_fit("b", load_detector("clic"), valid(theta=(0.0, 0.5)), event_detector(load_detector("clic")))
+        check_bundle("b", valid(theta=(0.0, 0.5)), Placing(load_detector("clic")))
 
 
 # What stands before
@@ -542,6 +521,6 @@ def test_bad_input_is_refused_before_anything_is_made(tmp_path, bundle, monkeypa
 
 @pytest.mark.geant4
 def test_a_bundle_of_another_detector_leaves_no_file(tmp_path, bundle):
-    with pytest.raises(BundleError, match="another detector"):
+    with pytest.raises(DetectorError, match="cannot be put into"):
         cf.fastsim("calogan", [bundle], particle="e+", energy="2GeV", count=3, out=tmp_path / "e.h5")
     assert not list(tmp_path.glob("*.h5"))

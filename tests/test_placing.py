@@ -114,8 +114,8 @@ def test_rings_are_turned_and_not_shifted() -> None:
     ("source", "target", "words"),
     [
         ("calochallenge-2", None, "move with each particle"),
-        ("clic", "ild-5", "are not those of"),
-        ("calogan", "ild-15", "are not those of"),
+        ("clic", "ild-5", "cannot be put into"),
+        ("calogan", "ild-15", "cannot be put into"),
     ],
 )
 def test_readouts_that_do_not_fit_are_refused(source: str, target: str | None, words: str) -> None:
@@ -128,7 +128,7 @@ def test_cells_of_another_size_are_refused() -> None:
         Placing(TOY, _window([(3, 4), (6, 3)], [(20, 15), (10, 20)]))
     assert "10 x 20 mm" in str(caught.value)
     assert "10 x 30 mm" in str(caught.value)
-    assert "layer 'b'" in str(caught.value)
+    assert "cells of b" in str(caught.value)
 
 
 def test_a_window_around_the_barycentre_is_placed_around_the_particle() -> None:

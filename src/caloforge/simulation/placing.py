@@ -4,18 +4,18 @@ from __future__ import annotations
 
 __all__ = ["Placed", "Placing", "standing_still"]
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import zip_longest
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from caloforge.detector import CartesianGrid, Detector, Layer, PolarGrid
 from caloforge.errors import DetectorError
+from caloforge.simulation.fitting import check_fit
+from caloforge.simulation.lattice import NEAR, Lattice
 
 _PIECE = 64  # showers
-_SAME = 1e-6  # mm; sizes of cells and depths that are meant to be equal
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,8 @@ class Placing:
 
     def __init__(self, source: Detector, target: Detector | None = None) -> None:
         self.source, self.target = source, target or standing_still(source)
-        _check_frame(source)
-        _check_frame(self.target)
-        if self.target.readout.centre == "barycentre":
-            raise _moving(self.target, "centre: barycentre")
-        _check_material(source, self.target)
-        for from_, to in zip_longest(source.layers, self.target.layers):
-            _check_layers(source, self.target, from_, to)
+        _check_still(source, self.target)
+        check_fit(source, self.target)
         self.polar = _all_polar(source)
         self._from = np.array([layer.shape for layer in source.layers])
         self._to = np.array([layer.shape for layer in self.target.layers])
@@ -103,6 +98,21 @@ class Placing:
         """Return how far beside its place each layer comes to lie, shape `(n, n_layers, 2)`, mm."""
         wanted = np.asarray(shift, np.float64)[:, None]
         return (self.shifted(shift) - self._margin) * self.pitch - wanted
+
+    @cached_property
+    def lattice(self) -> tuple[Lattice | None, Lattice | None]:
+        """Shifts in x and y that are exact in all layers; None where there is none, as on rings."""
+        if self.polar:
+            return None, None
+        x, y = (Lattice.of(self.pitch[:, axis], self._margin[:, axis]) for axis in (0, 1))
+        return x, y
+
+    def within(self, shift: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Say which shifts, shape `(n, 2)`, leave the window of the shower within the material."""
+        # A shower that was simulated in the middle knows nothing of an edge.
+        window = np.max([layer.grid.reach for layer in self.source.layers], axis=0)
+        room = np.maximum(np.asarray(self.target.size) / 2 - window, 0.0)
+        return np.asarray((np.abs(shift) <= room + NEAR).all(axis=1))
 
     def turned(self, angle: ArrayLike) -> NDArray[np.int64]:
         """Return by how many sectors each layer turns, shape `(n, n_layers, 2)`; the second is 0.
@@ -140,18 +150,27 @@ class Placing:
             n: Number of rows.
 
         Returns:
-            The target's cells and then what left each layer, shape `(n, n_cells + n_layers)`, MeV. Showers
-            are added in their order.
+            The target's cells and then what left each layer, shape `(n, n_cells + n_layers)`, MeV.
         """
         # Some at a time: arrays that stay in the cache, and in memory that the system need not clear anew,
         # make it three times as fast.
-        parts = [slice(start, start + _PIECE) for start in range(0, len(cells), _PIECE)]
+        still = np.flatnonzero(self._still(steps))
+        moved = np.setdiff1d(np.arange(len(cells)), still)
+        parts = [moved[start : start + _PIECE] for start in range(0, len(moved), _PIECE)]
         pieces = [self._hits(cells[part], steps[part], rows[part]) for part in parts]
         width = self.target.n_cells + self.target.n_layers
-        if not pieces:
-            return np.zeros((n, width))
-        flat, energy = (np.concatenate(column) for column in zip(*pieces, strict=True))
-        return np.asarray(np.bincount(flat, energy, minlength=n * width), np.float64).reshape(n, width)
+        sums = np.zeros((n, width))
+        if pieces:
+            flat, energy = (np.concatenate(column) for column in zip(*pieces, strict=True))
+            sums = np.asarray(np.bincount(flat, energy, minlength=n * width), np.float64).reshape(n, width)
+        _add_rows(sums[:, : self.target.n_cells], cells, still, rows)
+        return sums
+
+    def _still(self, steps: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which showers keep the numbers of their cells: whole rows are added ten times as fast."""
+        if not np.array_equal(self._from, self._to):
+            return np.zeros(len(steps), np.bool_)
+        return np.asarray(~steps.any(axis=(1, 2)))
 
     def _hits(
         self, cells: NDArray[np.float32], steps: NDArray[np.int64], rows: NDArray[np.int64]
@@ -193,6 +212,18 @@ def standing_still(detector: Detector) -> Detector:
     return Detector.from_yaml(text.replace(moving, still, 1)) if moving in text else detector
 
 
+def _add_rows(
+    sums: NDArray[np.float64], cells: NDArray[np.float32], showers: NDArray[np.int64], rows: NDArray[np.int64]
+) -> None:
+    """Add some showers, each to its row."""
+    if not len(showers):
+        return
+    order = showers[np.argsort(rows[showers], kind="stable")]
+    row = rows[order]
+    first = np.flatnonzero(np.r_[True, row[1:] != row[:-1]])
+    sums[row[first]] += np.add.reduceat(cells[order], first, axis=0, dtype=np.float64)
+
+
 def _nearest(values: NDArray[np.float64]) -> NDArray[np.int64]:
     # Not to the even one: neighbouring particles would lie two cells apart, or none. The shares of a cell
     # are rounded first, so that 0.5 is not sometimes 0.49999.
@@ -219,68 +250,13 @@ def _all_polar(detector: Detector) -> bool:
     return polar.pop()
 
 
-def _check_frame(detector: Detector) -> None:
-    if detector.readout.frame == "particle":
-        raise _moving(detector, "frame: particle")
-
-
-def _moving(detector: Detector, key: str) -> DetectorError:
-    return DetectorError(
-        "the cells of this detector move with each particle: showers have no place in it",
-        where=detector.name,
-        got=key,
-        expected="frame: detector and centre: axis",
-        cure="give a detector whose cells stand still, with layers and cells of the same sizes",
-    )
-
-
-def _check_material(source: Detector, target: Detector) -> None:
-    """See that what showers is the same: only windows and electronics may differ."""
-    for key, of in _MATERIAL.items():
-        if of(source) != of(target):
-            raise DetectorError(
-                f"showers of {source.name!r} are not those of {target.name!r}",
-                where=key,
-                got=f"another {key} in {target.name!r}",
-                expected=f"that of {source.name!r}; only the windows and the digitisation may differ",
-            )
-
-
-_MATERIAL: dict[str, Callable[[Detector], object]] = {
-    "shape": lambda detector: (detector.shape, detector.inner_radius),
-    "stack": lambda detector: detector.slabs,
-    # `W` and `G4_W` are one material.
-    "materials": lambda detector: {n: (m.density, m.nist) for n, m in detector.materials.items()},
-    "deposits": lambda detector: detector.readout.deposits,
-    "sampling_fraction": lambda detector: detector.readout.sampling_fraction,
-}
-
-
-def _check_layers(source: Detector, target: Detector, a: Layer | None, b: Layer | None) -> None:
-    if a is None or b is None or not _alike(a, b):
-        named = a or b
+def _check_still(source: Detector, target: Detector) -> None:
+    moving = [d for d in (source, target) if d.readout.frame == "particle"]
+    if moving or target.readout.centre == "barycentre":
         raise DetectorError(
-            f"showers of {source.name!r} cannot be put into {target.name!r}",
-            where=f"layer {named.name!r}" if named else None,
-            got=_told(b),
-            expected=f"{_told(a)}, as in {source.name!r}; the window may be larger",
+            "the cells of this detector move with each particle: showers have no place in it",
+            where=(moving or [target])[0].name,
+            got="frame: particle" if moving else "centre: barycentre",
+            expected="frame: detector and centre: axis",
+            cure="give a detector whose cells stand still, with layers and cells of the same sizes",
         )
-
-
-def _alike(a: Layer, b: Layer) -> bool:
-    if isinstance(a.grid, PolarGrid) and a.grid != b.grid:
-        return False
-    sizes = [np.array([layer.start, layer.thickness, *_pitch(layer)]) for layer in (a, b)]
-    return type(a.grid) is type(b.grid) and bool(np.abs(sizes[0] - sizes[1]).max() < _SAME)
-
-
-def _told(layer: Layer | None) -> str:
-    if layer is None:
-        return "no such layer"
-    grid = layer.grid
-    cells = (
-        f"cells of {grid.cell[0]:g} x {grid.cell[1]:g} mm"
-        if isinstance(grid, CartesianGrid)
-        else f"{grid.alpha} sectors of {grid.n_r} rings"
-    )
-    return f"{cells} from {layer.start:g} to {layer.end:g} mm of depth"

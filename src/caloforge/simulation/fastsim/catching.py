@@ -15,7 +15,8 @@ from caloforge.showers import Incident
 
 if TYPE_CHECKING:
     from caloforge.deploy.bundle.validity import Span, Validity
-    from caloforge.simulation.fastsim.placing import Lattice, Placing
+    from caloforge.simulation.lattice import Lattice
+    from caloforge.simulation.placing import Placing
 
 Real = NDArray[np.float64]
 _ROUNDING = 1e-5  # mm or rad; files and bundles hold float32
@@ -82,7 +83,7 @@ def catch(particles: Incident, valid: Validity, placing: Placing, tolerance: Tol
     x, move_x, beside_x = _position(some.x, valid.x, placing.lattice[0])
     y, move_y, beside_y = _position(some.y, valid.y, placing.lattice[1])
     moves = np.column_stack([move_x, move_y])
-    near = tolerance.holds(energy[rows], turn, np.hypot(beside_x, beside_y)) & placing.fits(moves)
+    near = tolerance.holds(energy[rows], turn, np.hypot(beside_x, beside_y)) & placing.within(moves)
     taken = Incident.of(some.energy, some.pdg, theta, phi, x, y)
     return Caught(rows[near], taken[near], moves[near])
 
@@ -108,8 +109,9 @@ def _direction(particles: Incident, valid: Validity) -> tuple[Real, Real, Real]:
     return near_theta, near_phi, 2 * np.arcsin(np.sqrt(np.minimum(half, 1.0)))
 
 
-def _position(values: NDArray[np.float32], span: Span, lattice: Lattice) -> tuple[Real, Real, Real]:
+def _position(values: NDArray[np.float32], span: Span, lattice: Lattice | None) -> tuple[Real, Real, Real]:
     """Nearest coordinate of the training after a move, the move, and what is left between the two."""
+    assert lattice is not None, "see `check_bundle`"
     at = values.astype(np.float64)
     move = lattice.nearest(at - span.max, at - span.min)
     near = _clamped(at - move, span)

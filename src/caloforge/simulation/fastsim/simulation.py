@@ -18,10 +18,10 @@ from caloforge.detector import Detector
 from caloforge.models.blocks.chunks import chunks
 from caloforge.showers import Incident
 from caloforge.simulation.fastsim.catching import Caught, Tolerance, catch
-from caloforge.simulation.fastsim.fitting import check_fit
-from caloforge.simulation.fastsim.placing import Placing
+from caloforge.simulation.fastsim.fitting import check_bundle
 from caloforge.simulation.fastsim.primaries import Portion
 from caloforge.simulation.fastsim.store import GEANT4, GENERATED
+from caloforge.simulation.placing import Placing
 from caloforge.truth.stages import Geant4
 
 Cells = NDArray[np.float32]
@@ -78,8 +78,8 @@ class Source:
 
     def __init__(self, engine: Engine, detector: Detector, seed: np.random.SeedSequence) -> None:
         self.engine = engine
-        check_fit(engine.name, engine.detector, engine.valid, detector)
         self.placing = Placing(engine.detector, detector)
+        check_bundle(engine.name, engine.valid, self.placing)
         self.rng = np.random.default_rng(seed)
 
 
@@ -156,7 +156,10 @@ class Simulation:
             with _timed(out, "generation"):
                 showers = make_showers(source.engine, taken.incident[rows], source.rng)
             with _timed(out, "placing"):
-                source.placing.add(out.generated, showers.cells, event[rows], taken.moves[rows])
+                steps = source.placing.shifted(taken.moves[rows])
+                first, last = event[rows.start], event[rows.stop - 1] + 1
+                sums = source.placing.summed(showers.cells, steps, event[rows] - first, last - first)
+                out.generated[first:last] += sums[:, : self.detector.n_cells]
 
     def _follow(self, portion: Portion, entered: Incident, primary: Whole, rest: Whole, out: Outcome) -> None:
         """Let Geant4 go on with what nobody took over."""
