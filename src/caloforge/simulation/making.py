@@ -149,7 +149,7 @@ class Making:
             part = slice(start, start + size)
             showers = make_showers(generator.sampler, answer.condition[asked[part]], rng)
             steps = answer.steps[asked[part]]
-            sums += generator.placing.summed(showers.cells, steps, event[rows[part]], len(sums))
+            generator.placing.add(sums, showers.cells, steps, event[rows[part]])
 
     def _shoot(
         self, sums: NDArray[np.float64], batch: Batch, incident: Incident, rows: NDArray[np.int64]

@@ -157,9 +157,7 @@ class Simulation:
                 showers = make_showers(source.engine, taken.incident[rows], source.rng)
             with _timed(out, "placing"):
                 steps = source.placing.shifted(taken.moves[rows])
-                first, last = event[rows.start], event[rows.stop - 1] + 1
-                sums = source.placing.summed(showers.cells, steps, event[rows] - first, last - first)
-                out.generated[first:last] += sums[:, : self.detector.n_cells]
+                source.placing.add(out.generated, showers.cells, steps, event[rows])
 
     def _follow(self, portion: Portion, entered: Incident, primary: Whole, rest: Whole, out: Outcome) -> None:
         """Let Geant4 go on with what nobody took over."""
