@@ -432,11 +432,12 @@ def test_caught_particles_are_generated_and_others_are_followed(tmp_path, bundle
 
 @pytest.mark.geant4
 def test_generated_events_are_those_of_the_bundle(tmp_path, bundle):
-    asked = OPTIONS | {"energy": "50:60GeV"}
+    asked = OPTIONS | {"energy": "50:60GeV", "x": "-0.1:0.1mm"}
     three = cf.fastsim(DETECTOR, [bundle], **asked, count=3, particles_per_event=2, out=tmp_path / "3.h5")
     five = cf.fastsim(DETECTOR, [bundle], **asked, count=5, particles_per_event=2, out=tmp_path / "5.h5")
     with EventFile(five.path) as file:
         events = file.read(0, 5)
+        assert file.provenance["impact_x_mm"] == [-0.1, 0.1]
     seed = np.random.SeedSequence(5).spawn(3)[2]
     noise = np.random.default_rng(seed).standard_normal((10, 8), np.float32)
     made = cells_of(noise, events.particles["energy"])

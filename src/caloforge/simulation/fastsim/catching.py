@@ -39,6 +39,10 @@ class Tolerance:
     angle: float
     position: float
 
+    def as_dict(self) -> dict[str, float]:
+        """Both, for the provenance."""
+        return {"angle_tolerance_rad": self.angle, "position_tolerance_mm": self.position}
+
     def holds(self, energy: Real, angle: Real, beside: Real) -> NDArray[np.bool_]:
         """Say which particles, of these energies in MeV, are near enough; beside in mm."""
         wider = np.sqrt(np.maximum(_CONSTANT_FROM / energy, 1.0))

@@ -15,7 +15,6 @@ from caloforge.deploy import open_sampler
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import CaloforgeError
 from caloforge.machine import processor
-from caloforge.particles import particle_name
 from caloforge.progress import Progress
 from caloforge.quantities import MOST_SEED, MOST_SHOWERS, Interval, Spectrum, angle, check_whole, length
 from caloforge.showers import Showers
@@ -121,18 +120,13 @@ def fastsim(
     samplers = [open_sampler(bundle, threads=1) for bundle in bundles]
     provenance = {
         "command": command or "caloforge.fastsim",
-        "particle": particle_name(gun.pdg),
-        "pdg": gun.pdg,
-        "energy": gun.energy.text,
+        **gun.as_dict(),
         "count": count,
         "particles_per_event": particles_per_event,
         "seed": seed,
         "before": [f"{slab.material} {slab.thickness:g} mm" for slab in slabs],
-        "physics": models.electromagnetic,
-        "hadronic_physics": models.hadronic,
-        "cut_mm": models.cut,
-        "angle_tolerance_rad": tolerance.angle,
-        "position_tolerance_mm": tolerance.position,
+        **models.as_dict(),
+        **tolerance.as_dict(),
         "versions": versions(),
         "processor": processor(),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
