@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from caloforge.detector import PolarGrid
 from caloforge.showers import Incident
+from caloforge.simulation.directions import angle_between, turned
 from caloforge.simulation.placing import Placing
 
 if TYPE_CHECKING:
@@ -116,10 +117,10 @@ class Generator:
     def _direction(self, incident: Incident) -> tuple[Real, Real, Real]:
         """Nearest direction of the training, and the largest angle to what may come of it."""
         theta, phi = incident.theta.astype(np.float64), incident.phi.astype(np.float64)
-        nearest = _clipped(theta, self.valid.theta), _clipped(_turned(phi, self.valid.phi), self.valid.phi)
+        nearest = _clipped(theta, self.valid.theta), _clipped(turned(phi, self.valid.phi), self.valid.phi)
         thetas = [nearest[0]] if self._takes("theta") else _ends(self.valid.theta)
         phis = [nearest[1]] if self._takes("phi") else _ends(self.valid.phi)
-        tilts = [_angle(theta, phi, *trained) for trained in product(thetas, phis)]
+        tilts = [angle_between(theta, phi, *trained) for trained in product(thetas, phis)]
         return *nearest, np.max(tilts, axis=0)
 
     def _place(self, incident: Incident) -> tuple[Real, Real, NDArray[np.int64], Real, NDArray[np.bool_]]:
@@ -194,17 +195,3 @@ def _inside(values: Real, span: Span) -> NDArray[np.bool_]:
 
 def _ends(span: Span) -> list[Real]:
     return [np.array(end) for end in dict.fromkeys((span.min, span.max))]
-
-
-def _turned(phi: Real, span: Span) -> Real:
-    """An azimuth by the full turns that bring it nearest to a span."""
-    middle = (span.min + span.max) / 2
-    return middle + np.mod(phi - middle + np.pi, 2 * np.pi) - np.pi
-
-
-def _angle(theta: Real, phi: Real, to_theta: Real, to_phi: Real) -> Real:
-    """Angle between two directions; written for small angles, where a cosine has no digits."""
-    half = np.sin((theta - to_theta) / 2) ** 2
-    half = half + np.sin(theta) * np.sin(to_theta) * np.sin((phi - to_phi) / 2) ** 2
-    angle: Real = 2 * np.arcsin(np.sqrt(np.minimum(half, 1.0)))
-    return angle

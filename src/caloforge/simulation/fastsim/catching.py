@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["Caught", "Tolerance", "catch"]
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.showers import Incident
+from caloforge.simulation.directions import angle_between, turned
 
 if TYPE_CHECKING:
     from caloforge.deploy.bundle.validity import Span, Validity
@@ -105,12 +105,9 @@ def _clamped(values: Real, span: Span) -> Real:
 def _direction(particles: Incident, valid: Validity) -> tuple[Real, Real, Real]:
     """Angles of the nearest direction of the training, and the angle between the two."""
     theta, phi = particles.theta.astype(np.float64), particles.phi.astype(np.float64)
-    middle = (valid.phi.min + valid.phi.max) / 2
-    phi = middle + np.mod(phi - middle + math.pi, 2 * math.pi) - math.pi
-    near_theta, near_phi = _clamped(theta, valid.theta), _clamped(phi, valid.phi)
-    half = np.sin((theta - near_theta) / 2) ** 2
-    half += np.sin(theta) * np.sin(near_theta) * np.sin((phi - near_phi) / 2) ** 2
-    return near_theta, near_phi, 2 * np.arcsin(np.sqrt(np.minimum(half, 1.0)))
+    phi = turned(phi, valid.phi)
+    near = _clamped(theta, valid.theta), _clamped(phi, valid.phi)
+    return *near, angle_between(theta, phi, *near)
 
 
 def _position(values: NDArray[np.float32], span: Span, lattice: Lattice | None) -> tuple[Real, Real, Real]:
