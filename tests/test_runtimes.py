@@ -197,7 +197,7 @@ def test_a_bundle_may_not_set_any_option(bundle: Path, runtime: str, tmp_path: P
 
 
 _STACKS = """
-import ctypes, sys
+import ctypes, gc, sys
 from caloforge import Engine
 
 class Stack(ctypes.Structure):
@@ -212,6 +212,7 @@ engines = [Engine(sys.argv[1], threads=1, runtime="openvino") for _ in range(3)]
 print(place())
 while engines:
     engines.pop(0)
+    gc.collect()
 print(place())
 """
 
