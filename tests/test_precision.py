@@ -119,6 +119,23 @@ def test_int8_rounds_what_is_asked_for_and_nothing_else():
     assert abs(changed.bias) < 0.01
 
 
+def test_int8_knows_sums_within_products():
+    """A `Gemm` may add what was computed, not only a constant: folded generators do."""
+    pytest.importorskip("nncf")
+    model = named(make_graph())
+    twice = numpy_helper.from_array(2 * np.eye(20, dtype=np.float32), "twice")
+    model.graph.initializer.append(twice)
+    gemm = helper.make_node("Gemm", ["linear", "twice", "linear"], ["sum"], "gemm")
+    model.graph.node.insert(1, gemm)
+    model.graph.node[2].input[0] = "sum"
+    rounded = to_int8(model, {"gemm"}, feeds())
+    onnx.checker.check_model(rounded, full_check=True)
+    feed = feeds()[0]
+    exact = 3 * cells_of(feed["noise"], feed["incident"][:, 0])
+    np.testing.assert_allclose(run(model, **feed), exact, rtol=1e-4, atol=1e-2)
+    assert 0 < effect(exact, run(rounded, **feed)).cells < 0.05
+
+
 def test_nncf_reports_nothing(tmp_path: Path):
     pytest.importorskip("nncf")
     program = (
