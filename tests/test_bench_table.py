@@ -16,7 +16,7 @@ from caloforge.cli.main import app
 from caloforge.deploy.bench import bench, bench_table
 from caloforge.deploy.bench.card import Card
 from caloforge.deploy.bench.energy import EnergyMeter
-from caloforge.deploy.bench.operations import Operations, count_operations
+from caloforge.deploy.operations import Operations, count_operations
 from caloforge.deploy.runtimes import CACHE_VARIABLE, installed_runtimes
 from caloforge.errors import CaloforgeError, OutputError
 from deploy_toys import LATENT, make_bundle, make_graph
