@@ -184,8 +184,9 @@ def test_calibrate_as_a_verb(bundle: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--out", "page.md"], "--out is for the table"),
-        (["--table", "--runtime", "openvino"], "every runtime"),
+        (["--out", "page.md"], "--out has no meaning for one engine"),
+        (["--table", "--runtime", "openvino"], "--runtime has no meaning for --table"),
+        (["--calibrate", "--seconds", "2"], "--seconds has no meaning for --calibrate"),
         (["--table", "--calibrate"], "two things"),
         (["--runtime", "opnvino"], "no such runtime"),
         (["--precision", "int8"], "no graph of this precision"),
