@@ -16,7 +16,7 @@ from caloforge.cli.main import app
 from caloforge.deploy.bench import bench, bench_table
 from caloforge.deploy.bench.card import Card
 from caloforge.deploy.bench.energy import EnergyMeter
-from caloforge.deploy.bench.operations import Operations, count_operations
+from caloforge.deploy.operations import Operations, count_operations
 from caloforge.deploy.runtimes import CACHE_VARIABLE, installed_runtimes
 from caloforge.errors import CaloforgeError, OutputError
 from deploy_toys import LATENT, make_bundle, make_graph
@@ -184,8 +184,9 @@ def test_calibrate_as_a_verb(bundle: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--out", "page.md"], "--out is for the table"),
-        (["--table", "--runtime", "openvino"], "every runtime"),
+        (["--out", "page.md"], "--out has no meaning for one engine"),
+        (["--table", "--runtime", "openvino"], "--runtime has no meaning for --table"),
+        (["--calibrate", "--seconds", "2"], "--seconds has no meaning for --calibrate"),
         (["--table", "--calibrate"], "two things"),
         (["--runtime", "opnvino"], "no such runtime"),
         (["--precision", "int8"], "no graph of this precision"),

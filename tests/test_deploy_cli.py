@@ -76,6 +76,30 @@ def test_export_refuses(bundle: str, tmp_path: Path) -> None:
     assert isinstance(_error("export", tmp_path, "--out", bundle), OutputError)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--cpp", "--precision", "fp32,int8"], "--precision has no meaning for --cpp"),
+        (["--host", "par04", "--accept", "auc_low<+0.01"], "--accept has no meaning for --host"),
+        (["--host", "par04", "--reference", "f.h5"], "--reference has no meaning for --host"),
+        (["--hls", "--floor", "f.h5"], "--floor has no meaning for --hls"),
+        (["--cpp", "--licence", "MIT"], "--licence has no meaning for --cpp"),
+        (["--particle", "e-"], "--particle has no meaning for a bundle"),
+        (["--bits", "8,10,12,16"], "--bits has no meaning for a bundle"),
+        (["--cpp", "--hls"], "one thing at a time"),
+        (["--host", ""], "no such host"),
+        (["--hls", "--bits", "8,many"], "8,many"),
+    ],
+)
+def test_export_refuses_what_has_no_meaning(
+    bundle: str, tmp_path: Path, options: list[str], words: str
+) -> None:
+    error = _error("export", bundle, "--out", tmp_path / "b", *options)
+    assert isinstance(error, CaloforgeError)
+    assert words in str(error)
+    assert not (tmp_path / "b").exists()
+
+
 def test_export_says_range_and_parity(bundle: str, capsys: pytest.CaptureFixture[str]) -> None:
     _type("bench", bundle, "--seconds", 0.02, "--batch", "1")  # leaves --json off
     show(Bundle.open(bundle))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -20,7 +21,8 @@ from caloforge.showers import Incident
 from caloforge.simulation.arrival import arrive
 from caloforge.simulation.digits import Digitiser
 from caloforge.simulation.events import EventGun, Particles
-from caloforge.simulation.output.reader import EventFile, Events
+from caloforge.simulation.output import EventFile, Events
+from caloforge.simulation.output.base import GEANT4, GENERATED
 from caloforge.simulation.placing import Placing
 from caloforge.simulation.serving import Fate, Generator, assign
 from caloforge.simulation.streams import SHOWERS, stream
@@ -109,6 +111,7 @@ def test_noise_is_in_events_that_have_no_particles(bundle: Path, tmp_path: Path)
     np.testing.assert_array_equal(got.cells, digits.energy)
     np.testing.assert_array_equal(got.counts, digits.counts)
     assert (got.cells != 0).any(axis=1).all()
+    assert not got.origin.any()
 
 
 MIXED: list[Particle] = [
@@ -262,6 +265,7 @@ def test_root_and_hdf5_hold_the_same(bundle: Path, tmp_path: Path) -> None:
         index = tree["cell_index"][row].to_numpy()
         cells[index], counts[index] = tree["cell_energy"][row], tree["cell_counts"][row]
         assert expected.counts is not None
+        np.testing.assert_array_equal(tree["cell_origin"][row].to_numpy(), expected.origin[row][index])
         np.testing.assert_array_equal(cells, expected.cells[row])
         np.testing.assert_array_equal(counts, expected.counts[row])
         part = slice(*expected.offset[row : row + 2])
@@ -318,6 +322,24 @@ def test_the_command_answers_with_one_object(bundle: Path, tmp_path: Path) -> No
     assert "exists already" in again.stderr
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("cells/energy", np.nan, "NaN"),
+        ("cells/energy", -1.0, "negative"),
+        ("cells/index", DETECTOR.n_cells, "outside the detector"),
+        ("cells/offset", 1 << 40, "point outside"),
+        ("particles/offset", -1, "point outside"),
+    ],
+)
+def test_a_damaged_file_is_refused(bundle: Path, tmp_path: Path, key: str, value: float, words: str) -> None:
+    cf.event(bundle, gun=TOYS, count=2, out=tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file[key][1] = value
+    with pytest.raises(EventError, match=words):
+        _read(tmp_path / "a.h5")
+
+
 @pytest.mark.geant4
 def test_geant4_makes_what_no_generator_knows(bundle: Path, tmp_path: Path) -> None:
     from caloforge.truth.engine import Engine
@@ -335,6 +357,9 @@ def test_geant4_makes_what_no_generator_knows(bundle: Path, tmp_path: Path) -> N
     expected = np.stack([showers.cells[0] + showers.cells[1], showers.cells[2]])
     np.testing.assert_allclose(got.cells[[0, 2]], expected, rtol=1e-6)
     assert got.cells[[0, 2]].any(axis=1).all()
+    assert got.particles["origin"].tolist() == [GEANT4, GEANT4, GENERATED, GEANT4]
+    for row, flag in enumerate((GEANT4, GENERATED, GEANT4)):
+        assert np.array_equal(got.origin[row], np.where(got.cells[row] > 0, flag, 0))
 
 
 @dataclass

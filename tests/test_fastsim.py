@@ -18,15 +18,16 @@ from caloforge.detector import Detector, load_detector
 from caloforge.errors import BundleError, CaloforgeError, DetectorError, Geant4Error, QuantityError
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import Incident, ShowerFile, Showers
-from caloforge.simulation.fastsim import EventFile, EventWriter
 from caloforge.simulation.fastsim.catching import Tolerance, catch
 from caloforge.simulation.fastsim.comparison import Comparison
 from caloforge.simulation.fastsim.display import Pair, draw
-from caloforge.simulation.fastsim.fitting import check_fit, event_detector, without_threshold
-from caloforge.simulation.fastsim.placing import Placing
+from caloforge.simulation.fastsim.fitting import check_bundle, event_detector, without_threshold
 from caloforge.simulation.fastsim.primaries import gun_events, portion_of
 from caloforge.simulation.fastsim.simulation import Outcome
-from caloforge.simulation.fastsim.store import GEANT4, GENERATED, Primaries
+from caloforge.simulation.fastsim.store import Primaries, RowWriter
+from caloforge.simulation.output import EventFile
+from caloforge.simulation.output.base import GEANT4, GENERATED
+from caloforge.simulation.placing import Placing
 from caloforge.truth.gun import Gun
 from caloforge.truth.physics import Physics
 from caloforge.truth.stages import Geant4, Setup
@@ -137,34 +138,13 @@ def test_showers_may_be_moved_by_whole_cells_of_every_layer(name):
 
 
 @pytest.mark.parametrize("target", [DETECTOR, WIDE])
-def test_hits_are_put_where_their_middles_are(target):
-    """Against the grids' own index of points."""
+def test_moves_of_the_lattice_are_exact(target):
     placing, rng = Placing(DETECTOR, target), np.random.default_rng(1)
-    n, events = 30, 7
-    showers = rng.exponential(size=(n, DETECTOR.n_cells)).astype(np.float32)
-    event = np.sort(rng.integers(0, events, n))
     moves = np.column_stack(
-        [lattice.first + lattice.period * rng.integers(-3, 3, n) for lattice in placing.lattice]
+        [lattice.first + lattice.period * rng.integers(-3, 3, 30) for lattice in placing.lattice]
     )
-    cells = np.ones((events, target.n_cells), np.float32)
-    placing.add(cells, showers, event, moves)
-    expected = np.ones((events, target.n_cells))
-    for shower, number, (x, y) in zip(showers, event, moves, strict=True):
-        for layer, to in zip(DETECTOR.layers, target.layers, strict=True):
-            centres = layer.grid.centres()
-            found = to.grid.index(centres[:, 0] + x, centres[:, 1] + y)
-            inside = found >= 0
-            np.add.at(expected[number], to.cells.start + found[inside], shower[layer.cells][inside])
-    np.testing.assert_allclose(cells, expected, rtol=1e-5)
-
-
-def test_all_energy_stays_in_a_readout_that_is_wide_enough():
-    placing = Placing(DETECTOR, WIDE)
+    assert np.abs(placing.rounding(moves)).max() < 1e-9
     assert placing.lattice[0].first == 0.0
-    cells = np.zeros((1, WIDE.n_cells), np.float32)
-    shower = np.random.default_rng(2).exponential(size=(1, DETECTOR.n_cells)).astype(np.float32)
-    placing.add(cells, shower, np.array([0]), np.array([[40.0, 0.0]]))
-    assert float(cells.sum()) == pytest.approx(float(shower.sum()), rel=1e-6)
 
 
 def test_cells_that_never_meet_are_refused():
@@ -172,7 +152,7 @@ def test_cells_that_never_meet_are_refused():
     other = Detector.from_yaml(odd.replace("size: [80 mm, 80 mm]", "size: [120 mm, 80 mm]"))
     assert [layer.shape for layer in other.layers] == [(5, 4), (2, 2)]
     with pytest.raises(BundleError, match="never fall on cells"):
-        Placing(DETECTOR, other)
+        check_bundle("toy", valid(), Placing(DETECTOR, other))
 
 
 def test_what_must_agree_is_named():
@@ -186,10 +166,10 @@ def test_what_must_agree_is_named():
     text = DETECTOR.to_yaml()
     for what, (old, new) in changes.items():
         assert old in text
-        with pytest.raises(BundleError, match="made for another detector") as error:
-            check_fit("toy", Detector.from_yaml(text.replace(old, new, 1)), valid(), DETECTOR)
+        with pytest.raises((BundleError, DetectorError)) as error:
+            check_bundle("toy", valid(), Placing(Detector.from_yaml(text.replace(old, new, 1)), DETECTOR))
         assert str(error.value.details["where"]).endswith(what)
-    check_fit("toy", DETECTOR, valid(), WIDE)
+    check_bundle("toy", valid(), Placing(DETECTOR, WIDE))
 
 
 def test_an_event_has_one_readout():
@@ -200,7 +180,7 @@ def test_an_event_has_one_readout():
         with pytest.raises(DetectorError):
             event_detector(load_detector(name))
     with pytest.raises(BundleError, match="follows the shower"):
-        check_fit("b", load_detector("clic"), valid(theta=(0.0, 0.5)), event_detector(load_detector("clic")))
+        check_bundle("b", valid(theta=(0.0, 0.5)), Placing(load_detector("clic")))
 
 
 # What stands before
@@ -298,27 +278,27 @@ def some_events(n: int = 5) -> tuple[Showers, np.ndarray, Primaries]:
 
 def test_flags_of_hits_and_primaries_are_written_beside_the_events(tmp_path):
     parts = [some_events(5), some_events(1), some_events(8)]
-    with EventWriter(tmp_path / "e.h5", DETECTOR, {"seed": 1}) as writer:
+    with RowWriter(tmp_path / "e.h5", DETECTOR, {"seed": 1}) as writer:
         for part in parts:
             writer.append(*part)
     whole = Showers.concat([showers for showers, _, _ in parts])
     with ShowerFile(tmp_path / "e.h5") as file:
         assert np.array_equal(file.read(0, 14).cells, whole.cells)
     with EventFile(tmp_path / "e.h5") as file:
-        showers, origin = file.events(3, 9)
-        assert np.array_equal(showers.cells, whole.cells[3:9])
-        assert np.array_equal(origin, np.concatenate([origin for _, origin, _ in parts])[3:9])
-        found = file.primaries(3, 9)
+        events = file.read(3, 9)
+        assert np.array_equal(events.cells, whole.cells[3:9])
+        assert np.array_equal(events.origin, np.concatenate([origin for _, origin, _ in parts])[3:9])
         for name in ("origin", "generated"):
             expected = np.concatenate([getattr(primaries, name) for _, _, primaries in parts])[6:18]
-            assert np.array_equal(getattr(found, name), expected)
-        assert found.offset.tolist() == list(range(0, 13, 2))
+            assert np.array_equal(events.particles[name], expected)
+        assert events.number.tolist() == list(range(3, 9))
+        assert events.offset.tolist() == list(range(0, 13, 2))
     assert [path.name for path in tmp_path.iterdir()] == ["e.h5"]
 
 
 def test_what_goes_wrong_leaves_nothing(tmp_path):
     def fail():
-        with EventWriter(tmp_path / "e.h5", DETECTOR, {}) as writer:
+        with RowWriter(tmp_path / "e.h5", DETECTOR, {}) as writer:
             writer.append(*some_events())
             raise RuntimeError
 
@@ -329,7 +309,7 @@ def test_what_goes_wrong_leaves_nothing(tmp_path):
 
 def test_showers_without_flags_are_no_events(tmp_path):
     some_events()[0].save(tmp_path / "s.h5")
-    with pytest.raises(CaloforgeError, match="no events with flags"):
+    with pytest.raises(CaloforgeError, match="no file of events"):
         EventFile(tmp_path / "s.h5")
 
 
@@ -424,9 +404,9 @@ def test_full_events_are_the_showers_of_simulate(tmp_path):
     sums[sums < 5.0] = 0.0
     np.testing.assert_allclose(Showers.load(three.path).cells, sums, rtol=1e-5)
     with EventFile(three.path) as file:
-        _, origin = file.events(0, 2)
-        assert set(np.unique(origin)) <= {0, GEANT4}
-        assert file.primaries(0, 2).origin.tolist() == [GEANT4] * 6
+        events = file.read(0, 2)
+    assert set(np.unique(events.origin)) <= {0, GEANT4}
+    assert events.particles["origin"].tolist() == [GEANT4] * 6
     assert three.costs.caught == 0
 
 
@@ -437,12 +417,12 @@ def test_caught_particles_are_generated_and_others_are_followed(tmp_path, bundle
     result = cf.fastsim(DETECTOR, [bundle], **asked, count=8, out=tmp_path / "e.h5", compare=True)
     full = Showers.load(result.full)
     with EventFile(result.path) as file:
-        events, origin = file.events(0, 8)
-        primaries = file.primaries(0, 8)
-    known = events.incident.energy >= Bundle.open(bundle).manifest.valid.energy.min
+        events = file.read(0, 8)
+    primaries, origin = events.particles, events.origin
+    known = primaries["energy"] >= Bundle.open(bundle).manifest.valid.energy.min
     assert 0 < known.sum() < 8
-    assert primaries.origin.tolist() == np.where(known, GENERATED, GEANT4).tolist()
-    assert np.array_equal(primaries.generated > 0, known)
+    assert primaries["origin"].tolist() == np.where(known, GENERATED, GEANT4).tolist()
+    assert np.array_equal(primaries["generated"] > 0, known)
     assert np.array_equal(events.cells[~known], full.cells[~known])
     assert set(np.unique(origin[known])) == {0, GENERATED}
     assert set(np.unique(origin[~known])) == {0, GEANT4}
@@ -452,15 +432,15 @@ def test_caught_particles_are_generated_and_others_are_followed(tmp_path, bundle
 
 @pytest.mark.geant4
 def test_generated_events_are_those_of_the_bundle(tmp_path, bundle):
-    asked = OPTIONS | {"energy": "50:60GeV"}
+    asked = OPTIONS | {"energy": "50:60GeV", "x": "-0.1:0.1mm"}
     three = cf.fastsim(DETECTOR, [bundle], **asked, count=3, particles_per_event=2, out=tmp_path / "3.h5")
     five = cf.fastsim(DETECTOR, [bundle], **asked, count=5, particles_per_event=2, out=tmp_path / "5.h5")
     with EventFile(five.path) as file:
-        energy = file.primaries(0, 5).incident.energy
-        events, _ = file.events(0, 5)
+        events = file.read(0, 5)
+        assert file.provenance["impact_x_mm"] == [-0.1, 0.1]
     seed = np.random.SeedSequence(5).spawn(3)[2]
     noise = np.random.default_rng(seed).standard_normal((10, 8), np.float32)
-    made = cells_of(noise, energy)
+    made = cells_of(noise, events.particles["energy"])
     made[made < 5.0] = 0.0
     np.testing.assert_allclose(events.cells, made.reshape(5, 2, -1).sum(axis=1), rtol=1e-4, atol=1e-2)
     assert np.array_equal(Showers.load(three.path).cells, events.cells[:3])
@@ -479,11 +459,11 @@ def test_material_before_is_simulated_and_what_comes_out_is_caught(tmp_path, bun
     assert 0.8 < costs.entered_energy / (12 * 3e3) < 1.0
     assert costs.milliseconds["upstream"] > 0 < costs.milliseconds["geant4"]
     with EventFile(result.path) as file:
-        _, origin = file.events(0, 12)
-        primaries = file.primaries(0, 12)
-    assert np.array_equal((origin & GENERATED).any(axis=1), (primaries.origin & GENERATED) > 0)
-    assert (primaries.origin & GEANT4).any()
-    assert (primaries.generated <= 3e3).all()
+        events = file.read(0, 12)
+    primaries, origin = events.particles, events.origin
+    assert np.array_equal((origin & GENERATED).any(axis=1), (primaries["origin"] & GENERATED) > 0)
+    assert (primaries["origin"] & GEANT4).any()
+    assert (primaries["generated"] <= 3e3).all()
     assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -541,7 +521,19 @@ def test_bad_input_is_refused_before_anything_is_made(tmp_path, bundle, monkeypa
 
 
 @pytest.mark.geant4
+def test_a_run_that_ships_will_do_by_name(tmp_path):
+    asked = {"particle": "e+", "energy": "20GeV", "count": 2}
+    result = cf.fastsim("calogan", ["calogan-tuned"], **asked, out=tmp_path / "e.h5")
+    assert result.costs.caught == 2
+    with EventFile(result.path) as file:
+        events = file.read(0, 2)
+    assert np.array_equal(events.origin, np.where(events.cells > 0, GENERATED, 0))
+    with pytest.raises(CaloforgeError, match="neither a run nor a bundle"):
+        cf.fastsim("calogan", ["calogan-tunned"], **asked, out=tmp_path / "no.h5")
+
+
+@pytest.mark.geant4
 def test_a_bundle_of_another_detector_leaves_no_file(tmp_path, bundle):
-    with pytest.raises(BundleError, match="another detector"):
+    with pytest.raises(DetectorError, match="cannot be put into"):
         cf.fastsim("calogan", [bundle], particle="e+", energy="2GeV", count=3, out=tmp_path / "e.h5")
     assert not list(tmp_path.glob("*.h5"))

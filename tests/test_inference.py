@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
+from caloforge.deploy import Engine, export
+from caloforge.deploy.torch_sampler import RunSampler
 from caloforge.models.base import Generator
 from caloforge.models.blocks.noise import draw_noise
 from caloforge.models.inference.generator import FoldedGenerator, for_inference
@@ -32,6 +37,19 @@ def test_showers_are_those_of_the_training_form(name: str) -> None:
     assert torch.equal(cells > 0, same > 0)
     torch.testing.assert_close(same, cells, rtol=1e-3, atol=1e-5 * float(cells.max()))
     torch.testing.assert_close(same.sum(1), cells.sum(1), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("name", ["calogan-tuned", pytest.param("conv2d-tuned", marks=pytest.mark.slow)])
+def test_graphs_make_the_showers_of_the_training_form_in_any_batch(name: str, tmp_path: Path) -> None:
+    trained, bundle = RunSampler(run_folder(name)), export(run_folder(name), tmp_path / "bundle")
+    runtimes = ["onnxruntime", *(["openvino"] if find_spec("openvino") else [])]
+    for runtime in runtimes:
+        engine = Engine(bundle, threads=1, runtime=runtime)
+        for n in (0, 1, 3):
+            noise = draw_noise(np.random.default_rng(n), n, trained.noise_shape)
+            energy = np.linspace(2e4, 9e4, n, dtype=np.float32)[:, None]
+            expected, cells = trained.run(noise, energy), engine.run(noise, energy)
+            np.testing.assert_allclose(cells, expected, rtol=0, atol=1e-4 * expected.max(initial=0))
 
 
 def test_steps_interpolate_as_numpy_does() -> None:

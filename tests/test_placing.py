@@ -72,11 +72,16 @@ def test_showers_of_a_row_are_added_and_energy_that_leaves_is_counted() -> None:
     cells, shift = _showers(TOY, 5), np.array([[0, 0], [20, 0], [-300, 0], [0, 45], [7, 7]], float)
     steps = placing.shifted(shift)
     single = placing.place(cells, steps)
-    rows = np.array([0, 2, 2, 0, 2])
-    sums = placing.summed(cells, steps, rows, 3)
+    rows = np.array([0, 0, 2, 2, 2])
     expected = np.zeros((3, TOY.n_cells + 2))
     np.add.at(expected, rows, np.concatenate([single.cells, single.outside], axis=1))
-    np.testing.assert_allclose(sums, expected, rtol=1e-6)
+    sums = np.ones_like(expected)
+    placing.add(sums, cells, steps, rows)
+    without = np.zeros((3, TOY.n_cells), np.float32)
+    placing.add(without, cells, steps, rows)
+    sums -= 1
+    np.testing.assert_allclose(sums, expected, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(without, expected[:, : TOY.n_cells], rtol=1e-5)
     assert not sums[1].any()
     np.testing.assert_allclose(single.outside[2], [cells[2, :12].sum(), cells[2, 12:].sum()], rtol=1e-6)
     np.testing.assert_allclose(sums.sum(), cells.sum(dtype=np.float64), rtol=1e-6)
@@ -114,8 +119,8 @@ def test_rings_are_turned_and_not_shifted() -> None:
     ("source", "target", "words"),
     [
         ("calochallenge-2", None, "move with each particle"),
-        ("clic", "ild-5", "are not those of"),
-        ("calogan", "ild-15", "are not those of"),
+        ("clic", "ild-5", "cannot be put into"),
+        ("calogan", "ild-15", "cannot be put into"),
     ],
 )
 def test_readouts_that_do_not_fit_are_refused(source: str, target: str | None, words: str) -> None:
@@ -128,7 +133,7 @@ def test_cells_of_another_size_are_refused() -> None:
         Placing(TOY, _window([(3, 4), (6, 3)], [(20, 15), (10, 20)]))
     assert "10 x 20 mm" in str(caught.value)
     assert "10 x 30 mm" in str(caught.value)
-    assert "layer 'b'" in str(caught.value)
+    assert "cells of b" in str(caught.value)
 
 
 def test_a_window_around_the_barycentre_is_placed_around_the_particle() -> None:

@@ -16,8 +16,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from caloforge.deploy.precision.acceptance import conditions, judge
-from caloforge.deploy.precision.adding import Wish, check_wish
+from caloforge.deploy.precision.acceptance import Trial, conditions, judge
+from caloforge.deploy.precision.adding import Wish, wish_for
 from caloforge.deploy.precision.bfloat16 import to_bfloat16
 from caloforge.deploy.precision.effect import effect, showers_of
 from caloforge.deploy.precision.int8 import to_int8
@@ -119,6 +119,23 @@ def test_int8_rounds_what_is_asked_for_and_nothing_else():
     assert abs(changed.bias) < 0.01
 
 
+def test_int8_knows_sums_within_products():
+    """A `Gemm` may add what was computed, not only a constant: folded generators do."""
+    pytest.importorskip("nncf")
+    model = named(make_graph())
+    twice = numpy_helper.from_array(2 * np.eye(20, dtype=np.float32), "twice")
+    model.graph.initializer.append(twice)
+    gemm = helper.make_node("Gemm", ["linear", "twice", "linear"], ["sum"], "gemm")
+    model.graph.node.insert(1, gemm)
+    model.graph.node[2].input[0] = "sum"
+    rounded = to_int8(model, {"gemm"}, feeds())
+    onnx.checker.check_model(rounded, full_check=True)
+    feed = feeds()[0]
+    exact = 3 * cells_of(feed["noise"], feed["incident"][:, 0])
+    np.testing.assert_allclose(run(model, **feed), exact, rtol=1e-4, atol=1e-2)
+    assert 0 < effect(exact, run(rounded, **feed)).cells < 0.05
+
+
 def test_nncf_reports_nothing(tmp_path: Path):
     pytest.importorskip("nncf")
     program = (
@@ -180,17 +197,26 @@ def test_what_is_no_condition_is_refused(text: str):
 
 
 @pytest.mark.parametrize(
-    ("wish", "words"),
+    ("precisions", "accept", "reference", "floor", "words"),
     [
-        (Wish(("fp32", "int9")), "no such precision"),
-        (Wish(("fp32", "int8"), accept="auc_low<+0.01"), "Geant4's showers"),
-        (Wish(("fp32", "int8"), floor=Path("f.h5")), "Geant4's showers"),
-        (Wish(("fp32",), reference=Path("f.h5")), "no reduced precision"),
+        (("fp32", "int9"), None, None, None, "no such precision"),
+        (("fp32", "int8"), "auc_low<+0.01", None, None, "Geant4's showers"),
+        (("fp32", "int8"), None, None, "f.h5", "Geant4's showers"),
+        (("fp32",), None, "f.h5", None, "no reduced precision"),
+        (("int8",), "", "f.h5", None, "no condition"),
+        (("int8",), "auc_lou<+0.01", "f.h5", None, "auc_lou"),
+        (("int8",), "memorised<0.1", "f.h5", None, "showers alone"),
     ],
 )
-def test_wishes_that_cannot_be_granted(wish: Wish, words: str):
+def test_wishes_that_cannot_be_granted(
+    precisions: tuple[str, ...], accept: str | None, reference: str | None, floor: str | None, words: str
+):
     with pytest.raises((BundleError, ValidationError), match=words):
-        check_wish(wish)
+        wish_for(precisions, accept, reference, floor, Path("report"))
+
+
+def test_a_wish_without_a_reference_is_not_judged():
+    assert wish_for(("fp32", "int8", "int8"), None, None, None, Path("report")) == Wish(("int8",), None)
 
 
 class Rounded:
@@ -216,13 +242,8 @@ def test_a_ladder_is_refused_and_a_small_rounding_accepted(tmp_path: Path):
     reference = tmp_path / "reference.h5"
     engine.generate(RNG.uniform(1e3, 1e5, 1500), seed=7).save(reference)
     samplers = {"fp32": engine, "bf16": Rounded(engine, 1e-4), "int8": Rounded(engine, 40.0)}
-    judged = judge(
-        samplers,
-        conditions("auc_cells<+0.05,response<+0.3%"),
-        reference=reference,
-        floor=None,
-        out=tmp_path / "report",
-    )
+    wanted = conditions("auc_cells<+0.05,response<+0.3%")
+    judged = judge(samplers, Trial(wanted, reference, None, tmp_path / "report"))
     assert judged["bf16"].accepted
     assert not judged["int8"].accepted
     assert any("auc_cells<+0.05: failed" in said for said in judged["int8"].said)

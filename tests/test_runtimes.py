@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -193,3 +194,33 @@ def test_a_bundle_may_not_set_any_option(bundle: Path, runtime: str, tmp_path: P
     with pytest.raises(BundleError, match="may not set"):
         Engine(_with_options(bundle, runtime, options), runtime=runtime)
     assert not Path(folder).exists()
+
+
+_STACKS = """
+import ctypes, gc, sys
+from caloforge import Engine
+
+class Stack(ctypes.Structure):
+    _fields_ = [("place", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+def place():
+    stack = Stack()
+    ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack))
+    return stack.place
+
+engines = [Engine(sys.argv[1], threads=1, runtime="openvino") for _ in range(3)]
+print(place())
+while engines:
+    engines.pop(0)
+    gc.collect()
+print(place())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a stack for signals is Linux's")
+def test_signals_find_their_stack_when_engines_have_gone(bundle: Path) -> None:
+    pytest.importorskip("openvino")
+    words = [sys.executable, "-c", _STACKS, str(bundle)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    alive, gone = done.stdout.split()
+    assert alive == gone

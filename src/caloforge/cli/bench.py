@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caloforge.cli.options import check_purpose, whole_numbers
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
 
 if TYPE_CHECKING:
@@ -18,12 +19,27 @@ if TYPE_CHECKING:
     from caloforge.deploy.bench import Card
 
 
+_ENGINE = "one engine"
+_MEANT_FOR = {
+    "batch": (_ENGINE, "--table"),
+    "threads": (_ENGINE, "--table"),
+    "runtime": (_ENGINE,),
+    "precision": (_ENGINE,),
+    "streams": (_ENGINE,),
+    "geant4": (_ENGINE, "--table"),
+    "reference": (_ENGINE, "--table"),
+    "seconds": (_ENGINE, "--table"),
+    "out": ("--table",),
+}
+
+
 def bench(
+    context: typer.Context,
     bundle: Annotated[list[Path], typer.Argument(help="The bundle; several with --table.")],
     batch: Annotated[str, typer.Option(help="Showers per call.")] = "1,10,128,1024",
     threads: Annotated[int, typer.Option(min=1, help="Of the engine; Geant4 uses one core.")] = 1,
     runtime: Annotated[str, typer.Option(help="auto, onnxruntime, openvino or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="fp32, or another one of the bundle.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, another one of the bundle, or auto.")] = "fp32",
     streams: Annotated[int, typer.Option(min=1, help="Parts of a batch that run at the same time.")] = 1,
     geant4: Annotated[
         bool, typer.Option("--geant4", help="Shoot particles of the same energies with Geant4, too.")
@@ -46,8 +62,7 @@ def bench(
 
     Example: caloforge bench calogan.bundle --reference showers.h5
     """
-    chosen = (runtime, precision, streams) != ("auto", "fp32", 1)
-    _check(bundle, calibrate, tabulate, out, chosen)
+    check_purpose(context, _purpose(bundle, calibrate, tabulate), _MEANT_FOR)
     if calibrate:
         return _calibrate(bundle[0])
     if tabulate:
@@ -57,7 +72,7 @@ def bench(
     with progress_bar("Timing") as progress:
         result = measure(
             bundle[0],
-            batches=_batches(batch),
+            batches=whole_numbers(batch, "--batch"),
             threads=threads,
             runtime=runtime,
             precision=precision,
@@ -72,34 +87,16 @@ def bench(
     return emit(result.as_dict())
 
 
-def _check(bundles: list[Path], calibrate: bool, tabulate: bool, out: Path | None, chosen: bool) -> None:
+def _purpose(bundles: list[Path], calibrate: bool, tabulate: bool) -> str:
     from caloforge.errors import CaloforgeError
 
     if calibrate and tabulate:
         raise CaloforgeError("--calibrate and --table are two things", cure="leave one of them out")
-    if (calibrate or tabulate) and chosen:
-        raise CaloforgeError(
-            "--table and --calibrate measure every runtime and precision",
-            got="--runtime, --precision or --streams",
-            cure="leave these out",
-        )
-    if not tabulate and out is not None:
-        raise CaloforgeError("--out is for the table", cure="add --table, or leave --out away")
     if not tabulate and len(bundles) > 1:
         raise CaloforgeError(
             "several bundles make a table", got=f"{len(bundles)} bundles", cure="add --table"
         )
-
-
-def _batches(text: str) -> list[int]:
-    from caloforge.errors import CaloforgeError
-
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise CaloforgeError(
-            "these are not batch sizes", where="--batch", got=text, expected="whole numbers: 1,10,128"
-        ) from None
+    return "--calibrate" if calibrate else "--table" if tabulate else _ENGINE
 
 
 def _calibrate(bundle: Path) -> None:
@@ -135,7 +132,7 @@ def _table(
     with progress_bar("Timing") as progress:
         result = bench_table(
             bundles,
-            batches=_batches(batch),
+            batches=whole_numbers(batch, "--batch"),
             threads=threads,
             geant4=geant4,
             reference=reference,
@@ -162,7 +159,9 @@ def show(result: Bench) -> None:
     rows = result.table()
     table(f"Time per shower: {raw(result.name)}", tuple(rows[0]), [tuple(row.values()) for row in rows])
     runtime = result.card.runtime
-    say(f"[dim]{raw(result.machine)}; {raw(runtime)}, onnxruntime {result.versions['onnxruntime']}[/dim]")
+    package = {"openvino": "openvino", "cuda": "onnxruntime-gpu"}.get(runtime, "onnxruntime")
+    ran_in = f"{runtime}, {package} {result.versions[package]}"
+    say(f"[dim]{raw(result.machine)}; {raw(ran_in)}[/dim]")
     say(f"[dim]Energies: {raw(result.energies)}. Medians over calls; drawing the noise is included.[/dim]")
     say(f"[dim]{raw(_about_geant4(result))}[/dim]")
 

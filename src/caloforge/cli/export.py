@@ -10,14 +10,33 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caloforge.cli.completion import complete_run
+from caloforge.cli.options import check_purpose, whole_numbers
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
 
 if TYPE_CHECKING:
     from caloforge.deploy import Bundle
-    from caloforge.deploy.bundle.graph import Graph
+    from caloforge.deploy.bundle.figures import Acceptance
+    from caloforge.deploy.bundle.graph import Rounding
+
+
+_BUNDLE = "a bundle"
+_MEANT_FOR = {
+    "precision": (_BUNDLE,),
+    "accept": (_BUNDLE,),
+    "reference": (_BUNDLE, "--hls"),
+    "floor": (_BUNDLE,),
+    "report": (_BUNDLE,),
+    "licence": (_BUNDLE,),
+    "citation": (_BUNDLE,),
+    "particle": ("--host",),
+    "bits": ("--hls",),
+    "reuse": ("--hls",),
+    "count": ("--hls",),
+}
 
 
 def export(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
@@ -68,11 +87,11 @@ def export(
 
     Example: caloforge export runs/calogan --out calogan.bundle
     """
-    _check(cpp, host, hls, particle, report or licence or citation)
+    check_purpose(context, _purpose(cpp, host, hls), _MEANT_FOR)
     if hls:
         _write_hls(source, out, bits, reuse, count, reference)
         return
-    if cpp or host:
+    if cpp or host is not None:
         _write_native(source, out, host, particle)
         return
     from caloforge.deploy import export as write
@@ -98,29 +117,21 @@ def export(
         raise typer.Exit(1)
 
 
-def _check(cpp: bool, host: str | None, hls: bool, particle: str | None, told: object) -> None:
+def _purpose(cpp: bool, host: str | None, hls: bool) -> str:
     from caloforge.errors import CaloforgeError
 
-    asked = {"--cpp": cpp, "--host": host, "--hls": hls}
+    asked = {"--cpp": cpp, "--host": host is not None, "--hls": hls}
     several = [name for name, value in asked.items() if value]
     if len(several) > 1:
         raise CaloforgeError("one thing at a time", got=" and ".join(several), cure="keep one of them")
-    if told and several:
-        raise CaloforgeError(
-            "--report, --licence and --citation go into a bundle",
-            cure=f"export the bundle with them, and {several[0][2:]} from that bundle",
-        )
-    if particle and not host:
-        raise CaloforgeError(
-            "a bundle keeps all its particles", got=f"--particle {particle}", cure="use it with --host only"
-        )
+    return several[0] if several else _BUNDLE
 
 
 def _write_native(source: str, out: Path, host: str | None, particle: str | None) -> None:
     from caloforge.deploy.native import export_cpp, export_host
 
     with progress_bar("Exporting") as progress:
-        if host:
+        if host is not None:
             export_host(source, out, host, particle, progress)
         else:
             export_cpp(source, out, progress)
@@ -139,7 +150,7 @@ def _write_hls(source: str, out: Path, bits: str, reuse: int, count: int, refere
         result = export_hls(
             source,
             out,
-            bits=_widths(bits),
+            bits=whole_numbers(bits, "--bits"),
             reuse=reuse,
             count=count,
             reference=reference,
@@ -149,17 +160,6 @@ def _write_hls(source: str, out: Path, bits: str, reuse: int, count: int, refere
     table("Fixed point against float32", tuple(result.rows[0].words()), rows)
     say(f"[bold]{raw(out)}[/bold]: README.md says what was and what was not done")
     emit(asdict(result))
-
-
-def _widths(text: str) -> list[int]:
-    from caloforge.errors import CaloforgeError
-
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise CaloforgeError(
-            "these are not widths", where="--bits", got=text, expected="whole numbers: 8,12,16"
-        ) from None
 
 
 def show(bundle: Bundle) -> None:
@@ -178,16 +178,14 @@ def show(bundle: Bundle) -> None:
     say(f"  parity     {worst} ({parity.showers} showers in batches of {batches})")
     for precision, reduced in bundle.manifest.graphs.items():
         if reduced.rounding:
-            say(f"  {precision:<9}  {raw(_about(reduced))}")
+            about = _about(reduced.rounding, reduced.acceptance)
+            say(f"  {precision:<9}  {reduced.bytes / 1e6:.1f} MB, {raw(about)}")
 
 
-def _about(graph: Graph) -> str:
+def _about(rounding: Rounding, acceptance: Acceptance | None) -> str:
     """What was rounded, what it did to the showers, and whether somebody judged it."""
-    rounding = graph.rounding
-    assert rounding is not None
-    judged = f"accepted: {graph.acceptance.required}" if graph.acceptance else "not judged"
+    judged = f"accepted: {acceptance.required}" if acceptance else "not judged"
     return (
-        f"{graph.bytes / 1e6:.1f} MB, {rounding.share:.0%} of the multiplications; energy "
-        f"{rounding.energy_bias:+.2%} +- {rounding.energy_spread:.2%}, cells {rounding.cells:.1%} of their "
-        f"scatter; {judged}"
+        f"{rounding.share:.0%} of the multiplications; energy {rounding.energy_bias:+.2%} +- "
+        f"{rounding.energy_spread:.2%}, cells {rounding.cells:.1%} of their scatter; {judged}"
     )

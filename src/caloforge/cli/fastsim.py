@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caloforge.cli.completion import complete_detector
+from caloforge.cli.completion import complete_detector, complete_run
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
 
 if TYPE_CHECKING:
@@ -39,7 +39,10 @@ def fastsim(
     bundles: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="BUNDLE...", help="Bundles; the first that knows a particle takes it. None: all is full."
+            metavar="BUNDLE...",
+            help="Bundles, runs, or runs that ship by name; the first that knows a particle takes it. "
+            "None: all is full.",
+            autocompletion=complete_run,
         ),
     ] = None,
     particles_per_event: Annotated[int, typer.Option(min=1, help="Particles in each event.")] = 1,

@@ -30,7 +30,7 @@ from caloforge.deploy.bundle.report import read_report
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.onnx_graph import OPSET, write_graph
 from caloforge.deploy.parity import measure_parity
-from caloforge.deploy.precision.adding import Wish, add_precisions, check_wish
+from caloforge.deploy.precision.adding import add_precisions, wish_for
 from caloforge.deploy.probe import take_probe
 from caloforge.deploy.torch_sampler import RunSampler
 from caloforge.progress import Progress
@@ -64,7 +64,8 @@ def export(
         precision: "fp32", which every bundle has, and "bf16" or "int8" besides: graphs whose large products
             are rounded as far as the showers bear it.
         accept: What a reduced precision must meet, beside float32 and the floor, to be in the bundle:
-            "auc_low<+0.01,response<+0.1%" asks how much more a number of `validate` may be than float32's.
+            "auc_low<+0.01,response<+0.1%", the default with a reference, says how much more a number of
+            `validate` may be than float32's.
         reference: Geant4's showers to judge by, with which nothing was trained. The report comes into the
             folder `OUT.precision`; the manifest keeps what was found, and why a precision was refused.
         floor: More of them, for the floor.
@@ -84,14 +85,8 @@ def export(
         OutputError: `out` exists, another process writes it, or the disk is full.
     """
     target = Path(out)
-    wish = Wish(
-        tuple(precision),
-        accept,
-        _path(reference),
-        _path(floor),
-        target.with_name(f"{target.name}.precision"),
-    )
-    check_wish(wish)
+    report_folder = target.with_name(f"{target.name}.precision")
+    wish = wish_for(precision, accept, reference, floor, report_folder)
     told = progress or _silent
     with new_folder(target) as folder:
         told(0, 4, "reading the run")
@@ -117,10 +112,6 @@ def export(
 
 def _silent(_done: int, _total: int, _note: str) -> None:
     """Tell nobody."""
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
 
 
 def _story(

@@ -44,19 +44,15 @@ def measure_parity(
         incident = spread_incident(reference.valid, reference.conditions, rng, batch)
         expected, got = reference.run(noise, incident), exported.run(noise, incident)
         if got.shape != expected.shape or not (np.isfinite(got).all() and np.isfinite(expected).all()):
-            raise _differs(
-                exported, tolerance, f"shapes {got.shape} and {expected.shape}, or cells that are not finite"
-            )
+            shapes = f"shapes {got.shape} and {expected.shape}, or cells that are not finite"
+            raise _differs(exported, shapes, tolerance)
         worst = max(worst, float(np.abs(got - expected).max()))
         hottest = max(hottest, float(expected.max()))
     # A generator whose showers are all empty has nothing to be relative to.
     relative = worst / hottest if hottest else worst
     if not relative <= tolerance:
-        raise _differs(
-            exported,
-            tolerance,
-            f"{worst:.3g} MeV in a cell, {relative:.2g} of the hottest one ({hottest:.3g} MeV)",
-        )
+        apart = f"{worst:.3g} MeV in a cell, {relative:.2g} of the hottest one ({hottest:.3g} MeV)"
+        raise _differs(exported, apart, tolerance)
     return Parity(
         batches=_BATCHES,
         showers=_REPEATS * sum(_BATCHES),
@@ -66,7 +62,7 @@ def measure_parity(
     )
 
 
-def _differs(exported: Sampler, tolerance: float, got: str) -> BundleError:
+def _differs(exported: Sampler, got: str, tolerance: float) -> BundleError:
     return BundleError(
         "the exported graph does not make the model's showers; no bundle was written",
         where=exported.name,

@@ -317,7 +317,7 @@ def _not_ours(path: Path, schema: object) -> ShowersError:
             where=path,
             got=schema,
             expected=SCHEMA,
-            cure="read it with caloforge.simulation.output.reader.EventFile, see docs/events.md",
+            cure="read it with caloforge.simulation.output.EventFile, see docs/events.md",
         )
     return ShowersError(
         "this shower file was written by another version of caloforge",

@@ -17,6 +17,7 @@ from caloforge.showers import Incident
 from caloforge.simulation.arrival import NEUTRINOS, Arrived, arrive
 from caloforge.simulation.digits import Digitiser, Digits
 from caloforge.simulation.events.batch import Batch
+from caloforge.simulation.output.base import GEANT4, GENERATED
 from caloforge.simulation.serving import Fate, Generator, Served, assign
 from caloforge.simulation.streams import SHOWERS, stream
 
@@ -66,6 +67,7 @@ class Made:
         offset: Where each event's cells begin, shape `(n + 1,)`.
         index: Numbers of the cells.
         energy: MeV, float32.
+        origin: Flags of what gave the cells energy, before electronics: `GEANT4`, `GENERATED`, both or 0.
         counts: Of the ADC, or None.
         gain: Index of the gain, or None.
         saturated: How many cells are.
@@ -80,11 +82,18 @@ class Made:
     offset: NDArray[np.int64]
     index: NDArray[np.uint32]
     energy: NDArray[np.float32]
+    origin: NDArray[np.uint8]
     counts: NDArray[np.uint32] | None
     gain: NDArray[np.uint8] | None
     saturated: int
     outside: NDArray[np.float32]
     rounding: NDArray[np.float64]
+
+    @property
+    def origin_of_particle(self) -> NDArray[np.uint8]:
+        """Flags of the particles."""
+        made = [self.fate == Fate.GEANT4, self.fate >= Fate.GENERATED]
+        return np.select(made, [GEANT4, GENERATED], 0).astype(np.uint8)
 
 
 class Making:
@@ -111,8 +120,13 @@ class Making:
             mine = fate[rows] == Fate.GENERATED + number
             rounding += (answer.rounding[mine] ** 2).sum(axis=0)
             self._generate(sums, batch, number, rows[mine], answer, np.flatnonzero(mine))
-        self._shoot(sums, batch, arrived.incident, np.flatnonzero(fate == Fate.GEANT4))
-        return self._packed(batch, arrived.incident, fate, sums, rounding)
+        origin = np.where(sums[:, : self.detector.n_cells] > 0, GENERATED, 0).astype(np.uint8)
+        shot = np.flatnonzero(fate == Fate.GEANT4)
+        if len(shot):
+            by_geant4 = self._shot(batch, arrived.incident, shot)
+            origin[by_geant4[:, : self.detector.n_cells] > 0] |= GEANT4
+            sums += by_geant4
+        return self._packed(batch, arrived.incident, fate, sums, origin, rounding)
 
     def _fates(
         self, batch: Batch, arrived: Arrived
@@ -149,12 +163,11 @@ class Making:
             part = slice(start, start + size)
             showers = make_showers(generator.sampler, answer.condition[asked[part]], rng)
             steps = answer.steps[asked[part]]
-            sums += generator.placing.summed(showers.cells, steps, event[rows[part]], len(sums))
+            generator.placing.add(sums, showers.cells, steps, event[rows[part]])
 
-    def _shoot(
-        self, sums: NDArray[np.float64], batch: Batch, incident: Incident, rows: NDArray[np.int64]
-    ) -> None:
-        """Add the showers that Geant4 makes, which are numbered by particle from the first event on."""
+    def _shot(self, batch: Batch, incident: Incident, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Sums of the showers that Geant4 makes, which are numbered by particle from the first event on."""
+        sums = np.zeros((len(batch.numbers), self.detector.n_cells + self.detector.n_layers))
         event = batch.event_of_particle
         size = max(1, _PIECE // self.detector.n_cells)
         for start in range(0, len(rows), size):
@@ -163,6 +176,7 @@ class Making:
             outside = showers.overflow if showers.overflow is not None else 0.0
             np.add.at(sums[:, : self.detector.n_cells], event[part], showers.cells)
             np.add.at(sums[:, self.detector.n_cells :], event[part], outside)
+        return sums
 
     def _packed(
         self,
@@ -170,6 +184,7 @@ class Making:
         incident: Incident,
         fate: NDArray[np.int8],
         sums: NDArray[np.float64],
+        origin: NDArray[np.uint8],
         rounding: NDArray[np.float64],
     ) -> Made:
         n_cells = self.detector.n_cells
@@ -184,6 +199,7 @@ class Making:
             np.concatenate([[0], np.cumsum(kept.sum(axis=1))]),
             np.nonzero(kept)[1].astype(np.uint32),
             digits.energy[kept],
+            origin[kept],
             None if digits.counts is None else digits.counts[kept],
             None if digits.gain is None else digits.gain[kept],
             int(digits.saturated.sum()),

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 __all__ = ["Placed", "Placing", "standing_still"]
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import zip_longest
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from caloforge.detector import CartesianGrid, Detector, Layer, PolarGrid
 from caloforge.errors import DetectorError
+from caloforge.simulation.fitting import check_fit
+from caloforge.simulation.lattice import NEAR, Lattice
 
 _PIECE = 64  # showers
-_SAME = 1e-6  # mm; sizes of cells and depths that are meant to be equal
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,8 @@ class Placing:
 
     def __init__(self, source: Detector, target: Detector | None = None) -> None:
         self.source, self.target = source, target or standing_still(source)
-        _check_frame(source)
-        _check_frame(self.target)
-        if self.target.readout.centre == "barycentre":
-            raise _moving(self.target, "centre: barycentre")
-        _check_material(source, self.target)
-        for from_, to in zip_longest(source.layers, self.target.layers):
-            _check_layers(source, self.target, from_, to)
+        _check_still(source, self.target)
+        check_fit(source, self.target)
         self.polar = _all_polar(source)
         self._from = np.array([layer.shape for layer in source.layers])
         self._to = np.array([layer.shape for layer in self.target.layers])
@@ -104,6 +99,21 @@ class Placing:
         wanted = np.asarray(shift, np.float64)[:, None]
         return (self.shifted(shift) - self._margin) * self.pitch - wanted
 
+    @cached_property
+    def lattice(self) -> tuple[Lattice | None, Lattice | None]:
+        """Shifts in x and y that are exact in all layers; None where there is none, as on rings."""
+        if self.polar:
+            return None, None
+        x, y = (Lattice.of(self.pitch[:, axis], self._margin[:, axis]) for axis in (0, 1))
+        return x, y
+
+    def within(self, shift: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Say which shifts, shape `(n, 2)`, leave the window of the shower within the material."""
+        # A shower that was simulated in the middle knows nothing of an edge.
+        window = np.max([layer.grid.reach for layer in self.source.layers], axis=0)
+        room = np.maximum(np.asarray(self.target.size) / 2 - window, 0.0)
+        return np.asarray((np.abs(shift) <= room + NEAR).all(axis=1))
+
     def turned(self, angle: ArrayLike) -> NDArray[np.int64]:
         """Return by how many sectors each layer turns, shape `(n, n_layers, 2)`; the second is 0.
 
@@ -125,33 +135,60 @@ class Placing:
             cells: Showers of `source` in MeV, shape `(n, n_cells)`.
             steps: From `shifted` or `turned`.
         """
-        sums = self.summed(cells, steps, np.arange(len(cells)), len(cells)).astype(np.float32)
-        return Placed(sums[:, : self.target.n_cells], sums[:, self.target.n_cells :])
+        sums = np.zeros((len(cells), self.target.n_cells + self.target.n_layers))
+        self.add(sums, cells, steps, np.arange(len(cells)))
+        placed = sums.astype(np.float32)
+        return Placed(placed[:, : self.target.n_cells], placed[:, self.target.n_cells :])
 
-    def summed(
-        self, cells: NDArray[np.float32], steps: NDArray[np.int64], rows: NDArray[np.int64], n: int
-    ) -> NDArray[np.float64]:
-        """Put showers in their places and add those of the same row, as of one event.
+    def add(
+        self,
+        sums: NDArray[np.floating],
+        cells: NDArray[np.float32],
+        steps: NDArray[np.int64],
+        rows: NDArray[np.int64],
+    ) -> None:
+        """Put showers in their places and add each to a row, as those of one event.
 
         Args:
+            sums: MeV, changed in place: the target's cells and, if they are wanted, what left each layer,
+                shape `(n, n_cells)` or `(n, n_cells + n_layers)`.
             cells: Showers of `source` in MeV, shape `(showers, n_cells)`.
             steps: From `shifted` or `turned`.
-            rows: Row of each shower, from 0 to `n - 1`.
-            n: Number of rows.
-
-        Returns:
-            The target's cells and then what left each layer, shape `(n, n_cells + n_layers)`, MeV. Showers
-            are added in their order.
+            rows: Row of each shower, not decreasing.
         """
+        moved = self._moved(steps)
+        if moved.all():
+            self._add_moved(sums, cells, steps, rows)
+        elif moved.any():
+            self._add_moved(sums, cells[moved], steps[moved], rows[moved])
+            _add_rows(sums[:, : self.target.n_cells], cells[~moved], rows[~moved])
+        else:
+            _add_rows(sums[:, : self.target.n_cells], cells, rows)
+
+    def _add_moved(
+        self,
+        sums: NDArray[np.floating],
+        cells: NDArray[np.float32],
+        steps: NDArray[np.int64],
+        rows: NDArray[np.int64],
+    ) -> None:
+        """Add cell by cell, only those that are filled."""
         # Some at a time: arrays that stay in the cache, and in memory that the system need not clear anew,
         # make it three times as fast.
         parts = [slice(start, start + _PIECE) for start in range(0, len(cells), _PIECE)]
         pieces = [self._hits(cells[part], steps[part], rows[part]) for part in parts]
-        width = self.target.n_cells + self.target.n_layers
         if not pieces:
-            return np.zeros((n, width))
+            return
         flat, energy = (np.concatenate(column) for column in zip(*pieces, strict=True))
-        return np.asarray(np.bincount(flat, energy, minlength=n * width), np.float64).reshape(n, width)
+        width = self.target.n_cells + self.target.n_layers
+        added = np.bincount(flat, energy, minlength=len(sums) * width).reshape(-1, width)
+        sums += added[:, : sums.shape[1]]
+
+    def _moved(self, steps: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which showers change the numbers of their cells; whole rows of the others are added at once."""
+        if not np.array_equal(self._from, self._to):
+            return np.ones(len(steps), np.bool_)
+        return np.asarray(steps.any(axis=(1, 2)))
 
     def _hits(
         self, cells: NDArray[np.float32], steps: NDArray[np.int64], rows: NDArray[np.int64]
@@ -193,6 +230,15 @@ def standing_still(detector: Detector) -> Detector:
     return Detector.from_yaml(text.replace(moving, still, 1)) if moving in text else detector
 
 
+def _add_rows(sums: NDArray[np.floating], cells: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+    """Add showers whose cells keep their numbers."""
+    first = np.flatnonzero(np.diff(rows, prepend=-1))
+    if len(first) == len(rows):
+        sums[rows] += cells
+    else:
+        sums[rows[first]] += np.add.reduceat(cells, first, axis=0, dtype=sums.dtype)
+
+
 def _nearest(values: NDArray[np.float64]) -> NDArray[np.int64]:
     # Not to the even one: neighbouring particles would lie two cells apart, or none. The shares of a cell
     # are rounded first, so that 0.5 is not sometimes 0.49999.
@@ -219,68 +265,13 @@ def _all_polar(detector: Detector) -> bool:
     return polar.pop()
 
 
-def _check_frame(detector: Detector) -> None:
-    if detector.readout.frame == "particle":
-        raise _moving(detector, "frame: particle")
-
-
-def _moving(detector: Detector, key: str) -> DetectorError:
-    return DetectorError(
-        "the cells of this detector move with each particle: showers have no place in it",
-        where=detector.name,
-        got=key,
-        expected="frame: detector and centre: axis",
-        cure="give a detector whose cells stand still, with layers and cells of the same sizes",
-    )
-
-
-def _check_material(source: Detector, target: Detector) -> None:
-    """See that what showers is the same: only windows and electronics may differ."""
-    for key, of in _MATERIAL.items():
-        if of(source) != of(target):
-            raise DetectorError(
-                f"showers of {source.name!r} are not those of {target.name!r}",
-                where=key,
-                got=f"another {key} in {target.name!r}",
-                expected=f"that of {source.name!r}; only the windows and the digitisation may differ",
-            )
-
-
-_MATERIAL: dict[str, Callable[[Detector], object]] = {
-    "shape": lambda detector: (detector.shape, detector.inner_radius),
-    "stack": lambda detector: detector.slabs,
-    # `W` and `G4_W` are one material.
-    "materials": lambda detector: {n: (m.density, m.nist) for n, m in detector.materials.items()},
-    "deposits": lambda detector: detector.readout.deposits,
-    "sampling_fraction": lambda detector: detector.readout.sampling_fraction,
-}
-
-
-def _check_layers(source: Detector, target: Detector, a: Layer | None, b: Layer | None) -> None:
-    if a is None or b is None or not _alike(a, b):
-        named = a or b
+def _check_still(source: Detector, target: Detector) -> None:
+    moving = [d for d in (source, target) if d.readout.frame == "particle"]
+    if moving or target.readout.centre == "barycentre":
         raise DetectorError(
-            f"showers of {source.name!r} cannot be put into {target.name!r}",
-            where=f"layer {named.name!r}" if named else None,
-            got=_told(b),
-            expected=f"{_told(a)}, as in {source.name!r}; the window may be larger",
+            "the cells of this detector move with each particle: showers have no place in it",
+            where=(moving or [target])[0].name,
+            got="frame: particle" if moving else "centre: barycentre",
+            expected="frame: detector and centre: axis",
+            cure="give a detector whose cells stand still, with layers and cells of the same sizes",
         )
-
-
-def _alike(a: Layer, b: Layer) -> bool:
-    if isinstance(a.grid, PolarGrid) and a.grid != b.grid:
-        return False
-    sizes = [np.array([layer.start, layer.thickness, *_pitch(layer)]) for layer in (a, b)]
-    return type(a.grid) is type(b.grid) and bool(np.abs(sizes[0] - sizes[1]).max() < _SAME)
-
-
-def _told(layer: Layer | None) -> str:
-    if layer is None:
-        return "no such layer"
-    grid = layer.grid
-    cells = (
-        f"cells of {grid.cell[0]:g} x {grid.cell[1]:g} mm"
-        if isinstance(grid, CartesianGrid)
-        else f"{grid.alpha} sectors of {grid.n_r} rings"
-    )
-    return f"{cells} from {layer.start:g} to {layer.end:g} mm of depth"

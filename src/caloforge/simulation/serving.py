@@ -7,7 +7,6 @@ __all__ = ["Fate", "Generator", "Served", "assign"]
 import math
 from collections.abc import Sequence
 from enum import IntEnum
-from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from caloforge.detector import PolarGrid
 from caloforge.showers import Incident
+from caloforge.simulation.directions import angle_between, turned
 from caloforge.simulation.placing import Placing
 
 if TYPE_CHECKING:
@@ -117,10 +117,10 @@ class Generator:
     def _direction(self, incident: Incident) -> tuple[Real, Real, Real]:
         """Nearest direction of the training, and the largest angle to what may come of it."""
         theta, phi = incident.theta.astype(np.float64), incident.phi.astype(np.float64)
-        nearest = _clipped(theta, self.valid.theta), _clipped(_turned(phi, self.valid.phi), self.valid.phi)
+        nearest = _clipped(theta, self.valid.theta), _clipped(turned(phi, self.valid.phi), self.valid.phi)
         thetas = [nearest[0]] if self._takes("theta") else _ends(self.valid.theta)
         phis = [nearest[1]] if self._takes("phi") else _ends(self.valid.phi)
-        tilts = [_angle(theta, phi, *trained) for trained in product(thetas, phis)]
+        tilts = [angle_between(theta, phi, *trained) for trained in product(thetas, phis)]
         return *nearest, np.max(tilts, axis=0)
 
     def _place(self, incident: Incident) -> tuple[Real, Real, NDArray[np.int64], Real, NDArray[np.bool_]]:
@@ -137,28 +137,11 @@ class Generator:
     def _trained(self, axis: int, hit: Real) -> Real:
         """Position to ask for: if possible one from which the rest of the way is a whole number of cells."""
         name = "xy"[axis]
-        span = getattr(self.valid, name)
-        middle = np.full(len(hit), (span.min + span.max) / 2)
-        period = self._period[axis]
+        span, lattice = getattr(self.valid, name), self.placing.lattice[axis]
         if not self._takes(name):
-            return middle
-        if period is None:
-            return _clipped(hit, span)
-        first = self._first[axis]
-        way = first + period * np.floor((hit - middle - first) / period + 0.5)
+            return np.full(len(hit), (span.min + span.max) / 2)
+        way = 0.0 if lattice is None else lattice.nearest(hit - span.max, hit - span.min)
         return _clipped(hit - way, span)
-
-    @cached_property
-    def _period(self) -> list[float | None]:
-        return [_common(self.placing.pitch[:, axis]) for axis in (0, 1)]
-
-    @cached_property
-    def _first(self) -> Real:
-        """An exact shift in x and y, if there is one: not 0 where one window has an odd cell more."""
-        half = -0.5 * self.placing.pitch[0]
-        tries = np.array([[0.0, 0.0], half])
-        exact = np.abs(self.placing.rounding(tries)).max(axis=1) < 1e-6
-        return np.where(~exact[0] & exact[1], half, 0.0)
 
     def _turn(self, hit: Real) -> tuple[Real, Real, NDArray[np.int64], Real, NDArray[np.bool_]]:
         """Turn by the whole sectors that bring the particle to where the training was, if any do."""
@@ -212,25 +195,3 @@ def _inside(values: Real, span: Span) -> NDArray[np.bool_]:
 
 def _ends(span: Span) -> list[Real]:
     return [np.array(end) for end in dict.fromkeys((span.min, span.max))]
-
-
-def _turned(phi: Real, span: Span) -> Real:
-    """An azimuth by the full turns that bring it nearest to a span."""
-    middle = (span.min + span.max) / 2
-    return middle + np.mod(phi - middle + np.pi, 2 * np.pi) - np.pi
-
-
-def _angle(theta: Real, phi: Real, to_theta: Real, to_phi: Real) -> Real:
-    """Angle between two directions; written for small angles, where a cosine has no digits."""
-    half = np.sin((theta - to_theta) / 2) ** 2
-    half = half + np.sin(theta) * np.sin(to_theta) * np.sin((phi - to_phi) / 2) ** 2
-    angle: Real = 2 * np.arcsin(np.sqrt(np.minimum(half, 1.0)))
-    return angle
-
-
-def _common(sizes: Real) -> float | None:
-    """Smallest length that is a whole number of each of these, if they are whole micrometres and few."""
-    whole = np.rint(sizes * 1e3).astype(np.int64)
-    if (np.abs(whole - sizes * 1e3) > 1e-6).any():
-        return float(sizes[0]) if np.allclose(sizes, sizes[0]) else None
-    return math.lcm(*whole.tolist()) / 1e3

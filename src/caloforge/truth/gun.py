@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from caloforge.detector.summary import depth_axis
 from caloforge.errors import Geant4Error
-from caloforge.particles import pdg_id
+from caloforge.particles import particle_name, pdg_id
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import Incident
 from caloforge.truth.geometry import CM, to_world
@@ -93,6 +93,19 @@ class Gun:
                     got=_told(interval.low, interval.high, "mm"),
                     expected=f"{-half:g}:{half:g}mm, the front face of {detector.name!r}",
                 )
+
+    def as_dict(self) -> dict[str, Any]:
+        """What it shoots, for the provenance of what is made of it."""
+        return {
+            "particle": particle_name(self.pdg),
+            "pdg": self.pdg,
+            "energy": self.energy.text,
+            "energy_mev": [self.energy.minimum, self.energy.maximum],
+            "theta_rad": [self.theta.low, self.theta.high],
+            "phi_rad": [self.phi.low, self.phi.high],
+            "impact_x_mm": [self.x.low, self.x.high],
+            "impact_y_mm": [self.y.low, self.y.high],
+        }
 
     def incident(self, seed: int, start: int, stop: int) -> Incident:
         """Draw the particles of the showers numbered `start` to `stop - 1`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["ELECTROMAGNETIC", "HADRONIC", "Physics", "needs_hadronic"]
 
 from dataclasses import dataclass
+from typing import Any
 
 from caloforge.errors import Geant4Error, nearest
 from caloforge.particles import particle_name
@@ -68,6 +69,10 @@ class Physics:
                 expected="FTFP_BERT+option4, for example",
             )
         return cls(em[0] if em else "standard", hadronic[0] if hadronic else None, cut)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The models, for the provenance of what is made with them."""
+        return {"physics": self.electromagnetic, "hadronic_physics": self.hadronic, "cut_mm": self.cut}
 
     def check(self, pdg: int) -> None:
         """Refuse to shoot what would lose its hadrons, which could only ionise.

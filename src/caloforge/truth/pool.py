@@ -6,7 +6,7 @@ workers live as long as one production.
 
 from __future__ import annotations
 
-__all__ = ["Batch", "Made", "Plan", "batches", "produce"]
+__all__ = ["Batch", "Made", "Plan", "answer", "batches", "produce"]
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from caloforge.workers import Workers
 if TYPE_CHECKING:
     from caloforge.truth.engine import Engine
 
+_Answer = TypeVar("_Answer")
 # Batches that wait for a free worker, or for an earlier batch: bounded, so that memory is.
 _AHEAD = 2
 _ENERGY_PER_BATCH = 50_000.0  # MeV; about half a second of Geant4, or one shower
@@ -105,10 +106,15 @@ def produce(plan: Plan, batches: Iterable[Batch], jobs: int) -> Iterator[tuple[B
             if not waiting:
                 break
             batch, future = waiting.popleft()
-            yield batch, _made(future)
+            yield batch, answer(future)
 
 
-def _made(future: Future[Made]) -> Made:
+def answer(future: Future[_Answer]) -> _Answer:
+    """Wait for what a process with Geant4 makes.
+
+    Raises:
+        Geant4Error: Geant4 failed, or ended the process.
+    """
     try:
         return future.result()
     except WorkerError as error:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import ShowersError
 from caloforge.machine import processor
-from caloforge.particles import particle_name
 from caloforge.progress import Progress
 from caloforge.quantities import (
     MOST_SEED,
@@ -156,21 +155,7 @@ class _Cost:
 
 def _options(gun: Gun, physics: Physics, count: int, seed: int) -> dict[str, Any]:
     """What decides the showers of a file, besides its detector."""
-    return {
-        "particle": particle_name(gun.pdg),
-        "pdg": gun.pdg,
-        "energy": gun.energy.text,
-        "energy_mev": [gun.energy.minimum, gun.energy.maximum],
-        "count": count,
-        "seed": seed,
-        "theta_rad": [gun.theta.low, gun.theta.high],
-        "phi_rad": [gun.phi.low, gun.phi.high],
-        "impact_x_mm": [gun.x.low, gun.x.high],
-        "impact_y_mm": [gun.y.low, gun.y.high],
-        "physics": physics.electromagnetic,
-        "hadronic_physics": physics.hadronic,
-        "cut_mm": physics.cut,
-    }
+    return {**gun.as_dict(), "count": count, "seed": seed, **physics.as_dict()}
 
 
 def _check_resumed(writer: ShowerWriter, options: dict[str, Any]) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.detector import Slab
-from caloforge.errors import Geant4Error, WorkerError
 from caloforge.truth.gun import portions
 from caloforge.truth.physics import Physics
+from caloforge.truth.pool import answer
 from caloforge.workers import Workers
 
 if TYPE_CHECKING:
@@ -106,14 +106,7 @@ class Geant4:
         self.close()
 
     def _call(self, what: str, *arguments: object) -> Any:
-        try:
-            return self._worker.submit(what, *arguments).result()
-        except WorkerError as error:
-            raise Geant4Error(
-                "Geant4 ended its process",
-                got=error.details["got"],
-                cure="see what it printed above; most often a data file is missing, or memory was short",
-            ) from error
+        return answer(self._worker.submit(what, *arguments))
 
 
 class _Stages:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ENTRIES", "Entry", "Options", "options", "pick"]
+__all__ = ["ENTRIES", "Entry", "Options", "check_number", "options", "pick"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -247,6 +247,29 @@ def pick(
                 cure=_CURES[entry.needs],
             )
     return chosen
+
+
+def check_number(name: str, where: str) -> None:
+    """Raise unless a number of this name follows from showers alone.
+
+    Numbers with a dot, as `separation.hits`, depend on the detector: `validate` says if there is none.
+
+    Args:
+        name: Of the number.
+        where: The option that it was given with.
+
+    Raises:
+        ValidationError: No such number, or one that needs training showers or a generator.
+    """
+    numbers = [number for entry in ENTRIES if entry.needs is None for number in entry.numbers]
+    if name not in numbers and "." not in name:
+        raise ValidationError(
+            f"there is no number {name} that showers alone give",
+            where=where,
+            got=name,
+            expected=", ".join(numbers),
+            near=nearest(name, numbers),
+        )
 
 
 def _named(name: str, where: str) -> Entry:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from caloforge.deploy.bench.operations import Operations, count_operations
 from caloforge.deploy.engine import Engine
+from caloforge.deploy.operations import Operations, count_operations
 
 _SIDE = 768  # of the matrices whose product is timed
 _SECONDS = 0.15  # how long each of the two is tried

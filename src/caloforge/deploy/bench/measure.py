@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["bench", "bench_particles", "bench_row", "check_request"]
+__all__ = ["PACKAGES", "bench", "bench_particles", "bench_row", "check_request"]
 
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +24,9 @@ from caloforge.deploy.sampling import make_showers
 from caloforge.progress import Progress
 from caloforge.quantities import MOST_AT_ONCE, MOST_WORKERS, check_whole
 from caloforge.showers import Incident, open_showers
+
+PACKAGES = ("onnxruntime", "onnxruntime-gpu", "openvino", "numpy", "calzone")
+"""Those whose versions a table tells."""
 
 _SEED = 1
 
@@ -84,7 +87,7 @@ def bench(
     cost = geant4_cost(engine, incident, geant4, reference)
     if cost:
         rows = [row | {"speed_up": cost.ms_per_shower / row["cpu_ms_per_shower"]} for row in rows]
-    versions = machine.versions("onnxruntime", "openvino", "numpy", "calzone")
+    versions = machine.versions(*PACKAGES)
     return Bench(rows, engine.name, energies, threads, machine.processor(), load_s, card, cost, versions)
 
 

@@ -16,7 +16,7 @@ from caloforge import machine
 from caloforge.deploy.bench.alone import measure_alone
 from caloforge.deploy.bench.card import Card, make_card
 from caloforge.deploy.bench.geant4_cost import Geant4Cost, check_geant4, geant4_cost
-from caloforge.deploy.bench.measure import bench_particles, check_request
+from caloforge.deploy.bench.measure import PACKAGES, bench_particles, check_request
 from caloforge.deploy.bench.page import markdown, readable
 from caloforge.deploy.bundle import Bundle
 from caloforge.deploy.engine import Engine
@@ -147,7 +147,7 @@ def _measured(
         energies=energies,
         failed=failed,
         machine=machine.processor(),
-        versions=machine.versions("onnxruntime", "openvino", "numpy", "calzone"),
+        versions=machine.versions(*PACKAGES),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         command=command or "caloforge.bench_table",
     )

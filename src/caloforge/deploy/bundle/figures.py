@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["NOT_MADE", "Acceptance", "Figure", "Report", "Sample"]
+__all__ = ["NOT_MADE", "Acceptance", "Figure", "Report", "Sample", "figure_of"]
 
-from typing import Literal
+import math
+from typing import Literal, TypeGuard
 
 from caloforge.deploy.bundle.part import Count, Part
 
@@ -34,6 +35,40 @@ class Figure(Part):
     floor_error: float | None = None
     off: bool
     fp32: float | None = None
+
+
+def figure_of(
+    *,
+    label: str,
+    unit: str,
+    off: bool,
+    value: float | None,
+    error: float | None,
+    floor: float | None,
+    floor_error: float | None,
+    fp32: float | None = None,
+) -> Figure | None:
+    """Make a figure of a report's number, in which None and NaN are unknown; `Figure` says what they are.
+
+    Returns:
+        None where the value or its floor is unknown: without a floor a number means nothing.
+    """
+    if not (_known(value) and _known(floor)):
+        return None
+    return Figure(
+        label=label,
+        unit=unit,
+        value=value,
+        error=error if _known(error) else None,
+        floor=floor,
+        floor_error=floor_error if _known(floor_error) else None,
+        off=off,
+        fp32=fp32,
+    )
+
+
+def _known(number: float | None) -> TypeGuard[float]:
+    return number is not None and not math.isnan(number)
 
 
 class Acceptance(Part):

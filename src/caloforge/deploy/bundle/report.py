@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from caloforge.deploy.bundle.manifest import Figure, Report, Sample
+from caloforge.deploy.bundle.figures import Figure, Report, Sample, figure_of
 from caloforge.documents import Kind, check_json, read_json
 from caloforge.errors import BundleError
 
@@ -133,20 +133,9 @@ def _origin(generator: Mapping[str, Any]) -> str:
 
 
 def _figures(numbers: Mapping[str, _Number]) -> dict[str, Figure]:
-    """Those that have a floor: without it a number means nothing."""
+    """Those that have a floor, what matters most first."""
     from caloforge.validation.report.report import KEYS
 
     order = [name for name in KEYS if name in numbers] + [name for name in numbers if name not in KEYS]
-    return {
-        name: Figure(
-            label=number.label,
-            unit=number.unit,
-            value=number.value,
-            error=number.error,
-            floor=number.floor,
-            floor_error=number.floor_error,
-            off=number.off,
-        )
-        for name, number in ((name, numbers[name]) for name in order)
-        if number.value is not None and number.floor is not None
-    }
+    found = {name: figure_of(**numbers[name].model_dump()) for name in order}
+    return {name: figure for name, figure in found.items() if figure is not None}

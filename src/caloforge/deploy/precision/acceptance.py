@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["Condition", "Judged", "conditions", "judge"]
+__all__ = ["Condition", "Judged", "Trial", "conditions", "judge"]
 
-import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from caloforge.deploy.bundle.figures import Acceptance, Figure
+import numpy as np
+
+from caloforge.deploy.bundle.figures import Acceptance, Figure, figure_of
+from caloforge.deploy.sampling import make_showers
 from caloforge.errors import ValidationError
 from caloforge.progress import Progress
+from caloforge.showers import Incident, open_showers
+from caloforge.validation.registry import check_number
 from caloforge.validation.require import Requirement, compared
 
 if TYPE_CHECKING:
@@ -40,6 +44,35 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """How reduced precisions are judged.
+
+    Attributes:
+        conditions: What they must meet.
+        reference: Geant4's showers, which nothing was trained with.
+        floor: More of them, for the floor.
+        report: Folder of the report.
+    """
+
+    conditions: tuple[Condition, ...]
+    reference: Path
+    floor: Path | None
+    report: Path
+
+    def particles(self, sampler: Sampler) -> Incident:
+        """Return the reference's particles.
+
+        Raises:
+            RangeError: Some are outside the range that the sampler was trained for.
+            ShowersError: The file cannot be read.
+        """
+        with open_showers(self.reference) as file:
+            found = file.incident()
+        sampler.valid.admit(found)
+        return found
+
+
+@dataclass(frozen=True)
 class Judged:
     """What became of one precision.
 
@@ -58,7 +91,7 @@ def conditions(text: str) -> tuple[Condition, ...]:
     """Read conditions that are separated by commas.
 
     Raises:
-        ValidationError: Not a condition.
+        ValidationError: Not a condition, no such number, or one that needs more than showers.
 
     Example:
         >>> conditions("auc_low<+0.01, response<+0.1%")[1].number.limit
@@ -75,6 +108,7 @@ def conditions(text: str) -> tuple[Condition, ...]:
                 expected="a number of the report, < or >, and a limit; <+ and >- compare with fp32",
                 cure="for example auc_low<+0.01 or response<+0.1%",
             )
+        check_number(match[1], _WHERE)
         number = Requirement(part, match[1], match[2][0], float(match[3]), bool(match[4]))
         found.append(Condition(number, len(match[2]) > 1))
     if not found:
@@ -83,14 +117,7 @@ def conditions(text: str) -> tuple[Condition, ...]:
 
 
 def judge(
-    samplers: Mapping[str, Sampler],
-    wanted: Sequence[Condition],
-    *,
-    reference: str | Path,
-    floor: str | Path | None,
-    out: Path,
-    speed: Sequence[Mapping[str, Any]] = (),
-    progress: Progress | None = None,
+    samplers: Mapping[str, Sampler], trial: Trial, progress: Progress | None = None
 ) -> dict[str, Judged]:
     """Make showers like the reference's with each precision, and compare them with it.
 
@@ -98,11 +125,7 @@ def judge(
 
     Args:
         samplers: By precision; "fp32" is among them.
-        wanted: Conditions of the reduced ones.
-        reference: Geant4's showers that nothing was trained with.
-        floor: More of them, for the floor.
-        out: Folder of the report.
-        speed: Rows of the report's table of times.
+        trial: What they are compared with, and what they must meet.
         progress: Told of each step of the report.
 
     Returns:
@@ -112,41 +135,32 @@ def judge(
         RangeError: The reference has particles outside the trained range.
         ValidationError: Names of numbers that do not exist; see `validate`.
     """
-    from caloforge.showers import open_showers
     from caloforge.validation import validate
 
-    with open_showers(reference) as file:
-        particles = file.incident()
-    made = {name: _showers(sampler, particles) for name, sampler in samplers.items()}
+    particles = trial.particles(samplers["fp32"])
+    made = {
+        name: make_showers(sampler, particles, np.random.default_rng(_SEED))
+        for name, sampler in samplers.items()
+    }
     report = validate(
-        reference,
+        trial.reference,
         made,
-        out=out,
-        floor=floor,
-        metrics=["quick", *(condition.number.name for condition in wanted)],
-        speed=speed,
+        out=trial.report,
+        floor=trial.floor,
+        metrics=["quick", *(condition.number.name for condition in trial.conditions)],
         progress=progress,
     )
     numbers = {name: report.comparison.numbers(i) for i, name in enumerate(report.comparison.names)}
-    return {name: _judged(wanted, numbers[name], numbers["fp32"]) for name in samplers if name != "fp32"}
-
-
-def _showers(sampler: Sampler, particles: Any) -> Any:
-    import numpy as np
-
-    from caloforge.deploy.sampling import make_showers
-
-    sampler.valid.admit(particles)
-    return make_showers(sampler, particles, np.random.default_rng(_SEED))
+    return {
+        name: _judged(trial.conditions, numbers[name], numbers["fp32"]) for name in samplers if name != "fp32"
+    }
 
 
 def _judged(wanted: Sequence[Condition], numbers: Mapping[str, Number], full: Mapping[str, Number]) -> Judged:
     outcomes = [_outcome(condition, numbers, full) for condition in wanted]
     accepted = all(met for met, _ in outcomes)
-    figures = {
-        condition.number.name: _figure(numbers[condition.number.name], full[condition.number.name])
-        for condition in wanted
-    }
+    found = {c.number.name: _figure(numbers[c.number.name], full[c.number.name]) for c in wanted}
+    figures = {name: figure for name, figure in found.items() if figure is not None}
     acceptance = Acceptance(required=", ".join(c.number.text for c in wanted), figures=figures)
     return Judged(accepted, tuple(said for _, said in outcomes), acceptance)
 
@@ -167,19 +181,8 @@ def _outcome(
     )
 
 
-def _figure(number: Number, full: Number) -> Figure:
-    measure = number.measure
-    return Figure(
-        label=number.label,
-        unit=number.unit,
-        value=measure.value,
-        error=_known(measure.error),
-        floor=measure.floor,
-        floor_error=_known(measure.floor_error),
-        off=number.off,
-        fp32=full.measure.value,
+def _figure(number: Number, full: Number) -> Figure | None:
+    fp32 = full.measure.value
+    return figure_of(
+        label=number.label, unit=number.unit, off=number.off, fp32=fp32, **asdict(number.measure)
     )
-
-
-def _known(error: float) -> float | None:
-    return None if math.isnan(error) else error

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Wish", "add_precisions", "check_wish"]
+__all__ = ["Wish", "add_precisions", "wish_for"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from caloforge.deploy.probe import take_probe
 from caloforge.errors import BundleError, ValidationError, nearest
 
 if TYPE_CHECKING:
-    from caloforge.deploy.precision.acceptance import Judged
+    from caloforge.deploy.precision.acceptance import Judged, Trial
     from caloforge.deploy.sampling import Sampler
 
 _DEFAULT = "auc_low<+0.01,response<+0.1%"
@@ -35,62 +35,72 @@ Told = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class Wish:
-    """Which precisions a bundle is to have, and what decides whether it gets them.
+    """Which precisions a bundle is to have besides float32, and what decides whether it gets them.
 
     Attributes:
-        precisions: Names; "fp32" is always there.
-        accept: Conditions, as "auc_low<+0.01,response<+0.1%"; None asks for these if there is a reference.
-        reference: Geant4's showers, which nothing was trained with; without them nothing is judged, and no
-            engine takes the reduced graphs unless it is told to.
-        floor: More of them.
-        report: Folder for the report of the comparison.
+        reduced: Their names, each once.
+        trial: How they are judged; None: not at all, and no engine takes them unless it is told to.
     """
 
-    precisions: tuple[str, ...] = ("fp32",)
-    accept: str | None = None
-    reference: Path | None = None
-    floor: Path | None = None
-    report: Path | None = None
-
-    @property
-    def reduced(self) -> tuple[str, ...]:
-        """The precisions besides float32, each once."""
-        return tuple(dict.fromkeys(name for name in self.precisions if name != "fp32"))
+    reduced: tuple[str, ...] = ()
+    trial: Trial | None = None
 
 
-def check_wish(wish: Wish) -> None:
-    """Raise unless a wish can be granted.
+def wish_for(
+    precisions: Sequence[str],
+    accept: str | None,
+    reference: str | Path | None,
+    floor: str | Path | None,
+    report: Path,
+) -> Wish:
+    """Read what a user wants.
+
+    Args:
+        precisions: Names; "fp32" is always there.
+        accept: Conditions; None asks for the usual ones if there is a reference.
+        reference: Geant4's showers, which nothing was trained with.
+        floor: More of them.
+        report: Folder for the report of the comparison.
 
     Raises:
         BundleError: No such precision.
-        ValidationError: Conditions that cannot be read, or without showers to judge by.
+        ValidationError: Conditions that cannot be read, or nothing to judge, or to judge by.
     """
-    for name in wish.precisions:
-        if name not in PRECISIONS:
-            raise BundleError(
-                "no such precision",
-                where="--precision",
-                got=name,
-                expected=", ".join(PRECISIONS),
-                near=nearest(name, PRECISIONS),
-            )
-    if wish.accept is not None:
-        from caloforge.deploy.precision.acceptance import conditions
-
-        conditions(wish.accept)
-    if (wish.accept or wish.floor) and wish.reference is None:
-        raise ValidationError(
-            "precisions are judged by Geant4's showers",
-            where="--accept" if wish.accept else "--floor",
-            got="no reference",
-            cure="give them: --reference F.h5",
-        )
-    if wish.reference is not None and not wish.reduced:
+    for name in precisions:
+        _check_precision(name)
+    reduced = tuple(dict.fromkeys(name for name in precisions if name != "fp32"))
+    if reference is None:
+        for option, value in (("--accept", accept), ("--floor", floor)):
+            if value is not None:
+                raise ValidationError(
+                    "precisions are judged by Geant4's showers",
+                    where=option,
+                    got="no reference",
+                    cure="give them: --reference F.h5",
+                )
+        return Wish(reduced)
+    if not reduced:
         raise ValidationError(
             "there is no reduced precision to judge",
             where="--reference",
-            got=f"--precision {','.join(wish.precisions)}",
+            got=f"--precision {','.join(precisions)}",
             cure="--precision fp32,int8",
+        )
+    # Not before: with it comes all of the validation, which an engine does not need.
+    from caloforge.deploy.precision.acceptance import Trial, conditions
+
+    wanted = conditions(_DEFAULT if accept is None else accept)
+    return Wish(reduced, Trial(wanted, Path(reference), None if floor is None else Path(floor), report))
+
+
+def _check_precision(name: str) -> None:
+    if name not in PRECISIONS:
+        raise BundleError(
+            "no such precision",
+            where="--precision",
+            got=name,
+            expected=", ".join(PRECISIONS),
+            near=nearest(name, PRECISIONS),
         )
 
 
@@ -103,17 +113,24 @@ def add_precisions(draft: Bundle, trained: Sampler, wish: Wish, told: Told) -> M
         wish: Which, and what decides.
         told: Called with the share that is done, and words.
 
+    Raises:
+        RangeError: The reference has particles outside the trained range.
+
     Returns:
         The manifest with those that were made and not refused; `refused` says why others are missing.
     """
     folder, manifest = draft.path, draft.manifest
+    if wish.trial is not None:
+        wish.trial.particles(trained)  # what cannot be judged shows before minutes of work
     for number, name in enumerate(wish.reduced):
         told_part = _part(told, number, len(wish.reduced) + 1)
         manifest = _with_graph(Bundle(folder, manifest, draft.detector), trained, name, told_part)
-    if wish.reference is None or set(manifest.graphs) == {"fp32"}:
+    if wish.trial is None or set(manifest.graphs) == {"fp32"}:
         return manifest
-    bundle = Bundle(folder, manifest, draft.detector)
-    return _decided(folder, manifest, _judged(bundle, wish, told))
+    told_last = _part(told, len(wish.reduced), len(wish.reduced) + 1)
+    return _decided(
+        folder, manifest, _judged(Bundle(folder, manifest, draft.detector), wish.trial, told_last)
+    )
 
 
 def _part(told: Told, number: int, parts: int) -> Told:
@@ -130,7 +147,7 @@ def _with_graph(draft: Bundle, trained: Sampler, name: str, told: Told) -> Manif
     try:
         reduced = reduce_graph(full, name, trained, told)
     except BundleError as error:
-        refused = f"{error}: {error.details['got']}"
+        refused = f"{error.problem}: {error.details['got']}"
         return manifest.model_copy(update={"refused": {**manifest.refused, name: refused}})
     entry = _write(reduced, name, folder, manifest.graphs["fp32"])
     alone = manifest.model_copy(update={"graphs": {name: entry}})
@@ -178,25 +195,14 @@ def _measured(manifest: Manifest, draft: Bundle, trained: Sampler, name: str) ->
     return manifest.model_copy(update={"graphs": {**manifest.graphs, name: graph}})
 
 
-def _judged(bundle: Bundle, wish: Wish, told: Told) -> dict[str, Judged]:
+def _judged(bundle: Bundle, trial: Trial, told: Told) -> dict[str, Judged]:
+    from caloforge.deploy.precision.acceptance import judge
+
     engines = {
         name: Engine(bundle, threads=1, runtime="onnxruntime", precision=name)
         for name in bundle.manifest.graphs
     }
-    told_last = _part(told, len(wish.reduced), len(wish.reduced) + 1)
-    if wish.reference is None or wish.report is None:
-        raise ValueError("nothing to judge by")
-    # Not before: with it comes all of the validation, which an engine does not need.
-    from caloforge.deploy.precision.acceptance import conditions, judge
-
-    return judge(
-        engines,
-        conditions(wish.accept or _DEFAULT),
-        reference=wish.reference,
-        floor=wish.floor,
-        out=wish.report,
-        progress=lambda done, total, words: told_last(done / max(total, 1), words),
-    )
+    return judge(engines, trial, lambda done, total, words: told(done / max(total, 1), words))
 
 
 def _decided(folder: Path, manifest: Manifest, judged: dict[str, Judged]) -> Manifest:

@@ -6,7 +6,7 @@ __all__ = ["to_int8"]
 
 import io
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import redirect_stdout
 from typing import Any
 
@@ -44,7 +44,7 @@ def to_int8(model: Any, names: Collection[str], examples: Sequence[Feed]) -> Any
     others = [node.name for node in model.graph.node if node.name not in names]
     with redirect_stdout(io.StringIO()):  # its progress bars
         return nncf.quantize(
-            _without_constant_casts(model),
+            _as_nncf_reads_it(model),
             nncf.Dataset(examples),
             subset_size=len(examples),
             ignored_scope=nncf.IgnoredScope(names=others, validate=False),
@@ -62,25 +62,42 @@ def _nncf() -> Any:
     return nncf
 
 
-def _without_constant_casts(model: Any) -> Any:
-    """A copy in which casts of constants are done: NNCF 3.4 fails on them."""
+def _as_nncf_reads_it(model: Any) -> Any:
+    """A copy that NNCF 3.4 does not fail on: casts of constants are done, addends of `Gemm` are constant."""
     import onnx
-    from onnx import helper, numpy_helper
 
     copy = onnx.ModelProto.FromString(model.SerializeToString())
-    stored = {constant.name: constant for constant in copy.graph.initializer}
-    kept = []
-    for node in copy.graph.node:
-        if node.op_type == "Cast" and node.input[0] in stored:
-            kind = helper.tensor_dtype_to_np_dtype(node.attribute[0].i)
-            values = numpy_helper.to_array(stored[node.input[0]]).astype(kind)
-            copy.graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
-        else:
-            kept.append(node)
-    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in kept]
+    nodes = [new for node in model.graph.node for new in _plain(node, copy.graph)]
     used = {name for node in nodes for name in node.input}
     constants = [constant for constant in copy.graph.initializer if constant.name in used]
     del copy.graph.node[:], copy.graph.initializer[:]
     copy.graph.node.extend(nodes)
     copy.graph.initializer.extend(constants)
     return copy
+
+
+def _plain(node: Any, graph: Any) -> Iterator[Any]:
+    """The same in nodes that NNCF knows; constants that are new go into the graph."""
+    from onnx import helper, numpy_helper
+
+    stored = {constant.name: constant for constant in graph.initializer}
+    if node.op_type == "Cast" and node.input[0] in stored:
+        kind = helper.tensor_dtype_to_np_dtype(node.attribute[0].i)
+        values = numpy_helper.to_array(stored[node.input[0]]).astype(kind)
+        graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
+    elif node.op_type == "Gemm" and len(node.input) > 2 and node.input[2] not in stored:
+        yield from _product_and_sum(node)
+    else:
+        yield node
+
+
+def _product_and_sum(gemm: Any) -> Iterator[Any]:
+    from onnx import NodeProto, helper
+
+    product = NodeProto.FromString(gemm.SerializeToString())
+    beta = next((item.f for item in gemm.attribute if item.name == "beta"), 1.0)
+    if beta != 1:
+        raise ValueError(f"{gemm.name}: beta is {beta}")
+    product.output[0], addend = f"{gemm.output[0]}_product", product.input.pop()
+    yield product
+    yield helper.make_node("Add", [product.output[0], addend], gemm.output, name=f"{gemm.name}_sum")

@@ -6,6 +6,7 @@ __all__ = ["OpenVino", "has_openvino", "openvino_devices"]
 
 import io
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from threading import Lock
 from typing import Any, Protocol
@@ -37,7 +38,6 @@ class OpenVino:
 
     def __init__(self, graph: bytes, order: Order) -> None:
         self._ov, self._order = import_openvino(), order
-        self._core = self._ov.Core()
         self._model = _read(self._ov, graph)
         self.ports = tuple(_port(port) for port in (*self._model.inputs, *self._model.outputs))
         self._compiled: dict[int | None, _Requests] = {}
@@ -60,7 +60,7 @@ class OpenVino:
                 model = self._model.clone()
                 shapes = {port.name: (batch, *port.shape) for port in self.ports if port.name in _INPUTS}
                 model.reshape({name: [size or -1 for size in shape] for name, shape in shapes.items()})
-                compiled = self._core.compile_model(model, "CPU", _config(self._order))
+                compiled = _core().compile_model(model, "CPU", _config(self._order))
                 self._compiled[batch] = _Requests(lambda: self._request(compiled, batch))
         return self._compiled[batch]
 
@@ -130,8 +130,15 @@ def openvino_devices() -> dict[str, str]:
     Raises:
         MissingExtraError: It is not installed.
     """
-    core = import_openvino().Core()
+    core = _core()
     return {name: str(core.get_property(name, "FULL_DEVICE_NAME")) for name in core.available_devices}
+
+
+@cache
+def _core() -> Any:
+    # One for the process, for ever. Each sets up a stack of its own for signals; once two had gone, the next
+    # signal (Ctrl-C) ended the process, for the stack that the second one put back was the first one's.
+    return import_openvino().Core()
 
 
 def _read(ov: Any, graph: bytes) -> Any:

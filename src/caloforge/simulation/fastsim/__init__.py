@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EventFile", "EventWriter", "Result", "fastsim"]
+__all__ = ["Result", "fastsim"]
 
 from caloforge.simulation.fastsim.result import Result
 from caloforge.simulation.fastsim.run import fastsim
-from caloforge.simulation.fastsim.store import EventFile, EventWriter

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["Caught", "Tolerance", "catch"]
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.showers import Incident
+from caloforge.simulation.directions import angle_between, turned
 
 if TYPE_CHECKING:
     from caloforge.deploy.bundle.validity import Span, Validity
-    from caloforge.simulation.fastsim.placing import Lattice, Placing
+    from caloforge.simulation.lattice import Lattice
+    from caloforge.simulation.placing import Placing
 
 Real = NDArray[np.float64]
 _ROUNDING = 1e-5  # mm or rad; files and bundles hold float32
@@ -37,6 +38,10 @@ class Tolerance:
 
     angle: float
     position: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Both, for the provenance."""
+        return {"angle_tolerance_rad": self.angle, "position_tolerance_mm": self.position}
 
     def holds(self, energy: Real, angle: Real, beside: Real) -> NDArray[np.bool_]:
         """Say which particles, of these energies in MeV, are near enough; beside in mm."""
@@ -82,7 +87,7 @@ def catch(particles: Incident, valid: Validity, placing: Placing, tolerance: Tol
     x, move_x, beside_x = _position(some.x, valid.x, placing.lattice[0])
     y, move_y, beside_y = _position(some.y, valid.y, placing.lattice[1])
     moves = np.column_stack([move_x, move_y])
-    near = tolerance.holds(energy[rows], turn, np.hypot(beside_x, beside_y)) & placing.fits(moves)
+    near = tolerance.holds(energy[rows], turn, np.hypot(beside_x, beside_y)) & placing.within(moves)
     taken = Incident.of(some.energy, some.pdg, theta, phi, x, y)
     return Caught(rows[near], taken[near], moves[near])
 
@@ -100,16 +105,14 @@ def _clamped(values: Real, span: Span) -> Real:
 def _direction(particles: Incident, valid: Validity) -> tuple[Real, Real, Real]:
     """Angles of the nearest direction of the training, and the angle between the two."""
     theta, phi = particles.theta.astype(np.float64), particles.phi.astype(np.float64)
-    middle = (valid.phi.min + valid.phi.max) / 2
-    phi = middle + np.mod(phi - middle + math.pi, 2 * math.pi) - math.pi
-    near_theta, near_phi = _clamped(theta, valid.theta), _clamped(phi, valid.phi)
-    half = np.sin((theta - near_theta) / 2) ** 2
-    half += np.sin(theta) * np.sin(near_theta) * np.sin((phi - near_phi) / 2) ** 2
-    return near_theta, near_phi, 2 * np.arcsin(np.sqrt(np.minimum(half, 1.0)))
+    phi = turned(phi, valid.phi)
+    near = _clamped(theta, valid.theta), _clamped(phi, valid.phi)
+    return *near, angle_between(theta, phi, *near)
 
 
-def _position(values: NDArray[np.float32], span: Span, lattice: Lattice) -> tuple[Real, Real, Real]:
+def _position(values: NDArray[np.float32], span: Span, lattice: Lattice | None) -> tuple[Real, Real, Real]:
     """Nearest coordinate of the training after a move, the move, and what is left between the two."""
+    assert lattice is not None, "see `check_bundle`"
     at = values.astype(np.float64)
     move = lattice.nearest(at - span.max, at - span.min)
     near = _clamped(at - move, span)

@@ -1,17 +1,17 @@
-"""What must agree before a bundle's showers may stand for Geant4's in an event of a detector."""
+"""The detector of an event, and which bundles may stand for Geant4 in it."""
 
 from __future__ import annotations
 
-__all__ = ["check_fit", "event_detector", "without_threshold"]
+__all__ = ["check_bundle", "event_detector", "without_threshold"]
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from caloforge.detector import CartesianGrid, Detector, Slab
+from caloforge.detector import CartesianGrid, Detector
 from caloforge.errors import BundleError, DetectorError
 
 if TYPE_CHECKING:
     from caloforge.deploy.bundle.validity import Validity
+    from caloforge.simulation.placing import Placing
 
 
 def event_detector(detector: Detector) -> Detector:
@@ -50,66 +50,35 @@ def _with_readout(detector: Detector, **changes: Any) -> Detector:
     return Detector.model_construct(**fields | {"readout": readout})
 
 
-def check_fit(bundle: str, made_for: Detector, valid: Validity, detector: Detector) -> None:
-    """See that a bundle's showers are those of a detector, up to the size of the windows.
+def check_bundle(name: str, valid: Validity, placing: Placing) -> None:
+    """See that a bundle's showers may be caught and added where they are placed.
 
     Args:
-        bundle: Its name.
-        made_for: The bundle's detector.
+        name: Of the bundle.
         valid: What it was trained for.
-        detector: That of the event.
+        placing: From the bundle's detector to that of the event.
 
     Raises:
-        BundleError: They are not; the error names the first difference.
+        BundleError: Another threshold, cells that never meet, or a window that follows inclined showers.
     """
-    for what, got, expected in _differences(made_for, detector):
-        if got != expected:
-            raise BundleError(
-                "the bundle was made for another detector",
-                where=f"{bundle} ({made_for.name}), {what}",
-                got=got,
-                expected=f"{expected}, as in {detector.name}",
-                cure="stack, layers, cell sizes, deposits and threshold must agree; windows may differ",
-            )
+    made_for, detector = placing.source, placing.target
+    if made_for.readout.threshold != detector.readout.threshold:
+        raise BundleError(
+            "the bundle was made with another threshold",
+            where=f"{name}, readout.threshold",
+            got=f"{made_for.readout.threshold} MeV",
+            expected=f"{detector.readout.threshold} MeV, as in {detector.name!r}",
+        )
+    if None in placing.lattice:
+        raise BundleError(
+            "the cells of the bundle's showers never fall on cells of this detector",
+            where=f"{name}, {'xy'[placing.lattice.index(None)]}",
+            cure="choose windows that differ by an even number of cells in every layer",
+        )
     if made_for.readout.centre == "barycentre" and valid.theta.max > 0:
         raise BundleError(
             "the bundle's window follows the shower: where it lies is not known for inclined particles",
-            where=bundle,
+            where=name,
             got=f"readout.centre: barycentre, theta {valid.theta}",
             expected="readout.centre: axis, or orthogonal particles alone",
         )
-
-
-def _differences(one: Detector, other: Detector) -> Iterator[tuple[str, Any, Any]]:
-    yield "shape", one.shape, other.shape
-    yield "stack", _stack(one), _stack(other)
-    yield "number of layers", one.n_layers, other.n_layers
-    for name in ("frame", "deposits", "sampling_fraction", "threshold"):
-        yield f"readout.{name}", getattr(one.readout, name), getattr(other.readout, name)
-    for mine, its in zip(one.layers, other.layers, strict=False):
-        yield f"depth of {mine.name}", (mine.start, mine.end), (its.start, its.end)
-        yield f"cells of {mine.name}", _cell(mine.grid), _cell(its.grid)
-
-
-def _stack(detector: Detector) -> _Stack:
-    """Slabs with what they are made of: a mixture may have any name."""
-    return _Stack((_made_of(detector, slab), slab.thickness, slab.active) for slab in detector.slabs)
-
-
-def _made_of(detector: Detector, slab: Slab) -> Any:
-    mixture = detector.materials.get(slab.material)
-    return slab.material if mixture is None else (mixture.density, sorted(mixture.nist.items()))
-
-
-class _Stack(tuple[Any, ...]):
-    """Slabs, told in a few words."""
-
-    def __str__(self) -> str:
-        materials = len({str(slab[0]) for slab in self})
-        return f"{len(self)} slabs of {materials} materials, {sum(slab[1] for slab in self):g} mm deep"
-
-
-def _cell(grid: object) -> Any:
-    if not isinstance(grid, CartesianGrid):
-        return "polar"
-    return tuple(round(size, 9) for size in grid.cell)

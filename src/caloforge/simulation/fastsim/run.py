@@ -11,11 +11,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from caloforge.deploy.engine import Engine
+from caloforge.deploy import open_sampler
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import CaloforgeError
 from caloforge.machine import processor
-from caloforge.particles import particle_name
 from caloforge.progress import Progress
 from caloforge.quantities import MOST_SEED, MOST_SHOWERS, Interval, Spectrum, angle, check_whole, length
 from caloforge.showers import Showers
@@ -26,7 +25,7 @@ from caloforge.simulation.fastsim.fitting import event_detector, without_thresho
 from caloforge.simulation.fastsim.primaries import Portion, gun_events
 from caloforge.simulation.fastsim.result import Costs, Result
 from caloforge.simulation.fastsim.simulation import Outcome, Simulation
-from caloforge.simulation.fastsim.store import EventWriter, Primaries
+from caloforge.simulation.fastsim.store import Primaries, RowWriter
 from caloforge.truth.environment import available, versions
 from caloforge.truth.gun import Gun
 from caloforge.truth.physics import Physics
@@ -68,7 +67,8 @@ def fastsim(
 
     Args:
         detector: What is hit: planar, with a material stack and cartesian cells. A name or a file will do.
-        bundles: Of several that know a particle the first takes it; without any all is full simulation.
+        bundles: Bundles, runs or names of runs that ship; of several that know a particle the first takes it.
+            Without any all is full simulation.
         particle: Name or PDG id.
         energy: Spectrum of kinetic energies: "25GeV", "20:50GeV", ...
         count: Number of events.
@@ -94,8 +94,9 @@ def fastsim(
         What it cost, what was caught and, with `compare`, how it compares.
 
     Raises:
-        BundleError: A damaged bundle, or one of another detector.
-        DetectorError, QuantityError: No such detector or material; a quantity without its unit.
+        BundleError, RunError: A damaged bundle or run.
+        DetectorError, QuantityError: No such detector or material, or not that of a bundle; a quantity
+            without its unit.
         Geant4Error: Geant4 cannot run here, failed, or was asked for what it cannot do.
         OutputError: The file exists, another process writes it, or the disk is full.
 
@@ -116,21 +117,16 @@ def fastsim(
     if display:
         check_format(Path(display))
     available()
-    engines = [Engine(bundle, threads=1) for bundle in bundles]
+    samplers = [open_sampler(bundle, threads=1) for bundle in bundles]
     provenance = {
         "command": command or "caloforge.fastsim",
-        "particle": particle_name(gun.pdg),
-        "pdg": gun.pdg,
-        "energy": gun.energy.text,
+        **gun.as_dict(),
         "count": count,
         "particles_per_event": particles_per_event,
         "seed": seed,
         "before": [f"{slab.material} {slab.thickness:g} mm" for slab in slabs],
-        "physics": models.electromagnetic,
-        "hadronic_physics": models.hadronic,
-        "cut_mm": models.cut,
-        "angle_tolerance_rad": tolerance.angle,
-        "position_tolerance_mm": tolerance.position,
+        **models.as_dict(),
+        **tolerance.as_dict(),
         "versions": versions(),
         "processor": processor(),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -138,7 +134,7 @@ def fastsim(
     setup = Setup(without_threshold(target).to_yaml(), slabs, models, seed)
     events = gun_events(gun, seed, count, particles_per_event, target.n_cells)
     with Geant4(setup) as geant4:
-        simulation = Simulation(target, engines, tolerance, geant4, seed, bool(slabs))
+        simulation = Simulation(target, samplers, tolerance, geant4, seed, bool(slabs))
         work = _Work(simulation, Path(out), provenance, compare, Path(display) if display else None)
         result = work.run(events, count, progress)
     if result.display and work.pair:
@@ -177,7 +173,7 @@ class _Work:
 
     def run(self, portions: Iterable[Portion], count: int, progress: Progress | None) -> Result:
         begin, done = time.monotonic(), 0
-        origins = [source.engine.origin for source in self.simulation.sources]
+        origins = [source.sampler.origin for source in self.simulation.sources]
         with ExitStack() as stack:
             fast = stack.enter_context(self._writer(self.out, {"bundles": origins}))
             full = (
@@ -193,7 +189,7 @@ class _Work:
             fast.provenance.update(self.costs.as_dict())
         return Result(self.out, self.full_out, self.display, self.costs, self.comparison)
 
-    def _do(self, portion: Portion, fast: EventWriter, full: EventWriter | None) -> None:
+    def _do(self, portion: Portion, fast: RowWriter, full: RowWriter | None) -> None:
         """Simulate a portion in turns, so that a busy machine slows both alike."""
         outcome = self.simulation.fast(portion)
         self.costs.add(portion, outcome)
@@ -209,10 +205,10 @@ class _Work:
         if self.display and self.pair is None:
             self.pair = Pair.of(portion, full, fast, self.simulation.detector.readout.threshold)
 
-    def _writer(self, path: Path, more: dict[str, Any]) -> EventWriter:
-        return EventWriter(path, self.simulation.detector, self.provenance | more)
+    def _writer(self, path: Path, more: dict[str, Any]) -> RowWriter:
+        return RowWriter(path, self.simulation.detector, self.provenance | more)
 
-    def _write(self, writer: EventWriter, portion: Portion, outcome: Outcome) -> Showers:
+    def _write(self, writer: RowWriter, portion: Portion, outcome: Outcome) -> Showers:
         showers = self._showers(portion, outcome)
         primaries = Primaries(
             portion.incident, portion.offset, outcome.primary_origin, outcome.primary_generated

@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.deploy.engine import Engine
-from caloforge.deploy.sampling import make_showers
+from caloforge.deploy.sampling import Sampler, make_showers
 from caloforge.detector import Detector
 from caloforge.models.blocks.chunks import chunks
 from caloforge.showers import Incident
 from caloforge.simulation.fastsim.catching import Caught, Tolerance, catch
-from caloforge.simulation.fastsim.fitting import check_fit
-from caloforge.simulation.fastsim.placing import Placing
+from caloforge.simulation.fastsim.fitting import check_bundle
 from caloforge.simulation.fastsim.primaries import Portion
-from caloforge.simulation.fastsim.store import GEANT4, GENERATED
+from caloforge.simulation.output.base import GEANT4, GENERATED
+from caloforge.simulation.placing import Placing
 from caloforge.truth.stages import Geant4
 
 Cells = NDArray[np.float32]
@@ -76,10 +75,10 @@ class Outcome:
 class Source:
     """A bundle at work in one detector."""
 
-    def __init__(self, engine: Engine, detector: Detector, seed: np.random.SeedSequence) -> None:
-        self.engine = engine
-        check_fit(engine.name, engine.detector, engine.valid, detector)
-        self.placing = Placing(engine.detector, detector)
+    def __init__(self, sampler: Sampler, detector: Detector, seed: np.random.SeedSequence) -> None:
+        self.sampler = sampler
+        self.placing = Placing(sampler.detector, detector)
+        check_bundle(sampler.name, sampler.valid, self.placing)
         self.rng = np.random.default_rng(seed)
 
 
@@ -88,28 +87,29 @@ class Simulation:
 
     Args:
         detector: From `event_detector`.
-        engines: Bundles that are ready; of several that may take a particle over, the first does.
+        samplers: Bundles or runs that are ready; of several that may take a particle over, the first does.
         tolerance: How near a particle must be to those of a training.
         geant4: Simulates what no bundle takes over.
         seed: Of the generators' noise.
         upstream: Whether anything stands before the detector.
 
     Raises:
-        BundleError: A bundle of another detector.
+        DetectorError: A bundle of another detector.
+        BundleError: One that cannot be caught for, see `check_bundle`.
     """
 
     def __init__(
         self,
         detector: Detector,
-        engines: Sequence[Engine],
+        samplers: Sequence[Sampler],
         tolerance: Tolerance,
         geant4: Geant4,
         seed: int,
         upstream: bool,
     ) -> None:
         self.detector, self._tolerance, self._geant4, self._upstream = detector, tolerance, geant4, upstream
-        seeds = np.random.SeedSequence(seed).spawn(_STREAM + len(engines))[_STREAM:]
-        self.sources = [Source(engine, detector, one) for engine, one in zip(engines, seeds, strict=True)]
+        seeds = np.random.SeedSequence(seed).spawn(_STREAM + len(samplers))[_STREAM:]
+        self.sources = [Source(sampler, detector, one) for sampler, one in zip(samplers, seeds, strict=True)]
 
     def full(self, portion: Portion) -> Outcome:
         """Simulate events with Geant4 alone, in one pass through all material."""
@@ -128,7 +128,7 @@ class Simulation:
         for source in self.sources:
             with _timed(out, "catching"):
                 waiting = np.flatnonzero(rest)
-                taken = catch(entered[waiting], source.engine.valid, source.placing, self._tolerance)
+                taken = catch(entered[waiting], source.sampler.valid, source.placing, self._tolerance)
                 rows = waiting[taken.rows]
                 rest[rows] = False
             self._generate(source, taken, portion.event[primary[rows]], out)
@@ -152,11 +152,12 @@ class Simulation:
         return entered.incident, entered.primary
 
     def _generate(self, source: Source, taken: Caught, event: Whole, out: Outcome) -> None:
-        for rows in chunks(len(taken.rows), source.engine.detector.n_cells):
+        for rows in chunks(len(taken.rows), source.sampler.detector.n_cells):
             with _timed(out, "generation"):
-                showers = make_showers(source.engine, taken.incident[rows], source.rng)
+                showers = make_showers(source.sampler, taken.incident[rows], source.rng)
             with _timed(out, "placing"):
-                source.placing.add(out.generated, showers.cells, event[rows], taken.moves[rows])
+                steps = source.placing.shifted(taken.moves[rows])
+                source.placing.add(out.generated, showers.cells, steps, event[rows])
 
     def _follow(self, portion: Portion, entered: Incident, primary: Whole, rest: Whole, out: Outcome) -> None:
         """Let Geant4 go on with what nobody took over."""

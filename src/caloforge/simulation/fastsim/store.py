@@ -1,8 +1,8 @@
-"""Events on disk: a shower file with one row per event, and the origin of every hit and primary."""
+"""Writes events: a shower file with one row per event, and the origin of every hit and primary."""
 
 from __future__ import annotations
 
-__all__ = ["GEANT4", "GENERATED", "EventFile", "EventWriter", "Primaries"]
+__all__ = ["Primaries", "RowWriter"]
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.errors import ShowersError
-from caloforge.hdf5 import open_hdf5
-from caloforge.showers import Incident, ShowerFile, Showers, ShowerWriter
+from caloforge.showers import Incident, Showers, ShowerWriter
 from caloforge.showers.incident import COLUMNS
 from caloforge.writing import room
 
@@ -25,11 +23,6 @@ if TYPE_CHECKING:
 
     from caloforge.detector import Detector
     from caloforge.hdf5.output import Hdf5Output
-
-GEANT4 = 1
-"""Flag of a hit with energy from Geant4, and of a primary that Geant4 followed into the detector."""
-GENERATED = 2
-"""Flag of a hit with energy from a bundle, and of a primary of which a bundle took over something."""
 
 _CHUNK = 1 << 14
 _ORIGIN = "cells/origin"
@@ -65,8 +58,10 @@ class Primaries:
         yield "generated", self.generated
 
 
-class EventWriter:
-    """Writes events; the file is there when it is whole, and a killed process leaves nothing.
+class RowWriter:
+    """Writes events that every reader of showers reads, and `EventFile` with all that is known of them.
+
+    The file is there when it is whole, and a killed process leaves nothing.
 
     Args:
         path: The file to make.
@@ -77,7 +72,7 @@ class EventWriter:
         OutputError: The file exists, another process writes it, or the disk is full.
 
     Example:
-        >>> with EventWriter("events.h5", detector, {"seed": 1}) as writer:
+        >>> with RowWriter("events.h5", detector, {"seed": 1}) as writer:
         ...     writer.append(showers, origin, primaries)
     """
 
@@ -118,8 +113,8 @@ class EventWriter:
         file[_ORIGIN].attrs["flags"] = _FLAGS
         for name, (kind, unit) in _PRIMARIES.items():
             first = [0] if name == "offset" else []
-            _copy(file, f"primaries/{name}", self._columns[name], kind, unit, first)
-        file["primaries/origin"].attrs["flags"] = _FLAGS
+            _copy(file, f"particles/{name}", self._columns[name], kind, unit, first)
+        file["particles/origin"].attrs["flags"] = _FLAGS
 
     def __enter__(self) -> Self:
         return self
@@ -146,64 +141,3 @@ def _copy(
         made[lead : lead + len(part)] = part
         lead += len(part)
         file.check()
-
-
-class EventFile:
-    """A file of events; what is in the rows reads `ShowerFile`, too.
-
-    Args:
-        path: The file.
-
-    Raises:
-        ShowersError: Not a file of events, or a damaged one.
-
-    Example:
-        >>> with EventFile("events.h5") as file:
-        ...     showers, origin = file.events(0, 100)
-        ...     generated = showers.cells[origin == 2].sum()
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path, self._files = Path(path), ExitStack()
-        self.showers = self._files.enter_context(ShowerFile(path))
-        try:
-            file = self._files.enter_context(open_hdf5(self.path))
-            if _ORIGIN not in file:
-                raise ShowersError(
-                    "these showers are no events with flags",
-                    where=path,
-                    cure="`caloforge fastsim` writes such files",
-                )
-            self._origin = file.dataset(_ORIGIN, (None,))
-            self._primaries = {name: file.dataset(f"primaries/{name}", (None,)) for name in _PRIMARIES}
-            self._offset = file.dataset("cells/offset", (len(self.showers) + 1,))
-        except BaseException:
-            self._files.close()
-            raise
-
-    def __len__(self) -> int:
-        return len(self.showers)
-
-    def events(self, start: int, stop: int) -> tuple[Showers, NDArray[np.uint8]]:
-        """Events, and the flags of all their cells, shape `(n, n_cells)`, 0 where a cell is empty."""
-        rows = self.showers.sparse(start, stop)
-        ends = self._offset[start : start + len(rows) + 1]
-        origin = np.zeros((len(rows), rows.n_cells), np.uint8)
-        event = np.repeat(np.arange(len(rows)), np.diff(rows.offset))
-        origin[event, rows.index] = self._origin[int(ends[0]) : int(ends[-1])] if len(ends) else []
-        return Showers(self.showers.detector, rows.incident, rows.dense()), origin
-
-    def primaries(self, start: int, stop: int) -> Primaries:
-        """The primaries of some events."""
-        start, stop, _ = slice(start, stop).indices(len(self))
-        offset = self._primaries["offset"][start : max(start, stop) + 1]
-        rows = slice(int(offset[0]), int(offset[-1]))
-        column = {name: self._primaries[name][rows] for name in _PRIMARIES if name != "offset"}
-        incident = Incident(**{name: column[name] for name in COLUMNS})
-        return Primaries(incident, offset - offset[0], column["origin"], column["generated"])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._files.close()

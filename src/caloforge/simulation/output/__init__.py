@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SUFFIXES", "EventWriter", "check_output", "event_writer"]
+__all__ = ["SUFFIXES", "EventFile", "EventWriter", "Events", "check_output", "event_writer"]
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from caloforge.errors import MissingExtraError, OutputError
 from caloforge.simulation.output.base import EventWriter
 from caloforge.simulation.output.hdf5 import hdf5_writer
+from caloforge.simulation.output.reader import EventFile, Events
 from caloforge.simulation.output.root import root_writer
 
 if TYPE_CHECKING:

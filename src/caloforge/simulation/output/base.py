@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["PARTICLES", "About", "EventWriter", "particle_columns"]
+__all__ = [
+    "CELLS",
+    "GEANT4",
+    "GENERATED",
+    "PARTICLES",
+    "About",
+    "EventWriter",
+    "cell_columns",
+    "particle_columns",
+]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +23,11 @@ if TYPE_CHECKING:
     from caloforge.detector import Detector
     from caloforge.simulation.making import Made
 
+GEANT4 = 1
+"""Flag of a cell with energy from Geant4, and of a particle that Geant4 followed into the detector."""
+GENERATED = 2
+"""Flag of a cell with energy from a generator, and of a particle of which one took over something."""
+
 PARTICLES: dict[str, tuple[str, str]] = {
     "pdg": ("<i8", "1"),
     "energy": ("<f4", "MeV"),
@@ -22,8 +36,17 @@ PARTICLES: dict[str, tuple[str, str]] = {
     "x": ("<f4", "mm"),
     "y": ("<f4", "mm"),
     "fate": ("<i1", "1"),
+    "origin": ("|u1", "1"),
 }
 """Columns of the particles, with type and unit: kinetic energy; direction and place on the face."""
+CELLS: dict[str, tuple[str, str]] = {
+    "index": ("<u4", "1"),
+    "energy": ("<f4", "MeV"),
+    "origin": ("|u1", "1"),
+    "counts": ("<u4", "1"),
+    "gain": ("|u1", "1"),
+}
+"""Columns of the cells; the last two of an ADC alone."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +64,11 @@ class About:
     fates: tuple[str, ...]
 
     @property
-    def converted(self) -> bool:
-        """Whether cells have counts and gains of an ADC."""
+    def cells(self) -> dict[str, tuple[str, str]]:
+        """Columns of the cells: counts and gains are those of an ADC."""
         electronics = self.detector.digitisation
-        return electronics is not None and electronics.bits is not None
+        converted = electronics is not None and electronics.bits is not None
+        return {name: kind for name, kind in CELLS.items() if converted or name not in ("counts", "gain")}
 
 
 class EventWriter(Protocol):
@@ -59,6 +83,11 @@ class EventWriter(Protocol):
 
 def particle_columns(made: Made) -> dict[str, NDArray[Any]]:
     """The columns of `PARTICLES`."""
-    columns = {name: getattr(made.incident, name) for name in PARTICLES if name not in ("pdg", "fate")}
-    columns |= {"pdg": made.batch.particles.pdg, "fate": made.fate}
+    columns = {name: getattr(made.incident, name) for name in ("energy", "theta", "phi", "x", "y")}
+    columns |= {"pdg": made.batch.particles.pdg, "fate": made.fate, "origin": made.origin_of_particle}
     return {name: np.asarray(columns[name], kind) for name, (kind, _) in PARTICLES.items()}
+
+
+def cell_columns(made: Made) -> dict[str, NDArray[Any]]:
+    """The columns of `CELLS` that there are."""
+    return {name: getattr(made, name) for name in CELLS if getattr(made, name) is not None}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.hdf5.output import Hdf5Output, hdf5_into, put_text
-from caloforge.simulation.output.base import PARTICLES, About, particle_columns
+from caloforge.simulation.output.base import PARTICLES, About, cell_columns, particle_columns
 from caloforge.writing import new_file
 
 if TYPE_CHECKING:
@@ -47,11 +47,8 @@ class _Hdf5Writer:
         self._make("outside", "<f4", "MeV", layers)
         for name, (kind, unit) in PARTICLES.items():
             self._make(f"particles/{name}", kind, unit)
-        self._make("cells/index", "<u4", "1")
-        self._make("cells/energy", "<f4", "MeV", packed=False)
-        if about.converted:
-            self._make("cells/counts", "<u4", "1")
-            self._make("cells/gain", "<u1", "1")
+        for name, (kind, unit) in about.cells.items():
+            self._make(f"cells/{name}", kind, unit, packed=name != "energy")
         for group in self._ends:
             self._make(f"{group}/offset", "<i8", "1")
             self._add(f"{group}/offset", np.zeros(1, np.int64))
@@ -63,11 +60,8 @@ class _Hdf5Writer:
         self._add("outside", made.outside)
         for name, column in particle_columns(made).items():
             self._add(f"particles/{name}", column)
-        self._add("cells/index", made.index)
-        self._add("cells/energy", made.energy)
-        if made.counts is not None and made.gain is not None:
-            self._add("cells/counts", made.counts)
-            self._add("cells/gain", made.gain)
+        for name, column in cell_columns(made).items():
+            self._add(f"cells/{name}", column)
         for group, offset in (("particles", made.batch.offset), ("cells", made.offset)):
             self._add(f"{group}/offset", offset[1:] + self._ends[group])
             self._ends[group] += int(offset[-1])

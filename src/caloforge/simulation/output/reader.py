@@ -1,4 +1,4 @@
-"""Reads files of events that were written as HDF5."""
+"""Reads files of events in HDF5: those of `event` and those of `fastsim`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,15 +15,18 @@ from numpy.typing import NDArray
 
 from caloforge.errors import EventError
 from caloforge.hdf5 import open_hdf5
-from caloforge.simulation.output.base import PARTICLES
+from caloforge.showers.store import SCHEMA as SHOWERS
+from caloforge.showers.store import ShowerFile
+from caloforge.simulation.output.base import CELLS, PARTICLES
 from caloforge.simulation.output.hdf5 import SCHEMA
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from caloforge.hdf5 import Dataset
 
 _CELLS = 1 << 23  # of the events that are read at once
+_COLUMNS = {"particles": (*PARTICLES, "generated"), "cells": tuple(CELLS)}
+_ABSENT = {"particles/fate", "particles/generated", "cells/counts", "cells/gain"}  # from some files
 
 
 @dataclass(frozen=True)
@@ -32,15 +34,18 @@ class Events:
     """Some events of a file.
 
     Attributes:
-        number: Numbers of the events in their source, shape `(n,)`.
+        number: Numbers of the events in their source, or in the file of `fastsim`, shape `(n,)`.
         weight: Shape `(n, n_weights)`.
         particles: Columns of all particles: `pdg`, `energy` (kinetic, MeV), `theta`, `phi` (rad), `x`, `y`
-            (mm, on the face; NaN of those that do not reach it), `fate`.
+            (mm, on the face; NaN of those that do not reach it), `origin`: 1 followed by Geant4, 2 generated,
+            3 both, 0 neither. Of `event` also `fate`, of `fastsim` also `generated`: MeV that bundles took.
         offset: Where each event's particles begin, shape `(n + 1,)`.
         cells: Energy in every cell in MeV, shape `(n, n_cells)`; of digitised events after calibration.
         counts: Of the ADC, the same shape, or None.
         gain: Index of the gain, the same shape, or None.
-        outside: Energy beside each layer's window in MeV, shape `(n, n_layers)`.
+        origin: Of the energy in each cell, the same shape: 1 Geant4, 2 generated, 3 both, 0 neither.
+        outside: Energy beside each layer's window in MeV, shape `(n, n_layers)`; None where it was not kept
+            (`fastsim`).
     """
 
     number: NDArray[np.int64]
@@ -50,7 +55,8 @@ class Events:
     cells: NDArray[np.float32]
     counts: NDArray[np.uint32] | None
     gain: NDArray[np.uint8] | None
-    outside: NDArray[np.float32]
+    origin: NDArray[np.uint8]
+    outside: NDArray[np.float32] | None
 
     def __len__(self) -> int:
         return len(self.number)
@@ -60,12 +66,12 @@ class EventFile:
     """A file of events, read piece by piece; a context manager.
 
     Args:
-        path: What `caloforge event` has written as HDF5.
+        path: What `caloforge event` or `caloforge fastsim` has written as HDF5.
 
     Attributes:
         detector: Where the events happened.
         provenance: How they were made.
-        fates: What the numbers in the column `fate` mean.
+        fates: What the numbers in the column `fate` mean; empty without that column.
         weights: Names of the weights.
 
     Raises:
@@ -79,57 +85,81 @@ class EventFile:
     """
 
     def __init__(self, path: str | Path) -> None:
-        from caloforge.detector import Detector
-
         self.path = Path(path)
         self._file = open_hdf5(self.path)
         try:
             schema = self._file.attribute("schema")
-            if schema != SCHEMA:
+            if schema == SHOWERS and "cells/origin" in self._file:
+                self._read_about_rows()
+            elif schema == SCHEMA:
+                self._read_about()
+            else:
                 raise EventError(
-                    "this is no file of events", where=self.path, got=f"schema {schema!r}", expected=SCHEMA
+                    "this is no file of events",
+                    where=self.path,
+                    got=f"schema {schema!r}" + (", without flags of its cells" if schema == SHOWERS else ""),
+                    expected=f"{SCHEMA}, or what `caloforge fastsim` writes",
                 )
-            self.detector = Detector.from_yaml(self._text("detector"), str(self.path))
-            self.provenance: dict[str, Any] = json.loads(self._text("provenance"))
-            self.fates = tuple(json.loads(self._text("fates")))
-            self.weights = tuple(json.loads(self._text("weights")))
-            self._number = self._file.dataset("events/number", (None,))
-            n = len(self._number)
-            self._weight = self._file.dataset("events/weight", (n, len(self.weights)))
-            self._outside = self._file.dataset("outside", (n, self.detector.n_layers))
-            self._offset = {
-                group: self._file.dataset(f"{group}/offset", (n + 1,)) for group in ("particles", "cells")
-            }
-            self._particles = {name: self._file.dataset(f"particles/{name}", (None,)) for name in PARTICLES}
-            names = ("index", "energy", "counts", "gain")
-            self._cells = {
-                name: self._file.dataset(f"cells/{name}", (None,))
-                for name in names
-                if f"cells/{name}" in self._file
-            }
+            self._find_datasets()
         except BaseException:
             self.close()
             raise
 
+    def _read_about(self) -> None:
+        from caloforge.detector import Detector
+
+        self.detector = Detector.from_yaml(self._text("detector"), str(self.path))
+        self.provenance: dict[str, Any] = json.loads(self._text("provenance"))
+        self.fates = tuple(json.loads(self._text("fates")))
+        self.weights = tuple(json.loads(self._text("weights")))
+        self._signed = self.detector.digitisation is not None  # noise around a pedestal
+
+    def _read_about_rows(self) -> None:
+        """Of a shower file with one row per event, which has checksums of what it says."""
+        with ShowerFile(self.path) as rows:
+            self.detector, self.provenance = rows.detector, rows.provenance
+        self.fates, self.weights, self._signed = (), ("",), False
+
+    def _find_datasets(self) -> None:
+        n = self._n = len(self._file.dataset("cells/offset", (None,))) - 1
+        self._offset = {group: self._file.dataset(f"{group}/offset", (n + 1,)) for group in _COLUMNS}
+        self._columns = {
+            group: {
+                name: self._file.dataset(f"{group}/{name}", (None,))
+                for name in names
+                if f"{group}/{name}" in self._file or f"{group}/{name}" not in _ABSENT
+            }
+            for group, names in _COLUMNS.items()
+        }
+        shapes = {
+            "events/number": (n,),
+            "events/weight": (n, len(self.weights)),
+            "outside": (n, self.detector.n_layers),
+        }
+        self._events = {
+            name: self._file.dataset(name, shape) for name, shape in shapes.items() if name in self._file
+        }
+
     def __len__(self) -> int:
-        return len(self._number)
+        return self._n
 
     def read(self, start: int, stop: int) -> Events:
         """Return the events from `start` to `stop - 1`."""
         start, stop, _ = slice(start, stop).indices(len(self))
         stop = max(start, stop)
         offset = self._rows("particles", start, stop)
-        first, last = int(offset[0]), int(offset[-1])
-        cells = self._dense(start, stop)
+        cells, particles = self._dense(start, stop), self._columns["particles"]
+        events = {name: column[start:stop] for name, column in self._events.items()}
         return Events(
-            self._number[start:stop],
-            self._weight[start:stop],
-            {name: column[first:last] for name, column in self._particles.items()},
-            offset - first,
+            events.get("events/number", np.arange(start, stop)),
+            events.get("events/weight", np.ones((stop - start, 1))),
+            {name: column[int(offset[0]) : int(offset[-1])] for name, column in particles.items()},
+            offset - offset[0],
             cells["energy"],
             cells.get("counts"),
             cells.get("gain"),
-            self._outside[start:stop],
+            cells["origin"],
+            events.get("outside"),
         )
 
     def chunks(self, size: int | None = None) -> Iterator[Events]:
@@ -144,9 +174,7 @@ class EventFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _text(self, name: str) -> str:
@@ -157,25 +185,27 @@ class EventFile:
 
     def _rows(self, group: str, start: int, stop: int) -> NDArray[np.int64]:
         offset = self._offset[group][start : stop + 1].astype(np.int64)
-        columns: dict[str, Dataset] = self._particles if group == "particles" else self._cells
-        length = min(map(len, columns.values()))
+        length = min(map(len, self._columns[group].values()))
         if offset[0] < 0 or (np.diff(offset) < 0).any() or offset[-1] > length:
             raise self._damaged(f"the offsets of its {group} point outside")
+        if group == "cells" and (np.diff(offset) > self.detector.n_cells).any():
+            raise self._damaged("an event has more cells than the detector")
         return offset
 
     def _dense(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
         offset = self._rows("cells", start, stop)
         hits = slice(int(offset[0]), int(offset[-1]))
         shape = stop - start, self.detector.n_cells
-        index = self._cells["index"][hits].astype(np.int64)
+        columns = {name: column[hits] for name, column in self._columns["cells"].items()}
+        index, energy = columns.pop("index").astype(np.int64), columns["energy"]
         if len(index) and index.max() >= shape[1]:
             raise self._damaged("a cell number is outside the detector")
+        if not (np.isfinite(energy).all() and (self._signed or (energy >= 0).all())):
+            raise self._damaged("the energy of a cell is NaN, infinite or negative")
         row = np.repeat(np.arange(shape[0]), np.diff(offset))
-        found = {}
-        for name, column in self._cells.items():
-            if name != "index":
-                found[name] = np.zeros(shape, column.dtype)
-                found[name][row, index] = column[hits]
+        found = {name: np.zeros(shape, column.dtype) for name, column in columns.items()}
+        for name, column in columns.items():
+            found[name][row, index] = column
         return found
 
     def _damaged(self, what: str) -> EventError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caloforge.errors import MissingExtraError
-from caloforge.simulation.output.base import PARTICLES, About, particle_columns
+from caloforge.simulation.output.base import PARTICLES, About, cell_columns, particle_columns
 from caloforge.writing import new_file
 
 if TYPE_CHECKING:
@@ -46,13 +46,9 @@ class _RootWriter:
     def __init__(self, file: Any, about: About) -> None:
         self._file, self._about = file, about
         _write_places(file, about.detector)
-        particles = {name: f"var * {_numpy(kind)}" for name, (kind, _) in PARTICLES.items()}
-        cells = {"index": "var * uint32", "energy": "var * float32"}
-        if about.converted:
-            cells |= {"counts": "var * uint32", "gain": "var * uint8"}
         kinds: dict[str, Any] = {"number": "int64", "weight": "var * float64", "outside": "var * float32"}
-        kinds |= {f"particle_{name}": kind for name, kind in particles.items()}
-        kinds |= {f"cell_{name}": kind for name, kind in cells.items()}
+        for prefix, columns in (("particle", PARTICLES), ("cell", about.cells)):
+            kinds |= {f"{prefix}_{name}": f"var * {_numpy(kind)}" for name, (kind, _) in columns.items()}
         self._tree = file.mktree("events", kinds, title="one entry per event; MeV, mm, rad")
 
     def append(self, made: Made) -> None:
@@ -66,10 +62,8 @@ class _RootWriter:
         }
         for name, column in particle_columns(made).items():
             columns[f"particle_{name}"] = ak.unflatten(column, np.diff(made.batch.offset))
-        for name in ("index", "energy", "counts", "gain"):
-            values = getattr(made, name)
-            if values is not None:
-                columns[f"cell_{name}"] = ak.unflatten(values, np.diff(made.offset))
+        for name, column in cell_columns(made).items():
+            columns[f"cell_{name}"] = ak.unflatten(column, np.diff(made.offset))
         self._tree.extend(columns)
 
     def finish(self, provenance: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Operations", "count_operations"]
+__all__ = ["Operations", "count_operations", "multiplications"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,20 +41,37 @@ def count_operations(graph: bytes) -> Operations:
     import onnx
 
     model = onnx.load_model_from_string(graph)
-    for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_value = 1
-    del model.graph.value_info[:]  # written for any batch
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes = _shapes(inferred)
-    counted = [(node.op_type, _macs(node, shapes)) for node in inferred.node]
-    sizes = [(prod(t.dims), onnx.helper.tensor_dtype_to_np_dtype(t.data_type)) for t in inferred.initializer]
+    counted = multiplications(model)
+    constants = model.graph.initializer
+    sizes = [(prod(t.dims), onnx.helper.tensor_dtype_to_np_dtype(t.data_type)) for t in constants]
     return Operations(
-        macs=sum(macs or 0 for _, macs in counted),
+        macs=sum(macs or 0 for macs in counted),
         weights=sum(n for n, _ in sizes),
         weight_bytes=sum(n * dtype.itemsize for n, dtype in sizes),
         nodes=len(counted),
-        uncounted=tuple(kind for kind, macs in counted if macs is None),
+        uncounted=tuple(
+            node.op_type for node, macs in zip(model.graph.node, counted, strict=True) if macs is None
+        ),
     )
+
+
+def multiplications(model: Any) -> list[int | None]:
+    """Count the multiplications of each node for a batch of one.
+
+    Args:
+        model: An `onnx.ModelProto` whose inputs and outputs begin with the batch; it is left as it is.
+
+    Returns:
+        In the order of the nodes: 0 for operators that are not counted, None where shapes are not known.
+    """
+    import onnx
+
+    single = onnx.ModelProto.FromString(model.SerializeToString())
+    for value in (*single.graph.input, *single.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    del single.graph.value_info[:]  # written for any batch
+    shapes = _shapes(onnx.shape_inference.infer_shapes(single, data_prop=True).graph)
+    return [_macs(node, shapes) for node in single.graph.node]
 
 
 def _shapes(graph: Any) -> dict[str, Shape]:

@@ -1,0 +1,48 @@
+"""Checks of options that several verbs need: those that have no meaning here, and lists of whole numbers."""
+
+from __future__ import annotations
+
+__all__ = ["check_purpose", "whole_numbers"]
+
+from collections.abc import Mapping
+
+import typer
+
+from caloforge.errors import CaloforgeError
+
+
+def check_purpose(context: typer.Context, purpose: str, meant_for: Mapping[str, tuple[str, ...]]) -> None:
+    """Raise if an option was typed that means nothing for what is asked.
+
+    Args:
+        context: Of the verb; it knows which options were typed.
+        purpose: What is asked, in words.
+        meant_for: The purposes of each option, by its name in Python; those left out serve all.
+
+    Raises:
+        CaloforgeError: An option of another purpose.
+    """
+    for name, purposes in meant_for.items():
+        source = context.get_parameter_source(name)
+        if purpose not in purposes and source is not None and source.name == "COMMANDLINE":
+            option = next(p.opts[0] for p in context.command.params if p.name == name)
+            raise CaloforgeError(
+                f"{option} has no meaning for {purpose}",
+                where=option,
+                expected=f"{option} for {' or '.join(purposes)}",
+                cure=f"leave {option} out",
+            )
+
+
+def whole_numbers(text: str, option: str) -> list[int]:
+    """Read numbers that are separated by commas.
+
+    Raises:
+        CaloforgeError: They are none.
+    """
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise CaloforgeError(
+            "these are not whole numbers", where=option, got=text, expected="for example 1,8,16"
+        ) from None
