@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
+from caloforge import machine
 from caloforge.errors import ShowersError, WorkerError
 from caloforge.workers import Workers, once
 
@@ -84,6 +85,13 @@ def test_several_work_side_by_side(tmp_path):
 def test_large_arrays_go_both_ways():
     many = np.arange(3_000_000, dtype=np.float64)
     assert np.array_equal(once(np.negative, many), -many)
+
+
+def test_the_memory_of_a_worker_is_its_own():
+    many = np.ones(60_000_000)  # 480 MB
+    assert machine.peak_memory_mb() > 480
+    assert once(machine.peak_memory_mb) < 300
+    assert many[-1] == 1
 
 
 def test_a_worker_has_one_thread():

@@ -35,7 +35,7 @@ _MEANT_FOR = {
 
 def bench(
     context: typer.Context,
-    bundle: Annotated[list[Path], typer.Argument(help="The bundle; several with --table.")],
+    bundle: Annotated[list[Path], typer.Argument(help="The bundle; with --table several, also runs.")],
     batch: Annotated[str, typer.Option(help="Showers per call.")] = "1,10,128,1024",
     threads: Annotated[int, typer.Option(min=1, help="Of the engine; Geant4 uses one core.")] = 1,
     runtime: Annotated[str, typer.Option(help="auto, onnxruntime, openvino or cuda.")] = "auto",

@@ -81,7 +81,7 @@ def bench_table(
     """Measure bundles in every precision and runtime that can run here, each in a process of its own.
 
     Args:
-        bundles: Their folders or zips.
+        bundles: Their folders or zips; or runs, of which bundles are made for the while.
         batches: Showers per call.
         threads: Of each engine.
         geant4: Shoot the same particles with Geant4 now.
@@ -132,7 +132,20 @@ def _content(table: BenchTable, out: Path) -> str:
 def _measured(
     paths: list[Path], asked: _Asked, geant4: bool, command: str | None, progress: Progress | None
 ) -> BenchTable:
-    opened = [(path, Bundle.open(path)) for path in paths]
+    from caloforge.deploy.bundled import bundled  # knows runs, and with them torch
+
+    with ExitStack() as stack:
+        bundles = [stack.enter_context(bundled(path)) for path in paths]
+        return _table([(bundle.path, bundle) for bundle in bundles], asked, geant4, command, progress)
+
+
+def _table(
+    opened: list[tuple[Path, Bundle]],
+    asked: _Asked,
+    geant4: bool,
+    command: str | None,
+    progress: Progress | None,
+) -> BenchTable:
     rows, failed = _rows(opened, asked, progress)
     costs: dict[str, Geant4Cost] = {}
     energies: dict[str, str] = {}
