@@ -231,7 +231,7 @@ class Rounded:
         return np.round(cells / self.step) * np.float32(self.step) if self.step else cells
 
 
-_SAMPLER = ("name", "detector", "conditions", "noise_shape", "valid", "threads", "origin")
+_SAMPLER = ("name", "detector", "conditions", "noise_shape", "valid", "threads", "batch", "origin")
 
 
 @pytest.mark.slow
