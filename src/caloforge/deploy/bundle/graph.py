@@ -70,6 +70,12 @@ class Rounding(Part):
     values: float
     hottest_cell: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.share:.0%} of the multiplications; energy {self.energy_bias:+.2%} +- "
+            f"{self.energy_spread:.2%}, cells {self.cells:.1%} of their scatter"
+        )
+
 
 class Graph(Part):
     """One ONNX file: the generator at one precision.
