@@ -85,7 +85,7 @@ class Graph(Part):
         opset: Of ONNX.
         bytes: Its size.
         parameters: Numbers that a run of it reads.
-        trained_parameters: Numbers that were trained, before folding.
+        trained_parameters: Numbers before layers in a row were folded into one.
         made_with: Versions of the packages that wrote it.
         runtimes: Those that can run it, the one to prefer first.
         options: Of the session, where they change results: name and value by runtime, as
