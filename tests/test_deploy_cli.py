@@ -72,7 +72,7 @@ def test_generate(bundle: str, tmp_path: Path) -> None:
 
 def test_generate_json(bundle: str, tmp_path: Path) -> None:
     words = ("--energy", "200GeV", "--count", 3, "--outside", "warn", "--json", "--out", tmp_path / "a.h5")
-    content = json.loads(_type("generate", bundle, *words).output)
+    content = json.loads(_type("generate", bundle, *words).stdout)
     assert content["showers"] == 3
     assert "200 GeV" in content["outside"][0]
 
@@ -88,7 +88,7 @@ def test_bench(bundle: str) -> None:
     output = _type("bench", bundle, "--seconds", 0.02, "--batch", "1,4").output
     assert "Time per shower: toy" in output
     assert "--geant4 measures it now" in output
-    content = json.loads(_type("bench", bundle, "--seconds", 0.02, "--batch", "2", "--json").output)
+    content = json.loads(_type("bench", bundle, "--seconds", 0.02, "--batch", "2", "--json").stdout)
     assert [row["batch"] for row in content["rows"]] == [2]
 
 

@@ -204,7 +204,7 @@ def test_emulation_comes_nearer_with_more_bits(bundle: Bundle, tmp_path: Path) -
         "4",
         "--json",
     ]
-    content = json.loads(CliRunner().invoke(APP, words).output)
+    content = json.loads(CliRunner().invoke(APP, words).stdout)
     exact, silent, coarse, fine = content["rows"]
     assert (exact["bits"], silent["bits"], silent["response"], content["runs"]) == (None, 0, -1, 2)
     # Not nothing: a cell at the threshold falls on the other side now and then, in showers with few cells.
