@@ -70,7 +70,10 @@ class GeneratorTrunk(nn.Module, ABC):
 
     def mixed(self, noise: Tensor, seed: Tensor) -> Tensor:
         """Mix the noise of cells, `(n, n_cells)`, with that of their neighbours, as `(n, inputs)` says."""
-        return noise if self.neighbours is None else self.neighbours(noise, seed)
+        if self.neighbours is None:
+            return noise
+        mixed: Tensor = self.neighbours(noise, seed)
+        return mixed
 
 
 class CriticTrunk(nn.Module, ABC):
@@ -168,7 +171,8 @@ class _PlanesGenerator(GeneratorTrunk):
         self.coarse, self.fine = _conv(width, width), _conv(width, width)
         self.mix = _conv(width + _MAPS, width)
         # Even rows and columns have one more than the last pixel's middle.
-        self.even = [1 - cells % _FINER for cells in plane]
+        rows, columns = plane
+        self.even = 1 - rows % _FINER, 1 - columns % _FINER
         self.out = nn.ConvTranspose2d(width, layers, 3, _FINER, padding=1, output_padding=self.even)
         _begin_small(self.out)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unknown to its stub
