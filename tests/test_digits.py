@@ -10,6 +10,7 @@ from caloforge.detector import Detector, load_detector
 from caloforge.detector.summary import describe, digitisation_rule
 from caloforge.errors import DetectorError
 from caloforge.simulation.digits import Digitiser, exchange
+from caloforge.simulation.streams import ELECTRONICS, stream, streams
 from tiny_toys import TINY
 
 N_CELLS = 18
@@ -91,6 +92,13 @@ def test_noise_is_normal_in_every_cell_and_its_own_in_every_event() -> None:
     parts = [digitise(cells[a:b], seed=3, first=a).energy for a, b in ((0, 1), (1, 1700), (1700, 3000))]
     assert np.array_equal(np.concatenate(parts), noise)
     assert not np.array_equal(digitise(cells[:1], seed=4).energy, noise[:1])
+
+
+def test_random_numbers_of_an_event_are_the_same_alone_and_among_others() -> None:
+    seed, numbers = 2**63 - 1, (5, 6, 2**32 - 1)
+    for number, rng in zip(numbers, streams(seed, ELECTRONICS, numbers), strict=True):
+        expected = stream(seed, ELECTRONICS, number).standard_normal(7, np.float32)
+        assert np.array_equal(rng.standard_normal(7, np.float32), expected)
 
 
 def test_crosstalk_keeps_the_energy_and_reaches_the_neighbours() -> None:
