@@ -485,6 +485,20 @@ def test_two_passes_do_what_one_does():
 
 
 @pytest.mark.geant4
+def test_events_do_not_depend_on_the_number_of_jobs(tmp_path):
+    """An event of 51 GeV takes more than one call of Geant4, whichever process answers."""
+    asked = OPTIONS | {"energy": "17GeV", "count": 2, "particles_per_event": 3}
+    told = []
+    for jobs in (1, 2):
+        report = (lambda *what: told.append(what)) if jobs == 2 else None
+        cf.fastsim(DETECTOR, [], **asked, jobs=jobs, out=tmp_path / f"{jobs}.h5", progress=report)
+    one, two = (Showers.load(tmp_path / f"{jobs}.h5") for jobs in (1, 2))
+    assert np.array_equal(one.cells, two.cells)
+    assert [done for done, _, _ in told] == [0, 0, 0, 0, 2]
+    assert told[-2][2].endswith("100 % of the next ones")
+
+
+@pytest.mark.geant4
 def test_the_command_says_what_it_did(tmp_path, bundle):
     (tmp_path / "toy.yaml").write_text(DETECTOR.to_yaml())
     words = ["fastsim", str(tmp_path / "toy.yaml"), str(bundle), "--particle", "e+", "--energy", "2GeV"]
@@ -510,6 +524,8 @@ def test_bad_input_is_refused_before_anything_is_made(tmp_path, bundle, monkeypa
         {"x": "90mm"},
         {"energy": "0GeV"},
         {"display": tmp_path / "e.jpg"},
+        {"display": tmp_path / "nowhere" / "e.png"},
+        {"jobs": 0},
         {"particle": "pi+"},
     ):
         with pytest.raises(CaloforgeError):

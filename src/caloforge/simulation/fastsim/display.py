@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Pair", "check_format", "draw"]
+__all__ = ["Pair", "check_picture", "draw"]
 
 import io
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from caloforge.detector import CartesianGrid, Detector, Layer, Slab
 from caloforge.errors import ShowersError
 from caloforge.particles import particle_name
-from caloforge.writing import replace_bytes
+from caloforge.writing import Output, replace_bytes
 
 if TYPE_CHECKING:
     from caloforge.simulation.fastsim.primaries import Portion
@@ -69,7 +69,7 @@ def draw(pair: Pair, detector: Detector, before: tuple[Slab, ...], out: Path) ->
         ShowersError: Another kind of picture.
         OutputError: It cannot be written.
     """
-    check_format(out)
+    _check_kind(out)
     from matplotlib.figure import Figure
 
     figure: Any = Figure(figsize=(11.5, 9.6), facecolor="white")
@@ -102,8 +102,18 @@ def draw(pair: Pair, detector: Detector, before: tuple[Slab, ...], out: Path) ->
     replace_bytes(out, drawn.getvalue())
 
 
-def check_format(out: Path) -> None:
-    """Refuse a name of which no picture can be made."""
+def check_picture(out: Path) -> None:
+    """See that a picture can be written, before the work that ends with it.
+
+    Raises:
+        ShowersError: A name of which no picture can be made.
+        OutputError: No such folder, no permission, or another process writes it.
+    """
+    _check_kind(out)
+    Output(out, replace=True).abandon()
+
+
+def _check_kind(out: Path) -> None:
     if out.suffix.lower() not in _FORMATS:
         raise ShowersError("no such kind of picture", where=out, got=out.suffix, expected=", ".join(_FORMATS))
 
