@@ -255,11 +255,11 @@ def test_events_that_are_none_are_refused(event, energy, direction, message):
 
 def test_the_gun_shoots_the_particles_of_simulate():
     gun = Gun(11, Spectrum.parse("1:2GeV"), *[Interval(0.0, 0.0)] * 4)
-    portions = list(gun_events(gun, 3, 160, 3, 1000))
+    portions = list(gun_events(gun, 3, 500, 3, 1000))
     assert len(portions) == 2
-    assert sum(portion.n_events for portion in portions) == 160
+    assert sum(portion.n_events for portion in portions) == 500
     energy = np.concatenate([portion.incident.energy for portion in portions])
-    assert energy.tolist() == gun.incident(3, 0, 480).energy.tolist()
+    assert energy.tolist() == gun.incident(3, 0, 1500).energy.tolist()
     assert [portion.first for portion in portions] == [0, 3 * portions[0].n_events]
 
 
