@@ -248,6 +248,17 @@ def test_a_larger_window_keeps_what_a_small_one_loses(bundle: Path, tmp_path: Pa
     np.testing.assert_allclose(small.cells[:, :16], inner, rtol=1e-6)
 
 
+def test_a_window_that_follows_a_particle_stands_still_in_an_event(bundle: Path, tmp_path: Path) -> None:
+    assert "centre: axis" in DETECTOR.to_yaml()
+    moving = Detector.from_yaml(DETECTOR.to_yaml().replace("centre: axis", "centre: barycentre"))
+    for name, detector in (("still.h5", None), ("moving.h5", moving)):
+        cf.event(bundle, gun=TOYS, count=5, detector=detector, out=tmp_path / name)
+    still, asked = _read(tmp_path / "still.h5"), _read(tmp_path / "moving.h5")
+    np.testing.assert_array_equal(asked.cells, still.cells)
+    with EventFile(tmp_path / "moving.h5") as file:
+        assert file.detector.readout.centre == "axis"
+
+
 def test_root_and_hdf5_hold_the_same(bundle: Path, tmp_path: Path) -> None:
     uproot = pytest.importorskip("uproot")
     noisy = Detector.from_yaml(DETECTOR.to_yaml() + DIGITS)
@@ -287,7 +298,7 @@ def test_what_cannot_be_is_said_and_leaves_nothing(bundle: Path, tmp_path: Path)
     out = tmp_path / "out.h5"
     cases: list[tuple[type[CaloforgeError], str, dict[str, Any]]] = [
         (EventError, "which events", {}),
-        (EventError, "which events", {"gun": TOYS}),
+        (EventError, "how many events", {"gun": TOYS}),
         (EventError, "which events", {"gun": TOYS, "input": path, "count": 1}),
         (EventError, "where is the calorimeter", {"input": path}),
         (EventError, "on the face of the calorimeter already", {"input": table, "face": "1m"}),

@@ -35,6 +35,7 @@ from caloforge.simulation.fastsim.primaries import Portion, gun_events
 from caloforge.simulation.fastsim.result import Costs, Result
 from caloforge.simulation.fastsim.simulation import Outcome, Simulation
 from caloforge.simulation.fastsim.store import Primaries, RowWriter
+from caloforge.simulation.output import HDF5, check_output
 from caloforge.truth.environment import available, versions
 from caloforge.truth.gun import Gun
 from caloforge.truth.physics import Physics
@@ -178,6 +179,7 @@ class _Files(NamedTuple):
 
     @classmethod
     def of(cls, out: Path, compare: bool, display: str | Path | None) -> _Files:
+        check_output(out, HDF5)
         if display:
             check_picture(Path(display))
         full = out.with_name(f"{out.stem}-full{out.suffix}") if compare else None
