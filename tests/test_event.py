@@ -273,6 +273,7 @@ def test_root_and_hdf5_hold_the_same(bundle: Path, tmp_path: Path) -> None:
         assert Detector.from_yaml(str(file["detector"])) == noisy
     assert tree["number"].to_list() == expected.number.tolist()
     assert tree["weight"].to_list() == expected.weight.tolist()
+    assert tree["nparticle"].to_list() == np.diff(expected.offset).tolist()
     for row in range(3):
         cells, counts = np.zeros(DETECTOR.n_cells, np.float32), np.zeros(DETECTOR.n_cells, np.uint32)
         index = tree["cell_index"][row].to_numpy()
