@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from inspect import Parameter, signature
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+import caloforge as cf
 from caloforge.cli.bench import bench
 from caloforge.cli.export import export, show
 from caloforge.cli.generate import generate
 from caloforge.deploy import Bundle
+from caloforge.deploy.bench import bench_table
 from caloforge.errors import BundleError, CaloforgeError, OutputError, QuantityError, RangeError
 from caloforge.showers import Showers
 from deploy_toys import make_bundle
@@ -33,6 +37,30 @@ def _type(*words: object) -> Result:
 
 def _error(*words: object) -> BaseException | None:
     return _type(*words).exception
+
+
+@pytest.mark.parametrize(
+    ("typed", "called"),
+    [
+        (bench, cf.bench),
+        (bench, bench_table),
+        (export, cf.export),
+        (export, cf.export_hls),
+        (export, cf.export_host),
+        (generate, cf.generate),
+    ],
+)
+def test_command_and_python_do_the_same_when_told_nothing(
+    typed: Callable[..., object], called: Callable[..., object]
+) -> None:
+    """Lists are typed with commas, and what Python wants may be an option here."""
+    ours, theirs = (signature(function).parameters for function in (typed, called))
+    both = [name for name in theirs if name in ours and theirs[name].default is not Parameter.empty]
+    assert both
+    for name in both:
+        wanted = theirs[name].default
+        text = ",".join(map(str, wanted)) if isinstance(wanted, tuple) else wanted
+        assert ours[name].default == text, name
 
 
 def test_generate(bundle: str, tmp_path: Path) -> None:

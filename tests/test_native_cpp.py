@@ -21,10 +21,10 @@ from caloforge.cli.export import export
 from caloforge.deploy import Bundle, Engine
 from caloforge.deploy.native.literals import literal, type_name
 from caloforge.detector import Detector
-from caloforge.errors import OutputError
+from caloforge.errors import BundleError, OutputError
 from caloforge.models.blocks.noise import draw_noise
 from caloforge.showers import Incident
-from deploy_toys import make_bundle
+from deploy_toys import make_bundle, make_graph
 from native_toys import BARREL, BOX, toy_bundle
 
 APP = Typer()
@@ -122,6 +122,16 @@ def test_normals_are_normal(box: _Probe) -> None:
 def test_polar_cells(tmp_path: Path) -> None:
     got = np.array([line.split() for line in _Probe(tmp_path, BARREL)("places")], float)
     np.testing.assert_allclose(got, BARREL.positions, atol=1e-4)
+
+
+def test_a_graph_with_other_ports_is_not_written(tmp_path: Path) -> None:
+    """The header would ask for what the graph does not have."""
+    other = make_bundle(tmp_path / "bundle", make_graph(output="energies"))
+    with pytest.raises(BundleError, match="not what its manifest says"):
+        cf.export_cpp(other, tmp_path / "cpp")
+    with pytest.raises(BundleError, match="not what its manifest says"):
+        cf.export_host(other, tmp_path / "ddml", "ddml")
+    assert {path.name for path in tmp_path.iterdir()} == {"bundle"}
 
 
 def test_names_of_a_bundle_are_no_code() -> None:

@@ -70,6 +70,12 @@ class Rounding(Part):
     values: float
     hottest_cell: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.share:.0%} of the multiplications; energy {self.energy_bias:+.2%} +- "
+            f"{self.energy_spread:.2%}, cells {self.cells:.1%} of their scatter"
+        )
+
 
 class Graph(Part):
     """One ONNX file: the generator at one precision.
@@ -79,7 +85,7 @@ class Graph(Part):
         opset: Of ONNX.
         bytes: Its size.
         parameters: Numbers that a run of it reads.
-        trained_parameters: Numbers that were trained, before folding.
+        trained_parameters: Numbers before layers in a row were folded into one.
         made_with: Versions of the packages that wrote it.
         runtimes: Those that can run it, the one to prefer first.
         options: Of the session, where they change results: name and value by runtime, as

@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 
 from caloforge import __version__, machine
+from caloforge.deploy.asking import sample_incident
 from caloforge.deploy.bundle import Bundle
 from caloforge.deploy.bundled import bundled
 from caloforge.deploy.engine import Engine
@@ -70,7 +71,7 @@ def export_hls(
     source: str | Path | Bundle,
     out: str | Path,
     *,
-    bits: Sequence[int] = (8, 10, 12, 16, 20),
+    bits: Sequence[int] = (8, 10, 12, 16),
     reuse: int = 64,
     count: int = 2000,
     reference: str | Path | None = None,
@@ -122,7 +123,9 @@ class _Sample:
     def of(cls, bundle: Bundle, count: int, reference: str | Path | None) -> _Sample:
         engine = Engine(bundle)
         real = None if reference is None else _read(reference, engine, count)
-        incident = _spread(engine, count) if real is None else real.incident
+        rng = np.random.default_rng(_SEED)
+        everywhere = sample_incident(engine.valid, rng, count, engine.valid.particles)
+        incident = everywhere if real is None else real.incident
         own = engine.generate(incident, _SEED)
         other = engine.generate(incident, _OTHER_SEED) if real is None else real
         noise = draw_noise(np.random.default_rng(_SEED), len(incident), engine.noise_shape)
@@ -226,9 +229,3 @@ def _read(path: str | Path, engine: Engine, count: int) -> Showers:
         real = file.read(0, min(count, len(file.incident())))
     engine.valid.admit(real.incident)
     return real
-
-
-def _spread(engine: Engine, count: int) -> Incident:
-    rng = np.random.default_rng(_SEED)
-    columns = {name: span.sample(rng, count) for name, span in engine.valid.spans()}
-    return Incident.of(columns.pop("energy"), pdg=rng.choice(engine.valid.particles, count), **columns)
