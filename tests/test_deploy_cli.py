@@ -15,7 +15,7 @@ import caloforge as cf
 from caloforge.cli.bench import bench
 from caloforge.cli.export import export, show
 from caloforge.cli.generate import generate
-from caloforge.deploy import Bundle
+from caloforge.deploy import Bundle, pack_bundle
 from caloforge.deploy.bench import bench_table
 from caloforge.errors import BundleError, CaloforgeError, OutputError, QuantityError, RangeError
 from caloforge.showers import Showers
@@ -72,7 +72,7 @@ def test_generate(bundle: str, tmp_path: Path) -> None:
 
 def test_generate_json(bundle: str, tmp_path: Path) -> None:
     words = ("--energy", "200GeV", "--count", 3, "--outside", "warn", "--json", "--out", tmp_path / "a.h5")
-    content = json.loads(_type("generate", bundle, *words).output)
+    content = json.loads(_type("generate", bundle, *words).stdout)
     assert content["showers"] == 3
     assert "200 GeV" in content["outside"][0]
 
@@ -88,7 +88,7 @@ def test_bench(bundle: str) -> None:
     output = _type("bench", bundle, "--seconds", 0.02, "--batch", "1,4").output
     assert "Time per shower: toy" in output
     assert "--geant4 measures it now" in output
-    content = json.loads(_type("bench", bundle, "--seconds", 0.02, "--batch", "2", "--json").output)
+    content = json.loads(_type("bench", bundle, "--seconds", 0.02, "--batch", "2", "--json").stdout)
     assert [row["batch"] for row in content["rows"]] == [2]
 
 
@@ -96,6 +96,14 @@ def test_bench_wants_numbers(bundle: str) -> None:
     error = _error("bench", bundle, "--batch", "1,many")
     assert isinstance(error, CaloforgeError)
     assert "1,many" in str(error)
+
+
+def test_export_wants_the_run_and_not_its_bundle(bundle: str, tmp_path: Path) -> None:
+    for source in (bundle, pack_bundle(bundle, tmp_path / "toy.zip").path):
+        error = _error("export", source, "--out", tmp_path / "b", "--precision", "fp32,bf16")
+        assert isinstance(error, BundleError)
+        assert "a bundle already" in str(error)
+        assert not (tmp_path / "b").exists()
 
 
 def test_export_refuses(bundle: str, tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_a_hostile_name_compiles_to_a_string(tmp_path: Path) -> None:
 
 def test_command(tmp_path: Path) -> None:
     words = [str(make_bundle(tmp_path / "b")), "--cpp", "--out", str(tmp_path / "cpp")]
-    content = json.loads(CliRunner().invoke(APP, [*words, "--json"]).output)
+    content = json.loads(CliRunner().invoke(APP, [*words, "--json"]).stdout)
     assert "include/caloforge/Toy.hpp" in content["files"]
     assert {"CMakeLists.txt", "README.md", "generator.onnx", "main.cpp"} <= set(content["files"])
     assert isinstance(CliRunner().invoke(APP, words).exception, OutputError)
