@@ -260,6 +260,15 @@ def test_a_window_that_follows_a_particle_stands_still_in_an_event(tmp_path: Pat
         assert file.detector.readout.centre == "axis"
 
 
+def test_many_weights_are_kept_in_small_pieces(bundle: Path, tmp_path: Path) -> None:
+    weights = tuple(range(1000))
+    path = write_hepmc(tmp_path / "a.hepmc", [MIXED[:1]] * 20, weights=weights)
+    cf.event(bundle, input=path, face="500mm", out=tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert np.array_equal(file["events/weight"], [weights] * 20)
+        assert np.prod(file["events/weight"].chunks) * 8 <= 1 << 17
+
+
 def test_root_and_hdf5_hold_the_same(bundle: Path, tmp_path: Path) -> None:
     uproot = pytest.importorskip("uproot")
     noisy = Detector.from_yaml(DETECTOR.to_yaml() + DIGITS)

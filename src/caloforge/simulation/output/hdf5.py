@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from caloforge.simulation.making import Made
 
 SCHEMA = "caloforge-events/1"
-_CHUNK = 1 << 14  # rows
+_CHUNK = 1 << 14  # numbers
+_CACHE = (
+    1 << 20
+)  # bytes of chunks of each dataset that are kept in memory; a chunk has at most an eighth of it
 
 
 @contextmanager
@@ -32,7 +35,7 @@ def hdf5_writer(path: Path, about: About) -> Iterator[_Hdf5Writer]:
     Raises:
         OutputError: It exists, another process writes it, or the disk is full.
     """
-    with new_file(path) as out, hdf5_into(out, libver=("v110", "v110")) as file:
+    with new_file(path) as out, hdf5_into(out, libver=("v110", "v110"), rdcc_nbytes=_CACHE) as file:
         yield _Hdf5Writer(file, about)
 
 
@@ -89,8 +92,9 @@ class _Hdf5Writer:
         shape = () if width is None else (width,)
         # Mantissas of energies are noise: packing them would cost time and save little.
         gzip = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if packed else {}
+        chunks = (max(1, _CHUNK // (width or 1)), *shape)
         made = self._file.create_dataset(
-            key, (0, *shape), kind, maxshape=(None, *shape), chunks=(_CHUNK, *shape), fletcher32=True, **gzip
+            key, (0, *shape), kind, maxshape=(None, *shape), chunks=chunks, fletcher32=True, **gzip
         )
         put_text(made, "unit", unit)
         self._columns[key] = made
