@@ -101,17 +101,19 @@ def test_weights_that_others_use_stay_in_float32():
     onnx.checker.check_model(rounded, full_check=True)
 
 
+def readers_of_integers(model: onnx.ModelProto) -> set[str]:
+    nodes = model.graph.node
+    quantised = {name for node in nodes if node.op_type == "DequantizeLinear" for name in node.output}
+    return {node.op_type for node in nodes if quantised & set(node.input)}
+
+
 def test_int8_rounds_what_is_asked_for_and_nothing_else():
     pytest.importorskip("nncf")
     model = named(make_graph())
     before, calibrating = model.SerializeToString(), feeds()
     rounded = to_int8(model, {"matmul_0"}, calibrating)
     assert model.SerializeToString() == before
-    quantised = {
-        name for node in rounded.graph.node if node.op_type == "DequantizeLinear" for name in node.output
-    }
-    readers = {node.op_type for node in rounded.graph.node if quantised & set(node.input)}
-    assert readers == {"MatMul"}
+    assert readers_of_integers(rounded) == {"MatMul"}
     feed = feeds()[0]
     exact = cells_of(feed["noise"], feed["incident"][:, 0])
     changed = effect(exact, run(rounded, **feed))
@@ -130,6 +132,7 @@ def test_int8_knows_sums_within_products():
     model.graph.node[2].input[0] = "sum"
     rounded = to_int8(model, {"gemm"}, feeds())
     onnx.checker.check_model(rounded, full_check=True)
+    assert readers_of_integers(rounded) == {"Gemm"}, "what is added to the product stays in float32"
     feed = feeds()[0]
     exact = 3 * cells_of(feed["noise"], feed["incident"][:, 0])
     np.testing.assert_allclose(run(model, **feed), exact, rtol=1e-4, atol=1e-2)
