@@ -166,7 +166,7 @@ def _homeless(home: Path) -> dict[str, str]:
 def test_an_effect_is_what_numpy_says():
     exact = RNG.gamma(1.0, 10.0, (200, 30)).astype(np.float32)
     same = effect(exact, exact)
-    assert (same.bias, same.spread, same.cells, same.values, same.hottest) == (0, 0, 0, 1, 0)
+    assert (same.bias, same.spread, same.cells, same.values, same.hottest, same.hits) == (0, 0, 0, 1, 0, 0)
     assert same.strength == 0
     more = effect(exact, exact * np.float32(1.01))
     assert more.bias == pytest.approx(0.01, rel=1e-4)
@@ -177,6 +177,21 @@ def test_an_effect_is_what_numpy_says():
     assert ladder.values < 0.1
     assert ladder.strength > 1
     assert effect(exact, np.full_like(exact, np.nan)).strength == math.inf
+
+
+def test_hits_that_hold_no_energy_count_too():
+    exact = np.zeros((100, 50), np.float32)
+    exact[:, :20] = RNG.gamma(1.0, 10.0, (100, 20)) + 1
+    other = exact.copy()
+    other[:10, 30], other[:20, 0] = 1e-4, 0
+    other[:20, 1] += exact[:20, 0]
+    assert effect(exact, other).hits == pytest.approx(30 / 2000)
+    assert effect(exact, other, threshold=0.5).hits == pytest.approx(20 / 2000), "10 are not read out"
+    faint = exact.copy()
+    faint[::2, 40] = 1e-6
+    changed = effect(exact, faint)
+    assert changed.cells < 1e-6
+    assert changed.strength == pytest.approx(50 / 2000 / 0.005), "hits alone decide"
 
 
 def test_examples_go_through_the_graph_in_order():

@@ -187,5 +187,6 @@ def _about(rounding: Rounding, acceptance: Acceptance | None) -> str:
     judged = f"accepted: {acceptance.required}" if acceptance else "not judged"
     return (
         f"{rounding.share:.0%} of the multiplications; energy {rounding.energy_bias:+.2%} +- "
-        f"{rounding.energy_spread:.2%}, cells {rounding.cells:.1%} of their scatter; {judged}"
+        f"{rounding.energy_spread:.2%}, cells {rounding.cells:.2%} of their scatter, "
+        f"hits {rounding.hits:.2%} others; {judged}"
     )

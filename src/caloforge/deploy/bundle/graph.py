@@ -60,6 +60,7 @@ class Rounding(Part):
         cells: Root mean square change of a cell in parts of the cells' scatter.
         values: Different energies among the cells, over those in float32.
         hottest_cell: Change of the mean energy of the hottest cell, relative.
+        hits: Cells that are hit in one and not in the other, over the hits in float32.
     """
 
     products: tuple[str, ...]
@@ -69,6 +70,7 @@ class Rounding(Part):
     cells: float
     values: float
     hottest_cell: float
+    hits: float
 
 
 class Graph(Part):

@@ -42,7 +42,7 @@ def to_int8(model: Any, names: Collection[str], examples: Sequence[Feed]) -> Any
         from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
 
     plain = _as_nncf_reads_it(model)
-    # Of its nodes, not of the model's: a sum that was within a product has its own name, and stays in float32.
+    # Of its nodes, not the model's: a sum that was within a product has its own name, and stays in float32.
     others = [node.name for node in plain.graph.node if node.name not in names]
     with redirect_stdout(io.StringIO()):  # its progress bars
         return nncf.quantize(
