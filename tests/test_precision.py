@@ -283,3 +283,32 @@ def test_a_bundle_with_bfloat16_is_judged_by_nobody_and_taken_when_asked_for(tmp
     assert not np.array_equal(full, half)
     changed = effect(full, half)
     assert changed.strength < 1
+
+
+@pytest.mark.slow
+def test_a_shipped_generator_bears_both_precisions(tmp_path: Path):
+    """On noise and particles that neither calibrated nor chose anything, by numpy alone."""
+    import caloforge as cf
+
+    pytest.importorskip("nncf")
+    bundle = cf.export("calogan-tuned", tmp_path / "bundle", precision=("fp32", "bf16", "int8"))
+    assert not bundle.manifest.refused
+    energies = np.random.default_rng(3).uniform(1e3, 1e5, 400)
+    cells = {
+        name: cf.Engine(bundle, threads=1, precision=name, runtime="onnxruntime")
+        .generate(energies, seed=9)
+        .cells
+        for name in ("fp32", "bf16", "int8")
+    }
+    full = cells["fp32"].astype(np.float64)
+    for name in ("bf16", "int8"):
+        entry, rounded = bundle.graph_entry(name), cells[name].astype(np.float64)
+        assert entry.rounding is not None
+        assert entry.rounding.share > 0.7
+        assert entry.bytes < 0.7 * bundle.graph_entry().bytes
+        assert not np.array_equal(full, rounded), "it is a rounding"
+        assert rounded.sum() == pytest.approx(full.sum(), rel=2e-3)
+        assert (rounded.sum(axis=1) / full.sum(axis=1)).std() < 5e-3
+        assert np.sqrt(((rounded - full) ** 2).mean() / full.var(axis=0).mean()) < 0.02
+        assert ((rounded > 0) != (full > 0)).sum() < 5e-3 * (full > 0).sum()
+        assert len(np.unique(rounded)) > 0.9 * len(np.unique(full)), "no ladder of 256 steps"
