@@ -166,12 +166,21 @@ def _homeless(home: Path) -> dict[str, str]:
 def test_an_effect_is_what_numpy_says():
     exact = RNG.gamma(1.0, 10.0, (200, 30)).astype(np.float32)
     same = effect(exact, exact)
-    assert (same.bias, same.spread, same.cells, same.values, same.hottest, same.hits) == (0, 0, 0, 1, 0, 0)
+    assert (same.bias, same.spread, same.cells, same.values, same.hottest, same.hits, same.typical) == (
+        0,
+        0,
+        0,
+        1,
+        0,
+        0,
+        0,
+    )
     assert same.strength == 0
     more = effect(exact, exact * np.float32(1.01))
     assert more.bias == pytest.approx(0.01, rel=1e-4)
     assert more.hottest == pytest.approx(0.01, rel=1e-4)
     assert more.spread < 1e-6
+    assert more.typical == pytest.approx(0.01, rel=1e-3)
     assert more.strength == pytest.approx(5, rel=1e-3), "1 % of 0.2 %"
     ladder = effect(exact, np.round(exact / 4) * 4)
     assert ladder.values < 0.1
@@ -192,6 +201,18 @@ def test_hits_that_hold_no_energy_count_too():
     changed = effect(exact, faint)
     assert changed.cells < 1e-6
     assert changed.strength == pytest.approx(50 / 2000 / 0.005), "hits alone decide"
+
+
+def test_cells_of_little_energy_count_as_much_as_others():
+    exact = np.full((100, 20), 1e-3, np.float32)
+    exact[:, :2] = RNG.gamma(1.0, 1e4, (100, 2))
+    moved = exact.copy()
+    moved[:, 5:] *= np.float32(1.01)
+    changed = effect(exact, moved)
+    assert changed.cells < 1e-6
+    assert changed.hits == 0
+    assert changed.typical == pytest.approx(0.01, rel=1e-3)
+    assert changed.strength == pytest.approx(2, rel=1e-3), "1 % of 0.5 %"
 
 
 def test_examples_go_through_the_graph_in_order():

@@ -188,5 +188,5 @@ def _about(rounding: Rounding, acceptance: Acceptance | None) -> str:
     return (
         f"{rounding.share:.0%} of the multiplications; energy {rounding.energy_bias:+.2%} +- "
         f"{rounding.energy_spread:.2%}, cells {rounding.cells:.2%} of their scatter, "
-        f"hits {rounding.hits:.2%} others; {judged}"
+        f"hits {rounding.hits:.2%} others, typical cell {rounding.typical_cell:.2%}; {judged}"
     )

@@ -61,6 +61,7 @@ class Rounding(Part):
         values: Different energies among the cells, over those in float32.
         hottest_cell: Change of the mean energy of the hottest cell, relative.
         hits: Cells that are hit in one and not in the other, over the hits in float32.
+        typical_cell: Median relative change of the cells that are hit in both.
     """
 
     products: tuple[str, ...]
@@ -71,6 +72,7 @@ class Rounding(Part):
     values: float
     hottest_cell: float
     hits: float
+    typical_cell: float
 
 
 class Graph(Part):

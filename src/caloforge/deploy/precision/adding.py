@@ -179,6 +179,7 @@ def _write(reduced: Reduced, name: str, folder: Path, full: Graph) -> Graph:
             values=effect.values,
             hottest_cell=effect.hottest,
             hits=effect.hits,
+            typical_cell=effect.typical,
         ),
         **UNMEASURED,
     )
