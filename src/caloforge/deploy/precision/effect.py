@@ -17,10 +17,10 @@ Cells = NDArray[np.float32]
 
 # A shift of all energies shows at once. Errors that differ from shower to shower add in quadrature to what
 # these scatter by anyway: 0.5 % to a resolution of 2 % makes 2.06 %. Cells are less patient: an AUC went from
-# 0.506 to 0.533 where cells might change by 5 % of their scatter (calogan-tuned, 5,000 showers). Most cells hold
-# hardly any energy, so that nothing but their hits and their own change shows them: an AUC rose by 0.010 where
-# no hit changed and half of them moved by 0.7 %, and by 0.037 where 2 % of the hits changed. Whether the showers
-# are good enough is for the metrics of `validate` to say; these limits choose what is tried.
+# 0.506 to 0.533 where cells might change by 5 % of their scatter (calogan-tuned, 5,000 showers). Most cells
+# hold hardly any energy, so that nothing shows them but their hits and their own change: an AUC rose by 0.010
+# where no hit changed and half of them moved by 0.7 %, by 0.037 where 2 % of the hits changed. Whether the
+# showers are good enough is for the metrics of `validate` to say; these limits choose what is tried.
 _BIAS, _SPREAD, _CELLS, _VALUES, _HOTTEST, _HITS, _TYPICAL = 2e-3, 5e-3, 0.02, 0.9, 0.05, 5e-3, 5e-3
 
 
