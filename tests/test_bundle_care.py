@@ -42,7 +42,7 @@ def _type(*words: object) -> Result:
 
 
 def _json(*words: object) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(_type(*words, "--json").output)
+    content: dict[str, Any] = json.loads(_type(*words, "--json").stdout)
     return content
 
 

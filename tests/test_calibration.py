@@ -15,7 +15,7 @@ from caloforge.deploy.bundle import GRAPH_FILE, file_entry
 from caloforge.deploy.runtimes import CACHE_VARIABLE, calibrate, installed_runtimes, kept
 from caloforge.deploy.runtimes.calibration import Calibration, Timing, choose
 from caloforge.errors import BundleError
-from deploy_toys import make_bundle, read_manifest, write_manifest
+from deploy_toys import make_bundle, make_graph, read_manifest, write_manifest
 
 
 @pytest.fixture(autouse=True)
@@ -193,3 +193,10 @@ def test_it_is_one_call_in_python(bundle: Path) -> None:
     measured, path = cf.calibrate(bundle, threads=[1])
     assert isinstance(measured, Calibration)
     assert path
+
+
+def test_a_graph_that_nothing_can_run_leaves_nothing(tmp_path: Path, cache: Path) -> None:
+    other = make_bundle(tmp_path / "other", make_graph(output="energies"))
+    with pytest.raises(BundleError, match="not what its manifest says"):
+        calibrate(other)
+    assert not cache.exists()

@@ -40,7 +40,7 @@ def _complete(words: str, folder: Path) -> list[str]:
         ("caloforge detector show calochallenge-1", ["calochallenge-1-photons", "calochallenge-1-pions"]),
         ("caloforge train ", recipe_names()),
         ("caloforge generate ", pretrained_names()),
-        ("caloforge export gan3d", ["gan3d-tuned"]),
+        ("caloforge export conv2d", ["conv2d-tuned"]),
     ],
 )
 def test_the_shell_completes_verbs_and_names_of_presets(words, expected, tmp_path):

@@ -10,6 +10,7 @@ from caloforge.detector import Detector, load_detector
 from caloforge.detector.summary import describe, digitisation_rule
 from caloforge.errors import DetectorError
 from caloforge.simulation.digits import Digitiser, exchange
+from caloforge.simulation.streams import ELECTRONICS, stream, streams
 from tiny_toys import TINY
 
 N_CELLS = 18
@@ -83,14 +84,21 @@ def test_no_digitisation_is_said() -> None:
 
 def test_noise_is_normal_in_every_cell_and_its_own_in_every_event() -> None:
     digitise = Digitiser(_detector("{noise: [2 MeV, 0.5 MeV]}"))
-    cells = np.zeros((3000, N_CELLS))
+    cells = np.zeros((6000, N_CELLS))  # more than are digitised at once
     noise = digitise(cells, seed=3).energy
     for image, sigma in ((noise[:, :12], 2.0), (noise[:, 12:], 0.5)):
         assert stats.kstest(image.ravel() / sigma, "norm").pvalue > 1e-3
     # However events are cut and shared out.
-    parts = [digitise(cells[a:b], seed=3, first=a).energy for a, b in ((0, 1), (1, 1700), (1700, 3000))]
+    parts = [digitise(cells[a:b], seed=3, first=a).energy for a, b in ((0, 1), (1, 1700), (1700, 6000))]
     assert np.array_equal(np.concatenate(parts), noise)
     assert not np.array_equal(digitise(cells[:1], seed=4).energy, noise[:1])
+
+
+def test_random_numbers_of_an_event_are_the_same_alone_and_among_others() -> None:
+    seed, numbers = 2**63 - 1, (5, 6, 2**32 - 1)
+    for number, rng in zip(numbers, streams(seed, ELECTRONICS, numbers), strict=True):
+        expected = stream(seed, ELECTRONICS, number).standard_normal(7, np.float32)
+        assert np.array_equal(rng.standard_normal(7, np.float32), expected)
 
 
 def test_crosstalk_keeps_the_energy_and_reaches_the_neighbours() -> None:

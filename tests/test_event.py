@@ -15,7 +15,7 @@ import pytest
 
 import caloforge as cf
 from caloforge.deploy.bundle.validity import Span, Validity
-from caloforge.detector import Detector
+from caloforge.detector import Detector, load_detector
 from caloforge.errors import CaloforgeError, DetectorError, EventError, OutputError
 from caloforge.showers import Incident
 from caloforge.simulation.arrival import arrive
@@ -248,6 +248,18 @@ def test_a_larger_window_keeps_what_a_small_one_loses(bundle: Path, tmp_path: Pa
     np.testing.assert_allclose(small.cells[:, :16], inner, rtol=1e-6)
 
 
+def test_a_window_that_follows_a_particle_stands_still_in_an_event(tmp_path: Path) -> None:
+    assert load_detector("clic").readout.centre == "barycentre"
+    gun = EventGun.of("e-", "50GeV")
+    for detector in (None, "clic"):
+        cf.event("conv2d-tuned", gun=gun, count=1, detector=detector, out=tmp_path / f"{detector}.h5")
+    still, asked = _read(tmp_path / "None.h5"), _read(tmp_path / "clic.h5")
+    assert asked.cells.any()
+    np.testing.assert_array_equal(asked.cells, still.cells)
+    with EventFile(tmp_path / "clic.h5") as file:
+        assert file.detector.readout.centre == "axis"
+
+
 def test_root_and_hdf5_hold_the_same(bundle: Path, tmp_path: Path) -> None:
     uproot = pytest.importorskip("uproot")
     noisy = Detector.from_yaml(DETECTOR.to_yaml() + DIGITS)
@@ -261,6 +273,7 @@ def test_root_and_hdf5_hold_the_same(bundle: Path, tmp_path: Path) -> None:
         assert Detector.from_yaml(str(file["detector"])) == noisy
     assert tree["number"].to_list() == expected.number.tolist()
     assert tree["weight"].to_list() == expected.weight.tolist()
+    assert tree["nparticle"].to_list() == np.diff(expected.offset).tolist()
     for row in range(3):
         cells, counts = np.zeros(DETECTOR.n_cells, np.float32), np.zeros(DETECTOR.n_cells, np.uint32)
         index = tree["cell_index"][row].to_numpy()
@@ -287,7 +300,7 @@ def test_what_cannot_be_is_said_and_leaves_nothing(bundle: Path, tmp_path: Path)
     out = tmp_path / "out.h5"
     cases: list[tuple[type[CaloforgeError], str, dict[str, Any]]] = [
         (EventError, "which events", {}),
-        (EventError, "which events", {"gun": TOYS}),
+        (EventError, "how many events", {"gun": TOYS}),
         (EventError, "which events", {"gun": TOYS, "input": path, "count": 1}),
         (EventError, "where is the calorimeter", {"input": path}),
         (EventError, "on the face of the calorimeter already", {"input": table, "face": "1m"}),

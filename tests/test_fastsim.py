@@ -255,11 +255,11 @@ def test_events_that_are_none_are_refused(event, energy, direction, message):
 
 def test_the_gun_shoots_the_particles_of_simulate():
     gun = Gun(11, Spectrum.parse("1:2GeV"), *[Interval(0.0, 0.0)] * 4)
-    portions = list(gun_events(gun, 3, 160, 3, 1000))
+    portions = list(gun_events(gun, 3, 500, 3, 1000))
     assert len(portions) == 2
-    assert sum(portion.n_events for portion in portions) == 160
+    assert sum(portion.n_events for portion in portions) == 500
     energy = np.concatenate([portion.incident.energy for portion in portions])
-    assert energy.tolist() == gun.incident(3, 0, 480).energy.tolist()
+    assert energy.tolist() == gun.incident(3, 0, 1500).energy.tolist()
     assert [portion.first for portion in portions] == [0, 3 * portions[0].n_events]
 
 
@@ -485,6 +485,20 @@ def test_two_passes_do_what_one_does():
 
 
 @pytest.mark.geant4
+def test_events_do_not_depend_on_the_number_of_jobs(tmp_path):
+    """An event of 51 GeV takes more than one call of Geant4, whichever process answers."""
+    asked = OPTIONS | {"energy": "17GeV", "count": 2, "particles_per_event": 3}
+    told = []
+    for jobs in (1, 2):
+        report = (lambda *what: told.append(what)) if jobs == 2 else None
+        cf.fastsim(DETECTOR, [], **asked, jobs=jobs, out=tmp_path / f"{jobs}.h5", progress=report)
+    one, two = (Showers.load(tmp_path / f"{jobs}.h5") for jobs in (1, 2))
+    assert np.array_equal(one.cells, two.cells)
+    assert [done for done, _, _ in told] == [0, 0, 0, 0, 2]
+    assert told[-2][2].endswith("100 % of the next ones")
+
+
+@pytest.mark.geant4
 def test_the_command_says_what_it_did(tmp_path, bundle):
     (tmp_path / "toy.yaml").write_text(DETECTOR.to_yaml())
     words = ["fastsim", str(tmp_path / "toy.yaml"), str(bundle), "--particle", "e+", "--energy", "2GeV"]
@@ -510,6 +524,9 @@ def test_bad_input_is_refused_before_anything_is_made(tmp_path, bundle, monkeypa
         {"x": "90mm"},
         {"energy": "0GeV"},
         {"display": tmp_path / "e.jpg"},
+        {"display": tmp_path / "nowhere" / "e.png"},
+        {"out": tmp_path / "e.root"},
+        {"jobs": 0},
         {"particle": "pi+"},
     ):
         with pytest.raises(CaloforgeError):
@@ -517,7 +534,7 @@ def test_bad_input_is_refused_before_anything_is_made(tmp_path, bundle, monkeypa
     monkeypatch.setenv("GEANT4_DATA_DIR", str(tmp_path / "nowhere"))
     with pytest.raises(Geant4Error):
         cf.fastsim(DETECTOR, [bundle], **good)
-    assert not list(tmp_path.glob("*.h5"))
+    assert {path.name for path in tmp_path.iterdir()} == {bundle.name}
 
 
 @pytest.mark.geant4

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnx
@@ -20,11 +22,14 @@ from caloforge.cli.export import export
 from caloforge.deploy import Bundle, Engine
 from caloforge.deploy.hls.agreement import compared
 from caloforge.deploy.hls.chains import Dense, largest_chain
+from caloforge.deploy.hls.firmware import require
 from caloforge.deploy.hls.fixed import formats_of
 from caloforge.deploy.hls.host import host_parts
-from caloforge.errors import BundleError, CaloforgeError, MissingExtraError
+from caloforge.deploy.hls.sample import Sample
+from caloforge.errors import BundleError, CaloforgeError, MissingExtraError, ShowersError
 from caloforge.showers import Incident
 from deploy_toys import DETECTOR, LATENT, make_bundle
+from tiny_toys import tiny_showers
 
 APP = Typer()
 APP.command()(export)
@@ -155,6 +160,26 @@ def test_command_refuses(bundle: Bundle, tmp_path: Path) -> None:
     assert not (tmp_path / "no").exists()
 
 
+def test_a_reference_that_cannot_judge_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    engine = Engine(bundle, threads=1)
+    engine.generate(Incident.of([5e3] * 99, pdg=-11), 1).save(tmp_path / "few.h5")
+    with pytest.raises(ShowersError, match="too few"):
+        Sample.of(bundle, 200, tmp_path / "few.h5")
+    tiny_showers().save(tmp_path / "other.h5")
+    with pytest.raises(ShowersError, match="other cells"):
+        Sample.of(bundle, 200, tmp_path / "other.h5")
+    engine.generate(Incident.of([5e3] * 150, pdg=-11), 1).save(tmp_path / "enough.h5")
+    sample = Sample.of(bundle, 200, tmp_path / "enough.h5")
+    assert (len(sample.own), len(sample.other), sample.real) == (150, 150, True)
+
+
+def test_without_g_plus_plus_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hls4ml", ModuleType("hls4ml"))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(CaloforgeError, match=r"g\+\+, which is not here"):
+        require()
+
+
 @pytest.mark.skipif(find_spec("hls4ml") is not None, reason="hls4ml is here")
 def test_without_hls4ml_the_extra_is_named(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(MissingExtraError, match="hls4ml"):
@@ -179,7 +204,7 @@ def test_emulation_comes_nearer_with_more_bits(bundle: Bundle, tmp_path: Path) -
         "4",
         "--json",
     ]
-    content = json.loads(CliRunner().invoke(APP, words).output)
+    content = json.loads(CliRunner().invoke(APP, words).stdout)
     exact, silent, coarse, fine = content["rows"]
     assert (exact["bits"], silent["bits"], silent["response"], content["runs"]) == (None, 0, -1, 2)
     # Not nothing: a cell at the threshold falls on the other side now and then, in showers with few cells.

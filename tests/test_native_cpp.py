@@ -21,10 +21,10 @@ from caloforge.cli.export import export
 from caloforge.deploy import Bundle, Engine
 from caloforge.deploy.native.literals import literal, type_name
 from caloforge.detector import Detector
-from caloforge.errors import OutputError
+from caloforge.errors import BundleError, OutputError
 from caloforge.models.blocks.noise import draw_noise
 from caloforge.showers import Incident
-from deploy_toys import make_bundle
+from deploy_toys import make_bundle, make_graph
 from native_toys import BARREL, BOX, toy_bundle
 
 APP = Typer()
@@ -124,6 +124,16 @@ def test_polar_cells(tmp_path: Path) -> None:
     np.testing.assert_allclose(got, BARREL.positions, atol=1e-4)
 
 
+def test_a_graph_with_other_ports_is_not_written(tmp_path: Path) -> None:
+    """The header would ask for what the graph does not have."""
+    other = make_bundle(tmp_path / "bundle", make_graph(output="energies"))
+    with pytest.raises(BundleError, match="not what its manifest says"):
+        cf.export_cpp(other, tmp_path / "cpp")
+    with pytest.raises(BundleError, match="not what its manifest says"):
+        cf.export_host(other, tmp_path / "ddml", "ddml")
+    assert {path.name for path in tmp_path.iterdir()} == {"bundle"}
+
+
 def test_names_of_a_bundle_are_no_code() -> None:
     assert type_name("calogan-tuned") == "CaloganTuned"
     assert type_name("3dgan") == "Bundle3dgan"
@@ -146,7 +156,7 @@ def test_a_hostile_name_compiles_to_a_string(tmp_path: Path) -> None:
 
 def test_command(tmp_path: Path) -> None:
     words = [str(make_bundle(tmp_path / "b")), "--cpp", "--out", str(tmp_path / "cpp")]
-    content = json.loads(CliRunner().invoke(APP, [*words, "--json"]).output)
+    content = json.loads(CliRunner().invoke(APP, [*words, "--json"]).stdout)
     assert "include/caloforge/Toy.hpp" in content["files"]
     assert {"CMakeLists.txt", "README.md", "generator.onnx", "main.cpp"} <= set(content["files"])
     assert isinstance(CliRunner().invoke(APP, words).exception, OutputError)

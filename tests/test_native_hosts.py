@@ -263,7 +263,7 @@ def test_command(tmp_path: Path) -> None:
 
     bundle = make_bundle(tmp_path / "b")
     words = ["--host", "fastcalosim", "--out", str(tmp_path / "out"), "--json"]
-    content = json.loads(CliRunner().invoke(APP, [str(bundle), *words]).output)
+    content = json.loads(CliRunner().invoke(APP, [str(bundle), *words]).stdout)
     assert content["files"] == ["README.md", "fastcalosim.onnx", "voxels.h5"]
     for wrong in (["--cpp", "--host", "ddml"], ["--cpp", "--particle", "e-"]):
         result = CliRunner().invoke(APP, [str(bundle), "--out", str(tmp_path / "no"), *wrong])

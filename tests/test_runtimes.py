@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from caloforge.deploy import Engine
 from caloforge.deploy.runtimes import RUNTIMES, installed_runtimes
@@ -117,8 +118,27 @@ def test_a_graph_reads_no_other_file(
         Engine(make_bundle(tmp_path / "bundle", graph), runtime=runtime)
 
 
+def _for_four() -> onnx.ModelProto:
+    """A graph whose author had four showers in mind, as exporters do that are not told otherwise."""
+    model = make_graph()
+    for port in (*model.graph.input, *model.graph.output):
+        port.type.tensor_type.shape.dim[0].dim_value = 4
+    return model
+
+
+def _with_temperature() -> onnx.ModelProto:
+    """A graph that wants a number more."""
+    model = make_graph()
+    model.graph.input.append(helper.make_tensor_value_info("temperature", TensorProto.FLOAT, []))
+    model.graph.node[-1].output[0] = "cold"
+    model.graph.node.append(helper.make_node("Mul", ["cold", "temperature"], ["cells"]))
+    return model
+
+
 @pytest.mark.parametrize(
-    "graph", [make_graph(output="energies"), make_graph(WEIGHT[:5])], ids=["name", "shape"]
+    "graph",
+    [make_graph(output="energies"), make_graph(WEIGHT[:5]), _for_four(), _with_temperature()],
+    ids=["name", "shape", "batch", "more"],
 )
 def test_another_graph_than_the_manifest_says(tmp_path: Path, runtime: str, graph: onnx.ModelProto) -> None:
     with pytest.raises(BundleError, match="not what its manifest says"):

@@ -156,7 +156,8 @@ def _trained(provenance: dict[str, Any]) -> str:
     data = provenance["data"]
     showers = data.get("showers")
     files = ", ".join(map(str, data.get("files", [])))
-    return (f"on {showers:,} showers" if isinstance(showers, int) else "on showers") + f" of {files}"
+    count = f"on {showers:,} showers" if isinstance(showers, int) else "on showers"
+    return f"{count} of {files}" if files else count
 
 
 def _valid(manifest: Manifest) -> None:

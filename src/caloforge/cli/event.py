@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["event"]
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +15,9 @@ from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, tab
 if TYPE_CHECKING:
     from caloforge.simulation.event import EventSummary
     from caloforge.simulation.events import EventGun
+
+_MOST = 10  # kinds of particles that are named
+_MOST_LAYERS = 5
 
 
 def event(
@@ -108,24 +111,9 @@ def _gun(gun: str | None, energy: str | None, particles: int, places: dict[str, 
 
 def _report(made: EventSummary) -> None:
     what = made.provenance
-    rows = [
-        (name, f"{fate['particles']:,}", f"{fate['energy_gev']:,.4g}") for name, fate in what["fates"].items()
-    ]
-    table("What became of the particles", ("", "particles", "GeV"), rows)
-    if what["dropped"]:
-        kinds = ", ".join(
-            f"{fate['particles']:,} {raw(name)} ({fate['energy_gev']:.4g} GeV)"
-            for name, fate in list(what["dropped"].items())[:10]
-        )
-        say(f"[yellow]dropped:[/yellow] {kinds}")
-    beside = {name: max(way) for name, way in what["beside_their_place_mm"].items() if max(way) > 0}
-    if beside:
-        shown = ", ".join(f"{raw(name)} {way:.3g} mm" for name, way in list(beside.items())[:5])
-        say(f"Showers are moved by whole cells and lie beside their place by (rms) {shown}")
-    outside = sum(what["outside_gev"].values())
-    say(f"In the cells {what['cells_gev']:,.4g} GeV, beside the window {outside:,.4g} GeV")
-    if what["saturated_cells"]:
-        say(f"[yellow]{what['saturated_cells']:,} cells are saturated[/yellow]")
+    if made.particles:
+        _show_fates(what)
+    _show_energies(what)
     size, rate = made.path.stat().st_size, made.particles / what["seconds"]
     say(
         f"[bold]{raw(made.path)}[/bold]: {made.events:,} events of {made.particles:,} particles, "
@@ -140,3 +128,27 @@ def _report(made: EventSummary) -> None:
             "provenance": what,
         }
     )
+
+
+def _show_fates(what: dict[str, Any]) -> None:
+    rows = [
+        (name, f"{fate['particles']:,}", f"{fate['energy_gev']:,.4g}") for name, fate in what["fates"].items()
+    ]
+    table("What became of the particles", ("", "particles", "GeV"), rows)
+    if what["dropped"]:
+        kinds = ", ".join(
+            f"{fate['particles']:,} {raw(name)} ({fate['energy_gev']:.4g} GeV)"
+            for name, fate in list(what["dropped"].items())[:_MOST]
+        )
+        say(f"[yellow]dropped:[/yellow] {kinds}")
+
+
+def _show_energies(what: dict[str, Any]) -> None:
+    beside = {name: max(way) for name, way in what["beside_their_place_mm"].items() if max(way) > 0}
+    if beside:
+        shown = ", ".join(f"{raw(name)} {way:.3g} mm" for name, way in list(beside.items())[:_MOST_LAYERS])
+        say(f"Showers are moved by whole cells and lie beside their place by (rms) {shown}")
+    outside = sum(what["outside_gev"].values())
+    say(f"In the cells {what['cells_gev']:,.4g} GeV, beside the window {outside:,.4g} GeV")
+    if what["saturated_cells"]:
+        say(f"[yellow]{what['saturated_cells']:,} cells are saturated[/yellow]")

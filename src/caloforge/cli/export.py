@@ -15,8 +15,6 @@ from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, tab
 
 if TYPE_CHECKING:
     from caloforge.deploy import Bundle
-    from caloforge.deploy.bundle.figures import Acceptance
-    from caloforge.deploy.bundle.graph import Rounding
 
 
 _BUNDLE = "a bundle"
@@ -89,11 +87,9 @@ def export(
     """
     check_purpose(context, _purpose(cpp, host, hls), _MEANT_FOR)
     if hls:
-        _write_hls(source, out, bits, reuse, count, reference)
-        return
+        return _write_hls(source, out, bits, reuse, count, reference)
     if cpp or host is not None:
-        _write_native(source, out, host, particle)
-        return
+        return _write_native(source, out, host, particle)
     from caloforge.deploy import export as write
 
     with progress_bar("Exporting") as progress:
@@ -110,11 +106,10 @@ def export(
             progress=progress,
         )
     show(bundle)
-    for name, why in bundle.manifest.refused.items():
-        say(f"  [red]{name}[/red]       not in the bundle: {raw(why)}")
     emit({"path": bundle.path, "manifest": bundle.manifest.model_dump(mode="json")})
-    if bundle.manifest.refused and set(bundle.manifest.graphs) == {"fp32"}:
+    if bundle.manifest.all_refused:
         raise typer.Exit(1)
+    return None
 
 
 def _purpose(cpp: bool, host: str | None, hls: bool) -> str:
@@ -146,47 +141,23 @@ def _write_hls(source: str, out: Path, bits: str, reuse: int, count: int, refere
 
     from caloforge.deploy.hls import export_hls
 
+    widths = whole_numbers(bits, "--bits")
     with progress_bar("Building") as progress:
         result = export_hls(
-            source,
-            out,
-            bits=whole_numbers(bits, "--bits"),
-            reuse=reuse,
-            count=count,
-            reference=reference,
-            progress=progress,
+            source, out, bits=widths, reuse=reuse, count=count, reference=reference, progress=progress
         )
-    rows = [tuple(row.words().values()) for row in result.rows]
-    table("Fixed point against float32", tuple(result.rows[0].words()), rows)
+    rows = [row.words() for row in result.rows]
+    table("Fixed point against float32", tuple(rows[0]), [tuple(row.values()) for row in rows])
     say(f"[bold]{raw(out)}[/bold]: README.md says what was and what was not done")
     emit(asdict(result))
 
 
 def show(bundle: Bundle) -> None:
-    """Print what was exported and how near it is to the model."""
-    graph = bundle.graph_entry()
-    parity = graph.parity
-    saved = graph.trained_parameters / graph.parameters
-    folded = f", folded from {graph.trained_parameters:,} ({saved:.2f} x less to read)" if saved > 1 else ""
-    batches = "/".join(map(str, parity.batches))
-    name, detector = bundle.manifest.name, bundle.detector.name
-    whose = "" if name.endswith(f" for {detector}") else f" for the detector {detector}"
-    say(f"[bold]{raw(bundle.path)}[/bold]: {raw(name + whose)}")
-    say(f"  valid for  {raw(bundle.manifest.valid)}")
-    say(f"  graph      {graph.bytes / 1e6:.1f} MB, fp32, {graph.parameters:,} numbers{folded}")
-    worst = f"{parity.max_abs_mev:.2g} MeV in any cell, {parity.max_relative:.1g} of the hottest one"
-    say(f"  parity     {worst} ({parity.showers} showers in batches of {batches})")
-    for precision, reduced in bundle.manifest.graphs.items():
-        if reduced.rounding:
-            about = _about(reduced.rounding, reduced.acceptance)
-            say(f"  {precision:<9}  {reduced.bytes / 1e6:.1f} MB, {raw(about)}")
+    """Print what was exported, how near it is to the model, and what was refused."""
+    from caloforge.deploy.bundle.summary import summary, title
 
-
-def _about(rounding: Rounding, acceptance: Acceptance | None) -> str:
-    """What was rounded, what it did to the showers, and whether somebody judged it."""
-    judged = f"accepted: {acceptance.required}" if acceptance else "not judged"
-    return (
-        f"{rounding.share:.0%} of the multiplications; energy {rounding.energy_bias:+.2%} +- "
-        f"{rounding.energy_spread:.2%}, cells {rounding.cells:.2%} of their scatter, "
-        f"hits {rounding.hits:.2%} others, typical cell {rounding.typical_cell:.2%}; {judged}"
-    )
+    say(f"[bold]{raw(bundle.path)}[/bold]: {raw(title(bundle))}")
+    for what, words in summary(bundle).items():
+        say(f"  {what:<9}  {raw(words)}")
+    for name, why in bundle.manifest.refused.items():
+        say(f"  [red]{name:<9}[/red]  not in the bundle: {raw(why)}")

@@ -66,6 +66,7 @@ def fastsim(
     ] = "0.5mm",
     physics: Annotated[str, typer.Option(help="As in `caloforge simulate`.")] = "standard",
     cut: Annotated[str, typer.Option(help="Geant4's production cut.")] = "0.7mm",
+    jobs: Annotated[int, typer.Option(min=1, help="Processes with Geant4.")] = 1,
     compare: Annotated[
         bool, typer.Option("--compare", help="Simulate the same events fully, too, and compare.")
     ] = False,
@@ -105,6 +106,7 @@ def fastsim(
             position_tolerance=position_tolerance,
             physics=physics,
             cut=cut,
+            jobs=jobs,
             compare=compare,
             display=display,
             command=shlex.join(["caloforge", *sys.argv[1:]]),

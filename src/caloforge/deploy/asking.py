@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["incident_for", "spread_incident"]
+__all__ = ["incident_for", "sample_incident", "spread_incident"]
 
 from collections.abc import Mapping, Sequence
 
@@ -63,6 +63,19 @@ def _particle(valid: Validity, particle: str | int | None) -> int:
             "or use --like with a file of the particles that you want",
         )
     return valid.particles[0]
+
+
+def sample_incident(valid: Validity, rng: np.random.Generator, n: int, particles: Sequence[int]) -> Incident:
+    """Draw `n` incident particles from the trained range, each of `particles` equally often.
+
+    Args:
+        valid: What the generator was trained for.
+        rng: Source of everything.
+        n: How many.
+        particles: PDG ids.
+    """
+    columns = {name: span.sample(rng, n) for name, span in valid.spans()}
+    return Incident.of(pdg=rng.choice(particles, n), **columns)
 
 
 def spread_incident(

@@ -20,6 +20,7 @@ from caloforge.deploy.bundle import (
     MANIFEST_FILE,
     RECIPE_FILE,
     Bundle,
+    is_bundle,
 )
 from caloforge.deploy.bundle.agreement import cells_output, detector_entry, incident_input, noise_input
 from caloforge.deploy.bundle.complete import manifest_text, state_graphs, with_files
@@ -33,6 +34,7 @@ from caloforge.deploy.parity import measure_parity
 from caloforge.deploy.precision.adding import add_precisions, wish_for
 from caloforge.deploy.probe import take_probe
 from caloforge.deploy.torch_sampler import RunSampler
+from caloforge.errors import BundleError
 from caloforge.progress import Progress
 from caloforge.training.pretrained import LICENCE, comes_with_caloforge
 from caloforge.writing import new_folder
@@ -80,10 +82,11 @@ def export(
         RunError: Not a run, or a damaged one.
         MissingExtraError: int8 without the extra `openvino`.
         ValidationError: Conditions that cannot be read, or showers that cannot judge.
-        BundleError: An unknown precision, a report of another generator, or the graph's showers are not the
-            model's.
+        BundleError: A bundle in place of a run, an unknown precision, a report of another generator, or the
+            graph's showers are not the model's.
         OutputError: `out` exists, another process writes it, or the disk is full.
     """
+    _refuse_bundle(run)
     target = Path(out)
     report_folder = target.with_name(f"{target.name}.precision")
     wish = wish_for(precision, accept, reference, floor, report_folder)
@@ -108,6 +111,16 @@ def export(
         checked = Bundle.open(folder)
     told(4, 4, "done")
     return replace(checked, path=target)
+
+
+def _refuse_bundle(run: str | Path) -> None:
+    if is_bundle(run):
+        raise BundleError(
+            "this is a bundle already",
+            where=run,
+            expected="the run that it was made of",
+            cure="export that run again; a bundle itself goes to --cpp, --host and --hls, or `bundle pack`",
+        )
 
 
 def _silent(_done: int, _total: int, _note: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = ["Digitiser", "Digits"]
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,14 @@ from numpy.typing import NDArray
 
 from caloforge.detector import PolarGrid
 from caloforge.errors import DetectorError
-from caloforge.simulation.streams import ELECTRONICS, stream
+from caloforge.simulation.streams import ELECTRONICS, streams
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
     from caloforge.detector.digitisation import Threshold
 
 Real = NDArray[np.float64]
+_PIECE = 1 << 16  # cells that are digitised at once: arrays that stay in the cache
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,11 @@ class Digitiser:
             seed: Of the noise.
             first: Number of the first event. The noise of an event depends on seed and number alone.
         """
+        size = max(1, _PIECE // self.detector.n_cells)
+        starts = range(0, max(1, len(cells)), size)
+        return _joined([self._some(cells[i : i + size], seed, first + i) for i in starts])
+
+    def _some(self, cells: NDArray[Any], seed: int, first: int) -> Digits:
         energy = np.array(cells, np.float64)
         self._share(energy)
         self._add_noise(energy, seed, first)
@@ -98,8 +105,9 @@ class Digitiser:
 
     def _add_noise(self, energy: Real, seed: int, first: int) -> None:
         if self._noise.any():
-            for number, row in enumerate(energy, start=first):
-                row += self._noise * stream(seed, ELECTRONICS, number).standard_normal(len(row), np.float32)
+            numbers = range(first, first + len(energy))
+            for row, rng in zip(energy, streams(seed, ELECTRONICS, numbers), strict=True):
+                row += self._noise * rng.standard_normal(len(row), np.float32)
 
     def _converted(self, energy: Real) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
         """Count each cell at the highest gain that it does not fill; the lowest takes the rest."""
@@ -120,10 +128,10 @@ class Digitiser:
         return self._full * (self._gains[0] / self._gains[gain] / (self._most - self._pedestal))
 
     def _calibrated(self, counts: NDArray[np.uint32], gain: NDArray[np.uint8]) -> Real:
-        steps = np.stack([self._step(number) for number in range(len(self._gains))])
-        cell = np.arange(counts.shape[1])
-        energy: Real = (counts.astype(np.float64) - self._pedestal) * steps[gain, cell]
-        return energy
+        step = np.broadcast_to(self._step(0), counts.shape)
+        for number in range(1, len(self._gains)):
+            step = np.where(gain == number, self._step(number), step)
+        return (counts.astype(np.float64) - self._pedestal) * step
 
     def _suppressed(
         self, energy: Real, counts: NDArray[np.uint32] | None, gain: NDArray[np.uint8] | None
@@ -148,6 +156,14 @@ class Digitiser:
 
     def _by_cell(self, values: tuple[float, ...]) -> Real:
         return self._by_layer(values)[self.detector.layer_of_cell]
+
+
+def _joined(parts: list[Digits]) -> Digits:
+    if len(parts) == 1:
+        return parts[0]
+    columns: Iterator[tuple[Any, ...]] = zip(*(vars(part).values() for part in parts), strict=True)
+    joined: Any = (None if column[0] is None else np.concatenate(column) for column in columns)
+    return Digits(*joined)
 
 
 def exchange(image: Real, share: float, polar: bool) -> None:

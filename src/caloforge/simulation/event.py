@@ -176,12 +176,15 @@ def _options(plan: Plan) -> dict[str, Any]:
 
 
 def _source(path: str | Path | None, gun: EventGun | None, count: int | None, seed: int) -> Source:
-    if (path is None) == (gun is None) or (gun is not None and count is None):
+    if (path is None) == (gun is None):
         raise EventError(
             "which events?",
+            got="both --input and --gun" if gun else "neither --input nor --gun",
             expected="--input FILE, or --gun PARTICLE with --energy and --count",
             cure="for example --gun e+ --energy 1:50GeV --particles 20 --count 100",
         )
+    if gun is not None and count is None:
+        raise EventError("how many events?", where="--gun", expected="--count 100")
     if count is not None:
         check_whole(count, "--count", 1, MOST_SHOWERS)
     if gun is not None:
@@ -201,10 +204,8 @@ def _opened(
     if not paths:
         raise EventError("which generators?", expected="one bundle or more")
     samplers = [open_sampler(path, threads=1) for path in paths]
-    if detector is None:
-        target = standing_still(samplers[0].detector)
-    else:
-        target = detector if isinstance(detector, Detector) else load_detector(detector)
+    given = samplers[0].detector if detector is None else detector
+    target = standing_still(given if isinstance(given, Detector) else load_detector(given))
     for sampler in samplers:
         Placing(sampler.detector, target)
     return samplers, target

@@ -1,9 +1,10 @@
-"""Geant4 in a process of its own, call by call: slabs before a detector, events of many particles."""
+"""Geant4 in processes of its own, call by call: slabs before a detector, events of many particles."""
 
 from __future__ import annotations
 
 __all__ = ["Geant4", "Setup"]
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -48,25 +49,30 @@ class Setup:
 
 
 class Geant4:
-    """A process that keeps its Geant4 from call to call; it ends with this one.
+    """Processes that keep their Geant4 from call to call; they end with this one.
 
     Geant4 keeps state that survives a change of physics, and ends its process if a data file is missing:
-    hence a process of its own.
+    hence processes of its own. How many there are changes no number.
 
     Args:
         setup: What is simulated.
+        jobs: How many processes.
+        told: Called with how many of the calls of one request are done, and how many there are.
 
     Example:
-        >>> with Geant4(setup) as geant4:
+        >>> with Geant4(setup, jobs=2) as geant4:
         ...     cells, milliseconds = geant4.events(incident, numbers, event, n_events)
     """
 
-    def __init__(self, setup: Setup) -> None:
-        self._worker: Workers[Any] = Workers(1, _Stages(setup))
+    def __init__(
+        self, setup: Setup, jobs: int = 1, told: Callable[[int, int], None] = lambda *_: None
+    ) -> None:
+        self._workers: Workers[Any] = Workers(jobs, _Stages(setup))
+        self._told = told
 
     def enter(self, incident: Incident, numbers: Whole) -> tuple[Entered, float]:
         """Let primaries pass the slabs: see `Upstream.enter`."""
-        return self._call("enter", incident, numbers)  # type: ignore[no-any-return]
+        return answer(self._workers.submit("enter", incident, numbers))  # type: ignore[no-any-return]
 
     def events(
         self, incident: Incident, numbers: Whole, event: Whole, n_events: int
@@ -84,29 +90,36 @@ class Geant4:
         self, what: str, incident: Incident, numbers: Whole, event: Whole, n_events: int
     ) -> tuple[NDArray[np.float32], float]:
         """In short calls, since a process whose parent was killed ends after the call that it is in."""
+        cuts = portions(incident.energy, _ENERGY_PER_CALL, _PARTICLES_PER_CALL)
+        calls = [
+            self._workers.submit(
+                what,
+                incident[start:stop],
+                numbers[start:stop],
+                event[start:stop] - event[start],
+                int(event[stop - 1] + 1 - event[start]),
+            )
+            for start, stop in cuts
+        ]
         cells, spent = np.zeros((n_events, 0), np.float32), 0.0
-        for start, stop in portions(incident.energy, _ENERGY_PER_CALL, _PARTICLES_PER_CALL):
-            rows, first, last = slice(start, stop), event[start], event[stop - 1] + 1
-            inside = event[rows] - first
-            part, took = self._call(what, incident[rows], numbers[rows], inside, int(last - first))
+        for done, (call, (start, stop)) in enumerate(zip(calls, cuts, strict=True), start=1):
+            part, took = answer(call)
             if not cells.shape[1]:
                 cells = np.zeros((n_events, part.shape[1]), np.float32)
-            cells[first:last] += part
+            cells[event[start] : event[stop - 1] + 1] += part
             spent += took
+            self._told(done, len(calls))
         return cells, spent
 
     def close(self) -> None:
-        """End the process."""
-        self._worker.close()
+        """End the processes."""
+        self._workers.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _call(self, what: str, *arguments: object) -> Any:
-        return answer(self._worker.submit(what, *arguments))
 
 
 class _Stages:

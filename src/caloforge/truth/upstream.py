@@ -68,7 +68,7 @@ def _material_and_thickness(text: str, detector: Detector) -> tuple[str, float]:
             near=nearest_material(material, [*NIST_MATERIALS, *detector.materials]),
             cure="`caloforge detector materials` lists Geant4's",
         )
-    thickness = _thickness(size.strip(), material, text)
+    thickness = _thickness(size.strip(), material, text) if size else 0.0
     if not 0 < thickness <= _THICKEST:
         raise QuantityError(f"{size.strip()!r} is not a thickness", where=_WHERE, got=text, expected=_WRITTEN)
     return material, thickness

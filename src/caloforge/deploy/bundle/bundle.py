@@ -24,7 +24,7 @@ from caloforge.deploy.bundle.manifest import SCHEMA, FileEntry, Graph, Manifest,
 from caloforge.deploy.bundle.wire import refers_to_files, statement_in
 from caloforge.detector import Detector
 from caloforge.documents import Kind, check_json, parse_json, read_stream
-from caloforge.errors import BundleError, DetectorError
+from caloforge.errors import BundleError, DetectorError, nearest
 
 MANIFEST_FILE = "manifest.json"
 GRAPH_FILE = "generator.onnx"
@@ -95,7 +95,8 @@ class Bundle:
                 where=self.path,
                 got=precision,
                 expected=", ".join(graphs),
-                cure="export the run again with --precision",
+                near=nearest(precision, graphs),
+                cure="choose one that it has, or export the run again with --precision",
             )
         return graphs[precision]
 

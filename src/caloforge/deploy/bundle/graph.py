@@ -74,6 +74,13 @@ class Rounding(Part):
     hits: float
     typical_cell: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.share:.0%} of the multiplications; energy {self.energy_bias:+.2%} +- "
+            f"{self.energy_spread:.2%}, cells {self.cells:.2%} of their scatter, "
+            f"hits {self.hits:.2%} others, half of them by {self.typical_cell:.2%} or more"
+        )
+
 
 class Graph(Part):
     """One ONNX file: the generator at one precision.
@@ -83,7 +90,7 @@ class Graph(Part):
         opset: Of ONNX.
         bytes: Its size.
         parameters: Numbers that a run of it reads.
-        trained_parameters: Numbers that were trained, before folding.
+        trained_parameters: Numbers before layers in a row were folded into one.
         made_with: Versions of the packages that wrote it.
         runtimes: Those that can run it, the one to prefer first.
         options: Of the session, where they change results: name and value by runtime, as

@@ -153,6 +153,11 @@ class Manifest(Part):
     files: dict[str, FileEntry]
     sha256: Digest
 
+    @property
+    def all_refused(self) -> bool:
+        """Whether reduced precisions were tried and none was good enough."""
+        return bool(self.refused) and set(self.graphs) == {"fp32"}
+
     @field_validator("graphs")
     @classmethod
     def _full_precision(cls, graphs: dict[Precision, Graph]) -> dict[Precision, Graph]:

@@ -24,19 +24,19 @@ from caloforge.deploy.hls.chains import Chain, largest_chain
 from caloforge.deploy.hls.firmware import CLOCK, Firmware, build, require
 from caloforge.deploy.hls.fixed import formats_of
 from caloforge.deploy.hls.host import HostParts, host_parts
+from caloforge.deploy.hls.sample import FEWEST, SEED, Sample
 from caloforge.deploy.native.literals import line
 from caloforge.deploy.native.templates import rendered
 from caloforge.deploy.sampling import make_showers
 from caloforge.errors import CaloforgeError
-from caloforge.models.blocks.noise import draw_noise
 from caloforge.progress import Progress
 from caloforge.quantities import check_whole
-from caloforge.showers import Incident, Showers, open_showers
 from caloforge.writing import new_folder
 
 _BITS = (4, 32)
-_CALIBRATION, _SEED, _OTHER_SEED = 1000, 1, 2
+_CALIBRATION = 1000
 _MOST_REUSE = 100_000
+_MOST = 1_000_000  # showers that are compared
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
@@ -70,7 +70,7 @@ def export_hls(
     source: str | Path | Bundle,
     out: str | Path,
     *,
-    bits: Sequence[int] = (8, 10, 12, 16, 20),
+    bits: Sequence[int] = (8, 10, 12, 16),
     reuse: int = 64,
     count: int = 2000,
     reference: str | Path | None = None,
@@ -95,41 +95,17 @@ def export_hls(
         MissingExtraError: hls4ml is not installed.
         BundleError, RunError: Neither bundle nor run, or no dense network in it.
         RangeError: `reference` has particles outside the trained range.
-        CaloforgeError: Impossible widths, or hls4ml failed.
+        ShowersError: It cannot be read, has other cells, or fewer than 100 showers.
+        CaloforgeError: Impossible widths, no g++, or hls4ml failed.
         OutputError: `out` exists, another process writes it, or the disk is full.
     """
     for width in bits:
         check_whole(width, "--bits", *_BITS)
     check_whole(reuse, "--reuse", 1, _MOST_REUSE)
-    check_whole(count, "--count", 100, 1_000_000)
+    check_whole(count, "--count", FEWEST, _MOST)
     require()
     with bundled(source) as bundle, new_folder(Path(out)) as folder:
-        return _write(_Sample.of(bundle, count, reference), folder, Path(out), bits, reuse, progress)
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """Particles, their noise, what the bundle makes of them, and what both are compared with."""
-
-    engine: Engine
-    incident: Incident
-    noise: NDArray[np.float32]
-    own: Showers
-    other: Showers
-    real: bool
-
-    @classmethod
-    def of(cls, bundle: Bundle, count: int, reference: str | Path | None) -> _Sample:
-        engine = Engine(bundle)
-        real = None if reference is None else _read(reference, engine, count)
-        incident = _spread(engine, count) if real is None else real.incident
-        own = engine.generate(incident, _SEED)
-        other = engine.generate(incident, _OTHER_SEED) if real is None else real
-        noise = draw_noise(np.random.default_rng(_SEED), len(incident), engine.noise_shape)
-        return cls(engine, incident, noise, own, other, real is not None)
-
-    def columns(self) -> NDArray[np.float32]:
-        return self.incident.matrix(self.engine.conditions)
+        return _write(Sample.of(bundle, count, reference), folder, Path(out), bits, reuse, progress)
 
 
 class _Mixed:
@@ -148,7 +124,7 @@ class _Mixed:
 
 
 def _write(
-    sample: _Sample, folder: Path, out: Path, bits: Sequence[int], reuse: int, progress: Progress | None
+    sample: Sample, folder: Path, out: Path, bits: Sequence[int], reuse: int, progress: Progress | None
 ) -> HlsExport:
     model = onnx.load_model_from_string(sample.engine.bundle.graph())
     chain = largest_chain(model)
@@ -173,9 +149,9 @@ def _write(
     return result
 
 
-def _row(bits: int, sample: _Sample, parts: HostParts, network: Network) -> Agreement:
+def _row(bits: int, sample: Sample, parts: HostParts, network: Network) -> Agreement:
     mixed: Any = _Mixed(sample.engine, parts, network)
-    showers = make_showers(mixed, sample.incident, np.random.default_rng(_SEED))
+    showers = make_showers(mixed, sample.incident, np.random.default_rng(SEED))
     return compared(bits, showers, sample.own, sample.other)
 
 
@@ -201,7 +177,7 @@ def _result(
     )
 
 
-def _write_page(sample: _Sample, folder: Path, result: HlsExport, chain: Chain, built: Firmware) -> None:
+def _write_page(sample: Sample, folder: Path, result: HlsExport, chain: Chain, built: Firmware) -> None:
     facts = asdict(result) | {
         "version": __version__,
         "versions": machine.versions("hls4ml", "numpy", "onnxruntime"),
@@ -219,16 +195,3 @@ def _write_page(sample: _Sample, folder: Path, result: HlsExport, chain: Chain, 
     facts["path"] = str(result.path.name)
     text = json.dumps(facts, indent=2, allow_nan=False)
     (folder / "agreement.json").write_text(text + "\n", encoding="utf-8")
-
-
-def _read(path: str | Path, engine: Engine, count: int) -> Showers:
-    with open_showers(path) as file:
-        real = file.read(0, min(count, len(file.incident())))
-    engine.valid.admit(real.incident)
-    return real
-
-
-def _spread(engine: Engine, count: int) -> Incident:
-    rng = np.random.default_rng(_SEED)
-    columns = {name: span.sample(rng, count) for name, span in engine.valid.spans()}
-    return Incident.of(columns.pop("energy"), pdg=rng.choice(engine.valid.particles, count), **columns)

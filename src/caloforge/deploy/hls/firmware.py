@@ -7,6 +7,7 @@ __all__ = ["CLOCK", "Firmware", "LayerCost", "build", "require"]
 import contextlib
 import io
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,15 +64,18 @@ class Firmware:
 
 
 def require() -> Any:
-    """Import hls4ml.
+    """Import hls4ml, and see that there is what compiles its emulations.
 
     Raises:
         MissingExtraError: It is not installed.
+        CaloforgeError: There is no g++.
     """
     try:
         import hls4ml
     except ImportError:
         raise MissingExtraError("hls4ml", "hls") from None
+    if shutil.which("g++") is None:
+        raise CaloforgeError("hls4ml compiles its emulation with g++, which is not here", cure="install g++")
     return hls4ml
 
 
@@ -110,7 +114,6 @@ def build(layers: Sequence[Dense], formats: Formats, bits: int, reuse: int, fold
         raise CaloforgeError(
             "hls4ml could not build the emulation of the network",
             got=f"{error}; it said: {heard.getvalue()[-500:]}",
-            cure="is there a g++?",
         ) from error
     costs = [_cost(layer, bits) for layer in model.get_layers() if layer.class_name == "Dense"]
     return Firmware(bits, tuple(costs), model)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from caloforge.deploy.bundle import Bundle
 from caloforge.deploy.bundled import bundled
+from caloforge.deploy.engine import Engine
 from caloforge.deploy.native.facts import facts_of
 from caloforge.deploy.native.templates import rendered
 from caloforge.progress import Progress
@@ -36,6 +37,7 @@ def export_cpp(source: str | Path | Bundle, out: str | Path, progress: Progress 
         OutputError: `out` exists, another process writes it, or the disk is full.
     """
     with bundled(source, progress) as bundle, new_folder(Path(out)) as folder:
+        Engine(bundle, threads=1)  # a graph with other inputs is refused here, and not in C++
         facts = facts_of(bundle)
         shutil.copytree(_HEADERS, folder / "include")
         (folder / facts["graph"]).write_bytes(bundle.graph())

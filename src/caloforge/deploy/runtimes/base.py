@@ -20,15 +20,18 @@ class Port:
         name: As in the graph.
         float32: Whether its numbers are.
         shape: Without the batch; None where the graph leaves an axis open.
+        batch: The only one that the graph takes, or None.
     """
 
     name: str
     float32: bool
     shape: tuple[int | None, ...]
+    batch: int | None = None
 
     def __str__(self) -> str:
         kind = "float32" if self.float32 else "another type"
-        return f"{self.name} {kind} (batch, {', '.join('?' if n is None else str(n) for n in self.shape)})"
+        axes = [self.batch or "batch", *("?" if n is None else n for n in self.shape)]
+        return f"{self.name} {kind} ({', '.join(map(str, axes))})"
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,9 @@ def measure(
         bundle: The bundle.
         threads: Numbers of threads to measure; by default one, and all usable cores.
         progress: Told after every choice.
+
+    Raises:
+        CaloforgeError: None of them can run here.
     """
     asked = sorted(set(threads or (1, machine.usable_cores())))
     choices = [(p, r, t) for p in bundle.manifest.graphs for r in runtimes_for(bundle, p) for t in asked]
@@ -95,6 +98,8 @@ def measure(
             ]
         except CaloforgeError as error:  # one that is installed and cannot run here, as CUDA without a device
             failed[f"{name} {precision}"] = error.problem
+            if done + 1 == len(choices) and not timings:
+                raise
         if progress:
             progress(done + 1, len(choices), f"{name} {precision}")
     return Calibration(

@@ -64,7 +64,7 @@ def calibrate(
         What was measured, and the file that keeps it: None where none can be written.
 
     Raises:
-        BundleError: A damaged bundle.
+        BundleError: A damaged bundle, or one whose graphs no runtime here can run.
     """
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     measured = measure(opened, threads, progress)

@@ -68,8 +68,8 @@ def has_cuda() -> bool:
 
 
 def _port(port: Any) -> Port:
-    shape = tuple(size if isinstance(size, int) else None for size in port.shape[1:])
-    return Port(port.name, port.type == "tensor(float)", shape)
+    batch, *shape = (size if isinstance(size, int) else None for size in port.shape or [None])
+    return Port(port.name, port.type == "tensor(float)", tuple(shape), batch)
 
 
 def _options(order: Order) -> onnxruntime.SessionOptions:

@@ -148,8 +148,9 @@ def _read(ov: Any, graph: bytes) -> Any:
 
 
 def _port(port: Any) -> Port:
-    shape = tuple(None if size.is_dynamic else size.get_length() for size in port.get_partial_shape()[1:])
-    return Port(port.get_any_name(), port.get_element_type().get_type_name() == "f32", shape)
+    sizes = [None if size.is_dynamic else size.get_length() for size in port.get_partial_shape()]
+    batch, *shape = sizes or [None]
+    return Port(port.get_any_name(), port.get_element_type().get_type_name() == "f32", tuple(shape), batch)
 
 
 def _config(order: Order) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from caloforge.deploy.bundle import Bundle
 from caloforge.deploy.runtimes.calibration import Timing, choose
 from caloforge.deploy.runtimes.kept import kept
 from caloforge.deploy.runtimes.loading import check_runtime, runtimes_for
-from caloforge.errors import BundleError, MissingExtraError, nearest
+from caloforge.errors import MissingExtraError
 
 AUTO = "auto"
 
@@ -52,7 +52,9 @@ def make_plan(bundle: Bundle, threads: int | None, runtime: str, precision: str)
         BundleError: The bundle lacks the precision.
         CaloforgeError, MissingExtraError: The runtime does not exist, or not here.
     """
-    precisions = accepted_precisions(bundle) if precision == AUTO else (_known(bundle, precision),)
+    if precision != AUTO:
+        bundle.graph_entry(precision)
+    precisions = accepted_precisions(bundle) if precision == AUTO else (precision,)
     if runtime != AUTO:
         check_runtime(runtime)
     best = _measured(bundle, precisions, threads, runtime)
@@ -60,20 +62,6 @@ def make_plan(bundle: Bundle, threads: int | None, runtime: str, precision: str)
         return Plan(best.runtime, best.precision, best.threads, best.batch)
     sound = "fp32" if precision == AUTO else precision
     return Plan(_default(bundle, sound, runtime), sound, threads or machine.usable_cores(), None)
-
-
-def _known(bundle: Bundle, precision: str) -> str:
-    graphs = bundle.manifest.graphs
-    if precision not in graphs:
-        raise BundleError(
-            "the bundle has no graph of this precision",
-            where=bundle.path,
-            got=precision,
-            expected=", ".join((AUTO, *graphs)),
-            near=nearest(precision, (AUTO, *graphs)),
-            cure="choose one that it has, or export the run again with --precision",
-        )
-    return precision
 
 
 def _measured(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_MANY = 4096  # numbers of a shower from which on the transform is faster
+_MANY = 512  # numbers of a shower from which on the transform is no slower
 _UNIT = np.float32(2.0**-32)
 _TURN = np.float32(2 * np.pi * 2.0**-32)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["UNIT", "FoldedCells", "along_parts", "folded_cells"]
+__all__ = ["UNIT", "FoldedCells", "folded_cells"]
 
 import math
 from abc import ABC, abstractmethod
@@ -37,8 +37,12 @@ class FoldedCells(nn.Module, ABC):
 
     Args:
         distributions: Fitted ones.
+
+    Attributes:
+        local_rows: `(numbers, n_cells)` that multiply the first of `local_numbers`, for what this wants.
     """
 
+    local_rows: Tensor
     threshold: Tensor
     rows: Tensor
     table: Tensor
@@ -49,8 +53,8 @@ class FoldedCells(nn.Module, ABC):
     def __init__(self, distributions: CellDistributions) -> None:
         super().__init__()
         self.layers, self.levels = distributions.layers, distributions.settings.levels
-        below = torch.full((self.layers.count, 1), math.log(LEAST_ENERGY) - 1)
-        self.steps = Steps(torch.cat([below, distributions.places.T], dim=1), _AT_ONCE)
+        below = torch.full((1, self.layers.count), math.log(LEAST_ENERGY) - 1)
+        self.steps = Steps(torch.cat([below, distributions.places]), _AT_ONCE)
         self.spread = LayerSpread(self.layers.sizes)
         self.last = max(len(distributions.places) - 1, 1)
         # What lies between two parts, or two levels, is told by the lower one and the rise to the higher.
@@ -65,20 +69,24 @@ class FoldedCells(nn.Module, ABC):
             self.register_buffer(f"following_{name}", following.flatten())
 
     def between(self, energies: Tensor) -> Tensor:
-        """Return how far the energies of layers lie on the way between parts, `(n, n_layers, parts)`.
+        """Return how far the energies of layers lie on the way between parts, `(n, parts, n_layers)`.
 
         The first is the step from nothing to the first part, which all have taken.
         """
-        logarithm = torch.log(energies.clamp_min(LEAST_ENERGY)).unsqueeze(2)
+        logarithm = torch.log(energies.clamp_min(LEAST_ENERGY)).unsqueeze(1)
         steps: Tensor = self.steps(logarithm)
         return steps
+
+    @abstractmethod
+    def local_numbers(self, steps: Tensor, others: Tensor) -> Tensor:
+        """Return numbers of each layer that normal variables of its cells follow, others being the last."""
 
     @abstractmethod
     def forward(self, above: Tensor, steps: Tensor, energies: Tensor) -> Tensor:
         """Make cells.
 
         Args:
-            above: `(n, n_cells)` how far normal variables lie above their thresholds, in units of `UNIT`.
+            above: `(n, n_cells)` normal variables, in units of `UNIT`; less what `local_rows` say.
             steps: Of `between`.
             energies: `(n, n_layers)` MeV.
 
@@ -88,7 +96,7 @@ class FoldedCells(nn.Module, ABC):
 
     def _parts(self, steps: Tensor) -> tuple[Tensor, Tensor]:
         """Return the part below, and how far it is to that above, `(n, n_layers)`."""
-        far = steps.sum(2)
+        far = steps.sum(1)
         part = far.floor().clamp(max=self.last)
         return part - 1, far - part
 
@@ -120,7 +128,7 @@ class FoldedCells(nn.Module, ABC):
         return self.table.gather(0, number) + beyond * self.following_table.gather(0, number)
 
 
-def along_parts(values: Tensor) -> Tensor:
+def _along_parts(values: Tensor) -> Tensor:
     """Return what `values`, `(parts, k)`, rise by with each step: the first from nothing."""
     return torch.cat([values[:1], values.diff(dim=0)])
 
@@ -138,23 +146,26 @@ class _FewCells(FoldedCells):
     def __init__(self, distributions: CellDistributions) -> None:
         super().__init__(distributions)
         self.register_buffer("layer", self.layers.layer.clone())
+        self.local_rows = -UNIT * _along_parts(distributions.threshold)
+
+    def local_numbers(self, steps: Tensor, others: Tensor) -> Tensor:
+        return torch.cat([steps.flatten(1), others], dim=1)
 
     def forward(self, above: Tensor, steps: Tensor, energies: Tensor) -> Tensor:
-        lacking = self._lacking(above)
-        lit = (above > -self.spread(lacking)).flatten().nonzero().squeeze(1)
+        above = (above + self.spread(self._lacking(above))).flatten()
+        lit = (above > 0).nonzero().squeeze(1)
         shower = torch.div(lit, self.layers.cells, rounding_mode="trunc")
         cell = lit - shower * self.layers.cells
         layer = shower * self.layers.count + self.layer.gather(0, cell)
         part, step = self._parts(steps)
         low = (part * self.layers.cells).long().flatten().gather(0, layer) + cell
-        over = above.flatten().gather(0, lit) + lacking.flatten().gather(0, layer)
         step = step.flatten().gather(0, layer)
         threshold = self.threshold.gather(0, low) + step * self.following_threshold.gather(0, low)
-        share = self._shares(over, threshold, low, step)
+        share = self._shares(above.gather(0, lit), threshold, low, step)
         sums = torch.zeros_like(energies).flatten().scatter_add(0, layer, share)
         scale = energies.flatten() / sums.clamp_min(LEAST_SHARE)
         energy = share * scale.gather(0, layer)
-        return torch.zeros_like(above).flatten().scatter(0, lit, energy).view_as(above)
+        return torch.zeros_like(above).scatter(0, lit, energy).reshape(-1, self.layers.cells)
 
 
 class _ManyCells(FoldedCells):
@@ -165,14 +176,20 @@ class _ManyCells(FoldedCells):
     def __init__(self, distributions: CellDistributions) -> None:
         super().__init__(distributions)
         self.register_buffer("number", torch.arange(self.layers.cells, dtype=torch.float32))
-        self.local = LayerProducts(UNIT * along_parts(distributions.threshold), self.layers.sizes)
+        self.thresholds = LayerProducts(UNIT * _along_parts(distributions.threshold), self.layers.sizes)
+        self.local_rows = distributions.threshold[:0]
+
+    def local_numbers(self, steps: Tensor, others: Tensor) -> Tensor:  # noqa: ARG002 - thresholds are told
+        return others
 
     def forward(self, above: Tensor, steps: Tensor, energies: Tensor) -> Tensor:
+        threshold = self.thresholds(steps.flatten(1))
+        above = above - threshold
         above = above + self.spread(self._lacking(above))
         part, step = self._parts(steps)
         # In float32, where numbers up to 2^24 are exact.
         low = (self.spread(part * self.layers.cells) + self.number).long()
-        told = (above, self.local(steps), low, self.spread(step))
+        told = (above, threshold, low, self.spread(step))
         shares = self._shares(*(x.flatten() for x in told)).view_as(above)
         shares = shares * (above > 0)
         scale = energies / self.spread.sums(shares).clamp_min(LEAST_SHARE)

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from caloforge.models.base import Generator
 from caloforge.models.blocks.conditions import particle_shares
 from caloforge.models.fitted.generator import FittedGenerator
-from caloforge.models.inference.cells import UNIT, along_parts, folded_cells
+from caloforge.models.inference.cells import UNIT, folded_cells
 from caloforge.models.inference.correction import Correction, correction_of
-from caloforge.models.inference.layerwise import LayerProducts, SomeProducts
+from caloforge.models.inference.layerwise import LayerProducts, SomeProducts, one_after_the_other
+from caloforge.models.inference.neighbours import FoldedNeighbours
 from caloforge.models.inference.trends import FoldedTrends
 from caloforge.models.inference.whole import FoldedWhole
 from caloforge.models.tuned.generator import TunedGenerator
@@ -42,20 +43,26 @@ class FoldedStatistics(nn.Module):
         super().__init__()
         self.whole, self.cells = FoldedWhole(fit.copula), folded_cells(fit.distributions)
         self.trends = FoldedTrends(fit.trends, given)
-        local = torch.cat([-along_parts(fit.distributions.threshold), self.trends.own])
-        self.local = LayerProducts(UNIT * local, fit.layers.sizes)
-        coefficients = torch.cat([self.trends.coefficients, fit.factors.loadings])
-        self.common = SomeProducts(UNIT * coefficients, UNIT * self.trends.constant)
+        local, sizes = torch.cat([self.cells.local_rows, UNIT * self.trends.own]), fit.layers.sizes
+        rows = UNIT * torch.cat([self.trends.coefficients, fit.factors.loadings])
+        self.local: LayerProducts | None = None
+        if len(set(sizes)) == 1:
+            self.local = LayerProducts(local, sizes)
+        else:
+            rows = torch.cat([rows, one_after_the_other(local, sizes)])
+        self.common = SomeProducts(rows, UNIT * self.trends.constant)
         self.register_buffer("own", UNIT * fit.factors.own)
 
     def expected(
         self, energies: Tensor, normal: Tensor, given: Tensor, factors: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return how far cells lie above their thresholds but for noise, `(n, n_cells)`, and their steps."""
+        """Return the cells' normal variables but for noise, as `FoldedCells` wants them, and their steps."""
         common, own = self.trends(given, normal)
         steps = self.cells.between(energies)
-        above = self.common(torch.cat([common, factors], dim=1))
-        return self.local(torch.cat([steps, own], dim=2), above), steps
+        local = self.cells.local_numbers(steps, own)
+        if self.local is None:
+            return self.common(torch.cat([common, factors, local], dim=1)), steps
+        return self.local(local, self.common(torch.cat([common, factors], dim=1))), steps
 
 
 class FoldedGenerator(Generator):
@@ -75,7 +82,9 @@ class FoldedGenerator(Generator):
         self.mixing: nn.Module | None = None
         self.correction: Correction | None = None
         if isinstance(generator, TunedGenerator):
-            self.mixing, self.correction = generator.trunk.neighbours, correction_of(generator)
+            neighbours = generator.trunk.neighbours
+            self.mixing = None if neighbours is None else FoldedNeighbours(neighbours)
+            self.correction = correction_of(generator)
         self.noise_shape = generator.noise_shape
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LayerProducts", "LayerSpread", "SomeProducts"]
+__all__ = ["LayerProducts", "LayerSpread", "SomeProducts", "one_after_the_other"]
 
 from collections.abc import Sequence
 
@@ -28,15 +28,24 @@ class LayerProducts(nn.Module):
         parts = torch.split(matrix, list(sizes), dim=1)
         self.equal = len(set(sizes)) == 1
         # Layers of several sizes are few and small: zeros cost less than a product for each.
-        self.register_buffer("own", torch.stack(parts) if self.equal else _diagonal(parts))
+        own = torch.stack(parts) if self.equal else one_after_the_other(matrix, sizes)
+        self.register_buffer("own", own)
+        self.numbers, self.layers = len(matrix), len(sizes)
 
     def forward(self, numbers: Tensor, to: Tensor | None = None) -> Tensor:
-        """Map `(n, n_layers, numbers)` to `(n, n_cells)`, and add it to what there is."""
+        """Map `(n, numbers x n_layers)` to `(n, n_cells)`, and add it to what there is."""
         if not self.equal:
-            flat = numbers.flatten(1)
-            return flat @ self.own if to is None else torch.addmm(to, flat, self.own)
-        made = (numbers.transpose(0, 1) @ self.own).transpose(0, 1).flatten(1)
+            return numbers @ self.own if to is None else torch.addmm(to, numbers, self.own)
+        each = numbers.reshape(-1, self.numbers, self.layers).permute(2, 0, 1)
+        made = (each @ self.own).transpose(0, 1).flatten(1)
         return made if to is None else to + made
+
+
+def one_after_the_other(matrix: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Return `(numbers x n_layers, n_cells)`: each row of `(numbers, n_cells)` cut into its layers."""
+    layer = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+    mine = layer == torch.arange(len(sizes)).unsqueeze(1)
+    return (matrix.unsqueeze(1) * mine).flatten(0, 1)
 
 
 class LayerSpread(nn.Module):
@@ -51,7 +60,7 @@ class LayerSpread(nn.Module):
     def __init__(self, sizes: Sequence[int]) -> None:
         super().__init__()
         self.size, self.equal = sizes[0], len(set(sizes)) == 1
-        ones = torch.empty(0) if self.equal else _diagonal([torch.ones(1, size) for size in sizes])
+        ones = torch.empty(0) if self.equal else one_after_the_other(torch.ones(1, sum(sizes)), sizes)
         self.register_buffer("ones", ones)
 
     def forward(self, values: Tensor) -> Tensor:
@@ -94,9 +103,3 @@ class SomeProducts(nn.Module):
         """Map `(n, numbers)` to `(n, n_cells)`."""
         made = torch.addmm(self.constant, numbers, self.matrix)
         return made if self.every else made.gather(1, self.column.expand(made.shape[0], -1))
-
-
-def _diagonal(parts: Sequence[Tensor]) -> Tensor:
-    """Put matrices along the diagonal of one."""
-    found: Tensor = torch.block_diag(*parts)  # type: ignore[no-untyped-call]
-    return found

@@ -18,7 +18,7 @@ class Steps(nn.Module):
     `first + steps @ rises`.
 
     Args:
-        places: Middles of the parts along the last axis, rising.
+        places: Middles of the parts along the first axis, rising.
         first: Rate of the first step, if it is to be taken at once.
     """
 
@@ -27,10 +27,10 @@ class Steps(nn.Module):
 
     def __init__(self, places: Tensor, first: float | None = None) -> None:
         super().__init__()
-        self.register_buffer("start", places[..., :-1].clone())
-        self.register_buffer("rate", 1 / places.diff(dim=-1).clamp_min(_JUMP))
+        self.register_buffer("start", places[:-1].clone())
+        self.register_buffer("rate", 1 / places.diff(dim=0).clamp_min(_JUMP))
         if first is not None:
-            self.rate[..., 0] = first
+            self.rate[0] = first
 
     def forward(self, logarithm: Tensor) -> Tensor:
         """Map logarithms to steps, with the shape of both that they are broadcast to."""

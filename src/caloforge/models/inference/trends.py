@@ -70,7 +70,7 @@ class FoldedTrends(nn.Module):
         self.size = len(self.coefficients)
 
     def forward(self, given: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the common numbers `(n, size)`, and those of each layer, `(n, n_layers, 3)`."""
+        """Return the common numbers `(n, size)`, and three of each layer, `(n, 3 x n_layers)`."""
         first, normal = given[:, :1], normal.clamp(-FARTHEST, FARTHEST)
         parts = (normal @ self.axes).clamp(-FARTHEST, FARTHEST)
         single = torch.cat([first, normal[:, self.centre], parts], dim=1)
@@ -79,5 +79,5 @@ class FoldedTrends(nn.Module):
         own = normal[:, 1 : self.centre.start]
         return (
             torch.cat([single, given[:, 1:], products, triple], dim=1),
-            torch.stack([own, own * own, first * own], dim=2),
+            torch.cat([own, own * own, first * own], dim=1),
         )

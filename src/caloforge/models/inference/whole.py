@@ -113,7 +113,8 @@ class FoldedWhole(nn.Module):
     def _normal(self, noise: Tensor, given: Tensor, mixing: Tensor) -> Tensor:
         mixing = mixing.reshape(-1, self.variables, self.variables)
         # What is between two roots is too narrow.
-        normal = (mixing * noise.unsqueeze(1)).sum(2) * torch.rsqrt((mixing * mixing).sum(2))
+        length: Tensor = torch.linalg.vector_norm(mixing, dim=2)
+        normal = (mixing * noise.unsqueeze(1)).sum(2) / length
         if self.refine is None:
             return normal
         added: Tensor = self.refine(torch.cat([noise, given], dim=1))

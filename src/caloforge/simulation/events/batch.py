@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from caloforge.errors import EventError
 from caloforge.simulation.events.base import Event, Particles, Source
 
-_EVENTS = 256
-_PARTICLES = 1024  # an event may have more
-_CELLS = 1 << 23  # of all events of a batch, for the memory that their sums take
+_MOST = 1024  # events, and particles, of which one event may have more
+_CELLS = 1 << 22  # of all events of a batch, for the memory that their sums take
 
 
 class Batch(NamedTuple):
@@ -49,7 +48,7 @@ def batches(source: Source, n_cells: int) -> Iterator[Batch]:
     Raises:
         EventError: Events with different numbers of weights.
     """
-    most = max(1, min(_EVENTS, _CELLS // n_cells))
+    most = max(1, min(_MOST, _CELLS // n_cells))
     waiting: list[Event] = []
     first = particles = held = 0
     for event in source.events:
@@ -60,7 +59,7 @@ def batches(source: Source, n_cells: int) -> Iterator[Batch]:
                 got=len(event.weights),
                 expected=f"{len(source.weights)}, as the first event has",
             )
-        if waiting and (len(waiting) == most or held + len(event.particles) > _PARTICLES):
+        if waiting and (len(waiting) == most or held + len(event.particles) > _MOST):
             yield _joined(waiting, first, particles)
             first, particles = first + len(waiting), particles + held
             waiting, held = [], 0

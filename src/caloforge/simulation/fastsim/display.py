@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Pair", "check_format", "draw"]
+__all__ = ["Pair", "check_picture", "draw"]
 
 import io
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from caloforge.detector import CartesianGrid, Detector, Layer, Slab
 from caloforge.errors import ShowersError
 from caloforge.particles import particle_name
-from caloforge.writing import replace_bytes
+from caloforge.writing import Output, replace_bytes
 
 if TYPE_CHECKING:
     from caloforge.simulation.fastsim.primaries import Portion
@@ -27,6 +27,7 @@ _INK, _SOFT, _RULE, _PAPER = "#1d2329", "#5d6772", "#d9dde2", "#fbfbfa"
 _FULL, _FAST = "#0b5394", "#c2410c"
 _BLUES = ("#e3eefb", "#7fb2e5", "#1f6fbf", "#08306b")
 _WARM = ("#fff0df", "#fdb366", "#e8590c", "#7a1f02")
+_LEFT = 0.065  # where texts begin
 _DECADES = 4.5  # of energy below the greatest that the colours resolve
 _INSIDE = 0.999  # of the energy that the drawn part of the face holds
 _ARROWS = 24  # primaries that are drawn
@@ -69,41 +70,50 @@ def draw(pair: Pair, detector: Detector, before: tuple[Slab, ...], out: Path) ->
         ShowersError: Another kind of picture.
         OutputError: It cannot be written.
     """
-    check_format(out)
+    _check_kind(out)
     from matplotlib.figure import Figure
 
-    figure: Any = Figure(figsize=(11.5, 9.6), facecolor="white")
-    grid = figure.add_gridspec(
-        3, 2, height_ratios=(3.5, 2.9, 1.5), left=0.065, right=0.87, top=0.885, bottom=0.06,
-        hspace=0.34, wspace=0.1,
-    )  # fmt: skip
-    figure.text(0.065, 0.955, _title(pair, detector), fontsize=15, color=_INK, weight="bold")
-    figure.text(0.065, 0.928, _subtitle(pair, before), fontsize=10, color=_SOFT)
-    views = [
-        (pair.full, None, "Full simulation", _FULL),
-        (pair.geant4, pair.generated, "Fast simulation", _FAST),
-    ]
-    norm = _norm(pair, detector)
-    reach = _reach(pair, detector)
-    sides = [figure.add_subplot(grid[0, column]) for column in range(2)]
-    faces = [figure.add_subplot(grid[1, column]) for column in range(2)]
-    layer = _busiest(pair, detector)
-    for number, (geant4, generated, name, colour) in enumerate(views):
-        _side(sides[number], detector, before, pair, (geant4, generated), norm, reach)
-        _face(faces[number], layer, (geant4, generated), norm, reach)
-        _named(sides[number], name, colour, _told(geant4, generated))
-    for ax in (sides[1], faces[1]):
-        ax.tick_params(labelleft=False)
-        ax.set_ylabel("")
+    figure: Any = Figure(figsize=(11.5, 7.9), facecolor="white")
+    figure.text(_LEFT, 0.948, _title(pair, detector), fontsize=15, color=_INK, weight="bold")
+    figure.text(_LEFT, 0.913, _subtitle(pair, detector, before), fontsize=10, color=_SOFT)
+    upper = figure.add_gridspec(1, 2, left=_LEFT, right=0.87, top=0.845, bottom=0.46, wspace=0.08)
+    lower = figure.add_gridspec(
+        1, 3, width_ratios=(1, 1, 1.5), left=_LEFT, right=0.985, top=0.345, bottom=0.065, wspace=0.14
+    )
+    norm, reach, layer = _norm(pair, detector), _reach(pair, detector), _busiest(pair, detector)
+    for column, (name, colour, parts) in enumerate(_views(pair)):
+        side, face = figure.add_subplot(upper[0, column]), figure.add_subplot(lower[0, column])
+        _side(side, detector, before, pair, parts, norm, reach)
+        _face(face, layer, parts, norm, reach)
+        _named(side, f"{name} simulation", colour, _told(*parts))
+        face.set_title(f"{name}: face of {_plain(layer)}", fontsize=10, color=colour, loc="left", pad=5)
+        for ax in (side, face) if column else ():
+            ax.tick_params(labelleft=False)
+            ax.set_ylabel("")
     _bars(figure, norm)
-    _depth(figure.add_subplot(grid[2, :]), pair, detector)
+    _depth(figure.add_subplot(lower[0, 2]), pair, detector)
     drawn = io.BytesIO()
     figure.savefig(drawn, format=out.suffix[1:].lower(), dpi=150)
     replace_bytes(out, drawn.getvalue())
 
 
-def check_format(out: Path) -> None:
-    """Refuse a name of which no picture can be made."""
+def _views(pair: Pair) -> list[tuple[str, str, tuple[Real, Real | None]]]:
+    """Both simulations: name, colour, what Geant4 did and what bundles did."""
+    return [("Full", _FULL, (pair.full, None)), ("Fast", _FAST, (pair.geant4, pair.generated))]
+
+
+def check_picture(out: Path) -> None:
+    """See that a picture can be written, before the work that ends with it.
+
+    Raises:
+        ShowersError: A name of which no picture can be made.
+        OutputError: No such folder, no permission, or another process writes it.
+    """
+    _check_kind(out)
+    Output(out, replace=True).abandon()
+
+
+def _check_kind(out: Path) -> None:
     if out.suffix.lower() not in _FORMATS:
         raise ShowersError("no such kind of picture", where=out, got=out.suffix, expected=", ".join(_FORMATS))
 
@@ -116,11 +126,16 @@ def _title(pair: Pair, detector: Detector) -> str:
     return f"{many} with {energy:.3g} GeV in {detector.name}"
 
 
-def _subtitle(pair: Pair, before: tuple[Slab, ...]) -> str:
+def _subtitle(pair: Pair, detector: Detector, before: tuple[Slab, ...]) -> str:
     total = float(pair.geant4.sum() + pair.generated.sum())
     share = 100 * float(pair.generated.sum()) / total if total else 0.0
     material = "".join(f" behind {slab.thickness:.3g} mm of {slab.material}" for slab in before)
-    return f"The same event twice{material}. In the fast one {share:.3g} % of the energy was generated."
+    seen = " Energies are those in the active layers." if detector.readout.deposits == "active" else ""
+    return f"The same event twice{material}. In the fast one {share:.3g} % of the energy was generated.{seen}"
+
+
+def _plain(layer: Layer) -> str:
+    return layer.name.replace("_", " ")
 
 
 def _told(geant4: Real, generated: Real | None) -> str:
@@ -240,7 +255,6 @@ def _face(
     box = ax.get_window_extent()
     wide = max(reach[0], reach[1] * box.width / box.height)  # a millimetre is as long in both directions
     ax.set_xlim(-wide, wide)
-    ax.set_title(f"face of {layer.name.replace('_', ' ')}", fontsize=9, color=_SOFT, loc="left", pad=4)
     _axes(ax, "x [mm]", "y [mm]", wide * box.height / box.width)
 
 
@@ -262,7 +276,7 @@ def _bars(figure: Any, norm: Any) -> None:
     from matplotlib.cm import ScalarMappable
 
     for number, (name, stops) in enumerate((("Geant4", _BLUES), ("generated", _WARM))):
-        ax = figure.add_axes((0.895 + 0.022 * number, 0.36, 0.013, 0.44))
+        ax = figure.add_axes((0.893 + 0.022 * number, 0.46, 0.013, 0.345))
         bar = figure.colorbar(ScalarMappable(norm, _colours("c", stops)), cax=ax)
         bar.outline.set_visible(False)
         bar.minorticks_off()
@@ -270,7 +284,9 @@ def _bars(figure: Any, norm: Any) -> None:
         ax.text(
             0.5, 1.015, name, transform=ax.transAxes, fontsize=8.5, rotation=55, color=(_FULL, _FAST)[number]
         )
-    figure.text(0.972, 0.58, "energy [MeV]", fontsize=9, color=_SOFT, rotation=90, va="center")
+    figure.text(0.972, 0.632, "energy [MeV]", fontsize=9, color=_SOFT, rotation=90, va="center")
+    told = "the colour of\nwho gave a cell\nmore energy"
+    figure.text(0.883, 0.44, told, fontsize=8, color=_SOFT, va="top", linespacing=1.35)
 
 
 def _depth(ax: Any, pair: Pair, detector: Detector) -> None:
@@ -281,7 +297,7 @@ def _depth(ax: Any, pair: Pair, detector: Detector) -> None:
     few = detector.n_layers <= 8
     if few:
         edges = np.arange(detector.n_layers + 1) - 0.5
-        ax.set_xticks(range(detector.n_layers), [layer.name.replace("_", " ") for layer in detector.layers])
+        ax.set_xticks(range(detector.n_layers), [_plain(layer) for layer in detector.layers])
     else:
         edges = np.array([*(layer.start for layer in detector.layers), detector.layers[-1].end])
     ax.stairs(geant4 + generated, edges, baseline=geant4, fill=True, color="#f7b27a", label="fast: generated")
@@ -291,10 +307,13 @@ def _depth(ax: Any, pair: Pair, detector: Detector) -> None:
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(0, 1.12 * max(float(full.max()), float((geant4 + generated).max()), 1e-9))
     ax.set_xlabel("" if few else "depth [mm]", fontsize=9, color=_SOFT)
-    ax.set_ylabel("GeV per layer", fontsize=9, color=_SOFT)
+    ax.set_title("GeV per layer", fontsize=10, color=_SOFT, loc="left", pad=5)
     ax.tick_params(labelsize=8, colors=_SOFT, length=3)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         ax.spines[side].set_color(_RULE)
-    ax.legend(frameon=False, fontsize=8.5, labelcolor=_SOFT)
+    above: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
+    ax.legend(
+        ncols=3, frameon=False, fontsize=8.5, labelcolor=_SOFT, columnspacing=1.0, handlelength=1.2, **above
+    )

@@ -25,6 +25,7 @@ def event_detector(detector: Detector) -> Detector:
             "events are simulated in planar detectors with a material stack",
             where=detector.name,
             got=detector.shape if detector.slabs else "no stack",
+            cure="`caloforge event` adds generated showers in barrels and without a stack, too",
         )
     polar = [layer.name for layer in detector.layers if not isinstance(layer.grid, CartesianGrid)]
     if detector.readout.frame == "particle" or polar:

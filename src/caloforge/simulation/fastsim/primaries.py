@@ -16,7 +16,7 @@ from caloforge.showers import Incident
 from caloforge.truth.gun import Gun, directions
 
 Whole = NDArray[np.int64]
-_PRIMARIES = 256  # of a portion, or one event: batches are no faster when larger, and progress is seen
+_PRIMARIES = 1024  # of a portion, or one event: what a portion costs however small it is is then little
 _CELLS = 1 << 22  # of a portion; 16 MB for each of its few arrays
 
 

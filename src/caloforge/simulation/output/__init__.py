@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["SUFFIXES", "EventFile", "EventWriter", "Events", "check_output", "event_writer"]
+__all__ = ["HDF5", "SUFFIXES", "EventFile", "EventWriter", "Events", "check_output", "event_writer"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,20 +25,26 @@ SUFFIXES: dict[str, Callable[[Path, About], AbstractContextManager[EventWriter]]
     ".root": root_writer,
 }
 
+HDF5 = ".h5", ".hdf5"
 
-def check_output(path: Path) -> None:
+
+def check_output(path: Path, suffixes: Collection[str] = tuple(SUFFIXES)) -> None:
     """Refuse what no writer can write, before anything is made.
 
+    Args:
+        path: The file to make.
+        suffixes: Endings of what the caller can write.
+
     Raises:
-        OutputError: A name that ends otherwise than the files that are known.
+        OutputError: A name that ends otherwise.
         MissingExtraError: uproot or awkward is needed and absent.
     """
-    if path.suffix not in SUFFIXES:
+    if path.suffix not in suffixes:
         raise OutputError(
             "how a file of events is written is told by its name",
             where=path,
             got=path.suffix or "no ending",
-            expected="events.h5 (HDF5) or events.root (ROOT)",
+            expected="events.h5 (HDF5)" + (" or events.root (ROOT)" if ".root" in suffixes else ""),
         )
     if path.suffix == ".root":
         for package in ("uproot", "awkward"):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,6 +41,8 @@ class _Hdf5Writer:
 
     def __init__(self, file: Hdf5Output, about: About) -> None:
         self._file, self._about = file, about
+        # Kept open: closing a dataset packs its last chunk, which the next batch would unpack again.
+        self._columns: dict[str, h5py.Dataset] = {}
         self._ends = {"particles": 0, "cells": 0}
         layers, weights = about.detector.n_layers, len(about.weights)
         self._make("events/number", "<i8", "1")
@@ -90,9 +93,10 @@ class _Hdf5Writer:
             key, (0, *shape), kind, maxshape=(None, *shape), chunks=(_CHUNK, *shape), fletcher32=True, **gzip
         )
         put_text(made, "unit", unit)
+        self._columns[key] = made
 
     def _add(self, key: str, values: NDArray[Any]) -> None:
-        found = self._file[key]
+        found = self._columns[key]
         start = len(found)
         found.resize(start + len(values), axis=0)
         found[start:] = values

@@ -47,24 +47,26 @@ class _RootWriter:
         self._file, self._about = file, about
         _write_places(file, about.detector)
         kinds: dict[str, Any] = {"number": "int64", "weight": "var * float64", "outside": "var * float32"}
-        for prefix, columns in (("particle", PARTICLES), ("cell", about.cells)):
-            kinds |= {f"{prefix}_{name}": f"var * {_numpy(kind)}" for name, (kind, _) in columns.items()}
+        # As records, all columns of the particles share one counter of them, and those of the cells another.
+        for group, columns in (("particle", PARTICLES), ("cell", about.cells)):
+            record = ", ".join(f"{name}: {_numpy(kind)}" for name, (kind, _) in columns.items())
+            kinds[group] = f"var * {{{record}}}"
         self._tree = file.mktree("events", kinds, title="one entry per event; MeV, mm, rad")
 
     def append(self, made: Made) -> None:
         """Write events."""
         import awkward as ak
 
-        columns: dict[str, Any] = {
-            "number": made.batch.numbers,
-            "weight": ak.from_regular(made.batch.weights),
-            "outside": ak.from_regular(made.outside),
-        }
-        for name, column in particle_columns(made).items():
-            columns[f"particle_{name}"] = ak.unflatten(column, np.diff(made.batch.offset))
-        for name, column in cell_columns(made).items():
-            columns[f"cell_{name}"] = ak.unflatten(column, np.diff(made.offset))
-        self._tree.extend(columns)
+        particles, cells = (ak.zip(columns(made)) for columns in (particle_columns, cell_columns))
+        self._tree.extend(
+            {
+                "number": made.batch.numbers,
+                "weight": ak.from_regular(made.batch.weights),
+                "outside": ak.from_regular(made.outside),
+                "particle": ak.unflatten(particles, np.diff(made.batch.offset)),
+                "cell": ak.unflatten(cells, np.diff(made.offset)),
+            }
+        )
 
     def finish(self, provenance: dict[str, Any]) -> None:
         """Write how they were made, as texts."""

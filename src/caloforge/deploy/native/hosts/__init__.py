@@ -11,6 +11,7 @@ from typing import Any
 from caloforge import __version__
 from caloforge.deploy.bundle import Bundle
 from caloforge.deploy.bundled import bundled
+from caloforge.deploy.engine import Engine
 from caloforge.deploy.native.hosts.ddml import write_ddml
 from caloforge.deploy.native.hosts.fastcalosim import write_fastcalosim
 from caloforge.deploy.native.hosts.incident import only_particle
@@ -68,6 +69,7 @@ def export_host(
         )
     write, texts = _HOSTS[host]
     with bundled(source, progress) as bundle, new_folder(Path(out)) as folder:
+        Engine(bundle, threads=1)  # a graph with other inputs is refused here, and not there
         pdg = only_particle(bundle, particle)
         facts = _facts(bundle, pdg) | write(Wrapper(bundle), pdg, folder)
         for name in texts:
