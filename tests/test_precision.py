@@ -297,7 +297,7 @@ def test_a_bundle_with_bfloat16_is_judged_by_nobody_and_taken_when_asked_for(tmp
     entry = bundle.graph_entry("bf16")
     assert entry.rounding is not None
     assert entry.acceptance is None
-    assert entry.bytes < 0.7 * bundle.graph_entry().bytes
+    assert entry.bytes < 0.8 * bundle.graph_entry().bytes
     assert cf.Engine(bundle, threads=1).precision == "fp32"
     full = cf.Engine(bundle, threads=1).generate([5e4] * 50, seed=3).cells
     half = cf.Engine(bundle, threads=1, precision="bf16").generate([5e4] * 50, seed=3).cells
@@ -325,8 +325,8 @@ def test_a_shipped_generator_bears_both_precisions(tmp_path: Path):
     for name in ("bf16", "int8"):
         entry, rounded = bundle.graph_entry(name), cells[name].astype(np.float64)
         assert entry.rounding is not None
-        assert entry.rounding.share > 0.7
-        assert entry.bytes < 0.7 * bundle.graph_entry().bytes
+        assert entry.rounding.share > 0.5
+        assert entry.bytes < 0.8 * bundle.graph_entry().bytes
         assert not np.array_equal(full, rounded), "it is a rounding"
         assert rounded.sum() == pytest.approx(full.sum(), rel=2e-3)
         assert (rounded.sum(axis=1) / full.sum(axis=1)).std() < 5e-3
