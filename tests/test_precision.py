@@ -101,17 +101,19 @@ def test_weights_that_others_use_stay_in_float32():
     onnx.checker.check_model(rounded, full_check=True)
 
 
+def readers_of_integers(model: onnx.ModelProto) -> set[str]:
+    nodes = model.graph.node
+    quantised = {name for node in nodes if node.op_type == "DequantizeLinear" for name in node.output}
+    return {node.op_type for node in nodes if quantised & set(node.input)}
+
+
 def test_int8_rounds_what_is_asked_for_and_nothing_else():
     pytest.importorskip("nncf")
     model = named(make_graph())
     before, calibrating = model.SerializeToString(), feeds()
     rounded = to_int8(model, {"matmul_0"}, calibrating)
     assert model.SerializeToString() == before
-    quantised = {
-        name for node in rounded.graph.node if node.op_type == "DequantizeLinear" for name in node.output
-    }
-    readers = {node.op_type for node in rounded.graph.node if quantised & set(node.input)}
-    assert readers == {"MatMul"}
+    assert readers_of_integers(rounded) == {"MatMul"}
     feed = feeds()[0]
     exact = cells_of(feed["noise"], feed["incident"][:, 0])
     changed = effect(exact, run(rounded, **feed))
@@ -130,6 +132,7 @@ def test_int8_knows_sums_within_products():
     model.graph.node[2].input[0] = "sum"
     rounded = to_int8(model, {"gemm"}, feeds())
     onnx.checker.check_model(rounded, full_check=True)
+    assert readers_of_integers(rounded) == {"Gemm"}, "what is added to the product stays in float32"
     feed = feeds()[0]
     exact = 3 * cells_of(feed["noise"], feed["incident"][:, 0])
     np.testing.assert_allclose(run(model, **feed), exact, rtol=1e-4, atol=1e-2)
@@ -163,17 +166,53 @@ def _homeless(home: Path) -> dict[str, str]:
 def test_an_effect_is_what_numpy_says():
     exact = RNG.gamma(1.0, 10.0, (200, 30)).astype(np.float32)
     same = effect(exact, exact)
-    assert (same.bias, same.spread, same.cells, same.values, same.hottest) == (0, 0, 0, 1, 0)
+    assert (same.bias, same.spread, same.cells, same.values, same.hottest, same.hits, same.typical) == (
+        0,
+        0,
+        0,
+        1,
+        0,
+        0,
+        0,
+    )
     assert same.strength == 0
     more = effect(exact, exact * np.float32(1.01))
     assert more.bias == pytest.approx(0.01, rel=1e-4)
     assert more.hottest == pytest.approx(0.01, rel=1e-4)
     assert more.spread < 1e-6
+    assert more.typical == pytest.approx(0.01, rel=1e-3)
     assert more.strength == pytest.approx(5, rel=1e-3), "1 % of 0.2 %"
     ladder = effect(exact, np.round(exact / 4) * 4)
     assert ladder.values < 0.1
     assert ladder.strength > 1
     assert effect(exact, np.full_like(exact, np.nan)).strength == math.inf
+
+
+def test_hits_that_hold_no_energy_count_too():
+    exact = np.zeros((100, 50), np.float32)
+    exact[:, :20] = RNG.gamma(1.0, 10.0, (100, 20)) + 1
+    other = exact.copy()
+    other[:10, 30], other[:20, 0] = 1e-4, 0
+    other[:20, 1] += exact[:20, 0]
+    assert effect(exact, other).hits == pytest.approx(30 / 2000)
+    assert effect(exact, other, threshold=0.5).hits == pytest.approx(20 / 2000), "10 are not read out"
+    faint = exact.copy()
+    faint[::2, 40] = 1e-6
+    changed = effect(exact, faint)
+    assert changed.cells < 1e-6
+    assert changed.strength == pytest.approx(50 / 2000 / 0.005), "hits alone decide"
+
+
+def test_cells_of_little_energy_count_as_much_as_others():
+    exact = np.full((100, 20), 1e-3, np.float32)
+    exact[:, :2] = RNG.gamma(1.0, 1e4, (100, 2))
+    moved = exact.copy()
+    moved[:, 5:] *= np.float32(1.01)
+    changed = effect(exact, moved)
+    assert changed.cells < 1e-6
+    assert changed.hits == 0
+    assert changed.typical == pytest.approx(0.01, rel=1e-3)
+    assert changed.strength == pytest.approx(2, rel=1e-3), "1 % of 0.5 %"
 
 
 def test_examples_go_through_the_graph_in_order():
@@ -258,10 +297,39 @@ def test_a_bundle_with_bfloat16_is_judged_by_nobody_and_taken_when_asked_for(tmp
     entry = bundle.graph_entry("bf16")
     assert entry.rounding is not None
     assert entry.acceptance is None
-    assert entry.bytes < 0.7 * bundle.graph_entry().bytes
+    assert entry.bytes < 0.8 * bundle.graph_entry().bytes
     assert cf.Engine(bundle, threads=1).precision == "fp32"
     full = cf.Engine(bundle, threads=1).generate([5e4] * 50, seed=3).cells
     half = cf.Engine(bundle, threads=1, precision="bf16").generate([5e4] * 50, seed=3).cells
     assert not np.array_equal(full, half)
     changed = effect(full, half)
     assert changed.strength < 1
+
+
+@pytest.mark.slow
+def test_a_shipped_generator_bears_both_precisions(tmp_path: Path):
+    """On noise and particles that neither calibrated nor chose anything, by numpy alone."""
+    import caloforge as cf
+
+    pytest.importorskip("nncf")
+    bundle = cf.export("calogan-tuned", tmp_path / "bundle", precision=("fp32", "bf16", "int8"))
+    assert not bundle.manifest.refused
+    energies = np.random.default_rng(3).uniform(1e3, 1e5, 400)
+    cells = {
+        name: cf.Engine(bundle, threads=1, precision=name, runtime="onnxruntime")
+        .generate(energies, seed=9)
+        .cells
+        for name in ("fp32", "bf16", "int8")
+    }
+    full = cells["fp32"].astype(np.float64)
+    for name in ("bf16", "int8"):
+        entry, rounded = bundle.graph_entry(name), cells[name].astype(np.float64)
+        assert entry.rounding is not None
+        assert entry.rounding.share > 0.5
+        assert entry.bytes < 0.8 * bundle.graph_entry().bytes
+        assert not np.array_equal(full, rounded), "it is a rounding"
+        assert rounded.sum() == pytest.approx(full.sum(), rel=2e-3)
+        assert (rounded.sum(axis=1) / full.sum(axis=1)).std() < 5e-3
+        assert np.sqrt(((rounded - full) ** 2).mean() / full.var(axis=0).mean()) < 0.02
+        assert ((rounded > 0) != (full > 0)).sum() < 5e-3 * (full > 0).sum()
+        assert len(np.unique(rounded)) > 0.9 * len(np.unique(full)), "no ladder of 256 steps"

@@ -60,6 +60,8 @@ class Rounding(Part):
         cells: Root mean square change of a cell in parts of the cells' scatter.
         values: Different energies among the cells, over those in float32.
         hottest_cell: Change of the mean energy of the hottest cell, relative.
+        hits: Cells that are hit in one and not in the other, over the hits in float32.
+        typical_cell: Median relative change of the cells that are hit in both.
     """
 
     products: tuple[str, ...]
@@ -69,11 +71,14 @@ class Rounding(Part):
     cells: float
     values: float
     hottest_cell: float
+    hits: float
+    typical_cell: float
 
     def __str__(self) -> str:
         return (
             f"{self.share:.0%} of the multiplications; energy {self.energy_bias:+.2%} +- "
-            f"{self.energy_spread:.2%}, cells {self.cells:.1%} of their scatter"
+            f"{self.energy_spread:.2%}, cells {self.cells:.2%} of their scatter, "
+            f"hits {self.hits:.2%} others, half of them by {self.typical_cell:.2%} or more"
         )
 
 

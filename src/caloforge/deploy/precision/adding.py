@@ -178,6 +178,8 @@ def _write(reduced: Reduced, name: str, folder: Path, full: Graph) -> Graph:
             cells=effect.cells,
             values=effect.values,
             hottest_cell=effect.hottest,
+            hits=effect.hits,
+            typical_cell=effect.typical,
         ),
         **UNMEASURED,
     )

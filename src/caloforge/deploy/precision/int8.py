@@ -41,10 +41,12 @@ def to_int8(model: Any, names: Collection[str], examples: Sequence[Feed]) -> Any
     with without_telemetry():
         from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
 
-    others = [node.name for node in model.graph.node if node.name not in names]
+    plain = _as_nncf_reads_it(model)
+    # Of its nodes, not the model's: a sum that was within a product has its own name, and stays in float32.
+    others = [node.name for node in plain.graph.node if node.name not in names]
     with redirect_stdout(io.StringIO()):  # its progress bars
         return nncf.quantize(
-            _as_nncf_reads_it(model),
+            plain,
             nncf.Dataset(examples),
             subset_size=len(examples),
             ignored_scope=nncf.IgnoredScope(names=others, validate=False),

@@ -69,14 +69,14 @@ def reduce_graph(
         MissingExtraError: int8 without NNCF.
     """
     calibrating, judging = _examples(sampler, _CALIBRATING, 0), _examples(sampler, _JUDGING, 1)
-    expected = showers_of(model, judging)
+    expected, threshold = showers_of(model, judging), sampler.detector.readout.threshold
 
     def rounded(names: Collection[str]) -> Any:
         return to_bfloat16(model, names) if precision == "bf16" else to_int8(model, names, calibrating)
 
     def tried(names: Collection[str]) -> tuple[Any, Effect]:
         made = rounded(names)
-        return made, effect(expected, showers_of(made, judging))
+        return made, effect(expected, showers_of(made, judging), threshold)
 
     candidates = products(model)
     alone = {}
