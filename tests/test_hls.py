@@ -101,6 +101,15 @@ def test_chain_is_found_at_both_places() -> None:
         np.testing.assert_array_equal(layer.bias, bias)
 
 
+def test_a_linear_map_is_no_network_however_large() -> None:
+    model = _graph()
+    large = np.ones((DETECTOR.n_cells, 4096), np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(large, "large map"))
+    model.graph.node.append(helper.make_node("MatMul", ["cells", "large map"], ["more"]))
+    assert large.size > largest_chain(model).multiplications
+    assert len(largest_chain(model).layers) == 3
+
+
 def test_host_parts_with_the_network_itself_are_the_bundle(bundle: Bundle) -> None:
     model = onnx.load_model_from_string(bundle.graph())
     parts = host_parts(model, largest_chain(model))

@@ -53,9 +53,16 @@ class Chain:
         """Of one run through the chain."""
         return sum(layer.weight.size for layer in self.layers)
 
+    @property
+    def bends(self) -> bool:
+        """Whether it is more than a linear map."""
+        return any(layer.activation for layer in self.layers)
+
 
 def largest_chain(model: onnx.ModelProto) -> Chain:
     """Return the dense network of a graph with the most multiplications.
+
+    A product without an activation is none, unless the graph has nothing else.
 
     Raises:
         BundleError: The graph has none.
@@ -73,7 +80,7 @@ def largest_chain(model: onnx.ModelProto) -> Chain:
             expected="products with constant matrices (Gemm, MatMul)",
         )
     chains = [Chain(tuple(runs[0].layers), tuple(run.ends for run in runs)) for runs in found.values()]
-    return max(chains, key=lambda chain: chain.multiplications * len(chain.uses))
+    return max(chains, key=lambda chain: (chain.bends, chain.multiplications * len(chain.uses)))
 
 
 @dataclass
