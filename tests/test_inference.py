@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,24 +34,39 @@ def test_showers_are_those_of_the_training_form(name: str) -> None:
     _same_showers(_shipped(name))
 
 
-@pytest.mark.parametrize("network", ["dense", "planes", "volume"])
-def test_showers_are_those_of_the_training_form_of_any_network(network: str) -> None:
-    detector = _grid((6, 9))  # an even and an odd number
+_SAME, _OTHERS = [(6, 9)] * 4, [(6, 9), (3, 4), (1, 1), (5, 2)]  # even and odd numbers
+
+
+@pytest.mark.parametrize("power", [8, 200])  # many hits, and few
+@pytest.mark.parametrize(
+    ("network", "grids"), [("dense", _SAME), ("dense", _OTHERS), ("planes", _SAME), ("volume", _SAME)]
+)
+def test_showers_are_those_of_the_training_form_of_any_network(
+    network: str, grids: list[tuple[int, int]], power: int
+) -> None:
+    detector = _detector(grids)
     settings = TunedSettings(network=network, latent=3, width=8)  # type: ignore[arg-type]
     generator = build_generator(settings, detector).eval()
     energy = 1e4 + 9e4 * torch.rand(60, 1, generator=torch.Generator().manual_seed(1))
     source = torch.Generator().manual_seed(2)
-    showers = torch.rand(60, detector.n_cells, generator=source) ** 8 * energy / detector.n_cells
+    showers = torch.rand(60, detector.n_cells, generator=source) ** power * energy / detector.n_cells
     showers[showers < 1.0] = 0
     generator.adapt(showers, energy)
+    trunk: Any = generator.trunk
     with torch.no_grad():  # a correction that can be seen
-        generator.trunk.out.weight.normal_(std=0.3, generator=source)  # type: ignore[union-attr]
+        trunk.out.weight.normal_(std=0.3, generator=source)
+        if trunk.neighbours is not None:
+            trunk.neighbours.weight.normal_(std=0.1, generator=source)
+            trunk.neighbours.strength.weight.normal_(std=0.3, generator=source)
     _same_showers(generator)
 
 
-def _grid(cells: tuple[int, int]) -> Detector:
-    layer = f"{{thickness: 10 mm, grid: {{kind: cartesian, window: [60 mm, 60 mm], cells: {list(cells)}}}}}"
-    text = f"readout: {{deposits: all, layers: [{', '.join([layer] * 4)}]}}"
+def _detector(grids: list[tuple[int, int]]) -> Detector:
+    layers = [
+        f"{{thickness: 10 mm, grid: {{kind: cartesian, window: [60 mm, 60 mm], cells: {list(cells)}}}}}"
+        for cells in grids
+    ]
+    text = f"readout: {{deposits: all, layers: [{', '.join(layers)}]}}"
     return Detector.from_yaml(f"name: four\nshape: planar\nsize: [100 mm, 100 mm]\n{text}")
 
 
@@ -64,6 +80,7 @@ def _same_showers(generator: Generator) -> None:
     assert torch.equal(cells > 0, same > 0)
     torch.testing.assert_close(same, cells, rtol=1e-3, atol=1e-5 * float(cells.max()))
     torch.testing.assert_close(same.sum(1), cells.sum(1), rtol=1e-5, atol=0)
+    assert folded(noise[:0], energy[:0]).shape == (0, generator.detector.n_cells)
 
 
 @pytest.mark.parametrize("name", ["calogan-tuned", pytest.param("conv2d-tuned", marks=pytest.mark.slow)])

@@ -47,7 +47,7 @@ class Correction(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, to: Tensor, seed: Tensor, noise: Tensor) -> Tensor:
-        """Add to what lies above the thresholds, `(n, n_cells)` in units of `UNIT`.
+        """Add to the cells' normal variables, as `FoldedCells` wants them, in units of `UNIT`.
 
         Args:
             to: `(n, n_cells)`.

@@ -59,7 +59,7 @@ class LayerSpread(nn.Module):
 
     def __init__(self, sizes: Sequence[int]) -> None:
         super().__init__()
-        self.size, self.equal = sizes[0], len(set(sizes)) == 1
+        self.layers, self.size, self.equal = len(sizes), sizes[0], len(set(sizes)) == 1
         ones = torch.empty(0) if self.equal else one_after_the_other(torch.ones(1, sum(sizes)), sizes)
         self.register_buffer("ones", ones)
 
@@ -71,7 +71,7 @@ class LayerSpread(nn.Module):
 
     def sums(self, cells: Tensor) -> Tensor:
         """Map `(n, n_cells)` to `(n, n_layers)`."""
-        return cells.reshape(cells.shape[0], -1, self.size).sum(2) if self.equal else cells @ self.ones.T
+        return cells.reshape(-1, self.layers, self.size).sum(2) if self.equal else cells @ self.ones.T
 
 
 class SomeProducts(nn.Module):

@@ -36,8 +36,8 @@ _SLOPE = 0.2
 _LEAST_CELLS = 3  # torch 2.13 reads beyond images of 1 x 1 in bfloat16, which critics of fewer make
 _VIEWS = 3  # of the cells that a critic sees
 # Of the noise of neighbours, beside that of a cell, at first: tried on the hits of showers in CLIC, whose
-# layers have no more in common than the factors of all cells say;
-# trained, other layers brought less than 1 % of the variance.
+# layers have no more in common than the factors of all cells say; trained, other layers brought less than 1 %
+# of the variance.
 _BESIDE, _ACROSS = 0.02, 0.002  # along a side, over a corner
 _MAPS = 4  # of noise beside the channels of an image
 _FINER = 2  # rows and columns of cells for one of the pixels that planes see

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "caloforge-events/1"
 _CHUNK = 1 << 14  # numbers
-_CACHE = (
-    1 << 20
-)  # bytes of chunks of each dataset that are kept in memory; a chunk has at most an eighth of it
+# Bytes of chunks of each dataset that are kept in memory; a chunk has at most an eighth of it.
+_CACHE = 1 << 20
 
 
 @contextmanager
