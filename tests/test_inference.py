@@ -77,7 +77,10 @@ def _same_showers(generator: Generator) -> None:
     energy = torch.linspace(1.1e4, 9.9e4, 12).unsqueeze(1)
     with torch.inference_mode():
         cells, same = generator(noise, energy), folded(noise, energy)
-    assert torch.equal(cells > 0, same > 0)
+    # A cell at its very threshold may fall on either side of it, as processors round differently.
+    either = (cells > 0) != (same > 0)
+    assert int(either.sum()) <= 2
+    cells, same = (torch.where(either, 0, x) for x in (cells, same))
     torch.testing.assert_close(same, cells, rtol=1e-3, atol=1e-5 * float(cells.max()))
     torch.testing.assert_close(same.sum(1), cells.sum(1), rtol=1e-5, atol=0)
     assert folded(noise[:0], energy[:0]).shape == (0, generator.detector.n_cells)
