@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from caloforge.deploy.precision.products import products
 from caloforge.errors import BundleError, ValidationError
 from deploy_toys import LATENT, cells_of, make_graph
 
+# Looked for, not imported: imported by itself it would load the package that reports.
+needs_nncf = pytest.mark.skipif(find_spec("nncf") is None, reason="nncf is not installed")
 RNG = np.random.default_rng(5)
 
 
@@ -107,8 +110,8 @@ def readers_of_integers(model: onnx.ModelProto) -> set[str]:
     return {node.op_type for node in nodes if quantised & set(node.input)}
 
 
+@needs_nncf
 def test_int8_rounds_what_is_asked_for_and_nothing_else():
-    pytest.importorskip("nncf")
     model = named(make_graph())
     before, calibrating = model.SerializeToString(), feeds()
     rounded = to_int8(model, {"matmul_0"}, calibrating)
@@ -121,9 +124,9 @@ def test_int8_rounds_what_is_asked_for_and_nothing_else():
     assert abs(changed.bias) < 0.01
 
 
+@needs_nncf
 def test_int8_knows_sums_within_products():
     """A `Gemm` may add what was computed, not only a constant: folded generators do."""
-    pytest.importorskip("nncf")
     model = named(make_graph())
     twice = numpy_helper.from_array(2 * np.eye(20, dtype=np.float32), "twice")
     model.graph.initializer.append(twice)
@@ -139,8 +142,8 @@ def test_int8_knows_sums_within_products():
     assert 0 < effect(exact, run(rounded, **feed)).cells < 0.05
 
 
+@needs_nncf
 def test_nncf_reports_nothing(tmp_path: Path):
-    pytest.importorskip("nncf")
     program = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
         "from test_precision import feeds, make_graph, named\n"
@@ -306,12 +309,12 @@ def test_a_bundle_with_bfloat16_is_judged_by_nobody_and_taken_when_asked_for(tmp
     assert changed.strength < 1
 
 
+@needs_nncf
 @pytest.mark.slow
 def test_a_shipped_generator_bears_both_precisions(tmp_path: Path):
     """On noise and particles that neither calibrated nor chose anything, by numpy alone."""
     import caloforge as cf
 
-    pytest.importorskip("nncf")
     bundle = cf.export("calogan-tuned", tmp_path / "bundle", precision=("fp32", "bf16", "int8"))
     assert not bundle.manifest.refused
     energies = np.random.default_rng(3).uniform(1e3, 1e5, 400)

@@ -56,16 +56,16 @@ def test_openvino_by_itself_would_write(tmp_path: Path) -> None:
     assert any("intel" in path for path in _written(tmp_path, program=blocked))
 
 
-def test_whoever_wants_the_report_keeps_it() -> None:
+def test_whoever_wants_the_report_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that has imported the package that reports is not meddled with."""
+    monkeypatch.delitem(
+        sys.modules, "openvino_telemetry", raising=False
+    )  # whatever ran before in this process
     with without_telemetry():
         assert sys.modules["openvino_telemetry"] is None
     assert "openvino_telemetry" not in sys.modules
     theirs = ModuleType("openvino_telemetry")
-    sys.modules["openvino_telemetry"] = theirs
-    try:
-        with without_telemetry():
-            assert sys.modules["openvino_telemetry"] is theirs
+    monkeypatch.setitem(sys.modules, "openvino_telemetry", theirs)
+    with without_telemetry():
         assert sys.modules["openvino_telemetry"] is theirs
-    finally:
-        del sys.modules["openvino_telemetry"]
+    assert sys.modules["openvino_telemetry"] is theirs
