@@ -30,6 +30,7 @@ SHARED = (
 )
 ROOMS = (
     "hdf5",
+    "cluster",
     "detector",
     "showers",
     "truth",
@@ -39,6 +40,7 @@ ROOMS = (
     "validation",
     "deploy",
     "simulation",
+    "search",
     "cli",
 )
 
