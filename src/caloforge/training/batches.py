@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TrainingData"]
+__all__ = ["TrainingData", "selection_showers"]
 
 import hashlib
 import time
@@ -105,7 +105,8 @@ class TrainingData:
         _known(self._facts.particles, getattr(recipe.model, "particles", ()))
         if "pdg" not in conditions:
             _one_particle(self._facts.particles)
-        self.selection = self._selection(*select) if data.select or data.folds > 1 else None
+        selects = data.select or data.folds > 1
+        self.selection = _dense(*select, detector=self._reader.detector) if selects else None
         if data.split == "file" and self.selection is not None:
             _alike(self._facts, self.selection)
         self._mirrors = self._find_mirrors() if data.mirror else None
@@ -215,12 +216,30 @@ class TrainingData:
         mirrors = mirrors_of(detector, facts)
         return Mirrors(mirrors, detector, self._conditions, facts.low["phi"], self._device)
 
-    def _selection(self, paths: Sequence[Path], part: tuple[Fractions, ...]) -> Showers:
-        detector = self._reader.detector
-        with StreamingReader(paths, 1, select=part, shuffle=False, detector=detector) as reader:
-            most = min(_SELECT, max(1, _SELECT_CELLS // detector.n_cells))
-            rows = Sparse.concat(list(reader.in_order(most)))
-        return Showers(detector, rows.incident, rows.dense(), rows.overflow)
+
+def selection_showers(paths: Sequence[Path], data: DataSettings, detector: Detector) -> Showers:
+    """Return the showers on which the epochs of a training are compared.
+
+    Args:
+        paths: Its shower files.
+        data: Says which part of them selects.
+        detector: Of the training.
+
+    Raises:
+        RecipeError: No part selects.
+        ShowersError: A file cannot be read, or is of another detector.
+    """
+    if not data.select and data.folds == 1:
+        raise RecipeError("no showers select", where="data.select", got=0, cure="--set data.select=0.15")
+    return _dense(*_split(paths, data)[1], detector=detector)
+
+
+def _dense(paths: Sequence[Path], part: tuple[Fractions, ...], detector: Detector) -> Showers:
+    """The first showers of a part of the files."""
+    with StreamingReader(paths, 1, select=part, shuffle=False, detector=detector) as reader:
+        most = min(_SELECT, max(1, _SELECT_CELLS // detector.n_cells))
+        rows = Sparse.concat(list(reader.in_order(most)))
+    return Showers(detector, rows.incident, rows.dense(), rows.overflow)
 
 
 _Part: TypeAlias = "tuple[Sequence[Path], tuple[Fractions, ...]]"
