@@ -4,58 +4,70 @@ from __future__ import annotations
 
 __all__ = ["groups"]
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+Span = tuple[float, float]
+_PAUSE = 300.0
+"""Seconds."""
 
 
 def groups(trials: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Sum up the jobs of each group.
 
-    A group's time is that from the beginning of its first job to the end of its last. What of it is covered by
-    no job is idle. Before and after there was nothing for it to do yet, or no more. A master that goes on
-    (`--resume`) starts groups of its own, so the pause counts for none.
+    A group's time is that from the beginning of its first job to the end of its last. What of it is covered
+    by no job is idle. Before and after there was nothing for it to do yet, or no more. Pauses do not count:
+    when no group works for more than five minutes, there is no master.
 
     Args:
-        trials: Each with `jobs`: `group`, `begin` and `end` (seconds), `startup` (seconds of it before the training).
+        trials: Each with `jobs`: `group`, `begin`, `end` and `startup` (before the training), in seconds.
 
     Returns:
-        `idle_share` (of the time of all groups together, None without jobs), `startup_share` (of the time that
-        they worked) and `groups`: for each `name`, `jobs`, `begin`, `end`, `worked` and `idle_share`.
+        `idle_share` (of the time of all groups together, None without jobs), `startup_share` (of the time
+        that they worked), `pauses` (pairs of begin and end) and `groups`: for each `name`, `jobs`, `begin`,
+        `end`, `time` (without pauses), `worked` and `idle_share`.
     """
-    by_name: dict[str, list[Mapping[str, Any]]] = {}
-    for trial in trials:
-        for job in trial["jobs"]:
-            by_name.setdefault(job["group"], []).append(job)
-    found = [_group(name, jobs) for name, jobs in by_name.items()]
+    by_name: dict[str, list[Span]] = {}
+    startup = 0.0
+    for job in (job for trial in trials for job in trial["jobs"]):
+        by_name.setdefault(job["group"], []).append((job["begin"], job["end"]))
+        startup += job.get("startup") or 0.0
+    together = _joined(span for spans in by_name.values() for span in spans)
+    gaps = zip((end for _, end in together), (begin for begin, _ in together[1:]), strict=False)
+    pauses = [(end, begin) for end, begin in gaps if begin - end > _PAUSE]
+    found = [_group(name, spans, pauses) for name, spans in by_name.items()]
     found.sort(key=lambda group: (group["begin"], group["name"]))
-    time = sum(group["end"] - group["begin"] for group in found)
+    time = sum(group["time"] for group in found)
     worked = sum(group["worked"] for group in found)
-    startup = sum(job.get("startup") or 0.0 for jobs in by_name.values() for job in jobs)
     return {
         "idle_share": 1 - worked / time if time > 0 else None,
         "startup_share": startup / worked if worked > 0 else None,
+        "pauses": pauses,
         "groups": found,
     }
 
 
-def _group(name: str, jobs: list[Mapping[str, Any]]) -> dict[str, Any]:
-    begin, end = min(job["begin"] for job in jobs), max(job["end"] for job in jobs)
-    worked = _covered([(job["begin"], job["end"]) for job in jobs])
-    idle = 1 - worked / (end - begin) if end > begin else 0.0
+def _group(name: str, spans: Sequence[Span], pauses: Sequence[Span]) -> dict[str, Any]:
+    begin, end = min(begin for begin, _ in spans), max(end for _, end in spans)
+    time = end - begin - sum(b - a for a, b in pauses if begin <= a and b <= end)
+    worked = sum(b - a for a, b in _joined(spans))
     return {
         "name": name,
-        "jobs": len(jobs),
+        "jobs": len(spans),
         "begin": begin,
         "end": end,
+        "time": time,
         "worked": worked,
-        "idle_share": idle,
+        "idle_share": 1 - worked / time if time > 0 else 0.0,
     }
 
 
-def _covered(intervals: list[tuple[float, float]]) -> float:
-    """Return the length of what intervals cover together."""
-    total, reached = 0.0, float("-inf")
-    for begin, end in sorted(intervals):
-        total += max(0.0, end - max(begin, reached))
-        reached = max(reached, end)
-    return total
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Return what spans cover together, in order and without overlaps."""
+    found: list[Span] = []
+    for begin, end in sorted(spans):
+        if found and begin <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((begin, end))
+    return found

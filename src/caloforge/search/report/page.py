@@ -6,14 +6,15 @@ __all__ = ["page"]
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import yaml
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 from markupsafe import Markup
 
 from caloforge import __version__
+from caloforge.documents import Kind, parse_yaml
+from caloforge.errors import CaloforgeError
 from caloforge.search.report.figures.curves import curves
 from caloforge.search.report.figures.drawing import Drawing
 from caloforge.search.report.figures.folds import folds
@@ -22,6 +23,7 @@ from caloforge.search.report.figures.history import history
 from caloforge.search.report.figures.parallel import parallel
 from caloforge.search.report.figures.slices import slices
 from caloforge.search.report.figures.timeline import timeline
+from caloforge.search.report.record import at
 from caloforge.search.report.view import View, label
 from caloforge.search.report.words import answer, hours, percent, title
 from caloforge.validation.figures.glyphs import outline
@@ -29,6 +31,20 @@ from caloforge.validation.report.export import file_name
 from caloforge.validation.report.text import number
 
 _BEST, _FAULTS = 20, 10
+_SPACE = Kind("space", CaloforgeError)
+_LEADS = {
+    "history": "How the search went on: each trial in its turn.",
+    "front": "Where one objective can only be bettered at the cost of another.",
+    "parameters": "Which values the trials took, and which of them decided.",
+    "slices": (
+        "Each objective against each parameter. All others vary along, so only a clear edge or trend tells. "
+        "Choices are spread out sideways to be seen."
+    ),
+    "folds": "How much a result changes with the showers that trained and judged it.",
+    "curves": "What each trial reported while it ran.",
+    "groups": "Which group of workers did what, and when it had nothing to do.",
+}
+"""What each section shows and how to read it."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +55,20 @@ class Section:
         key: Its identifier.
         title: Its name.
         lead: What it shows and how to read it.
-        drawings: Its figures.
+        groups: Its figures, each group with a heading or none.
         importances: Whether it has the table of importances.
     """
 
     key: str
     title: str
     lead: str
-    drawings: tuple[Drawing, ...] = ()
+    groups: tuple[tuple[str, tuple[Drawing, ...]], ...] = ()
     importances: bool = False
+
+    @property
+    def drawings(self) -> tuple[Drawing, ...]:
+        """All its figures."""
+        return tuple(drawing for _, group in self.groups for drawing in group)
 
 
 def page(record: Mapping[str, Any]) -> str:
@@ -100,51 +121,24 @@ def _source(environment: Environment, name: str) -> str:
 def _sections(view: View) -> list[Section]:
     """Return the sections that have something to show."""
     every = range(len(view.objectives))
+    important = any(view.record["importances"].values())
+    sliced = [
+        (name if len(every) > 1 else "", tuple(slices(view, k))) for k, name in enumerate(view.objectives)
+    ]
     found = [
-        Section(
-            "history",
-            "History",
-            "How the search went on: each trial in its turn.",
-            _there(history(view, k) for k in every),
-        ),
-        Section(
-            "front",
-            "Pareto front",
-            "Where one objective can only be bettered at the cost of another.",
-            tuple(fronts(view)),
-        ),
-        Section(
-            "parameters",
-            "Parameters",
-            "Which values the trials took, and which of them decided.",
-            _there([parallel(view)]),
-            importances=any(view.record["importances"].values()),
-        ),
-        Section(
-            "slices",
-            "Slices",
-            "Each objective against each parameter. All others vary along: only a clear edge or trend counts.",
-            tuple(made for k in every for made in slices(view, k)),
-        ),
-        Section(
-            "folds",
-            "Folds",
-            "How much a result changes with the showers that trained and judged it.",
-            _there(folds(view, k) for k in every),
-        ),
-        Section("curves", "Learning", "What each trial reported while it ran.", _there([curves(view)])),
-        Section(
-            "groups",
-            "Groups",
-            "Which group of workers did what, and when it had nothing to do.",
-            _there([timeline(view)]),
-        ),
+        _section("history", "History", *(history(view, k) for k in every)),
+        _section("front", "Pareto front", *fronts(view)),
+        replace(_section("parameters", "Parameters", parallel(view)), importances=important),
+        Section("slices", "Slices", _LEADS["slices"], tuple(group for group in sliced if group[1])),
+        _section("folds", "Folds", *(folds(view, k) for k in every)),
+        _section("curves", "Learning", curves(view)),
+        _section("groups", "Groups", timeline(view)),
     ]
     return [section for section in found if section.drawings or section.importances]
 
 
-def _there(drawings: Iterable[Drawing | None]) -> tuple[Drawing, ...]:
-    return tuple(drawing for drawing in drawings if drawing is not None)
+def _section(key: str, name: str, *drawings: Drawing | None) -> Section:
+    return Section(key, name, _LEADS[key], (("", tuple(d for d in drawings if d is not None)),))
 
 
 def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -161,7 +155,10 @@ def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Sampler", f"{told.get('sampler')}, seed {told.get('seed')}"),
         ("Folds", str(folds) if folds else "none: one training a trial"),
         ("Early stopping", _stopping(told)),
-        ("Groups", f"{groups} at once, {workers} process{'es' if workers != 1 else ''} each" if groups else ""),
+        (
+            "Groups",
+            f"{groups} at once, {workers} process{'es' if workers != 1 else ''} each" if groups else "",
+        ),
         ("Begun", str(told.get("created", ""))),
         ("caloforge", str(told.get("version", ""))),
     ]
@@ -170,31 +167,44 @@ def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _stopping(told: Mapping[str, Any]) -> str:
     parts = ["by successive halving"] if told.get("halving") else []
-    parts += ["after hopeless folds"] if told.get("folds") else []
+    parts += ["after hopeless folds"] if told.get("folds") and len(told["objectives"]) == 1 else []
     return ", ".join(parts) or "none"
 
 
 def _parameters(view: View) -> list[dict[str, Any]]:
-    """Return the rows of the table of what was searched."""
+    """Return the rows of the tables of what was searched, and of what was found."""
     record, conditions = view.record, _conditions(view.record["settings"].get("space", ""))
-    firsts = [record["best"][name] for name in record["objectives"]]
-    best = next((t["values"] for t in record["trials"] if t["number"] == firsts[0]), {})
-    used = Counter(name for i in range(len(view.trials)) for name in view.trials[i]["values"])
+    best = [view.trials[i] for i in _places(view, record["best"].values())]
+    used = Counter(name for trial in view.trials for name in trial["values"])
+    recipe = record["settings"].get("recipe", {})
     return [
         {
-            "name": parameter["name"],
+            "name": name,
+            "parent": name.rpartition(".")[0],
+            "leaf": name.rpartition(".")[2],
             "range": _range(parameter),
-            "when": conditions.get(parameter["name"], ""),
-            "used": used[parameter["name"]],
-            "best": label(best[parameter["name"]]) if parameter["name"] in best else "—",
+            "when": conditions.get(name, ""),
+            "used": used[name],
+            "own": _written(at(recipe, name)),
+            "best": [_written(trial["values"].get(name)) for trial in best],
         }
         for parameter in record["parameters"]
+        for name in [parameter["name"]]
     ]
+
+
+def _places(view: View, numbers: Iterable[int | None]) -> list[int]:
+    places = {number: i for i, number in enumerate(view.numbers.tolist())}
+    return [places[number] for number in numbers if number is not None]
+
+
+def _written(value: Any) -> str:
+    return "—" if value is None else label(value)
 
 
 def _conditions(space: str) -> dict[str, str]:
     """Return under which condition each parameter of a space counts, as text."""
-    tree = (yaml.safe_load(space) or {}).get("search", {}) if space else {}
+    tree = parse_yaml(space, "the study's space", _SPACE).data["search"] if space else {}
     return {
         name: " and ".join(f"{key} is {_one_of(values)}" for key, values in entry["when"].items())
         for name, entry in tree.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SCHEMA", "study_record"]
+__all__ = ["SCHEMA", "at", "study_record"]
 
 import json
 import math
@@ -38,16 +38,18 @@ def study_record(study: Study) -> Record:
 
     Returns:
         `schema`, `study` (its name), `settings` (how it was searched), `objectives`, `parameters` (what was
-        searched), `counts` (trials by state, and `infeasible`: finished, but beyond a constraint), `best` (number
-        of the best trial in each objective; only finished trials within all constraints), `front` (numbers of the
-        trials that no other beats in all objectives), `own` (number of the trial with the recipe's own values, or
-        None), `importances` and `chance` (see `importances`), `groups` (see `groups`), `seconds` (`wall`, from the
-        first beginning to the last end, and `worked`, the sum of all jobs) and `trials`.
+        searched), `counts` (trials by state, and `infeasible`: finished, but beyond a constraint), `best`
+        (the number of the best trial in each objective), `front` (numbers of the trials that no other beats
+        in all objectives; for both, only finished trials within all constraints count), `own` (the number
+        of the trial with the recipe's own values, or None), `importances` and `chance` (see `importances`),
+        `groups` (see `groups`), `seconds` (`wall`, from the first beginning to the last end without pauses,
+        and `worked`, the sum of all trials) and `trials`.
 
-        A trial has `number`, `state` (`finished`; `pruned`, stopped early; `failed`, its training diverged or was
-        refused; `lost`, its worker died; `running`; `waiting`), `feasible`, `objectives`, `values` (of the
-        parameters that were in use), `figures`, `spread` and `folds`, `constraints` (violations, kept if <= 0),
-        `reported` (pairs of a step and the objective so far), `jobs`, `seconds`, `run` and `failed`.
+        A trial has `number`, `state` (`finished`; `pruned`, stopped early; `failed`, its training diverged
+        or was refused; `lost`, its worker died; `running`; `waiting`), `feasible`, `objectives`, `values`
+        (of the parameters that were in use), `figures`, `spread` and `folds`, `constraints` (violations,
+        kept if <= 0), `reported` (pairs of a step and the objective so far), `jobs`, `seconds`, `run` and
+        `failed`.
     """
     settings = study.user_attrs["caloforge"]
     names = list(settings["objectives"])
@@ -55,6 +57,7 @@ def study_record(study: Study) -> Record:
     trials = [_trial(trial, names) for trial in frozen]
     usable = [t for t in trials if t["state"] == "finished" and t["feasible"]]
     shares, chance = importances(study, names)
+    at_work = groups(trials)
     record = {
         "schema": SCHEMA,
         "study": study.study_name,
@@ -67,8 +70,8 @@ def study_record(study: Study) -> Record:
         "own": _own(trials, settings.get("recipe", {})),
         "importances": shares,
         "chance": chance,
-        "groups": groups(trials),
-        "seconds": _seconds(frozen, trials),
+        "groups": at_work,
+        "seconds": {"wall": _wall(frozen, at_work), "worked": sum(trial["seconds"] for trial in trials)},
         "trials": trials,
     }
     plain = _plain(record)
@@ -118,9 +121,16 @@ def _parameters(trials: Iterable[FrozenTrial]) -> list[Record]:
 
 
 def _range(distribution: BaseDistribution) -> Record:
-    told = json.loads(json.dumps(distribution._asdict()))
+    told = distribution._asdict()
+    if "choices" in told:
+        told["choices"] = [_decoded(choice) for choice in told["choices"]]
     kinds = {"FloatDistribution": "float", "IntDistribution": "int", "CategoricalDistribution": "choice"}
     return {"kind": kinds[type(distribution).__name__], **told}
+
+
+def _decoded(choice: Any) -> Any:
+    """Return a choice as the recipe has it: lists and mappings are kept as text, see `Parameter.code`."""
+    return json.loads(choice) if isinstance(choice, str) and choice[:1] in ("{", "[") else choice
 
 
 def _counts(trials: Sequence[Record]) -> dict[str, int]:
@@ -145,12 +155,13 @@ def _own(trials: Sequence[Record], recipe: Mapping[str, Any]) -> int | None:
     """Return the first finished trial with the values that the recipe has anyway."""
     for trial in trials:
         values = trial["values"]
-        if trial["state"] == "finished" and values and all(_has(_at(recipe, k), v) for k, v in values.items()):
+        if trial["state"] == "finished" and values and all(_has(at(recipe, k), v) for k, v in values.items()):
             return int(trial["number"])
     return None
 
 
-def _at(tree: Any, path: str) -> Any:
+def at(tree: Any, path: str) -> Any:
+    """Return the part of a recipe at a key path, None where there is none."""
     for key in path.split("."):
         tree = tree.get(key) if isinstance(tree, Mapping) else None
     return tree
@@ -163,15 +174,14 @@ def _has(part: Any, value: Any) -> bool:
     return bool(part == value)
 
 
-def _seconds(frozen: Sequence[FrozenTrial], trials: Sequence[Record]) -> dict[str, float]:
-    jobs = [job for trial in trials for job in trial["jobs"]]
-    begins = [job["begin"] for job in jobs]
-    ends = [job["end"] for job in jobs]
-    if not jobs:
+def _wall(frozen: Sequence[FrozenTrial], at_work: Record) -> float:
+    begins = [group["begin"] for group in at_work["groups"]]
+    ends = [group["end"] for group in at_work["groups"]]
+    if not begins:
         begins = [t.datetime_start.timestamp() for t in frozen if t.datetime_start]
         ends = [t.datetime_complete.timestamp() for t in frozen if t.datetime_complete]
-    wall = max(ends) - min(begins) if begins and ends else 0.0
-    return {"wall": max(wall, 0.0), "worked": sum(trial["seconds"] for trial in trials)}
+    paused = sum(end - begin for begin, end in at_work["pauses"])
+    return max(max(ends) - min(begins) - paused, 0.0) if begins and ends else 0.0
 
 
 def _plain(value: Any) -> Any:

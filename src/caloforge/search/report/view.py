@@ -84,10 +84,10 @@ class View:
         places = np.asarray(among, np.int64)
         if len(places) <= most:
             return [int(i) for i in places]
-        first = [i for i in self.ranked[: most // 4] if i in set(places.tolist())]
+        first = np.intersect1d(self.ranked[: most // 4], places)
         rest = np.setdiff1d(places, first)
         step = np.linspace(0, len(rest) - 1, most - len(first)).round().astype(np.int64)
-        return sorted({*first, *rest[step].tolist()})
+        return sorted({*first.tolist(), *rest[step].tolist()})
 
     def title(self, i: int, *objectives: int) -> str:
         """Return what the mouse is told of a trial: number, state and objectives, of all or of some."""
@@ -109,8 +109,18 @@ class View:
 
 
 def label(value: Any) -> str:
-    """Write a value of a parameter: numbers with three digits, choices as in a recipe."""
+    """Write a value of a parameter as a recipe has it; numbers with three digits.
+
+    Example:
+        >>> label({"kind": "cosine", "to": 0.1})
+        'kind: cosine, to: 0.1'
+    """
+    if isinstance(value, Mapping):
+        return _cut(", ".join(f"{key}: {label(inner)}" for key, inner in value.items()))
     if isinstance(value, float):
-        return number(value)
-    text = value if isinstance(value, str) else json.dumps(value)
+        return f"{value:.3g}"
+    return _cut(value if isinstance(value, str) else json.dumps(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"

@@ -26,7 +26,11 @@ def title(record: Record) -> str:
     counts, names = record["counts"], record["objectives"]
     if not counts["finished"]:
         failed = counts["failed"] + counts["lost"]
-        return f"All {failed} trials failed" if failed and failed == len(record["trials"]) else "No trial has finished"
+        return (
+            f"All {failed} trials failed"
+            if failed and failed == len(record["trials"])
+            else "No trial has finished"
+        )
     if record["best"][names[0]] is None:
         return "No trial is within the constraints"
     if len(names) == 1:
@@ -36,9 +40,9 @@ def title(record: Record) -> str:
 
 
 def answer(record: Record) -> list[str]:
-    """Return what came out in sentences, each a paragraph: counts, the best, what was important, the groups."""
+    """Return what came out in sentences: counts, the best, what was important, the groups."""
     parts = [_counted(record)]
-    if any(number is not None for number in record["best"].values()):
+    if any(best is not None for best in record["best"].values()):
         parts += [_told_best(record, name) for name in record["objectives"]]
         parts += [_luck(record)]
     elif record["counts"]["finished"]:
@@ -74,10 +78,19 @@ def percent(share: float | None) -> str:
 def _counted(record: Record) -> str:
     counts = record["counts"]
     told = ", ".join(f"{counts[state]:,} {text}" for state, text in _STATES.items() if counts[state])
-    beyond = f"; {counts['infeasible']:,} of those that finished break a constraint" if counts["infeasible"] else ""
+    beyond = (
+        f"; {counts['infeasible']:,} of those that finished break a constraint"
+        if counts["infeasible"]
+        else ""
+    )
     seconds = record["seconds"]
-    time = f" They took {hours(seconds['worked'])} of work in {hours(seconds['wall'])}." if seconds["worked"] else ""
-    return f"{len(record['trials']):,} trials: {told or 'none yet'}{beyond}.{time}"
+    time = (
+        f" They took {hours(seconds['worked'])} of work in {hours(seconds['wall'])}."
+        if seconds["worked"]
+        else ""
+    )
+    many = len(record["trials"])
+    return f"{many:,} trial{'s' if many != 1 else ''}: {told or 'none yet'}{beyond}.{time}"
 
 
 def _told_best(record: Record, name: str) -> str:
@@ -88,7 +101,8 @@ def _told_best(record: Record, name: str) -> str:
     other, what = _compared(record)
     if other is None or other["number"] == best["number"]:
         return f"{told} It is {what}." if other is not None else told
-    return f"{told} {what[0].upper()}{what[1:]}, trial {other['number']}, gives {_value(other, name)}{_less(best, other, name)}."
+    gives = f"trial {other['number']}, gives {_value(other, name)}{_less(best, other, name)}."
+    return f"{told} {what[0].upper()}{what[1:]}, {gives}"
 
 
 def _compared(record: Record) -> tuple[Mapping[str, Any] | None, str]:
@@ -105,7 +119,9 @@ def _less(best: Mapping[str, Any], other: Mapping[str, Any], name: str) -> str:
     if old <= 0 or new >= old:
         return ""
     text = f": {percent(1 - new / old)} less"
-    errors = [trial["spread"][name] ** 2 / len(trial["folds"]) for trial in (best, other) if _spread(trial, name)]
+    errors = [
+        trial["spread"][name] ** 2 / len(trial["folds"]) for trial in (best, other) if _spread(trial, name)
+    ]
     if len(errors) < 2 or not sum(errors):
         return text
     return f"{text}, {(old - new) / math.sqrt(sum(errors)):.1f} standard errors of the difference"
@@ -116,12 +132,10 @@ def _spread(trial: Mapping[str, Any], name: str) -> bool:
 
 
 def _luck(record: Record) -> str:
+    unseen = "showers that the search never saw tell how much (caloforge validate)"
     if record["settings"].get("folds"):
-        return "The best of many is partly luck: showers that the search never saw tell how much (caloforge validate)."
-    return (
-        "Each trial is one training, so part of what the best has ahead is luck: --folds tells how much, and so do "
-        "showers that the search never saw (caloforge validate)."
-    )
+        return f"The best of many is partly luck: {unseen}."
+    return f"Each trial is one training, and the best of many is partly luck: {unseen}, and so does --folds."
 
 
 def _nearest(record: Record) -> str:
@@ -152,7 +166,8 @@ def _busy(record: Record) -> str:
     found = record["groups"]
     many = len(found["groups"])
     told = f"{many} group{'s' if many > 1 else ''} of workers"
-    return f"{told}: idle {percent(found['idle_share'])} of the time between their jobs, start-up {percent(found['startup_share'])} of their work."
+    idle, startup = percent(found["idle_share"]), percent(found["startup_share"])
+    return f"{told}: idle {idle} of their time, start-up {startup} of their work."
 
 
 def _value(trial: Mapping[str, Any], name: str) -> str:

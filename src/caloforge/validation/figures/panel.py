@@ -95,7 +95,7 @@ class Panel:
         box = self.box
         seen = (at[:, 0] >= box.left - 0.1) & (at[:, 0] <= box.right + 0.1)
         seen &= (at[:, 1] >= box.bottom - 0.1) & (at[:, 1] <= box.top + 0.1)
-        told = [titles[i] for i in np.flatnonzero(seen)] if titles else ()
+        told = [titles[i] for i in np.flatnonzero(seen).tolist()] if titles else ()
         self.plate.marks(at[seen], shape, radius, colour, told)
 
     def level(self, y: float, colour: str, width: float, dashed: bool = False) -> None:

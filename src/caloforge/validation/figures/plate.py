@@ -160,7 +160,7 @@ class Plate:
         """Draw markers at points `(k, 2)`."""
         known = np.flatnonzero(np.isfinite(at).all(axis=1))
         if len(known):
-            told = [titles[i] for i in known] if titles else ()
+            told = [titles[i] for i in known.tolist()] if titles else ()
             self.items.append(Marks(at[known], shape, radius, colour, self._clip, told))
 
     def text(

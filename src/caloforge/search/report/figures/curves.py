@@ -33,14 +33,22 @@ def curves(view: View) -> Drawing | None:
     room = 0.02 * (high - low) or 0.5
     box = Box(BOX.left, BOX.bottom, _WIDTH - 8.0, _HEIGHT - 30.0)
     panel = Panel(plate, box, (low - room, high + room), axis.ends, y_log=axis.log)
-    for kind, colour, width in (("stopped", "floor", 0.7), ("finished", "geant4", 0.7), ("best", "candidate-0", 1.3)):
+    for kind, colour, width in (
+        ("stopped", "floor", 0.7),
+        ("finished", "geant4", 0.7),
+        ("best", "candidate-2", 1.3),
+    ):
         _lines(panel, view, [i for i in shown if _kind(view, i) == kind], lines, colour, width)
-    step = "fold" if view.record["settings"].get("folds") and not view.record["settings"].get("halving") else "epoch"
+    step = (
+        "fold"
+        if view.record["settings"].get("folds") and not view.record["settings"].get("halving")
+        else "epoch"
+    )
     panel.frame(step, view.objectives[0])
     entries = [
         Entry("stopped early", "floor", "down", thin=True),
         Entry("finished", "geant4"),
-        Entry("best", "candidate-0"),
+        Entry("best", "candidate-2"),
     ]
     legend(plate, Box(0, _HEIGHT - 24, _WIDTH, _HEIGHT), entries)
     left_out = f" {len(shown):,} of {len(told):,} trials are drawn." if len(shown) < len(told) else ""

@@ -19,9 +19,9 @@ Array = NDArray[np.float64]
 WIDTH, HEIGHT = 432.0, 281.0
 BOX = Box(52.0, 40.0, 424.0, 270.0)
 KINDS = {
-    "finished": Entry("finished", "geant4", "circle"),
-    "best": Entry("best", "candidate-0", "diamond"),
-    "beyond": Entry("beyond a constraint", "candidate-4", "plus"),
+    "finished": Entry("finished", "geant4", "circle", lined=False),
+    "best": Entry("best", "candidate-2", "diamond", lined=False),
+    "beyond": Entry("beyond a constraint", "candidate-4", "plus", lined=False),
 }
 """How finished trials are drawn."""
 
@@ -63,7 +63,7 @@ def cloud(panel: Panel, view: View, places: Sequence[int], x: Array, y: Array, t
         for inside in (True, False):
             here = np.flatnonzero((kinds == kind) & (above != inside))
             shape = KINDS[kind].marker if inside else "up"
-            told = [titles[i] for i in here]
+            told = [titles[i] for i in here.tolist()]
             panel.marks(x[here], np.minimum(y[here], top), shape, _radius(kind), KINDS[kind].colour, told)
 
 

@@ -58,4 +58,4 @@ def _stairs(panel: Panel, view: View, across: Axis, up: Axis) -> None:
     front = np.unique(front, axis=0)
     x = np.append(np.repeat(front[:, 0], 2), across.high)
     y = np.concatenate([[up.high], np.repeat(front[:, 1], 2)])
-    panel.line(x, y, "candidate-0", 1.0, dashed=True)
+    panel.line(x, y, "candidate-2", 1.0, dashed=True)

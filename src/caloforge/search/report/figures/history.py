@@ -46,7 +46,7 @@ def _best_so_far(panel: Panel, view: View, objective: int) -> None:
     best = np.minimum.accumulate(view.values[kept, objective])
     new = np.flatnonzero(np.diff(best, prepend=np.inf) < 0)
     x = np.append(view.numbers[kept[new]], view.numbers.max()).astype(np.float64)
-    panel.line(np.repeat(x, 2)[1:-1], np.repeat(best[new], 2), "candidate-0", 1.3)
+    panel.line(np.repeat(x, 2)[1:-1], np.repeat(best[new], 2), "candidate-2", 1.3)
 
 
 def _without_value(plate: Plate, panel: Panel, view: View) -> list[Entry]:
@@ -60,7 +60,9 @@ def _without_value(plate: Plate, panel: Panel, view: View) -> list[Entry]:
         x = panel.across(view.numbers[here].astype(np.float64))
         y = np.full(len(here), panel.box.top + (row + 1.4) * _STRIP)
         plate.marks(np.column_stack([x, y]), shape, 1.9, colour, [_why(view, i) for i in here])
-        found.append(Entry("stopped early" if state == "pruned" else "failed or lost", colour, shape))
+        found.append(
+            Entry("stopped early" if state == "pruned" else "failed or lost", colour, shape, lined=False)
+        )
     return found
 
 
@@ -81,8 +83,10 @@ def _entries(view: View, lost: list[Entry]) -> list[Entry]:
 def _caption(view: View, shown: int) -> str:
     best = "the Pareto front" if len(view.objectives) > 1 else "the best tenth"
     many = int(view.finished.sum())
-    left_out = f" Of {many:,} finished trials {shown:,} are drawn, the best among them." if shown < many else ""
+    left_out = (
+        f" Of {many:,} finished trials {shown:,} are drawn, the best among them." if shown < many else ""
+    )
     return (
-        f"The line is the best so far within all constraints; best: {best}. Trials without a value stand above "
-        f"the frame; triangles at its upper edge lie beyond it.{left_out}"
+        f"The line is the best so far within all constraints; best: {best}. Trials without a value stand "
+        f"above the frame; triangles at its upper edge lie beyond it.{left_out}"
     )

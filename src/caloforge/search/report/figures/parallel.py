@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["parallel"]
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +12,18 @@ from numpy.typing import NDArray
 from caloforge.search.report.figures.drawing import Drawing
 from caloforge.search.report.figures.scales import Axis, Scale, scale, value_axis
 from caloforge.search.report.view import View
+from caloforge.validation.figures.glyphs import SIZE, width
 from caloforge.validation.figures.panel import fitting
-from caloforge.validation.figures.plate import Box, Plate
+from caloforge.validation.figures.plate import Plate
 from caloforge.validation.figures.style import short
 from caloforge.validation.figures.ticks import ticks
 
 Array = NDArray[np.float64]
 _MOST, _AXES = 400, 12
-_HEIGHT, _APART = 320.0, 96.0
-_BOTTOM, _TOP, _UNUSED = 44.0, 276.0, 24.0
+_HEIGHT, _APART = 340.0, 108.0
+_BOTTOM, _TOP, _UNUSED = 44.0, 290.0, 24.0
 """Heights in points: of the axes' ends, and of the place for parameters that are not in use."""
-_SMALL = 8.5
+_SMALL, _LARGE = 10.5, 12.5
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,18 @@ def parallel(view: View) -> Drawing | None:
     names = _chosen(view)
     columns = _columns(view, shown, names)
     plate = Plate(_APART * len(columns) + 24.0, _HEIGHT)
-    for best, colour, width in ((False, "floor", 0.6), (True, "candidate-0", 1.2)):
+    for best, colour, thick in ((False, "floor", 0.6), (True, "candidate-2", 1.2)):
         rows = [row for row, i in enumerate(shown) if view.best[i] == best]
         lines = [np.array([(c.x, c.heights[row]) for c in columns]) for row in rows]
         titles = [f"{view.title(shown[row])}\n{view.settings_of(shown[row])}" for row in rows]
-        plate.stroke(lines, colour, width, 0.9 if best else 0.5, titles=titles)
+        plate.stroke(lines, colour, thick, 0.9 if best else 0.5, titles=titles)
     for column in columns:
         _axis(plate, column, room=_APART - 14.0)
     if any((column.heights == _UNUSED).any() for column in columns):
         plate.text(6.0, _UNUSED - 16, "not in use", _SMALL, colour="soft")
-    return Drawing("parallel", "All parameters at once", _caption(view, len(shown), len(names)), (plate,), wide=True)
+    return Drawing(
+        "parallel", "All parameters at once", _caption(view, len(shown), len(names)), (plate,), wide=True
+    )
 
 
 def _chosen(view: View) -> list[str]:
@@ -86,12 +88,27 @@ def _heights(found: Scale, values: Array) -> Array:
 def _axis(plate: Plate, column: _Column, room: float) -> None:
     plate.stroke([np.array([(column.x, _BOTTOM), (column.x, _TOP)])], "ink", 1.0)
     name = short(column.name.rpartition(".")[2], 18)
-    plate.text(column.x, _TOP + 14, name, fitting(name, room, 10.0), "middle")
+    plate.text(column.x, _TOP + 14, name, fitting(name, room, _LARGE), "middle")
     parent = short(column.name.rpartition(".")[0], 22)
-    plate.text(column.x, _TOP + 27, parent, fitting(parent, room, _SMALL) if parent else _SMALL, "middle", colour="soft")
+    plate.text(
+        column.x,
+        _TOP + 30,
+        parent,
+        fitting(parent, room, _SMALL) if parent else _SMALL,
+        "middle",
+        colour="soft",
+    )
     for height, text in _marks(column.scale):
         plate.stroke([np.array([(column.x - 3, height), (column.x, height)])], "ink", 0.8)
-        plate.text(column.x + 4, height - 3, short(text, 14), _SMALL, colour="ink")
+        _readable(plate, column.x + 5, height - 0.36 * _SMALL, short(text, 14))
+
+
+def _readable(plate: Plate, x: float, y: float, text: str) -> None:
+    """Write a label upon lines."""
+    right = x + width(text) * _SMALL / SIZE + 1.5
+    box = np.array([(x - 1.5, y - 2.5), (right, y - 2.5), (right, y + _SMALL - 1), (x - 1.5, y + _SMALL - 1)])
+    plate.fill([box] if text else [], "raised", 0.75)
+    plate.text(x, y, text, _SMALL)
 
 
 def _marks(found: Scale) -> list[tuple[float, str]]:
@@ -102,7 +119,10 @@ def _marks(found: Scale) -> list[tuple[float, str]]:
     else:
         made = ticks(axis.low, axis.high, axis.log, 5)
         places, texts = made.major, made.labels
-        texts = tuple(f"{text} {made.factor}" if made.factor and i == len(texts) - 1 else text for i, text in enumerate(texts))
+        texts = tuple(
+            f"{text} {made.factor}" if made.factor and i == len(texts) - 1 else text
+            for i, text in enumerate(texts)
+        )
     heights = _BOTTOM + axis.share(places) * (_TOP - _BOTTOM)
     return list(zip(heights.tolist(), texts, strict=True))
 

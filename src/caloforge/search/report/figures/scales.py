@@ -49,7 +49,7 @@ class Axis:
 
 
 def value_axis(values: Array) -> Axis:
-    """Choose an axis of an objective: logarithmic over decades; a few values far above the rest lie beyond it.
+    """Choose an axis of an objective: logarithmic over decades; what is far above the rest lies beyond it.
 
     Args:
         values: Any shape; what is not finite does not count.
@@ -84,7 +84,7 @@ class Scale:
         if not self.names:
             return np.array([np.nan if value is None else value for value in values], np.float64)
         places = {name: float(i) for i, name in enumerate(self.names)}
-        return np.array([places.get(value, np.nan) for value in map(_choice, values)])
+        return np.array([np.nan if value is None else places.get(label(value), np.nan) for value in values])
 
 
 def scale(parameter: Mapping[str, Any]) -> Scale:
@@ -98,7 +98,3 @@ def scale(parameter: Mapping[str, Any]) -> Scale:
         return Scale(Axis(low / room, high * room, True))
     wide = 0.04 * (high - low) or 0.5
     return Scale(Axis(low - wide, high + wide, False))
-
-
-def _choice(value: Any) -> str | None:
-    return None if value is None else label(value)

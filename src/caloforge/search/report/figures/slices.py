@@ -35,7 +35,7 @@ def slices(view: View, objective: int) -> list[Drawing]:
 
 def _slice(view: View, objective: int, parameter: Mapping[str, Any], most: int) -> Drawing | None:
     name = parameter["name"]
-    used = [i for i in np.flatnonzero(view.finished) if name in view.trials[i]["values"]]
+    used = [i for i in np.flatnonzero(view.finished).tolist() if name in view.trials[i]["values"]]
     if not used:
         return None
     shown = view.thinned(used, most)

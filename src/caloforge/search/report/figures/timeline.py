@@ -4,8 +4,7 @@ from __future__ import annotations
 
 __all__ = ["timeline"]
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,28 +19,15 @@ from caloforge.validation.figures.plate import Box, Plate
 from caloforge.validation.figures.style import short
 
 Array = NDArray[np.float64]
+Clock = Callable[[Array], Array]
 _WIDTH, _ROWS, _TITLED = 860.0, 40, 2500
-_PAUSE = 0.05
-"""A time in which nobody works is cut out if it is longer than this share of the rest."""
 _KINDS = {
     "finished": Entry("finished", "geant4", filled=True),
-    "best": Entry("best", "candidate-0", filled=True),
+    "best": Entry("best", "candidate-2", filled=True),
     "pruned": Entry("stopped early", "floor", filled=True),
     "failed": Entry("failed or lost", "off", filled=True),
     "running": Entry("not finished", "candidate-4", filled=True),
 }
-
-
-@dataclass(frozen=True)
-class _Clock:
-    """Time without the pauses: moments `at` of the day, and how long has been worked until then."""
-
-    at: Array
-    worked: Array
-    cuts: Array
-
-    def __call__(self, moments: Array) -> Array:
-        return np.interp(moments, self.at, self.worked)
 
 
 def timeline(view: View) -> Drawing | None:
@@ -52,39 +38,34 @@ def timeline(view: View) -> Drawing | None:
     every = -(-len(found) // _ROWS)
     rows = {group["name"]: row for row, group in enumerate(found[::every])}
     jobs = [(i, job) for i, trial in enumerate(view.trials) for job in trial["jobs"]]
-    clock = _clock([job for _, job in jobs])
-    unit, scale = _unit(float(clock.worked[-1]))
+    pauses = view.record["groups"]["pauses"]
+    clock = _clock([job for _, job in jobs], pauses)
+    total = float(clock(np.array(max(job["end"] for _, job in jobs))))
+    unit, scale = _unit(total)
     names = [short(name, 24) for name in rows]
     left = 16.0 + max(width(name) for name in names) * TICK_SIZE / SIZE
     height = 70.0 + 15.0 * len(rows)
     plate = Plate(_WIDTH, height)
     box = Box(left, 38.0, _WIDTH - 46.0, height - 24.0)
-    panel = Panel(plate, box, (0.0, float(clock.worked[-1]) / scale or 1.0), (len(rows) - 0.4, -0.6))
+    panel = Panel(plate, box, (0.0, total / scale or 1.0), (len(rows) - 0.4, -0.6))
     drawn = [(i, job) for i, job in jobs if job["group"] in rows]
     used = _bars(panel, view, drawn, rows, clock, scale)
     _idle(plate, panel, found[::every])
     panel.frame(f"time since the first job [{unit}]", rows=names)
-    for cut in (clock(clock.cuts) / scale).tolist():
+    for cut in (clock(np.array([begin for begin, _ in pauses])) / scale).tolist():
         panel.line(np.array([cut, cut]), np.array(panel.y_ends), "off", 0.9, dashed=True)
     legend(plate, Box(0, height - 22, _WIDTH - 46, height), [_KINDS[kind] for kind in used])
-    caption = _caption(len(found), every, len(clock.cuts))
+    caption = _caption(len(found), every, len(pauses))
     return Drawing("timeline", "What each group of workers did", caption, (plate,), wide=True)
 
 
-def _clock(jobs: Sequence[Mapping[str, Any]]) -> _Clock:
-    spans: list[list[float]] = []
-    for begin, end in sorted((job["begin"], job["end"]) for job in jobs):
-        if spans and begin <= spans[-1][1]:
-            spans[-1][1] = max(spans[-1][1], end)
-        else:
-            spans.append([begin, end])
-    found = np.array(spans, np.float64)
-    total = float((found[:, 1] - found[:, 0]).sum())
-    gaps = found[1:, 0] - found[:-1, 1]
-    pauses = gaps > _PAUSE * total
-    lasts = np.column_stack([found[:, 1] - found[:, 0], np.append(np.where(pauses, 0.0, gaps), 0.0)])
-    worked = np.concatenate([[0.0], np.cumsum(lasts.ravel())])[:-1]
-    return _Clock(found.ravel(), worked, found[:-1, 1][pauses])
+def _clock(jobs: Sequence[Mapping[str, Any]], pauses: Sequence[Sequence[float]]) -> Clock:
+    """Return what gives the time since the first job, without pauses, for moments of the day."""
+    ends = [min(job["begin"] for job in jobs), *np.ravel(pauses).tolist(), max(job["end"] for job in jobs)]
+    lasts = np.diff(ends)
+    lasts[1::2] = 0.0
+    since = np.concatenate([[0.0], np.cumsum(lasts)])
+    return lambda moments: np.interp(moments, ends, since)
 
 
 def _unit(seconds: float) -> tuple[str, float]:
@@ -98,7 +79,7 @@ def _bars(
     view: View,
     jobs: Sequence[tuple[int, Mapping[str, Any]]],
     rows: Mapping[str, int],
-    clock: _Clock,
+    clock: Clock,
     scale: float,
 ) -> list[str]:
     """Draw the jobs, and return which kinds there are."""
@@ -112,12 +93,12 @@ def _bars(
     for kind in used:
         here = [k for k, found in enumerate(kinds) if found == kind]
         told = [_title(view, *jobs[k]) for k in here] if len(jobs) <= _TITLED else []
-        panel.plate.fill([corners[k] for k in here], _KINDS[kind].colour, 0.75, told)
+        panel.plate.fill([corners[k] for k in here], _KINDS[kind].colour, 0.6, told)
     return used
 
 
 def _kind(view: View, i: int) -> str:
-    state = view.trials[i]["state"]
+    state: str = view.trials[i]["state"]
     if view.best[i]:
         return "best"
     return {"lost": "failed", "waiting": "running"}.get(state, state)
