@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["groups"]
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,8 +17,8 @@ def groups(trials: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Sum up the jobs of each group.
 
     A group's time is that from the beginning of its first job to the end of its last. What of it is covered
-    by no job is idle. Before and after there was nothing for it to do yet, or no more. Pauses do not count:
-    when no group works for more than five minutes, there is no master.
+    by no job is idle. Before and after there was nothing for it to do yet, or no more. When no group works for
+    more than five minutes, there is no master: before and after such a pause are counted apart.
 
     Args:
         trials: Each with `jobs`: `group`, `begin`, `end` and `startup` (before the training), in seconds.
@@ -48,18 +49,29 @@ def groups(trials: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _group(name: str, spans: Sequence[Span], pauses: Sequence[Span]) -> dict[str, Any]:
-    begin, end = min(begin for begin, _ in spans), max(end for _, end in spans)
-    time = end - begin - sum(b - a for a, b in pauses if begin <= a and b <= end)
-    worked = sum(b - a for a, b in _joined(spans))
+    starts = [begin for begin, _ in pauses]
+    sessions: dict[int, list[Span]] = {}
+    for span in spans:
+        sessions.setdefault(bisect_right(starts, span[0]), []).append(span)
+    time = sum(_last(part) - _first(part) for part in sessions.values())
+    worked = sum(end - begin for begin, end in _joined(spans))
     return {
         "name": name,
         "jobs": len(spans),
-        "begin": begin,
-        "end": end,
+        "begin": _first(spans),
+        "end": _last(spans),
         "time": time,
         "worked": worked,
         "idle_share": 1 - worked / time if time > 0 else 0.0,
     }
+
+
+def _first(spans: Iterable[Span]) -> float:
+    return min(begin for begin, _ in spans)
+
+
+def _last(spans: Iterable[Span]) -> float:
+    return max(end for _, end in spans)
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:

@@ -29,10 +29,9 @@ def curves(view: View) -> Drawing | None:
     every = np.concatenate(list(lines.values()))
     axis = value_axis(every[:, 1])
     plate = Plate(_WIDTH, _HEIGHT)
-    low, high = float(every[:, 0].min()), float(every[:, 0].max())
-    room = 0.02 * (high - low) or 0.5
+    steps = value_axis(every[:, 0], decades=0.9)
     box = Box(BOX.left, BOX.bottom, _WIDTH - 8.0, _HEIGHT - 30.0)
-    panel = Panel(plate, box, (low - room, high + room), axis.ends, y_log=axis.log)
+    panel = Panel(plate, box, steps.ends, axis.ends, steps.log, axis.log)
     for kind, colour, width in (
         ("stopped", "floor", 0.7),
         ("finished", "geant4", 0.7),

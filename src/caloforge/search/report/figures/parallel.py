@@ -51,8 +51,6 @@ def parallel(view: View) -> Drawing | None:
         plate.stroke(lines, colour, thick, 0.9 if best else 0.5, titles=titles)
     for column in columns:
         _axis(plate, column, room=_APART - 14.0)
-    if any((column.heights == _UNUSED).any() for column in columns):
-        plate.text(6.0, _UNUSED - 16, "not in use", _SMALL, colour="soft")
     return Drawing(
         "parallel", "All parameters at once", _caption(view, len(shown), len(names)), (plate,), wide=True
     )
@@ -101,6 +99,8 @@ def _axis(plate: Plate, column: _Column, room: float) -> None:
     for height, text in _marks(column.scale):
         plate.stroke([np.array([(column.x - 3, height), (column.x, height)])], "ink", 0.8)
         _readable(plate, column.x + 5, height - 0.36 * _SMALL, short(text, 14))
+    if (column.heights == _UNUSED).any():
+        _readable(plate, column.x + 5, _UNUSED - 0.36 * _SMALL, "not in use")
 
 
 def _readable(plate: Plate, x: float, y: float, text: str) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from caloforge.search.report.view import label
 
 Array = NDArray[np.float64]
-_FAR, _DECADES = 4.0, 1.5
+_FAR = 4.0
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,17 @@ class Axis:
         return np.asarray((values - self.low) / (self.high - self.low))
 
 
-def value_axis(values: Array) -> Axis:
+def value_axis(values: Array, decades: float = 1.5) -> Axis:
     """Choose an axis of an objective: logarithmic over decades; what is far above the rest lies beyond it.
 
     Args:
         values: Any shape; what is not finite does not count.
+        decades: From how many on it is logarithmic.
     """
     known = values[np.isfinite(values)]
     if not known.size:
         return Axis(0.0, 1.0, False)
-    log = bool(known.min() > 0 and np.log10(known.max() / known.min()) > _DECADES)
+    log = bool(known.min() > 0 and np.log10(known.max() / known.min()) > decades)
     scaled = np.log10(known) if log else known
     low, most, usual = float(scaled.min()), float(scaled.max()), float(np.quantile(scaled, 0.9))
     if usual > low:
