@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 from caloforge.errors import RecipeError
 from caloforge.observables import evaluate, observables_for
 from caloforge.observables.figure_of_merit import axes_of, figure_of_merit
-from caloforge.search.figures.distances import mean_deviation, physics_distance, separation
 from caloforge.search.figures.table import known_figure
-from caloforge.search.figures.timing import ms_per_shower
 from caloforge.showers import Showers
 
 if TYPE_CHECKING:
@@ -120,13 +118,41 @@ def _weights(trained: _Trained) -> float:
     )
 
 
+def _auc(trained: _Trained) -> float:
+    from caloforge.search.figures.distances import separation
+
+    return separation(trained.geant4, trained.made, trained.seed)
+
+
+def _fpd(trained: _Trained) -> float:
+    from caloforge.search.figures.distances import physics_distance
+
+    return physics_distance(trained.geant4, trained.made)
+
+
+def _response(trained: _Trained) -> float:
+    from caloforge.search.figures.distances import mean_deviation
+
+    return mean_deviation(trained.geant4, trained.made)
+
+
+def _ms(trained: _Trained) -> float:
+    from caloforge.search.figures.timing import ms_per_shower
+
+    return ms_per_shower(trained.run.path)
+
+
+def _seconds(trained: _Trained) -> float:
+    return float(trained.run.summary()["seconds"])
+
+
 _MEASURED: dict[str, Callable[[_Trained], float]] = {
     "merit": _merit,
-    "auc": lambda trained: separation(trained.geant4, trained.made, trained.seed),
-    "fpd": lambda trained: physics_distance(trained.geant4, trained.made),
-    "response": lambda trained: mean_deviation(trained.geant4, trained.made),
+    "auc": _auc,
+    "fpd": _fpd,
+    "response": _response,
     "score": _score,
-    "ms": lambda trained: ms_per_shower(trained.run.path),
+    "ms": _ms,
     "weights": _weights,
-    "seconds": lambda trained: trained.run.summary()["seconds"],
+    "seconds": _seconds,
 }
