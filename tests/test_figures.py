@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from caloforge.detector import Detector
-from caloforge.errors import RecipeError, SearchError
+from caloforge.errors import RecipeError, SearchError, TrainingError
 from caloforge.observables import (
     calochallenge_features,
     evaluate,
@@ -165,21 +166,25 @@ def test_fpd_grows_with_the_difference() -> None:
     assert physics_distance(first, first) == pytest.approx(0, abs=1e-6)
 
 
-def test_response(figures: dict[str, float], geant4: Showers, made: Showers) -> None:
-    """Bins of equal width: 160 showers make four of them."""
-    edges = np.linspace(geant4.incident.energy.min(), geant4.incident.energy.max(), 5)
+def test_response(geant4: Showers) -> None:
+    """Bins of equal width: 160 showers make four of them. Deviations of either sign do not cancel."""
+    energy = geant4.incident.energy
+    bent = geant4.cells * (0.95 + 0.1 * energy / 1e5)[:, None].astype(np.float32)
+    other = Showers(geant4.detector, geant4.incident, bent)
+    edges = np.linspace(energy.min(), energy.max(), 5)
     edges[-1] *= 1.1
     off = []
     for low, high in pairwise(edges):
-        rows = (low <= geant4.incident.energy) & (geant4.incident.energy < high)
-        one, other = (
-            (s.cells[rows].sum(1, dtype=np.float64) / s.incident.energy[rows]).mean() for s in (geant4, made)
-        )
-        off.append(abs(other / one - 1))
-    assert figures["response"] == pytest.approx(100 * np.mean(off), rel=1e-3, abs=1e-4)
+        rows = (low <= energy) & (energy < high)
+        one, two = ((s.cells[rows].sum(1, dtype=float) / energy[rows]).mean() for s in (geant4, other))
+        off.append(abs(two / one - 1))
+    assert mean_deviation(geant4, other) == pytest.approx(100 * np.mean(off), rel=1e-5)
+    assert mean_deviation(geant4, other) > 1.5
 
 
-def test_response_of_a_known_deviation(geant4: Showers) -> None:
+def test_response_of_a_known_deviation(figures: dict[str, float], geant4: Showers) -> None:
+    """The fit makes the response of these showers, which is 1, exactly."""
+    assert figures["response"] < 1e-3
     for factor in (1.02, 0.97):
         other = Showers(geant4.detector, geant4.incident, geant4.cells * np.float32(factor))
         assert mean_deviation(geant4, other) == pytest.approx(100 * abs(factor - 1), rel=1e-4)
@@ -212,6 +217,52 @@ def test_ms_of_a_bundle(tmp_path: Path) -> None:
 def test_ms_is_of_the_exported_run(run: Run, geant4: Showers) -> None:
     found = measure(run, ["ms"], geant4, SEED)["ms"]
     assert 1e-3 < found < 1e3
+
+
+class _Generator(torch.nn.Module):
+    """Makes the same in all cells of all showers."""
+
+    noise_shape, conditions = (4,), ("energy",)
+
+    def __init__(self, energy: float, cells: int) -> None:
+        super().__init__()
+        self.cells = torch.full((cells,), energy)
+
+    def forward(self, noise: torch.Tensor, incident: torch.Tensor) -> torch.Tensor:
+        return self.cells.expand(len(incident), -1).clone()
+
+
+def _that_makes(energy: float, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    made = _Generator(energy, run.detector.n_cells)
+    monkeypatch.setattr(Run, "generator", lambda _: made)
+    return run
+
+
+def test_what_makes_nothing_is_bad_in_all(
+    run: Run, geant4: Showers, figures: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Observables that are not defined, or no longer vary, must not make a figure smaller."""
+    found = measure(_that_makes(0.0, run, monkeypatch), CHEAP, geant4, SEED)
+    for name in ("merit", "fpd", "response", "score"):
+        assert found[name] > 2 * figures[name]
+    assert found["response"] == pytest.approx(100)
+    assert found["auc"] == 1
+
+
+@pytest.mark.parametrize("energy", [float("nan"), float("inf"), -1.0])
+def test_impossible_energies_are_a_training_that_failed(
+    energy: float, run: Run, geant4: Showers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(TrainingError, match="impossible energies"):
+        measure(_that_makes(energy, run, monkeypatch), ["score"], geant4, SEED)
+
+
+def test_huge_energies(run: Run, geant4: Showers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A figure is a number, or the trial is refused."""
+    huge = _that_makes(1e37, run, monkeypatch)
+    for name in ("merit", "auc", "fpd", "response", "score"):
+        with suppress(TrainingError):
+            assert math.isfinite(measure(huge, [name], geant4, SEED)[name])
 
 
 @pytest.mark.parametrize(("name", "n"), [("auc", 49), ("fpd", 49), ("response", 9)])

@@ -276,6 +276,29 @@ def test_presets_fit_their_recipes(name: str) -> None:
         assert not found.published
 
 
+@pytest.mark.parametrize("name", space_names())
+def test_presets_hold_their_recipes(name: str) -> None:
+    recipe = load_recipe(name)
+    space = load_space(None, recipe)
+    own = space.own(recipe)
+    assert own is not None
+    assert set(own) == {parameter.name for parameter in space.parameters}
+    assert space.recipe(recipe, own) == recipe.model_copy(update={"published": False})
+    drawn = space.suggest(optuna.trial.FixedTrial({p.name: p.code(own[p.name]) for p in space.parameters}))
+    assert drawn == own, "as a trial may be given them"
+
+
+def test_own_values() -> None:
+    space = _space(RICH)
+    assert space.own(TUNED) is None, "it has 64 factors"
+    changed = load_recipe("calogan-tuned", ["model.fit.factors=32", "model.width=48"])
+    own = space.own(changed)
+    assert own is not None
+    assert (own["model.fit"], own["model.width"], own["model.latent"]) == ({"factors": 32}, 48, 64)
+    assert space.recipe(changed, own) == changed
+    assert space.own(load_recipe("calogan-tuned", ["model.fit.factors=32", "model.width=47"])) is None
+
+
 def test_presets_of_the_tuned_family_are_for_all_of_it() -> None:
     for name in ("lagan-tuned", "calogan-desy-tuned", "gan3d-angle-tuned"):
         assert load_space("conv2d-tuned", load_recipe(name)).parameters
