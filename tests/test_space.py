@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caloforge.errors import RecipeError, SearchError
+from caloforge.search.figures import FIGURES
 from caloforge.search.space import Parameter, Space, load_space, parse_space, space_names
 from caloforge.training.recipe import Recipe, load_recipe
 
@@ -422,6 +424,21 @@ def test_texts_that_recipes_take_for_numbers() -> None:
     assert (found.low, found.high) == (1e-5, 1e-3)
     choices = _space("  objective.generator_rate: {choice: [1e-5, 1e-3]}")
     assert choices.recipe(TUNED, {"objective.generator_rate": "1e-5"}).objective.generator_rate == 1e-5
+
+
+def test_the_manual() -> None:
+    """Its example is refused with the words that stand there, and right with the cure that it names."""
+    text = (Path(__file__).parents[1] / "docs" / "space.md").read_text()
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    with pytest.raises(SearchError) as caught:
+        parse_space(example, "space.yaml", TUNED)
+    assert str(caught.value) in text
+    when = ", when: {model.kind: tuned}}"
+    mended = example.replace("log: true}", f"log: true{when}", 1).replace("step: 0.1}", f"step: 0.1{when}")
+    space = parse_space(mended, "space.yaml", TUNED)
+    assert space.recipe(TUNED, space.suggest(_trial(1)))
+    table = text.partition("## Figures")[2]
+    assert set(re.findall(r"^\| `(\w+)` \| ", table, re.MULTILINE)) == set(FIGURES)
 
 
 def test_code() -> None:
