@@ -143,10 +143,10 @@ def _nearest(record: Record) -> str:
     finished = [trial for trial in record["trials"] if trial["state"] == "finished"]
     known = [t for t in finished if all(v is not None for v in t["constraints"].values())]
     if not known:
-        return "None is within the constraints, and none tells by how much."
+        return "No trial tells by how much it breaks the constraints."
     least = min(known, key=lambda trial: sum(max(v, 0.0) for v in trial["constraints"].values()))
     broken = ", ".join(f"{text} by {number(v)}" for text, v in least["constraints"].items() if v > 0)
-    return f"None is within the constraints. Trial {least['number']} breaks them least: {broken}."
+    return f"Trial {least['number']} breaks the constraints least: {broken}."
 
 
 def _important(record: Record, name: str) -> str:
