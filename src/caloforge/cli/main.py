@@ -29,6 +29,7 @@ from caloforge.cli.inspect import inspect
 from caloforge.cli.simulate import simulate
 from caloforge.cli.streams import StandardOutput, complain, finish, prepare
 from caloforge.cli.train import train
+from caloforge.cli.tune import tune
 from caloforge.cli.validate import validate
 from caloforge.errors import CaloforgeError, StoppedError
 
@@ -49,6 +50,7 @@ for _verb in (
     demo,
     simulate,
     train,
+    tune,
     adopt,
     generate,
     validate,
