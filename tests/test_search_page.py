@@ -53,7 +53,7 @@ def settings(objectives=("merit",), **changes):
         "data": ["showers.h5"],
         "sampler": "tpe",
         "seed": 1,
-        "folds": None,
+        "folds": 1,
         "halving": False,
         "groups": 2,
         "workers": 1,
@@ -118,15 +118,15 @@ def searched(n, objectives=("merit", "ms"), seed=3, folds=3, storage=None, **cha
         params = drawn(rng)
         merit = 0.1 + (math.log10(params["objective.generator_rate"]) + 4) ** 2
         ms = 0.2 + 0.4 * rng.random()
-        single = [
-            {"merit": merit * rng.normal(1, 0.1), "ms": ms * rng.normal(1, 0.01)} for _ in range(folds or 1)
-        ]
+        single = [{"merit": merit * rng.normal(1, 0.1), "ms": ms * rng.normal(1, 0.01)} for _ in range(folds)]
         figures = {name: float(np.mean([fold[name] for fold in single])) for name in ("merit", "ms")}
-        spread = {name: float(np.std([fold[name] for fold in single])) for name in figures} if folds else {}
+        spread = (
+            {name: float(np.std([fold[name] for fold in single])) for name in figures} if folds > 1 else {}
+        )
         told = {
             "figures": figures | {"weights": 1e5},
             "spread": spread,
-            "folds": single if folds else [],
+            "folds": single if folds > 1 else [],
             "jobs": [job(f"node:{i % 2}", 100.0 * i, 100.0 * i + 60)],
             "run": f"trials/{i}",
         }
@@ -400,7 +400,7 @@ def test_a_study_of_one_parameter_with_one_value():
     assert head(study).startswith("merit 1 in trial 0")
 
 
-@pytest.mark.parametrize("folds", [None, 3])
+@pytest.mark.parametrize("folds", [1, 3])
 @pytest.mark.parametrize("objectives", [("merit",), ("merit", "ms"), ("merit", "ms", "weights")])
 def test_sections_are_those_of_the_search(objectives, folds):
     study = searched(60, objectives[:2], folds=folds) if len(objectives) < 3 else empty(objectives)
@@ -410,7 +410,7 @@ def test_sections_are_those_of_the_search(objectives, folds):
     head(study)
     ids = Page(page(study_record(study))).ids
     assert ("front" in ids) == (len(objectives) > 1)
-    assert ("folds" in ids) == (folds is not None and len(objectives) < 3)
+    assert ("folds" in ids) == (folds > 1 and len(objectives) < 3)
     assert ("curves" in ids) == (len(objectives) == 1)
     assert "history" in ids
     assert "parameters" in ids

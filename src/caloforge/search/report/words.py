@@ -15,7 +15,7 @@ _STATES = {
     "finished": "finished",
     "pruned": "stopped early",
     "failed": "failed",
-    "lost": "lost with their worker",
+    "lost": "interrupted and tried again",
     "running": "not finished",
     "waiting": "waiting",
 }
@@ -133,7 +133,7 @@ def _spread(trial: Mapping[str, Any], name: str) -> bool:
 
 def _luck(record: Record) -> str:
     unseen = "showers that the search never saw tell how much (caloforge validate)"
-    if record["settings"].get("folds"):
+    if record["settings"]["folds"] > 1:
         return f"The best of many is partly luck: {unseen}."
     return f"Each trial is one training, and the best of many is partly luck: {unseen}, and so does --folds."
 
