@@ -154,12 +154,13 @@ def _important(record: Record, name: str) -> str:
     if not shares:
         return ""
     sure = [key for key, share in shares.items() if share > chance[key]]
+    differs = f"For {name}, the best tenth of the trials differs from all of them"
     if not sure:
-        return f"For {name}, no parameter is more important than chance would have it."
+        return f"{differs} in no parameter by more than chance."
     told = _listed([f"{key} ({percent(shares[key])})" for key in sure[:3]])
     rest = len(shares) - len(sure)
-    less = f"; {rest} of {len(shares)} are no more important than chance would have it" if rest else ""
-    return f"For {name}, what decides most whether a trial is among the best tenth: {told}{less}."
+    less = f", and in {rest} of {len(shares)} parameters by no more than chance" if rest else ""
+    return f"{differs} most in {told}{less}."
 
 
 def _busy(record: Record) -> str:
