@@ -1,0 +1,127 @@
+"""Holds Kubernetes' objects against the schemas that their makers publish.
+
+Objects of operators: the OpenAPI schema in their custom-resource definition. Whole definitions have up to
+1.4 MB, so those that no package carries are kept in `data/crds/`, reduced to what our manifests say.
+To renew one:
+
+    python tests/kubernetes_schemas.py ray.io_rayjobs.yaml deploy/cluster/kubernetes/ray.yaml tests/data/crds/
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_WORDS = ("type", "enum", "minimum", "maximum", "pattern", "required", "format", "anyOf", "default")
+
+
+def definition(crd: dict[str, Any], version: str) -> dict[str, Any]:
+    """The schema of one version in a custom-resource definition."""
+    found = [one for one in crd["spec"]["versions"] if one["name"] == version]
+    schema: dict[str, Any] = found[0]["schema"]["openAPIV3Schema"]
+    return schema
+
+
+def reduced(schema: dict[str, Any], values: list[Any]) -> dict[str, Any]:
+    """A schema without descriptions and without the fields that none of the values has."""
+    out = {word: schema[word] for word in _WORDS if word in schema}
+    out |= {word: value for word, value in schema.items() if word.startswith("x-kubernetes-")}
+    maps = [value for value in values if isinstance(value, dict)]
+    if "properties" in schema:
+        used = {key for value in maps for key in value} | set(schema.get("required", []))
+        out["properties"] = {
+            key: reduced(of, [value[key] for value in maps if key in value])
+            for key, of in schema["properties"].items()
+            if key in used
+        }
+    if isinstance(schema.get("additionalProperties"), dict):
+        inner = [item for value in maps for item in value.values()]
+        out["additionalProperties"] = reduced(schema["additionalProperties"], inner)
+    if "items" in schema:
+        out["items"] = reduced(
+            schema["items"], [item for value in values if isinstance(value, list) for item in value]
+        )
+    return out
+
+
+def strict(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same schema, which refuses fields that it does not know: a cluster drops them without a word."""
+    out = {key: strict(value) if isinstance(value, dict) else value for key, value in schema.items()}
+    if "properties" in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):
+        out["properties"] = {key: strict(value) for key, value in schema["properties"].items()}
+        out["additionalProperties"] = False
+    return out
+
+
+def whole(schema: dict[str, Any]) -> dict[str, Any]:
+    """A custom resource's schema with what every object has; some definitions leave it out."""
+    head: dict[str, Any] = {key: {"type": "string"} for key in ("apiVersion", "kind")}
+    return {**schema, "properties": {**schema["properties"], **head, "metadata": {"type": "object"}}}
+
+
+def model_faults(value: Any, kind: str, where: str = "") -> list[str]:
+    """What Kubernetes' own model of an object does not know, or lacks.
+
+    Args:
+        value: The object, as YAML gives it.
+        kind: Name of the model in the package `kubernetes`, or of a type as `list[V1Container]`.
+        where: Path of the object, for the texts.
+    """
+    from kubernetes import client
+
+    if kind.startswith("list["):
+        if not isinstance(value, list):
+            return [f"{where} is no list"]
+        return [
+            fault for i, item in enumerate(value) for fault in model_faults(item, kind[5:-1], f"{where}[{i}]")
+        ]
+    if kind.startswith("dict("):
+        if not isinstance(value, dict):
+            return [f"{where} is no mapping"]
+        inner = kind[5:-1].split(", ")[1]
+        return [fault for key, item in value.items() for fault in model_faults(item, inner, f"{where}.{key}")]
+    model = getattr(client, kind, None)
+    if model is None:
+        plain = {"str": str, "int": int, "bool": bool, "float": float, "object": object}
+        right = isinstance(value, plain.get(kind, object)) and (kind == "bool") == isinstance(value, bool)
+        return [] if right or kind not in plain or kind == "object" else [f"{where} is no {kind}: {value!r}"]
+    if not isinstance(value, dict):
+        return [f"{where} is no {kind}"]
+    names = {name: key for key, name in model.attribute_map.items()}
+    faults = [f"{where}.{name} is unknown to {kind}" for name in value if name not in names]
+    for name, item in value.items():
+        if name in names:
+            faults += model_faults(item, model.openapi_types[names[name]], f"{where}.{name}")
+    return faults + _lacking(
+        model, {names[name]: item for name, item in value.items() if name in names}, where
+    )
+
+
+def _lacking(model: Any, given: dict[str, Any], where: str) -> list[str]:
+    from kubernetes.client import Configuration
+
+    checks = Configuration()
+    checks.client_side_validation = True
+    try:
+        model(**given, local_vars_configuration=checks)
+    except ValueError as error:
+        return [f"{where}: {error}"]
+    return []
+
+
+def main(crd: Path, manifest: Path, folder: Path) -> None:
+    """Write what a manifest uses of a definition."""
+    full = yaml.safe_load(crd.read_text(encoding="utf-8"))
+    kind = full["spec"]["names"]["kind"]
+    mine = [doc for doc in yaml.safe_load_all(manifest.read_text(encoding="utf-8")) if doc["kind"] == kind]
+    schema = reduced(definition(full, mine[0]["apiVersion"].split("/")[1]), mine)
+    text = json.dumps(schema, indent=1, sort_keys=True)
+    (folder / f"{kind.lower()}.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))
