@@ -41,6 +41,7 @@ __all__ = [
     "sanitise_bundle",
     "simulate",
     "train",
+    "tune",
     "validate",
 ]
 
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from caloforge.deploy.native import export_cpp, export_host
     from caloforge.deploy.runtimes import calibrate
     from caloforge.detector import Detector, load_detector
+    from caloforge.search.tune import tune
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
     from caloforge.showers.merge import merge
@@ -100,6 +102,7 @@ _ROOM_OF = {
     "sanitise_bundle": "deploy",
     "simulate": "truth",
     "train": "training",
+    "tune": "search.tune",
     "validate": "validation",
 }
 

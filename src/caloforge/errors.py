@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "BundleError",
     "CaloforgeError",
+    "ClusterError",
     "DetectorError",
     "EventError",
     "Geant4Error",
@@ -16,6 +17,7 @@ __all__ = [
     "RangeError",
     "RecipeError",
     "RunError",
+    "SearchError",
     "ShowersError",
     "StoppedError",
     "TrainingError",
@@ -98,7 +100,11 @@ class ParticleError(CaloforgeError):
 
 
 class WorkerError(CaloforgeError):
-    """A worker process that has died, or took too long."""
+    """A worker process that has died, took too long, or cannot import what it should call."""
+
+
+class ClusterError(CaloforgeError):
+    """A cluster that cannot be reached, or whose workers cannot do the work."""
 
 
 class DetectorError(CaloforgeError):
@@ -162,6 +168,10 @@ class OutputError(CaloforgeError):
 
 class ValidationError(CaloforgeError):
     """Two samples that cannot be compared."""
+
+
+class SearchError(CaloforgeError):
+    """A space that fits no recipe, or a study that cannot be made or continued."""
 
 
 class StoppedError(CaloforgeError):

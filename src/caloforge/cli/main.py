@@ -30,6 +30,7 @@ from caloforge.cli.merge import merge
 from caloforge.cli.simulate import simulate
 from caloforge.cli.streams import StandardOutput, complain, finish, prepare
 from caloforge.cli.train import train
+from caloforge.cli.tune import tune
 from caloforge.cli.validate import validate
 from caloforge.errors import CaloforgeError, StoppedError
 
@@ -50,6 +51,7 @@ for _verb in (
     demo,
     simulate,
     train,
+    tune,
     adopt,
     generate,
     validate,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["Chunk", "Cluster", "Fault", "Outcome"]
+__all__ = ["MOST_DEATHS", "Chunk", "Cluster", "Fault", "Outcome"]
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+MOST_DEATHS = 4
+"""As many workers may die of a chunk before it is set aside."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,12 @@ class Fault:
         kind: `raised`: its function raised an error, which is not tried again. `died`: as many workers as are
             allowed died of it; it is set aside.
         error: What was raised, or a `WorkerError` that says how the last worker died.
+        deaths: How many workers died of it.
     """
 
     kind: Literal["raised", "died"]
     error: Exception
+    deaths: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,9 @@ class Cluster(Protocol):
 
         Yields:
             Every chunk once, with result or fault, in the order in which they finish.
+
+        Raises:
+            ClusterError: The cluster is lost, has no workers any more, or workers of another version.
         """
         ...
 
