@@ -63,53 +63,20 @@ def whole(schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema, "properties": {**schema["properties"], **head, "metadata": {"type": "object"}}}
 
 
-def model_faults(value: Any, kind: str, where: str = "") -> list[str]:
+def model_faults(value: Any, kind: str) -> list[str]:
     """What Kubernetes' own model of an object does not know, or lacks.
 
     Args:
         value: The object, as YAML gives it.
-        kind: Name of the model in the package `kubernetes`, or of a type as `list[V1Container]`.
-        where: Path of the object, for the texts.
+        kind: Name of the model in the package `kubernetes`.
     """
     from kubernetes import client
+    from pydantic import ValidationError
 
-    if kind.startswith("list["):
-        if not isinstance(value, list):
-            return [f"{where} is no list"]
-        return [
-            fault for i, item in enumerate(value) for fault in model_faults(item, kind[5:-1], f"{where}[{i}]")
-        ]
-    if kind.startswith("dict("):
-        if not isinstance(value, dict):
-            return [f"{where} is no mapping"]
-        inner = kind[5:-1].split(", ")[1]
-        return [fault for key, item in value.items() for fault in model_faults(item, inner, f"{where}.{key}")]
-    model = getattr(client, kind, None)
-    if model is None:
-        plain = {"str": str, "int": int, "bool": bool, "float": float, "object": object}
-        right = isinstance(value, plain.get(kind, object)) and (kind == "bool") == isinstance(value, bool)
-        return [] if right or kind not in plain or kind == "object" else [f"{where} is no {kind}: {value!r}"]
-    if not isinstance(value, dict):
-        return [f"{where} is no {kind}"]
-    names = {name: key for key, name in model.attribute_map.items()}
-    faults = [f"{where}.{name} is unknown to {kind}" for name in value if name not in names]
-    for name, item in value.items():
-        if name in names:
-            faults += model_faults(item, model.openapi_types[names[name]], f"{where}.{name}")
-    return faults + _lacking(
-        model, {names[name]: item for name, item in value.items() if name in names}, where
-    )
-
-
-def _lacking(model: Any, given: dict[str, Any], where: str) -> list[str]:
-    from kubernetes.client import Configuration
-
-    checks = Configuration()
-    checks.client_side_validation = True
     try:
-        model(**given, local_vars_configuration=checks)
-    except ValueError as error:
-        return [f"{where}: {error}"]
+        getattr(client, kind).model_validate(value, by_alias=True, by_name=False)
+    except ValidationError as error:
+        return [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
     return []
 
 
