@@ -5,6 +5,8 @@ from __future__ import annotations
 __all__ = ["BEAT", "GRACE", "Ledger"]
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +77,8 @@ class Ledger:
 
     def ask(self) -> optuna.Trial:
         """Begin a trial; of those that wait, the first."""
-        trial = self.study.ask()
+        with _as_it_is():
+            trial = self.study.ask()
         self.beat(trial)
         trial.set_user_attr(_BEGUN, trial.number)
         return trial
@@ -99,7 +102,8 @@ class Ledger:
             before = datetime.now() - timedelta(seconds=GRACE)
             for trial in self.trials():
                 silent = trial.user_attrs.get(_BEGUN) != trial.number
-                if trial.state is TrialState.RUNNING and silent and trial.datetime_start < before:
+                began = trial.datetime_start
+                if trial.state is TrialState.RUNNING and silent and began and began < before:
                     self._try_again(trial._trial_id)
 
     def give_back(self, trial: optuna.Trial) -> None:
@@ -124,12 +128,13 @@ class Ledger:
         return found
 
 
-class _as_it_is(warnings.catch_warnings):  # noqa: N801 - used as a statement
-    """Without Optuna's warnings that what we use may change; the tests would notice."""
-
-    def __enter__(self) -> None:
-        super().__enter__()
+@contextmanager
+def _as_it_is() -> Iterator[None]:
+    """Without Optuna's warnings that what we use may change, and that signs of life are for `optimize`."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
+        warnings.filterwarnings("ignore", "Heartbeat of storage")
+        yield
 
 
 def _open(url: str, again: RetryHeartbeatStaleTrialCallback) -> RDBStorage:
