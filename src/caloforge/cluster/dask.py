@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Dask"]
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -47,6 +47,8 @@ class Dask:
         MissingExtraError: Dask is not installed.
     """
 
+    chunk_seconds = 5.0
+
     def __init__(self, address: str, patience: float = _PATIENCE) -> None:
         try:
             from distributed import Client
@@ -71,7 +73,7 @@ class Dask:
 
     def run(
         self, function: Callable[..., Any], chunks: Iterable[Chunk | None], ahead: int = 1
-    ) -> Iterator[Outcome]:
+    ) -> Generator[Outcome, None, None]:
         """See `Cluster.run`."""
         pool = _Pool(self._client, self._presence, function, self._where)
         try:

@@ -6,7 +6,7 @@ __all__ = ["Ray"]
 
 import logging
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,8 @@ class Ray:
         MissingExtraError: Ray is not installed.
     """
 
+    chunk_seconds = 5.0
+
     def __init__(self, address: str, patience: float = _PATIENCE) -> None:
         try:
             import ray
@@ -63,7 +65,7 @@ class Ray:
 
     def run(
         self, function: Callable[..., Any], chunks: Iterable[Chunk | None], ahead: int = 1
-    ) -> Iterator[Outcome]:
+    ) -> Generator[Outcome, None, None]:
         """See `Cluster.run`."""
         pool = _Pool(self._presence, function, self._where)
         try:
