@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Dask"]
+__all__ = ["Dask", "check_scheduler"]
 
 import asyncio
 from collections.abc import Callable, Generator, Iterable
@@ -20,6 +20,7 @@ from caloforge.calls import pack, pack_function
 from caloforge.cluster.base import Chunk, Outcome
 from caloforge.cluster.drive import drive
 from caloforge.cluster.presence import Presence
+from caloforge.cluster.reaching import check_port, nobody
 from caloforge.cluster.remote import call, forget, new_run
 from caloforge.cluster.replies import died, other_version, outcome
 from caloforge.cluster.there import version_there
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
     from typing_extensions import Self
 
+_KIND, _START = "Dask scheduler", "dask scheduler"
 _FILE = Kind("Dask scheduler file", ClusterError, cure="start `dask scheduler --scheduler-file FILE`")
 _ANSWERS_WITHIN = 10.0  # seconds, of the scheduler
 _PATIENCE = 600.0  # seconds without a worker
@@ -55,7 +57,7 @@ class Dask:
         except ImportError:
             raise MissingExtraError("distributed", "dask") from None
         self._where = _contact(address)
-        _check_scheduler(self._where)
+        check_scheduler(self._where)
         self._client: Client = Client(
             self._where, timeout=_ANSWERS_WITHIN, set_as_default=False, name="caloforge"
         )
@@ -190,29 +192,29 @@ def _contact(address: str) -> str:
     return address.replace("dask://", "tcp://", 1)
 
 
-def _check_scheduler(where: str) -> None:
-    """Ask who is there before the client does: it waits for ever for a port that accepts and is silent."""
+def check_scheduler(where: str, seconds: float = _ANSWERS_WITHIN) -> None:
+    """Ask who is there before Dask's client does: it waits for ever for a port that accepts and is silent.
+
+    Raises:
+        ClusterError: Nobody answers, or somebody who is no scheduler.
+    """
+    check_port(where, _KIND, _START, seconds)
     with ThreadPoolExecutor(1) as thread:  # in a notebook, this one has a loop already
         try:
-            kind = thread.submit(asyncio.run, _kind(where)).result()
+            kind = thread.submit(asyncio.run, _kind(where, seconds)).result()
         except (OSError, ValueError, asyncio.TimeoutError) as error:
-            raise ClusterError(
-                "no Dask scheduler answers",
-                where=where,
-                got=error if str(error) else f"silence for {_ANSWERS_WITHIN:.0f} s",
-                cure="start one with `dask scheduler`, or correct the address",
-            ) from error
+            raise nobody(where, _KIND, _START, str(error) or f"silence for {seconds:g} s") from error
     if kind != "Scheduler":
-        raise ClusterError("this is no Dask scheduler", where=where, got=kind, expected="Scheduler")
+        raise ClusterError(f"this is no {_KIND}", where=where, got=kind, expected="Scheduler")
 
 
-async def _kind(where: str) -> str:
+async def _kind(where: str, seconds: float) -> str:
     from distributed import Security
     from distributed.core import rpc
 
     options = Security().get_connection_args("client")
-    async with rpc(where, connection_args=options, timeout=_ANSWERS_WITHIN) as there:
-        identity = await asyncio.wait_for(there.identity(n_workers=0), _ANSWERS_WITHIN)
+    async with rpc(where, connection_args=options, timeout=seconds) as there:
+        identity = await asyncio.wait_for(there.identity(n_workers=0), seconds)
     return str(identity["type"])
 
 

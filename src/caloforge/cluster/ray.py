@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["Ray"]
 
 import logging
-import socket
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from caloforge.calls import pack, pack_function
 from caloforge.cluster.base import Chunk, Outcome
 from caloforge.cluster.drive import drive
 from caloforge.cluster.presence import Presence
+from caloforge.cluster.reaching import check_port, nobody
 from caloforge.cluster.remote import call, new_run
 from caloforge.cluster.replies import died, other_version, outcome
 from caloforge.cluster.there import version_there
@@ -23,6 +23,7 @@ from caloforge.errors import ClusterError, MissingExtraError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+_KIND, _START = "Ray cluster", "ray start --head"
 _ANSWERS_WITHIN = 10.0  # seconds, of the head
 _VERSIONS_WITHIN = 60.0  # seconds, as each node may have to start a worker first
 _PATIENCE = 600.0  # seconds without a worker
@@ -142,31 +143,11 @@ def _connect(address: str) -> None:
 
     where = address if address.startswith("ray://") else address.removeprefix("ray:")
     if where != "auto":
-        _check_port(address, where.removeprefix("ray://"))
+        check_port(where, _KIND, _START, _ANSWERS_WITHIN)
     try:
         ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise _nobody(address, _first_line(error)) from error
-
-
-def _check_port(address: str, where: str) -> None:
-    """See that somebody listens: Ray itself tries for long, and writes about it."""
-    host, _, port = where.rpartition(":")
-    if not host or not port.isdecimal():
-        raise ClusterError("this names no Ray cluster", got=address, expected="ray:auto or ray:HOST:6379")
-    try:
-        socket.create_connection((host, int(port)), _ANSWERS_WITHIN).close()
-    except OSError as error:
-        raise _nobody(address, error) from error
-
-
-def _nobody(address: str, got: object) -> ClusterError:
-    return ClusterError(
-        "no Ray cluster answers",
-        where=address,
-        got=got,
-        cure="start one with `ray start --head`, or correct the address",
-    )
+        raise nobody(address, _KIND, _START, _first_line(error)) from error
 
 
 def _cores() -> int:
