@@ -322,7 +322,10 @@ def test_the_image_s_wheel_is_built_and_its_pins_are_to_be_had(tmp_path: Path) -
     asked = ["install", "--dry-run", "--report", str(report), *pinned, f"{wheel}{extras}", "ray[default]"]
     subprocess.run([*pip, *asked], check=True)
     pins = _pins()
-    found = {one["metadata"]["name"]: one["metadata"]["version"] for one in json.loads(report.read_text())["install"]}
+    found = {
+        one["metadata"]["name"]: one["metadata"]["version"]
+        for one in json.loads(report.read_text())["install"]
+    }
     names = {canonicalize_name(name): of.split("+")[0] for name, of in found.items()}
     assert names.pop("caloforge") == caloforge.__version__
     assert {name: pins.get(name) for name in names} == names

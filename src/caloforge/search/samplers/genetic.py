@@ -100,7 +100,9 @@ class GeneticSampler(WholeSampler):
 
     def _genes(self, params: dict[str, Any]) -> Genes:
         """Parameters that a trial lacks, as enqueued ones may, are in the middle."""
-        return np.array([unit_of(d, params[n]) if n in params else 0.5 for n, d in self.distributions.items()])
+        return np.array(
+            [unit_of(d, params[n]) if n in params else 0.5 for n, d in self.distributions.items()]
+        )
 
 
 def breed(

@@ -69,7 +69,9 @@ class WholeSampler(BaseSampler):
         for turn in range(_TRIES):
             dice = np.random.default_rng([self.seed, trial.number, turn])
             drawn = self.draw(study, trial, trials, int(dice.integers(2**32)))
-            drawn = {n: drawn[n] if n in drawn else at_unit(d, dice.random()) for n, d in search_space.items()}
+            drawn = {
+                n: drawn[n] if n in drawn else at_unit(d, dice.random()) for n, d in search_space.items()
+            }
             if self._point(drawn) not in tried:
                 return drawn
         return self._changed(drawn, tried, dice)
