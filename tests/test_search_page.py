@@ -249,6 +249,18 @@ def test_a_pause_of_the_master_is_nobodys_idleness():
     assert study_record(study)["seconds"] == pytest.approx({"wall": 20, "worked": 34})
 
 
+def test_folds_of_a_trial_under_way_are_work_and_those_of_a_lost_one_are_not_counted_twice():
+    study = empty(folds=2)
+    done = [[0, job("a", 0, 10) | {"figures": {"merit": 1.0}, "failed": None}]]
+    add(study, None, state="FAIL", done=done)
+    add(study, None, state="RUNNING", done=done)
+    record = study_record(study)
+    assert [len(trial["jobs"]) for trial in record["trials"]] == [0, 1]
+    assert record["trials"][1]["jobs"][0] == job("a", 0, 10, fold=0)
+    assert record["groups"]["groups"][0]["jobs"] == 1
+    assert head(study) == "No trial has finished"
+
+
 def test_states_are_told_apart():
     record = study_record(searched(40, ("merit",)))
     beyond = sum(t["state"] == "finished" and not t["feasible"] for t in record["trials"])

@@ -82,7 +82,7 @@ def study_record(study: Study) -> Record:
 def _trial(trial: FrozenTrial, objectives: Sequence[str]) -> Record:
     told = trial.user_attrs
     state = _state(trial)
-    jobs = told.get("jobs", [])
+    jobs = told["jobs"] if "jobs" in told else _done(told) if state == "running" else []
     lasted = trial.duration.total_seconds() if trial.duration else 0.0
     return {
         "number": trial.number,
@@ -100,6 +100,15 @@ def _trial(trial: FrozenTrial, objectives: Sequence[str]) -> Record:
         "run": told.get("run"),
         "failed": told.get("failed") or ("its figures are not finite" if state == "failed" else None),
     }
+
+
+def _done(told: Mapping[str, Any]) -> list[Record]:
+    """Return the jobs of a trial that is not finished: its folds so far.
+
+    One that is tried again has them from the trial that was lost, whose own do not count.
+    """
+    keys = "group", "begin", "end", "epochs", "startup"
+    return [{"fold": fold} | {key: report[key] for key in keys} for fold, report in told.get("done", [])]
 
 
 def _state(trial: FrozenTrial) -> str:
