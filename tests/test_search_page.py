@@ -290,9 +290,22 @@ def test_the_recipes_own_values_are_known_again():
     add(study, [0.5], {"objective.generator_rate": 3e-4, "model.network": "planes"})
     record = study_record(study)
     assert record["own"] == 1
-    assert "the recipe with its own values, trial 1, gives 1: 50 % less" in " ".join(
-        summary_lines(record)
-    ).replace("The", "the")
+    told = "That is 50 % less than the recipe with its own values, trial 1 (1)."
+    assert told in " ".join(summary_lines(record))
+
+
+def test_the_best_is_held_against_the_recipe_fold_by_fold():
+    study = empty(folds=3)
+    own = {"objective.generator_rate": 2e-4, "model.network": "planes"}
+    for values, folds in ((own, [2.0, 4.0, 6.0]), (own | {"model.network": "dense"}, [1.0, 3.5, 4.5])):
+        mean, spread = float(np.mean(folds)), float(np.std(folds, ddof=1))
+        add(study, [mean], values, folds=[{"merit": v} for v in folds], spread={"merit": spread})
+    told = " ".join(summary_lines(study_record(study)))
+    sure = 1.0 / (0.5 / math.sqrt(3))  # differences 1, 0.5 and 1.5
+    assert (
+        f"That is 25 % less than the recipe with its own values, trial 0 (4.0 ± 2.0): {sure:.1f} standard"
+        in told
+    )
 
 
 def test_a_choice_of_several_settings_is_told_as_in_the_recipe():

@@ -6,6 +6,7 @@ __all__ = ["answer", "hours", "percent", "summary_lines", "title"]
 
 import math
 from collections.abc import Mapping
+from statistics import fmean, stdev
 from typing import Any
 
 from caloforge.validation.report.text import number
@@ -72,6 +73,8 @@ def percent(share: float | None) -> str:
     """Write a share; none becomes a dash."""
     if share is None:
         return "—"
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
     return f"{100 * share:.0f} %" if share >= 0.095 else f"{100 * share:.1f} %"
 
 
@@ -101,8 +104,10 @@ def _told_best(record: Record, name: str) -> str:
     other, what = _compared(record)
     if other is None or other["number"] == best["number"]:
         return f"{told} It is {what}." if other is not None else told
-    gives = f"trial {other['number']}, gives {_value(other, name)}{_less(best, other, name)}."
-    return f"{told} {what[0].upper()}{what[1:]}, {gives}"
+    value, less = _value(other, name), _less(best, other, name)
+    if not less:
+        return f"{told} {what[0].upper()}{what[1:]}, trial {other['number']}, has {value}."
+    return f"{told} That is {less[0]} less than {what}, trial {other['number']} ({value}){less[1]}."
 
 
 def _compared(record: Record) -> tuple[Mapping[str, Any] | None, str]:
@@ -113,22 +118,19 @@ def _compared(record: Record) -> tuple[Mapping[str, Any] | None, str]:
     return first, "the first trial that finished"
 
 
-def _less(best: Mapping[str, Any], other: Mapping[str, Any], name: str) -> str:
-    """Say how much less the best has, and how sure that is."""
+def _less(best: Mapping[str, Any], other: Mapping[str, Any], name: str) -> tuple[str, str] | None:
+    """Return how much less the best has, and how sure that is; None if it is no share of what the other has.
+
+    Both were trained on the same divisions of the showers, so they are compared fold by fold.
+    """
     new, old = best["objectives"][name], other["objectives"][name]
     if old <= 0 or new >= old:
-        return ""
-    text = f": {percent(1 - new / old)} less"
-    errors = [
-        trial["spread"][name] ** 2 / len(trial["folds"]) for trial in (best, other) if _spread(trial, name)
-    ]
-    if len(errors) < 2 or not sum(errors):
-        return text
-    return f"{text}, {(old - new) / math.sqrt(sum(errors)):.1f} standard errors of the difference"
-
-
-def _spread(trial: Mapping[str, Any], name: str) -> bool:
-    return bool(trial["folds"]) and trial["spread"].get(name) is not None
+        return None
+    folds = zip(best["folds"], other["folds"], strict=False)
+    apart = [b[name] - a[name] for a, b in folds if a.get(name) is not None and b.get(name) is not None]
+    error = stdev(apart) / math.sqrt(len(apart)) if len(apart) > 1 else 0.0
+    text = f": {fmean(apart) / error:.1f} standard errors, fold by fold" if error else ""
+    return percent(1 - new / old), text
 
 
 def _luck(record: Record) -> str:

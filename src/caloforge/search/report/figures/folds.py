@@ -43,7 +43,7 @@ def folds(view: View, objective: int) -> Drawing | None:
     panel.frame("trial, the best first", name, columns=[str(view.numbers[i]) for i in shown])
     return Drawing(
         f"folds-{objective}",
-        f"{name} of the folds of the best {len(shown)} trials",
+        f"{name} of the folds of the best trials",
         "A diamond is the mean over the folds of a trial, the bar their standard deviation, a dot a fold. "
         "Where bars overlap, the order of the trials is not sure.",
         (plate,),

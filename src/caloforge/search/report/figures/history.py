@@ -26,7 +26,7 @@ def history(view: View, objective: int) -> Drawing | None:
     axis = value_axis(values)
     plate = Plate(WIDTH, _HEIGHT)
     box = Box(BOX.left, BOX.bottom, BOX.right, _HEIGHT - _LEGEND - 3 * _STRIP)
-    span = float(view.numbers.max()) or 1.0
+    span = max(float(view.numbers.max()), 8.0)  # less would have ticks between trials
     ends = -0.02 * span, 1.02 * span
     panel = Panel(plate, box, ends, axis.ends, y_log=axis.log)
     shown = view.thinned(np.flatnonzero(view.finished), _MOST)
