@@ -103,9 +103,10 @@ class View:
         value = trial["objectives"].get(name)
         return "" if value is None else f"{name} {number(value, trial['spread'].get(name))}"
 
-    def settings_of(self, i: int) -> str:
-        """Return a trial's values, each in a line."""
-        return "\n".join(f"{name} {label(value)}" for name, value in self.trials[i]["values"].items())
+    def settings_of(self, i: int, names: Sequence[str]) -> str:
+        """Return those of a trial's values that it used, each in a line."""
+        values = self.trials[i]["values"]
+        return "\n".join(f"{name} {label(values[name])}" for name in names if name in values)
 
 
 def label(value: Any) -> str:

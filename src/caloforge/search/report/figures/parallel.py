@@ -47,7 +47,7 @@ def parallel(view: View) -> Drawing | None:
     for best, colour, thick in ((False, "floor", 0.6), (True, "candidate-2", 1.2)):
         rows = [row for row, i in enumerate(shown) if view.best[i] == best]
         lines = [np.array([(c.x, c.heights[row]) for c in columns]) for row in rows]
-        titles = [f"{view.title(shown[row])}\n{view.settings_of(shown[row])}" for row in rows]
+        titles = [f"{view.title(shown[row])}\n{view.settings_of(shown[row], names)}" for row in rows]
         plate.stroke(lines, colour, thick, 0.9 if best else 0.5, titles=titles)
     for column in columns:
         _axis(plate, column, room=_APART - 14.0)

@@ -20,7 +20,7 @@ from caloforge.validation.figures.style import short
 Array = NDArray[np.float64]
 _WIDTH, _HEIGHT = 340.0, 230.0
 _BOX = Box(50.0, 40.0, 332.0, 222.0)
-_MOST_IN_ALL, _FEWEST, _MOST = 12_000, 60, 400
+_MOST_IN_ALL, _FEWEST, _MOST = 10_000, 60, 400
 _ROOM = 280.0
 """For the names of choices, in points."""
 
