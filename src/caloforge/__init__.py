@@ -35,6 +35,7 @@ __all__ = [
     "generate",
     "inspect",
     "load_detector",
+    "merge",
     "open_sampler",
     "pack_bundle",
     "sanitise_bundle",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from caloforge.search.tune import tune
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
+    from caloforge.showers.merge import merge
     from caloforge.showers.survey import inspect
     from caloforge.simulation.event import event
     from caloforge.simulation.fastsim import fastsim
@@ -94,6 +96,7 @@ _ROOM_OF = {
     "generate": "deploy",
     "inspect": "showers",
     "load_detector": "detector",
+    "merge": "showers",
     "open_sampler": "deploy",
     "pack_bundle": "deploy",
     "sanitise_bundle": "deploy",

@@ -26,6 +26,7 @@ from caloforge.cli.fastsim import fastsim
 from caloforge.cli.faults import explain
 from caloforge.cli.generate import generate
 from caloforge.cli.inspect import inspect
+from caloforge.cli.merge import merge
 from caloforge.cli.simulate import simulate
 from caloforge.cli.streams import StandardOutput, complain, finish, prepare
 from caloforge.cli.train import train
@@ -59,6 +60,7 @@ for _verb in (
     fastsim,
     event,
     convert,
+    merge,
     inspect,
     doctor,
 ):

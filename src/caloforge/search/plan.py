@@ -11,6 +11,7 @@ import optuna
 
 from caloforge.errors import SearchError
 from caloforge.search.figures import Constraint
+from caloforge.search.ledger import optuna_as_it_is
 from caloforge.search.samplers import wants_flat
 from caloforge.search.space import Space
 from caloforge.search.trial import REDUCTION
@@ -76,7 +77,8 @@ class Plan:
         if self.halving:
             return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=REDUCTION)
         if self.prunes:
-            return optuna.pruners.WilcoxonPruner(p_threshold=_SURE, n_startup_steps=2)
+            with optuna_as_it_is():
+                return optuna.pruners.WilcoxonPruner(p_threshold=_SURE, n_startup_steps=2)
         return optuna.pruners.NopPruner()
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
