@@ -1,4 +1,4 @@
-"""A search whose workers and masters are killed: nothing that was finished is lost, the rest is done again."""
+"""A search whose workers and masters are killed: what was finished is kept, the rest is done again."""
 
 from __future__ import annotations
 
