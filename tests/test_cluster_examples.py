@@ -246,7 +246,13 @@ def test_the_other_commands_parse(tmp_path: Path) -> None:
 
 
 DOCKERFILE = (HERE / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    read: Any = pytest.importorskip("tomllib")  # Python 3.11
+    content: dict[str, Any] = read.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return content["project"]
 
 
 def _pins() -> dict[str, str]:
@@ -262,18 +268,18 @@ def _required(extras: set[str], requirements: list[str]) -> Iterator[Requirement
             yield wanted
 
 
-def _image() -> list[Requirement]:
+def _image(project: dict[str, Any]) -> list[Requirement]:
     """What the image is asked to hold besides caloforge."""
     (extras,) = re.findall(r'"\$\{wheel\}\[([\w,]+)\]"', DOCKERFILE)
-    texts = PROJECT["dependencies"] + [
-        text for extra in extras.split(",") for text in PROJECT["optional-dependencies"][extra]
+    texts = project["dependencies"] + [
+        text for extra in extras.split(",") for text in project["optional-dependencies"][extra]
     ]
     return list(_required(set(), [*texts, "ray[default]", "hatchling"]))
 
 
-def test_the_image_holds_pinned_versions_of_all_that_is_needed() -> None:
+def test_the_image_holds_pinned_versions_of_all_that_is_needed(project: dict[str, Any]) -> None:
     """Also of what these need in turn, as far as it is installed here."""
-    pins, todo, seen = _pins(), _image(), set[str]()
+    pins, todo, seen = _pins(), _image(project), set[str]()
     while todo:
         wanted = todo.pop()
         name = canonicalize_name(wanted.name)
@@ -290,7 +296,7 @@ def test_the_image_holds_pinned_versions_of_all_that_is_needed() -> None:
     assert said == [pins["ray"]] * 2
 
 
-def test_the_image_is_built_from_what_is_there_and_runs_as_nobody() -> None:
+def test_the_image_is_built_from_what_is_there_and_runs_as_nobody(project: dict[str, Any]) -> None:
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
     assert len(bases) == 2
     assert all(re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base) for base in bases)
@@ -303,7 +309,7 @@ def test_the_image_is_built_from_what_is_there_and_runs_as_nobody() -> None:
     assert f"caloforge:{caloforge.__version__}" in DOCKERFILE
     assert re.search(r"^USER \d+$", DOCKERFILE, re.MULTILINE)
     assert DOCKERFILE.rstrip().endswith('ENTRYPOINT ["caloforge"]')
-    assert "caloforge" in PROJECT["scripts"]
+    assert "caloforge" in project["scripts"]
 
 
 @pytest.mark.slow
@@ -322,7 +328,10 @@ def test_the_image_s_wheel_is_built_and_its_pins_are_to_be_had(tmp_path: Path) -
     asked = ["install", "--dry-run", "--report", str(report), *pinned, f"{wheel}{extras}", "ray[default]"]
     subprocess.run([*pip, *asked], check=True)
     pins = _pins()
-    found = {one["metadata"]["name"]: one["metadata"]["version"] for one in json.loads(report.read_text())["install"]}
+    found = {
+        one["metadata"]["name"]: one["metadata"]["version"]
+        for one in json.loads(report.read_text())["install"]
+    }
     names = {canonicalize_name(name): of.split("+")[0] for name, of in found.items()}
     assert names.pop("caloforge") == caloforge.__version__
     assert {name: pins.get(name) for name in names} == names

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 import caloforge as cf
 from caloforge.cli.main import app
+from caloforge.cluster.processes import Processes
 from caloforge.detector import load_detector
 from caloforge.errors import (
     CaloforgeError,
@@ -65,8 +66,8 @@ def test_the_batches_do_not_matter():
     plan = Plan(load_detector("calogan").to_yaml(), Physics.parse("standard", 0.7), seed=5)
     gun = Gun(-11, OPTIONS["energy"], *[Interval(0.0, 0.0)] * 4)
     one, many = (
-        list(produce(plan, batches(gun, 5, 0, 24, most_energy=most), jobs))
-        for most, jobs in ((50_000.0, 1), (2_000.0, 2))
+        list(produce(plan, batches(gun, 5, 0, 24, seconds), Processes(jobs)))
+        for seconds, jobs in ((0.5, 1), (0.02, 2))
     )
     assert len(one) == 1
     assert len(many) > 4

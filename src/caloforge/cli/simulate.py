@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from caloforge.cli.completion import complete_detector
+from caloforge.cli.options import ClusterOption
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say
 from caloforge.errors import ShowersError, StoppedError
 
@@ -51,7 +52,8 @@ def simulate(
         typer.Option(help="standard, option1 to option4, FTFP_BERT (hadrons), FTFP_BERT+option4, ..."),
     ] = "standard",
     cut: Annotated[str, typer.Option(help="Geant4's production cut.")] = "0.7mm",
-    jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Worker processes on this machine.")] = 1,
+    cluster: ClusterOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Finish what an interrupted command left behind.")
     ] = False,
@@ -84,6 +86,7 @@ def simulate(
                 physics=physics,
                 cut=cut,
                 jobs=jobs,
+                cluster=cluster,
                 resume=resume,
                 command=_command(),
                 progress=progress,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["MOST_DEATHS", "Chunk", "Cluster", "Fault", "Outcome"]
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -64,14 +64,20 @@ class Cluster(Protocol):
         """How many chunks are worked on at a time; on a cluster this may change while it runs."""
         ...
 
+    @property
+    def chunk_seconds(self) -> float:
+        """How long a chunk should take, so that its way there and back costs nearly nothing."""
+        ...
+
     def run(
         self, function: Callable[..., Any], chunks: Iterable[Chunk | None], ahead: int = 1
-    ) -> Iterator[Outcome]:
+    ) -> Generator[Outcome, None, None]:
         """Call a function on chunks, and hand out each as soon as it is finished.
 
         A chunk is taken from `chunks` only when there is room, in the thread of whoever takes outcomes: what
         was learned from one outcome can decide the next chunk. A chunk whose worker dies is done again
-        elsewhere; the fourth death sets it aside.
+        elsewhere; the fourth death sets it aside. Whoever stops early closes the generator, which cancels the
+        rest.
 
         Args:
             function: It must be importable by its name, or be a picklable object; it stays with a worker, so

@@ -5,10 +5,13 @@ from __future__ import annotations
 __all__ = ["open_cluster"]
 
 from caloforge.cluster.base import Cluster
+from caloforge.cluster.dask import Dask
 from caloforge.cluster.processes import Processes
+from caloforge.cluster.ray import Ray
 from caloforge.errors import ClusterError, nearest
 from caloforge.quantities import MOST_WORKERS, check_whole
 
+_DASK = "dask", "tcp", "tls"
 _EXPECTED = (
     "processes, processes:4, dask://HOST:8786, a Dask scheduler file x.json, ray:auto or ray:HOST:6379"
 )
@@ -37,6 +40,10 @@ def open_cluster(address: str | None = None, jobs: int = 1) -> Cluster:
     kind, _, rest = address.partition(":")
     if kind == "processes":
         return Processes(_jobs(address, rest) if rest else jobs)
+    if kind in _DASK or address.endswith(".json"):
+        return Dask(address)
+    if kind == "ray" and rest:
+        return Ray(address)
     raise ClusterError(
         "no such kind of cluster",
         where="--cluster",

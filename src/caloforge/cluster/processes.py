@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Processes"]
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from functools import partial
 from queue import SimpleQueue
@@ -33,13 +33,15 @@ class Processes:
         [1, 2]
     """
 
+    chunk_seconds = 0.5
+
     def __init__(self, jobs: int) -> None:
         self.slots = jobs
         self._open: list[Workers[Any]] = []
 
     def run(
         self, function: Callable[..., Any], chunks: Iterable[Chunk | None], ahead: int = 1
-    ) -> Iterator[Outcome]:
+    ) -> Generator[Outcome, None, None]:
         """See `Cluster.run`."""
         with Workers(self.slots, function) as workers:
             self._open.append(workers)
