@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BEAT", "GRACE", "Ledger"]
+__all__ = ["BEAT", "GRACE", "Ledger", "optuna_as_it_is"]
 
 import warnings
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ class Ledger:
         pruner: optuna.pruners.BasePruner,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        with _as_it_is():
+        with optuna_as_it_is():
             self._again = RetryHeartbeatStaleTrialCallback()
             self._storage = _open(url, self._again)
             self.study = optuna.create_study(
@@ -77,7 +77,7 @@ class Ledger:
 
     def ask(self) -> optuna.Trial:
         """Begin a trial; of those that wait, the first."""
-        with _as_it_is():
+        with optuna_as_it_is():
             trial = self.study.ask()
         self.beat(trial)
         trial.set_user_attr(_BEGUN, trial.number)
@@ -89,14 +89,14 @@ class Ledger:
 
     def first_number(self, trial: optuna.Trial) -> int:
         """Return the number under which a trial was tried first."""
-        with _as_it_is():
+        with optuna_as_it_is():
             frozen = self._storage.get_trial(trial._trial_id)
             history = RetryHeartbeatStaleTrialCallback.retry_history(frozen)
         return int(history[0]) if history else trial.number
 
     def take_over(self) -> None:
         """Have the trials of masters that died tried again."""
-        with _as_it_is():
+        with optuna_as_it_is():
             fail_stale_trials(self.study)
             # Optuna waits for ever for a trial whose master died before its first sign of life.
             before = datetime.now() - timedelta(seconds=GRACE)
@@ -108,7 +108,7 @@ class Ledger:
 
     def give_back(self, trial: optuna.Trial) -> None:
         """Leave a trial to whoever goes on."""
-        with _as_it_is():
+        with optuna_as_it_is():
             self._try_again(trial._trial_id)
 
     def _try_again(self, number: int) -> None:
@@ -129,7 +129,7 @@ class Ledger:
 
 
 @contextmanager
-def _as_it_is() -> Iterator[None]:
+def optuna_as_it_is() -> Iterator[None]:
     """Without Optuna's warnings that what we use may change, and that signs of life are for `optimize`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)

@@ -11,8 +11,9 @@ import optuna
 
 from caloforge.errors import SearchError
 from caloforge.search.figures import Constraint
+from caloforge.search.ledger import optuna_as_it_is
 from caloforge.search.samplers import wants_flat
-from caloforge.search.space import Parameter, Space
+from caloforge.search.space import Space
 from caloforge.search.trial import REDUCTION
 from caloforge.training.recipe import Recipe
 
@@ -76,7 +77,8 @@ class Plan:
         if self.halving:
             return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=REDUCTION)
         if self.prunes:
-            return optuna.pruners.WilcoxonPruner(p_threshold=_SURE, n_startup_steps=2)
+            with optuna_as_it_is():
+                return optuna.pruners.WilcoxonPruner(p_threshold=_SURE, n_startup_steps=2)
         return optuna.pruners.NopPruner()
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
@@ -85,16 +87,10 @@ class Plan:
 
     def own_values(self) -> dict[str, Any] | None:
         """Return the recipe's own values as a trial has them, or None if they lie outside of the space."""
-        tree = self.recipe.model_dump(mode="json")
-        values: dict[str, Any] = {}
-        for parameter in self.space.parameters:
-            if not _counts(parameter, values):
-                continue
-            value = _at(tree, parameter.name)
-            if not parameter.may_be(value):
-                return None
-            values[parameter.name] = parameter.code(value)
-        return values
+        values = self.space.own(self.recipe)
+        if values is None:
+            return None
+        return {p.name: p.code(values[p.name]) for p in self.space.parameters if p.name in values}
 
     def settings(self) -> dict[str, Any]:
         """Return it as a study remembers it, as JSON."""
@@ -109,13 +105,3 @@ class Plan:
             "halving": self.halving,
             "seed": self.seed,
         }
-
-
-def _counts(parameter: Parameter, values: dict[str, Any]) -> bool:
-    return all(name in values and values[name] in wanted for name, wanted in parameter.when.items())
-
-
-def _at(tree: Any, path: str) -> Any:
-    for key in path.split("."):
-        tree = tree.get(key) if isinstance(tree, dict) else None
-    return tree

@@ -17,8 +17,8 @@ def groups(trials: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Sum up the jobs of each group.
 
     A group's time is that from the beginning of its first job to the end of its last. What of it is covered
-    by no job is idle. Before and after there was nothing for it to do yet, or no more. When no group works for
-    more than five minutes, there is no master: before and after such a pause are counted apart.
+    by no job is idle. Before and after there was nothing for it to do yet, or no more. When no group works
+    for more than five minutes, there is no master: before and after such a pause are counted apart.
 
     Args:
         trials: Each with `jobs`: `group`, `begin`, `end` and `startup` (before the training), in seconds.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Shares = dict[str, dict[str, float]]
 _FEWEST, _TENTH = 10, 0.1
-_DEALS, _FEWEST_DEALS, _DRAWN = 20, 6, 40_000
+_DEALS, _FEWEST_DEALS, _DRAWN = 20, 6, 20_000
 """How often trials are dealt anew: with many trials chance does little, and each deal takes long."""
 
 

@@ -7,6 +7,7 @@ __all__ = ["page"]
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader
@@ -145,15 +146,15 @@ def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return how it was searched, as pairs of a name and a text."""
     told = record["settings"]
     recipe = told.get("recipe", {})
-    folds, groups, workers = told.get("folds"), told.get("groups"), told.get("workers")
+    folds, groups, workers = told["folds"], told.get("groups"), told.get("workers")
     found = [
         ("Recipe", recipe.get("name", "")),
         ("Detector", told.get("detector") or ""),
-        ("Showers", ", ".join(map(str, told.get("data", ())))),
+        ("Showers", ", ".join(Path(path).name for path in told["data"])),
         ("Made small", ", ".join(record["objectives"])),
         ("Held", ", ".join(told.get("constraints", ())) or "no constraint"),
         ("Sampler", f"{told.get('sampler')}, seed {told.get('seed')}"),
-        ("Folds", str(folds) if folds else "none: one training a trial"),
+        ("Folds", str(folds) if folds > 1 else "none: one training a trial"),
         ("Early stopping", _stopping(told)),
         (
             "Groups",
@@ -166,9 +167,10 @@ def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _stopping(told: Mapping[str, Any]) -> str:
-    parts = ["by successive halving"] if told.get("halving") else []
-    parts += ["after hopeless folds"] if told.get("folds") and len(told["objectives"]) == 1 else []
-    return ", ".join(parts) or "none"
+    if told["halving"]:
+        return "successive halving: after a ninth and a third of the epochs"
+    several = told["folds"] > 1 and len(told["objectives"]) == 1
+    return "after folds that are worse than the best's" if several else "none"
 
 
 def _parameters(view: View) -> list[dict[str, Any]]:

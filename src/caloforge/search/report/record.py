@@ -121,7 +121,9 @@ def _parameters(trials: Iterable[FrozenTrial]) -> list[Record]:
 
 
 def _range(distribution: BaseDistribution) -> Record:
-    told = distribution._asdict()
+    from optuna.distributions import distribution_to_json
+
+    told = json.loads(distribution_to_json(distribution))["attributes"]
     if "choices" in told:
         told["choices"] = [_decoded(choice) for choice in told["choices"]]
     kinds = {"FloatDistribution": "float", "IntDistribution": "int", "CategoricalDistribution": "choice"}

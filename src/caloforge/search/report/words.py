@@ -15,7 +15,7 @@ _STATES = {
     "finished": "finished",
     "pruned": "stopped early",
     "failed": "failed",
-    "lost": "lost with their worker",
+    "lost": "interrupted and tried again",
     "running": "not finished",
     "waiting": "waiting",
 }
@@ -133,7 +133,7 @@ def _spread(trial: Mapping[str, Any], name: str) -> bool:
 
 def _luck(record: Record) -> str:
     unseen = "showers that the search never saw tell how much (caloforge validate)"
-    if record["settings"].get("folds"):
+    if record["settings"]["folds"] > 1:
         return f"The best of many is partly luck: {unseen}."
     return f"Each trial is one training, and the best of many is partly luck: {unseen}, and so does --folds."
 
@@ -143,10 +143,10 @@ def _nearest(record: Record) -> str:
     finished = [trial for trial in record["trials"] if trial["state"] == "finished"]
     known = [t for t in finished if all(v is not None for v in t["constraints"].values())]
     if not known:
-        return "None is within the constraints, and none tells by how much."
+        return "No trial tells by how much it breaks the constraints."
     least = min(known, key=lambda trial: sum(max(v, 0.0) for v in trial["constraints"].values()))
     broken = ", ".join(f"{text} by {number(v)}" for text, v in least["constraints"].items() if v > 0)
-    return f"None is within the constraints. Trial {least['number']} breaks them least: {broken}."
+    return f"Trial {least['number']} breaks the constraints least: {broken}."
 
 
 def _important(record: Record, name: str) -> str:
@@ -154,12 +154,13 @@ def _important(record: Record, name: str) -> str:
     if not shares:
         return ""
     sure = [key for key, share in shares.items() if share > chance[key]]
+    differs = f"For {name}, the best tenth of the trials differs from all of them"
     if not sure:
-        return f"For {name}, no parameter is more important than chance would have it."
+        return f"{differs} in no parameter by more than chance."
     told = _listed([f"{key} ({percent(shares[key])})" for key in sure[:3]])
     rest = len(shares) - len(sure)
-    less = f"; {rest} of {len(shares)} are no more important than chance would have it" if rest else ""
-    return f"For {name}, what decides most whether a trial is among the best tenth: {told}{less}."
+    less = f", and in {rest} of {len(shares)} parameters by no more than chance" if rest else ""
+    return f"{differs} most in {told}{less}."
 
 
 def _busy(record: Record) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 __all__ = ["curves"]
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from caloforge.search.report.figures.drawing import BOX, Drawing
@@ -16,16 +14,18 @@ from caloforge.validation.figures.panel import Panel
 from caloforge.validation.figures.plate import Box, Plate
 
 _MOST = 300
+_WHOLE = 9
+"""What successive halving counts a whole training as."""
 _WIDTH, _HEIGHT = 640.0, 300.0
 
 
 def curves(view: View) -> Drawing | None:
-    """Draw the objective over epochs, or over folds; None if no trial reported anything."""
-    told = [i for i, trial in enumerate(view.trials) if _known(trial["reported"])]
+    """Draw the objective over parts of a training, or over folds; None if no trial reported anything."""
+    told = [i for i, trial in enumerate(view.trials) if trial["reported"] and _known(view, i)]
     if not told:
         return None
     shown = view.thinned(told, _MOST)
-    lines = {i: np.array(_known(view.trials[i]["reported"]), np.float64) for i in shown}
+    lines = {i: np.array(_known(view, i), np.float64) for i in shown}
     every = np.concatenate(list(lines.values()))
     axis = value_axis(every[:, 1])
     plate = Plate(_WIDTH, _HEIGHT)
@@ -38,11 +38,7 @@ def curves(view: View) -> Drawing | None:
         ("best", "candidate-2", 1.3),
     ):
         _lines(panel, view, [i for i in shown if _kind(view, i) == kind], lines, colour, width)
-    step = (
-        "fold"
-        if view.record["settings"].get("folds") and not view.record["settings"].get("halving")
-        else "epoch"
-    )
+    step = "ninths of a training" if view.record["settings"]["halving"] else "fold"
     panel.frame(step, view.objectives[0])
     entries = [
         Entry("stopped early", "floor", "down", thin=True),
@@ -51,12 +47,17 @@ def curves(view: View) -> Drawing | None:
     ]
     legend(plate, Box(0, _HEIGHT - 24, _WIDTH, _HEIGHT), entries)
     left_out = f" {len(shown):,} of {len(told):,} trials are drawn." if len(shown) < len(told) else ""
-    caption = f"A triangle is where a trial was stopped, as others were better by then.{left_out}"
+    alone = " Each value is that of one fold." if step == "fold" else ""
+    caption = f"A triangle is where a trial was stopped, as others were better.{alone}{left_out}"
     return Drawing("curves", f"{view.objectives[0]} while the trials ran", caption, (plate,), wide=True)
 
 
-def _known(reported: Sequence[Sequence[float | None]]) -> list[tuple[float, float]]:
-    return [(float(step), float(value)) for step, value in reported if step is not None and value is not None]
+def _known(view: View, i: int) -> list[tuple[float, float]]:
+    """Return steps and values of a trial that are known; of successive halving the end is one of them."""
+    trial = view.trials[i]
+    end = [(_WHOLE, trial["objectives"][view.objectives[0]])] if view.finished[i] else []
+    steps = [*trial["reported"], *(end if view.record["settings"]["halving"] else [])]
+    return [(float(step), float(value)) for step, value in steps if value is not None]
 
 
 def _kind(view: View, i: int) -> str:

@@ -55,7 +55,7 @@ def timeline(view: View) -> Drawing | None:
     for cut in (clock(np.array([begin for begin, _ in pauses])) / scale).tolist():
         panel.line(np.array([cut, cut]), np.array(panel.y_ends), "off", 0.9, dashed=True)
     legend(plate, Box(0, height - 22, _WIDTH - 46, height), [_KINDS[kind] for kind in used])
-    caption = _caption(len(found), every, len(pauses))
+    caption = _caption(len(found), len(rows), len(pauses))
     return Drawing("timeline", "What each group of workers did", caption, (plate,), wide=True)
 
 
@@ -117,8 +117,8 @@ def _idle(plate: Plate, panel: Panel, groups: Sequence[Mapping[str, Any]]) -> No
         plate.text(panel.box.right + 6, y - 3.2, text, TICK_SIZE, colour="soft")
 
 
-def _caption(groups: int, every: int, cuts: int) -> str:
+def _caption(groups: int, shown: int, cuts: int) -> str:
     parts = ["At the right: the idle share of each group, between its first job and its last."]
-    parts += [f"Of {groups:,} groups each {every}th is drawn."] if every > 1 else []
+    parts += [f"Of {groups:,} groups {shown} are drawn."] if shown < groups else []
     parts += ["A dashed line is a pause that was cut out."] if cuts else []
     return " ".join(parts)
