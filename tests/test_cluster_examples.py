@@ -7,9 +7,11 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 from itertools import pairwise
@@ -17,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -372,3 +375,69 @@ def test_jobs_of_dask_ask_htcondor_for_what_was_said() -> None:
     assert lines["allowed_execute_duration"] == "21600"
     assert "export OMP_NUM_THREADS=1; " in lines["Arguments"]
     assert "--nthreads 1 --memory-limit 2.00GiB --nworkers 8" in lines["Arguments"]
+
+
+# What stands for Slurm: a job is a process group here, and its number is its group's.
+_SBATCH = """#!/bin/sh
+copy=$(mktemp ./job-XXXXXX)
+cp "$1" "$copy"
+setsid bash "$copy" >"$copy.log" 2>&1 </dev/null &
+echo "Submitted batch job $!"
+"""
+_SCANCEL = """#!/bin/sh
+for job; do kill -TERM -- "-$job"; done
+"""
+
+
+def _workers(scheduler_file: Path) -> list[str]:
+    from distributed import Client
+
+    with Client(scheduler_file=str(scheduler_file), timeout=30) as client:
+        return sorted(str(one["name"]) for one in client.scheduler_info(n_workers=-1)["workers"].values())
+
+
+def _wait(condition: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="setsid, and Slurm")
+def test_a_batch_job_of_dask_that_ends_is_replaced_and_all_end_with_the_launcher(tmp_path: Path) -> None:
+    pytest.importorskip("dask_jobqueue")
+    (tmp_path / "bin").mkdir()
+    for name, text in (("sbatch", _SBATCH), ("scancel", _SCANCEL)):
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    settings = (HERE / "jobqueue.yaml").read_text().replace(": 8\n", ": 2\n").replace("16GiB", "2GiB")
+    (tmp_path / "jobqueue.yaml").write_text(settings)
+    (tmp_path / "log").mkdir()
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    words = ["slurm", "--jobs", "2", "--settings", "jobqueue.yaml", "--seconds", "0.5"]
+    launcher = subprocess.Popen(
+        [sys.executable, str(HERE / "jobqueue.py"), *words], cwd=tmp_path, env={**os.environ, "PATH": path}
+    )
+    file = tmp_path / "scheduler.json"
+    try:
+        _wait(file.exists)
+        _wait(lambda: len(_workers(file)) == 4)
+        before = _workers(file)
+        (job, *_) = [one for one in tmp_path.glob("job-??????") if "SLURMCluster-0" in one.read_text()]
+        (process,) = [one for one in psutil.process_iter() if _runs(one, job.name)]
+        os.killpg(process.pid, signal.SIGKILL)
+        _wait(lambda: len(_workers(file)) == 4 and _workers(file) != before)
+    finally:
+        launcher.terminate()
+        launcher.wait(60)
+    _wait(lambda: not any(_runs(one, tmp_path.name) for one in psutil.process_iter()))
+    assert not file.exists()
+
+
+def _runs(process: psutil.Process, word: str) -> bool:
+    """Whether a process was started in the test's folder, with this word among its arguments."""
+    try:
+        return any(word in text for text in [*process.cmdline(), process.cwd()])
+    except psutil.Error:
+        return False
