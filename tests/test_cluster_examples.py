@@ -139,9 +139,7 @@ def test_addresses_are_those_of_the_services() -> None:
     assert address in [word for one in CONTAINERS for word in one.get("args", [])]
     assert service["selector"]["dask.org/cluster-name"] == dask["metadata"]["name"]
     (ray,) = [one for one in DOCUMENTS if one["kind"] == "RayJob"]
-    (head,) = ray["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"]
-    assert "--cluster ray://127.0.0.1:10001" in ray["spec"]["entrypoint"]
-    assert 10001 in [port["containerPort"] for port in head["ports"]]
+    assert "--cluster ray:auto" in ray["spec"]["entrypoint"]
 
 
 def test_the_training_has_the_pods_that_its_operator_knows() -> None:
