@@ -23,7 +23,7 @@ SPACE = """search:
 RECIPE = """name: killed
 detector: {detector}
 model: {{kind: tuned, latent: 4, width: 8}}
-schedule: {{epochs: 30, batch: 16, checkpoint_seconds: 0.5}}
+schedule: {{epochs: 8, batch: 16, checkpoint_seconds: 0.5}}
 """
 
 
