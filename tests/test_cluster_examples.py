@@ -7,9 +7,11 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 from itertools import pairwise
@@ -17,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -136,9 +139,7 @@ def test_addresses_are_those_of_the_services() -> None:
     assert address in [word for one in CONTAINERS for word in one.get("args", [])]
     assert service["selector"]["dask.org/cluster-name"] == dask["metadata"]["name"]
     (ray,) = [one for one in DOCUMENTS if one["kind"] == "RayJob"]
-    (head,) = ray["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"]
-    assert "--cluster ray://127.0.0.1:10001" in ray["spec"]["entrypoint"]
-    assert 10001 in [port["containerPort"] for port in head["ports"]]
+    assert "--cluster ray:auto" in ray["spec"]["entrypoint"]
 
 
 def test_the_training_has_the_pods_that_its_operator_knows() -> None:
@@ -246,7 +247,13 @@ def test_the_other_commands_parse(tmp_path: Path) -> None:
 
 
 DOCKERFILE = (HERE / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    read: Any = pytest.importorskip("tomllib")  # Python 3.11
+    content: dict[str, Any] = read.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return content["project"]
 
 
 def _pins() -> dict[str, str]:
@@ -262,18 +269,18 @@ def _required(extras: set[str], requirements: list[str]) -> Iterator[Requirement
             yield wanted
 
 
-def _image() -> list[Requirement]:
+def _image(project: dict[str, Any]) -> list[Requirement]:
     """What the image is asked to hold besides caloforge."""
     (extras,) = re.findall(r'"\$\{wheel\}\[([\w,]+)\]"', DOCKERFILE)
-    texts = PROJECT["dependencies"] + [
-        text for extra in extras.split(",") for text in PROJECT["optional-dependencies"][extra]
+    texts = project["dependencies"] + [
+        text for extra in extras.split(",") for text in project["optional-dependencies"][extra]
     ]
     return list(_required(set(), [*texts, "ray[default]", "hatchling"]))
 
 
-def test_the_image_holds_pinned_versions_of_all_that_is_needed() -> None:
+def test_the_image_holds_pinned_versions_of_all_that_is_needed(project: dict[str, Any]) -> None:
     """Also of what these need in turn, as far as it is installed here."""
-    pins, todo, seen = _pins(), _image(), set[str]()
+    pins, todo, seen = _pins(), _image(project), set[str]()
     while todo:
         wanted = todo.pop()
         name = canonicalize_name(wanted.name)
@@ -290,7 +297,7 @@ def test_the_image_holds_pinned_versions_of_all_that_is_needed() -> None:
     assert said == [pins["ray"]] * 2
 
 
-def test_the_image_is_built_from_what_is_there_and_runs_as_nobody() -> None:
+def test_the_image_is_built_from_what_is_there_and_runs_as_nobody(project: dict[str, Any]) -> None:
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
     assert len(bases) == 2
     assert all(re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base) for base in bases)
@@ -303,7 +310,7 @@ def test_the_image_is_built_from_what_is_there_and_runs_as_nobody() -> None:
     assert f"caloforge:{caloforge.__version__}" in DOCKERFILE
     assert re.search(r"^USER \d+$", DOCKERFILE, re.MULTILINE)
     assert DOCKERFILE.rstrip().endswith('ENTRYPOINT ["caloforge"]')
-    assert "caloforge" in PROJECT["scripts"]
+    assert "caloforge" in project["scripts"]
 
 
 @pytest.mark.slow
@@ -366,3 +373,69 @@ def test_jobs_of_dask_ask_htcondor_for_what_was_said() -> None:
     assert lines["allowed_execute_duration"] == "21600"
     assert "export OMP_NUM_THREADS=1; " in lines["Arguments"]
     assert "--nthreads 1 --memory-limit 2.00GiB --nworkers 8" in lines["Arguments"]
+
+
+# What stands for Slurm: a job is a process group here, and its number is its group's.
+_SBATCH = """#!/bin/sh
+copy=$(mktemp ./job-XXXXXX)
+cp "$1" "$copy"
+setsid bash "$copy" >"$copy.log" 2>&1 </dev/null &
+echo "Submitted batch job $!"
+"""
+_SCANCEL = """#!/bin/sh
+for job; do kill -TERM -- "-$job"; done
+"""
+
+
+def _workers(scheduler_file: Path) -> list[str]:
+    from distributed import Client
+
+    with Client(scheduler_file=str(scheduler_file), timeout=30) as client:
+        return sorted(str(one["name"]) for one in client.scheduler_info(n_workers=-1)["workers"].values())
+
+
+def _wait(condition: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="setsid, and Slurm")
+def test_a_batch_job_of_dask_that_ends_is_replaced_and_all_end_with_the_launcher(tmp_path: Path) -> None:
+    pytest.importorskip("dask_jobqueue")
+    (tmp_path / "bin").mkdir()
+    for name, text in (("sbatch", _SBATCH), ("scancel", _SCANCEL)):
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    settings = (HERE / "jobqueue.yaml").read_text().replace(": 8\n", ": 2\n").replace("16GiB", "2GiB")
+    (tmp_path / "jobqueue.yaml").write_text(settings)
+    (tmp_path / "log").mkdir()
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    words = ["slurm", "--jobs", "2", "--settings", "jobqueue.yaml", "--seconds", "0.5"]
+    launcher = subprocess.Popen(
+        [sys.executable, str(HERE / "jobqueue.py"), *words], cwd=tmp_path, env={**os.environ, "PATH": path}
+    )
+    file = tmp_path / "scheduler.json"
+    try:
+        _wait(file.exists)
+        _wait(lambda: len(_workers(file)) == 4)
+        before = _workers(file)
+        (job, *_) = [one for one in tmp_path.glob("job-??????") if "SLURMCluster-0" in one.read_text()]
+        (process,) = [one for one in psutil.process_iter() if _runs(one, job.name)]
+        os.killpg(process.pid, signal.SIGKILL)
+        _wait(lambda: len(_workers(file)) == 4 and _workers(file) != before)
+    finally:
+        launcher.terminate()
+        launcher.wait(60)
+    _wait(lambda: not any(_runs(one, tmp_path.name) for one in psutil.process_iter()))
+    assert not file.exists()
+
+
+def _runs(process: psutil.Process, word: str) -> bool:
+    """Whether a process was started in the test's folder, with this word among its arguments."""
+    try:
+        return any(word in text for text in [*process.cmdline(), process.cwd()])
+    except psutil.Error:
+        return False
