@@ -35,6 +35,7 @@ MOST_TRIALS = 1_000_000
 _MOST_FOLDS = 100
 _USUAL = "merit"
 _PAGE_SECONDS = 60.0  # between two pages while the search goes on
+_RARE = 100  # and at least so many times what one costs
 
 
 def tune(
@@ -196,7 +197,7 @@ class _Teller:
     ) -> None:
         self.ledger, self.folder, self.plan = ledger, folder, plan
         self.trials, self.progress = trials, progress
-        self.written = time.monotonic()
+        self.due = time.monotonic() + _PAGE_SECONDS
 
     def __call__(self) -> None:
         trials = self.ledger.trials()
@@ -204,7 +205,7 @@ class _Teller:
         if self.progress:
             done = sum(trial.state.is_finished() for trial in trials)
             self.progress(min(done, self.trials), self.trials, self._best(trials))
-        if time.monotonic() - self.written > _PAGE_SECONDS:
+        if time.monotonic() > self.due:
             self.write()
 
     def _best(self, trials: Sequence[Any]) -> str:
@@ -216,8 +217,10 @@ class _Teller:
 
     def write(self) -> dict[str, Any]:
         """Write what was found so far."""
+        begun = time.monotonic()
         record = write_results(self.ledger.study, self.folder)
-        self.written = time.monotonic()
+        # Of thousands of trials it takes seconds, in which no group may wait for its next trial.
+        self.due = time.monotonic() + max(_PAGE_SECONDS, _RARE * (time.monotonic() - begun))
         return record
 
 

@@ -6,6 +6,7 @@ __all__ = ["ControllerSampler", "Policy", "log_gradient"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 Weights = NDArray[np.float64]
 
-BINS = 8
+BINS = 4
 RATE = 1.0
 FORGETTING = 0.9
 RECENT = 50
@@ -49,10 +50,10 @@ class Policy:
 class ControllerSampler(WholeSampler):
     """A controller whose actions are values of the parameters, learning by REINFORCE with a baseline.
 
-    Each parameter has up to 8 actions: its choices, its whole numbers, or equal parts of its range, within
-    which the value is uniform. They are taken one after another, each seeing those before it. After each trial
-    the weights follow (reward - baseline) times the gradient of the logarithm of the probability of its
-    actions. The reward is the share of the last 50 trials that the trial is better than.
+    Each parameter has up to 4 actions: its choices, or equal parts of its range, within which the value is
+    uniform. They are taken one after another, each seeing those before it. After each trial the weights
+    follow (reward - baseline) times the gradient of the logarithm of the probability of its actions. The
+    reward is the share of the last 50 trials that the trial is better than.
 
     What differs from the paper:
 
@@ -70,15 +71,13 @@ class ControllerSampler(WholeSampler):
         super().__init__(seed, space)
         counts = [min(sizes(kind) or BINS, BINS) for kind in self.distributions.values()]
         edges = np.cumsum([0, *counts])
-        self._parts = [slice(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
+        self._parts = [slice(int(a), int(b)) for a, b in pairwise(edges)]
         start = Policy(np.zeros((1 + int(edges[-1]), int(edges[-1]))))
         self._replay = Replay(start, lambda policy, trial: self._learned(policy, trial))
 
-    def draw(
-        self, study: Study, trial: FrozenTrial, trials: Sequence[FrozenTrial], seed: int
-    ) -> dict[str, Any]:
+    def draw(self, study: Study, trial: FrozenTrial, seed: int) -> dict[str, Any]:
         """Take the actions one after another."""
-        policy, dice = self._replay.after(trials), np.random.default_rng(seed)
+        policy, dice = self._replay.after(self.history), np.random.default_rng(seed)
         drawn, rows = {}, [0]
         for (name, kind), part in zip(self.distributions.items(), self._parts, strict=True):
             chances = softmax(policy.weights[rows, part].sum(0))

@@ -27,8 +27,8 @@ Genes = NDArray[np.float64]
 """One number from 0 to 1 for each parameter."""
 Individual = tuple[Standing, Genes]
 
-POPULATION = 15
-GENERATIONS = 12
+POPULATION = 10
+GENERATIONS = 20
 _SHRINKING = 3
 
 
@@ -75,8 +75,8 @@ class GeneticSampler(WholeSampler):
       has the fitter parent's or, as often, the other's, and any with the chance that a number would move by
       a share drawn as above.
     * The elite keep their figures; NNLO trains them again.
-    * Fitness is 1 / figure in NNLO. Here only the order counts, so figures may be 0, negative or infinite, and
-      trials that break constraints come after those that keep them.
+    * Fitness is 1 / figure in NNLO. Here only the order counts, so figures may be 0, negative or infinite,
+      and trials that break constraints come after those that keep them.
     * G is fixed and not made from the number of trials: a study may go on. Beyond, g stays at G - 1.
     * Points that were tried are drawn again (`WholeSampler`).
     """
@@ -86,11 +86,9 @@ class GeneticSampler(WholeSampler):
         self._last = last
         self._replay = Replay(Generations(size), lambda g, t: g.joined((standing(t), self._genes(t.params))))
 
-    def draw(
-        self, study: Study, trial: FrozenTrial, trials: Sequence[FrozenTrial], seed: int
-    ) -> dict[str, Any]:
+    def draw(self, study: Study, trial: FrozenTrial, seed: int) -> dict[str, Any]:
         """A child of the last complete generation; before there is one, nothing."""
-        now = self._replay.after(trials)
+        now = self._replay.after(self.history)
         if not now.parents:
             return {}
         kinds = list(self.distributions.values())

@@ -1,28 +1,30 @@
-"""A study as a sampler sees it: with some of its trials, so that asking costs the same however many there are."""
+"""A study as a sampler sees it: with some of its trials, so that their number costs little."""
 
 from __future__ import annotations
 
-__all__ = ["Glimpse", "Selection", "everything", "ranked", "thinned"]
+__all__ = ["Glimpse", "Selection", "everything", "nothing", "ranked", "thinned"]
 
 import copy
-from collections.abc import Callable, Container, Sequence
+from bisect import bisect
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from optuna.trial import FrozenTrial, TrialState
 
+from caloforge.search.samplers.history import History
 from caloforge.search.samplers.ranking import Standing, fronts, standing
 
 if TYPE_CHECKING:
     from optuna.study import Study
-    from optuna.trial import FrozenTrial, TrialState
 
 _LATEST = 1000
 _BEST = 50  # TPE's density of good trials is made of 25 at most
-_OTHERS = 350  # as many of the rest, evenly over time
+_OTHERS = 150  # of all, evenly over the study
 _RUNNING = 100
 _HUGE = 1e200
 
-Selection = Callable[[Sequence["FrozenTrial"]], list["FrozenTrial"]]
+Selection = Callable[[History], list[FrozenTrial]]
 """Which of a study's trials, in the order of their numbers, a sampler sees."""
 
 
@@ -54,17 +56,19 @@ class Glimpse:
         return self.get_trials(deepcopy, states)
 
 
-def everything(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """All trials, read once for each that is asked for."""
-    return list(trials)
+def everything(history: History) -> list[FrozenTrial]:
+    """All trials."""
+    return list(history.trials)
 
 
-def ranked(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def nothing(history: History) -> list[FrozenTrial]:
+    """For what learns nothing."""
+    return []
+
+
+def ranked(history: History) -> list[FrozenTrial]:
     """The last trials, which hold the state of CMA-ES; broken constraints count as large values."""
-    from optuna.trial import TrialState
-
-    complete = [trial for trial in trials[-_LATEST:] if trial.state == TrialState.COMPLETE]
-    return [_punished(trial) for trial in complete]
+    return [_punished(trial) for trial in history.told[-_LATEST:] if trial.state == TrialState.COMPLETE]
 
 
 def _punished(trial: FrozenTrial) -> FrozenTrial:
@@ -78,38 +82,31 @@ def _punished(trial: FrozenTrial) -> FrozenTrial:
 def thinned() -> Selection:
     """The best trials and some of the rest, evenly over the study, for what describes densities.
 
-    Up to 400 finished trials are all shown. Beyond, the good ones stay whole, and the rest is described by
-    350 of them: its density stays what it was, only less finely drawn.
+    Up to 200 finished trials are all shown. Beyond, the good ones stay whole, and the rest is described by
+    150 of them: its density stays what it was, only less finely drawn.
     """
-    known: dict[int, Standing] = {}
+    order: list[tuple[Standing, int]] = []
 
-    def select(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        from optuna.trial import TrialState
-
-        used = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-        running = [t for t in trials if t.state == TrialState.RUNNING]
-        if len(used) > _BEST + _OTHERS:
-            known.update((t.number, standing(t)) for t in used if t.number not in known)
-            used = _thin(used, [known[t.number] for t in used])
-        return sorted(used + _evenly(running, _RUNNING), key=lambda trial: trial.number)
+    def select(history: History) -> list[FrozenTrial]:
+        for entry in ((standing(trial), trial.number) for trial in history.new):
+            place = bisect(order, entry)
+            if not place or order[place - 1] != entry:
+                order.insert(place, entry)
+        chosen = {t.number: t for t in _evenly(history.running, _RUNNING) + _evenly(history.told, _OTHERS)}
+        chosen |= {number: history.trials[number] for number in _best(history, order)}
+        return [chosen[number] for number in sorted(chosen)]
 
     return select
 
 
-def _thin(trials: list[FrozenTrial], standings: list[Standing]) -> list[FrozenTrial]:
-    best = _best(trials, np.array(standings))
-    chosen = set(best)
-    rest = [trial for i, trial in enumerate(trials) if i not in chosen]
-    return [trials[i] for i in best] + _evenly(rest, _OTHERS)
-
-
-def _best(trials: list[FrozenTrial], standings: np.ndarray[Any, np.dtype[np.float64]]) -> list[int]:
-    order = np.lexsort(standings.T[::-1])
-    kept = np.flatnonzero(standings[:, 0] == 0)
-    if len(trials[0].values or ()) < 2 or len(kept) < _BEST:
-        return [int(i) for i in order[:_BEST]]
-    first = fronts(np.array([trials[i].values for i in kept]), _BEST)
-    return [int(kept[i]) for i in first[: 2 * _BEST]]
+def _best(history: History, order: list[tuple[Standing, int]]) -> list[int]:
+    """Numbers of the best trials: of several objectives, those that fewest others beat in all of them."""
+    first = [number for _, number in order[:_BEST]]
+    if not first or len(history.trials[first[0]].values or ()) < 2:
+        return first
+    kept = [number for (place, _, _), number in order if place == 0]
+    rows = fronts(np.array([history.trials[number].values for number in kept]), _BEST)
+    return [kept[row] for row in rows[: 2 * _BEST]] + first[: _BEST - len(rows)]
 
 
 def _evenly(trials: list[FrozenTrial], most: int) -> list[FrozenTrial]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["OptunaSampler"]
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from optuna.samplers import BaseSampler
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from caloforge.search.space import Space
+
+
+_SOME = 50
 
 
 class OptunaSampler(WholeSampler):
@@ -43,15 +46,15 @@ class OptunaSampler(WholeSampler):
     def __str__(self) -> str:
         return str(self._make(0))
 
-    def draw(
-        self, study: Study, trial: FrozenTrial, trials: Sequence[FrozenTrial], seed: int
-    ) -> dict[str, Any]:
+    def draw(self, study: Study, trial: FrozenTrial, seed: int) -> dict[str, Any]:
         """Let the sampler draw; what it leaves out is drawn by its own means."""
-        view = cast("Study", Glimpse(study, self._select(trials)))
+        view = cast("Study", Glimpse(study, self._select(self.history)))
+        # Every trial has every parameter: some tell which these are as well as all of them.
+        some = cast("Study", Glimpse(study, self.history.told[-_SOME:]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # options that Optuna calls experimental
             sampler = self._make(seed)
-        inferred = sampler.infer_relative_search_space(view, trial)
+        inferred = sampler.infer_relative_search_space(some, trial)
         drawn = sampler.sample_relative(view, trial, inferred)
         for name, distribution in self.distributions.items():
             if name not in drawn:

@@ -1,4 +1,4 @@
-"""Which finished trials are good: diverged trainings and broken constraints come last, whatever the figures."""
+"""Which finished trials are good: diverged trainings and broken constraints come last."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def sizes(distribution: BaseDistribution) -> int | None:
 
 
 def at_unit(distribution: BaseDistribution, unit: float) -> Any:
-    """Return the value at a number from 0 to 1, in which values are drawn evenly, or evenly in the logarithm."""
+    """Return the value at a number from 0 to 1; even there is even in the value, or in its logarithm."""
     if isinstance(distribution, CategoricalDistribution):
         count = len(distribution.choices)
         return distribution.choices[min(int(unit * count), count - 1)]

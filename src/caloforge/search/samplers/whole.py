@@ -1,8 +1,8 @@
-"""What all samplers share: all parameters at once, numbers that follow from seed and trial, nothing tried twice."""
+"""What all samplers share: all parameters at once, repeatable numbers, nothing tried twice."""
 
 from __future__ import annotations
 
-__all__ = ["WholeSampler", "completed"]
+__all__ = ["WholeSampler"]
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from optuna.samplers import BaseSampler
-from optuna.trial import TrialState
 
+from caloforge.search.samplers.history import History
 from caloforge.search.samplers.units import at_unit, distributions_of
 
 if TYPE_CHECKING:
@@ -41,18 +41,16 @@ class WholeSampler(BaseSampler):
     def __init__(self, seed: int, space: Space) -> None:
         self.seed, self.space = seed, space
         self.distributions = distributions_of(space)
-        self._tried: dict[int, str] = {}
+        self.history = History()
+        self._tried: set[str] = set()
 
     @abstractmethod
-    def draw(
-        self, study: Study, trial: FrozenTrial, trials: Sequence[FrozenTrial], seed: int
-    ) -> dict[str, Any]:
+    def draw(self, study: Study, trial: FrozenTrial, seed: int) -> dict[str, Any]:
         """Draw parameters; those that are left out are drawn at random.
 
         Args:
-            study: The study.
+            study: The study; `history` has its trials.
             trial: What is drawn for.
-            trials: All trials of the study, in the order of their numbers.
             seed: Whence all random numbers come, below 2**32.
         """
 
@@ -64,11 +62,11 @@ class WholeSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Draw until a point is new."""
-        trials = study.get_trials(deepcopy=False)
-        tried = self._points(trials, trial)
+        self.history.update(study.get_trials(deepcopy=False))
+        tried = self._points(trial)
         for turn in range(_TRIES):
             dice = np.random.default_rng([self.seed, trial.number, turn])
-            drawn = self.draw(study, trial, trials, int(dice.integers(2**32)))
+            drawn = self.draw(study, trial, int(dice.integers(2**32)))
             drawn = {
                 n: drawn[n] if n in drawn else at_unit(d, dice.random()) for n, d in search_space.items()
             }
@@ -93,22 +91,15 @@ class WholeSampler(BaseSampler):
                 break
         return drawn
 
-    def _points(self, trials: Sequence[FrozenTrial], own: FrozenTrial) -> set[str]:
+    def _points(self, own: FrozenTrial) -> set[str]:
         """What was tried, and what is being tried; failed trials may be tried again."""
-        running = {self._point(t.params) for t in trials if t.state == TrialState.RUNNING and t != own}
-        for trial in completed(trials):
-            if trial.number not in self._tried:
-                self._tried[trial.number] = self._point(trial.params)
-        return running.union(self._tried.values())
+        self._tried.update(self._point(trial.params) for trial in self.history.new)
+        running = (trial for trial in self.history.running if trial.number != own.number)
+        return self._tried.union(self._point(trial.params) for trial in running)
 
     def _point(self, params: Mapping[str, Any]) -> str:
         """The values that count, as one text."""
         return repr(self.space.suggest(_Given(params), flat=False))
-
-
-def completed(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the trials that came to an end, in whatever way that tells something."""
-    return [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
 
 
 class _Given:
