@@ -188,22 +188,16 @@ class RayToy(Started):
             str(self._session),
         ]
         self.start(*_ray(), *head, **_RAY)
-        wait_for(self._listens)
-        self.second = self.add()
-
-    def add(self) -> psutil.Process:
-        return self.start(*_ray(), "--address", f"127.0.0.1:{self.port}", **_RAY)
+        wait_for(lambda: self._nodes() == 1)
+        self.start(*_ray(), "--address", f"127.0.0.1:{self.port}", **_RAY)
+        wait_for(lambda: self._nodes() == 2)
 
     def close(self) -> None:
         super().close()
         shutil.rmtree(self._session, ignore_errors=True)
 
-    def _listens(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-        except OSError:
-            return False
-        return True
+    def _nodes(self) -> int:
+        return (self.folder / "log").read_text().count("Ray runtime started")
 
 
 _RAY = {"RAY_USAGE_STATS_ENABLED": "0"}

@@ -232,6 +232,7 @@ def dask(tmp_path) -> Iterator[toys.DaskToy]:
         started.close()
 
 
+@pytest.mark.slow
 def test_dask_without_workers_waits_for_them_and_then_gives_up(dask, caplog):
     with Dask(dask.address, patience=0.0) as cluster, pytest.raises(ClusterError, match="no workers"):
         list(cluster.run(toys.square, chunks(1)))
@@ -244,6 +245,7 @@ def test_dask_without_workers_waits_for_them_and_then_gives_up(dask, caplog):
     assert "waiting up to 600 s" in caplog.text
 
 
+@pytest.mark.slow
 def test_workers_with_another_caloforge_are_refused(dask, tmp_path):
     package = tmp_path / "older" / "caloforge"
     package.mkdir(parents=True)

@@ -103,6 +103,18 @@ FAULTS = {
         {"did you mean": "model.width"},
     ),
     "kind": ("  model.kind: {choice: [tuned, fited]}", 2, "model.kind.choice.1", {"did you mean": "fitted"}),
+    "below-kind": (
+        "  objective.kind: {choice: [adversarial, {fit: 1}]}",
+        2,
+        "objective.kind.choice.1",
+        {"problem": "no settings below it"},
+    ),
+    "below-number": (
+        "  model: {choice: [{kind: fitted}, {kind: tuned, latent: {a: 1}}]}",
+        2,
+        "model.choice.1",
+        {"problem": "model.latent.a is not a setting"},
+    ),
     "other-kind": (
         "  model.kind: {choice: [tuned, fitted]}\n  model.width: {int: [8, 64]}",
         3,

@@ -33,7 +33,9 @@ RECIPE = ("calogan-fit", ["schedule.select=merit", "model.fit.rounds=2"])
 
 def main() -> None:
     """Train what the table lacks."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=float("inf"))
     end = time.monotonic() + 60 * parser.parse_args().minutes
     torch.set_num_threads(1)

@@ -20,7 +20,7 @@ from caloforge.calls import pack, pack_function
 from caloforge.cluster.base import Chunk, Outcome
 from caloforge.cluster.drive import drive
 from caloforge.cluster.presence import Presence
-from caloforge.cluster.reaching import check_port, nobody
+from caloforge.cluster.reaching import check_port, lost, nobody
 from caloforge.cluster.remote import call, forget, new_run
 from caloforge.cluster.replies import died, other_version, outcome
 from caloforge.cluster.there import version_there
@@ -97,7 +97,7 @@ class Dask:
         try:
             return sum(self._client.nthreads().values())
         except (OSError, RuntimeError, ValueError) as error:
-            raise _lost(self._where, error) from error
+            raise lost(self._where, "scheduler", error) from error
 
     def _check_versions(self) -> None:
         """Workers that join later are asked with their first chunk."""
@@ -156,7 +156,7 @@ class _Pool:
         except KilledWorker as error:
             return died(chunk, f"the last was {error.last_worker.address}", error.allowed_failures + 1)
         except (CancelledError, OSError) as error:
-            raise _lost(self._where, error) from error
+            raise lost(self._where, "scheduler", error) from error
         except Exception as error:
             raise ClusterError(
                 "a worker cannot work on this",
@@ -216,12 +216,3 @@ async def _kind(where: str, seconds: float) -> str:
     async with rpc(where, connection_args=options, timeout=seconds) as there:
         identity = await asyncio.wait_for(there.identity(n_workers=0), seconds)
     return str(identity["type"])
-
-
-def _lost(where: str, error: BaseException) -> ClusterError:
-    return ClusterError(
-        "the connection to the scheduler is lost",
-        where=where,
-        got=f"{type(error).__name__}: {error}",
-        cure="see whether it still runs",
-    )

@@ -38,7 +38,7 @@ def drive(pool: Pool, chunks: Iterable[Chunk | None], ahead: int) -> Iterator[Ou
     deaths: Counter[int] = Counter()
     under_way, asking, ended = 0, True, False
     while True:
-        while asking and under_way < pool.slots + ahead:
+        while under_way < pool.slots + ahead and asking:  # slots are looked at in any case
             chunk, ended = _next(todo)
             if asking := chunk is not None:
                 pool.submit(chunk)

@@ -7,6 +7,7 @@ __all__ = ["Ray"]
 import logging
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from caloforge import __version__
@@ -14,7 +15,7 @@ from caloforge.calls import pack, pack_function
 from caloforge.cluster.base import Chunk, Outcome
 from caloforge.cluster.drive import drive
 from caloforge.cluster.presence import Presence
-from caloforge.cluster.reaching import check_port, nobody
+from caloforge.cluster.reaching import check_port, lost, nobody
 from caloforge.cluster.remote import call, new_run
 from caloforge.cluster.replies import died, other_version, outcome
 from caloforge.cluster.there import version_there
@@ -50,9 +51,8 @@ class Ray:
             raise MissingExtraError("ray", "ray") from None
         self._where = address
         self._ours = not ray.is_initialized()
-        if self._ours:
-            _connect(address)
-        self._presence = Presence(address, _cores, patience)
+        head = _connect(address) if self._ours else str(ray.get_runtime_context().gcs_address)
+        self._presence = Presence(address, partial(_cores, head), patience)
         try:
             _check_versions(address)
         except BaseException:
@@ -138,7 +138,8 @@ class _Pool:
                 ray.cancel(reference, force=True)
 
 
-def _connect(address: str) -> None:
+def _connect(address: str) -> str:
+    """Connect to a cluster, and return at which port its head can be asked whether it is still there."""
     import ray
 
     where = address if address.startswith("ray://") else address.removeprefix("ray:")
@@ -148,12 +149,18 @@ def _connect(address: str) -> None:
         ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise nobody(address, _KIND, _START, _first_line(error)) from error
+    return str(ray.get_runtime_context().gcs_address) if where == "auto" else where
 
 
-def _cores() -> int:
+def _cores(head: str) -> int:
     import ray
 
-    return int(ray.cluster_resources().get("CPU", 0))
+    try:
+        # Ray itself would end this process a minute after its head has gone.
+        check_port(head, _KIND, _START, _ANSWERS_WITHIN)
+        return int(ray.cluster_resources().get("CPU", 0))
+    except (ClusterError, ConnectionError) as error:
+        raise lost(f"ray:{head}", "head of the cluster", error) from error
 
 
 def _check_versions(where: str) -> None:

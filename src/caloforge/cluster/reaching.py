@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["check_port", "nobody"]
+__all__ = ["check_port", "lost", "nobody"]
 
 import socket
 
@@ -37,4 +37,14 @@ def nobody(where: str, kind: str, start: str, got: object) -> ClusterError:
         where=where,
         got=got,
         cure=f"start one with `{start}`, or correct the address",
+    )
+
+
+def lost(where: str, what: str, error: BaseException) -> ClusterError:
+    """Return the error that somebody does not answer any more."""
+    return ClusterError(
+        f"the connection to the {what} is lost",
+        where=where,
+        got=f"{type(error).__name__}: {error}",
+        cure="see whether it still runs; what was finished is kept",
     )

@@ -51,7 +51,7 @@ def physics_distance(geant4: Showers, made: Showers) -> float:
     """Return the Frechet physics distance of arXiv:2211.10295 times 1000, at the size of the sample.
 
     The features are those of `validate`'s `fpd`, which besides draws batches and extrapolates in their size:
-    with the 1,000 showers of a search that gives the same number within 3 %, and some noise. What is due to
+    with the 1,000 showers of a search that gives the same number within 11 %, and some noise. What is due to
     the number of showers stays in it, the same for all trials: two samples of Geant4 do not come to 0.
 
     Args:
