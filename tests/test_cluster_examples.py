@@ -338,6 +338,14 @@ def test_the_image_s_wheel_is_built_and_its_pins_are_to_be_had(tmp_path: Path) -
     assert {name: pins.get(name) for name in names} == names
 
 
+def test_dask_knows_the_options_of_its_pods() -> None:
+    for name, program in (("worker", "dask_worker"), ("scheduler", "dask_scheduler")):
+        (pod,) = [one for one in CONTAINERS if one["name"] == name and one["command"][0] == "dask"]
+        assert pod["command"][:2] == ["dask", name]
+        main = pytest.importorskip(f"distributed.cli.{program}").main
+        main.make_context(name, pod["command"][2:])
+
+
 def _jobqueue() -> ModuleType:
     pytest.importorskip("dask_jobqueue")
     spec = importlib.util.spec_from_file_location("jobqueue", HERE / "jobqueue.py")
