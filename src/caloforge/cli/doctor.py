@@ -54,6 +54,8 @@ def _examine() -> list[_Finding]:
         _package("calzone", "pip install 'caloforge[geant4]'", needed_for="simulate"),
         _geant4(),
         _package("tensorboard", "pip install 'caloforge[tensorboard]'", needed_for="train --tensorboard"),
+        _package("distributed", "pip install 'caloforge[dask]'", needed_for="--cluster dask://..."),
+        _package("ray", "pip install 'caloforge[ray]'", needed_for="--cluster ray:..."),
     ]
 
 
