@@ -303,8 +303,9 @@ def test_runs_of_the_best_stay(tmp_path: Path) -> None:
         return Report({"merit": distance(job)}, "here:1")
 
     trials, _ = searched(tmp_path, plan(), 15, trains)
-    tidy(tmp_path, trials, ("merit",))
+    gone = tidy(tmp_path, trials, 1)
     left = {int(folder.name) for folder in (tmp_path / "trials").iterdir()}
+    assert gone == set(range(15)) - left
     assert left == set(np.argsort([t.values[0] for t in trials])[:10].tolist())
     assert not list(tmp_path.glob("**/checkpoint"))
     assert len(list(tmp_path.glob("**/weights.safetensors"))) == 10

@@ -35,22 +35,31 @@ def best_trials(trials: Sequence[FrozenTrial], objective: int = 0) -> list[Froze
     return sorted(fit, key=lambda trial: (trial.values[objective], *trial.values, trial.number))
 
 
-def tidy(folder: Path, trials: Sequence[FrozenTrial], objectives: Sequence[str]) -> None:
+def tidy(
+    folder: Path, trials: Sequence[FrozenTrial], objectives: int, gone: frozenset[int] = frozenset()
+) -> frozenset[int]:
     """Remove runs that are not among the best, and what only a training under way needs of the others.
 
     Args:
         folder: Of the study.
         trials: Of the study.
-        objectives: What is made small.
+        objectives: How many figures are made small.
+        gone: Numbers of trials whose runs were removed before.
+
+    Returns:
+        The same with those that were removed now.
     """
-    kept = {t.number for i in range(len(objectives)) for t in best_trials(trials, i)[:_KEPT]}
-    under_way = {t.user_attrs.get("run") for t in trials if not t.state.is_finished()}
-    for trial in trials:
-        run = trial.user_attrs.get("run")
-        if run is None or run in under_way or not (folder / run).is_dir():
+    over = {t.number for t in trials if t.state.is_finished()}
+    kept = {t.number for i in range(objectives) for t in best_trials(trials, i)[:_KEPT]}
+    # One that is tried again is in the folder of its first try.
+    under_way = {t.user_attrs.get("run") for t in trials if t.number not in over}
+    for number in over - gone:
+        run = trials[number].user_attrs.get("run")
+        if run is None or run in under_way:
             continue
-        if trial.number in kept:
+        if number in kept:
             for checkpoint in (folder / run).glob("**/checkpoint"):
                 shutil.rmtree(checkpoint, ignore_errors=True)
-        elif trial.state is not TrialState.FAIL:  # which may be one that is tried again
+        elif trials[number].state is not TrialState.FAIL:  # it may be tried again
             shutil.rmtree(folder / run, ignore_errors=True)
+    return frozenset(over - kept)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,9 @@ class Master:
         heart = threading.Thread(target=self._beat, daemon=True)
         heart.start()
         try:
-            for outcome in cluster.run(function, self._work(), ahead=1):
-                self._finished(outcome)
+            with closing(cluster.run(function, self._work(), ahead=1)) as outcomes:
+                for outcome in outcomes:
+                    self._finished(outcome)
         finally:
             self._ended.set()
             heart.join()

@@ -7,14 +7,16 @@ __all__ = ["MOST_TRIALS", "tune"]
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import caloforge
 from caloforge.cluster import Chunk, Cluster, open_cluster
-from caloforge.errors import CaloforgeError, SearchError
+from caloforge.errors import CaloforgeError, OutputError, SearchError
+from caloforge.locking import take
 from caloforge.quantities import MOST_SEED, MOST_WORKERS, check_whole
 from caloforge.search.figures import Constraint, known_figure
 from caloforge.search.job import Job, Trainer
@@ -29,12 +31,15 @@ from caloforge.training.recipe import Recipe, load_recipe
 from caloforge.writing import replace_text
 
 if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
     from caloforge.progress import Progress
 
 MOST_TRIALS = 1_000_000
 _MOST_FOLDS = 100
 _USUAL = "merit"
 _PAGE_SECONDS = 60.0  # between two pages while the search goes on
+_TURN = 60.0  # seconds that a master waits while another one begins
 _RARE = 100  # and at least so many times what one costs
 
 
@@ -107,13 +112,13 @@ def tune(
         raise SearchError("this is no time to search", where="--minutes", got=minutes, expected="more than 0")
     plan = _plan(recipe, space, data, (objectives, constraints), (sampler, folds, halving, seed))
     folder = Path(out).absolute()
-    _is_free(folder, resume)
     facts = _showers_suit(plan)
     url = storage or f"sqlite:///{folder / 'study.db'}"
     folder.mkdir(parents=True, exist_ok=True)
     asks = make_sampler(sampler, seed, len(plan.objectives), plan.space)
-    ledger = Ledger(url, folder.name, len(plan.objectives), asks, plan.pruner())
-    _same_study(ledger, plan, facts | {"groups": groups, "workers": workers})
+    with _one_at_a_time(folder):
+        ledger = Ledger(url, folder.name, len(plan.objectives), asks, plan.pruner())
+        _begin_or_join(ledger, plan, facts | {"groups": groups, "workers": workers}, resume)
     told = _Teller(ledger, folder, plan, trials, progress)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     master = Master(ledger, plan, folder, trials, deadline, told)
@@ -161,16 +166,21 @@ def _showers_suit(plan: Plan) -> dict[str, Any]:
     return {"detector": detector.name, "selection": len(selection)}
 
 
-def _is_free(folder: Path, resume: bool) -> None:
-    if (folder / "study.db").exists() and not resume:
-        raise SearchError(
-            "there is a study already",
-            where=folder,
-            cure="go on with it by --resume, or choose another --out",
-        )
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let masters that begin together do so one after another."""
+    until = time.monotonic() + _TURN
+    while (held := take(folder, folder=True)) is None:
+        if time.monotonic() > until:
+            raise OutputError("another process is writing this", where=folder, cure="wait for it, or stop it")
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        held.release()
 
 
-def _same_study(ledger: Ledger, plan: Plan, facts: dict[str, Any]) -> None:
+def _begin_or_join(ledger: Ledger, plan: Plan, facts: dict[str, Any], resume: bool) -> None:
     """Write down what is searched, or see that it is what is searched there already."""
     settings, before = plan.settings(), ledger.remembered()
     if before is None:
@@ -179,6 +189,12 @@ def _same_study(ledger: Ledger, plan: Plan, facts: dict[str, Any]) -> None:
         if (own := plan.own_values()) is not None:
             ledger.study.enqueue_trial(own)  # what the search has to beat
         return
+    if not resume:
+        raise SearchError(
+            "there is a study already",
+            got=f"{ledger.study.study_name}, with {ledger.count()} trials",
+            cure="go on with it by --resume, or choose another --out",
+        )
     different = [key for key, value in settings.items() if before.get(key) != value]
     if different:
         raise SearchError(
@@ -197,11 +213,12 @@ class _Teller:
     ) -> None:
         self.ledger, self.folder, self.plan = ledger, folder, plan
         self.trials, self.progress = trials, progress
+        self.gone: frozenset[int] = frozenset()  # trials whose runs were removed
         self.due = time.monotonic() + _PAGE_SECONDS
 
     def __call__(self) -> None:
         trials = self.ledger.trials()
-        tidy(self.folder, trials, self.plan.objectives)
+        self.gone = tidy(self.folder, trials, len(self.plan.objectives), self.gone)
         if self.progress:
             done = sum(trial.state.is_finished() for trial in trials)
             self.progress(min(done, self.trials), self.trials, self._best(trials))
@@ -216,32 +233,25 @@ class _Teller:
         return f"best: {', '.join(told)} (trial {found[0].number})"
 
     def write(self) -> dict[str, Any]:
-        """Write what was found so far."""
+        """Write what was found so far: the page, and the best recipe as a file that `train` takes."""
         begun = time.monotonic()
         record = write_results(self.ledger.study, self.folder)
+        if best := _best_recipe(self.plan, self.ledger.trials()):
+            replace_text(self.folder / "best.yaml", best.to_yaml())
         # Of thousands of trials it takes seconds, in which no group may wait for its next trial.
         self.due = time.monotonic() + max(_PAGE_SECONDS, _RARE * (time.monotonic() - begun))
         return record
 
 
 def _leave_best(ledger: Ledger, plan: Plan, folder: Path, cluster: Cluster, workers: int) -> None:
-    """Write the best recipe as a file that `train` takes, and leave its run."""
+    """Leave the run of the best recipe; after folds it is trained on all that trains."""
     found = best_trials(ledger.trials())
     if not found:
         return
     best = found[0]
-    recipe = plan.space.recipe(plan.recipe, best.user_attrs["values"])
-    told = (f"{name} {value:.4g}" for name, value in zip(plan.objectives, best.values, strict=True))
-    named = recipe.model_copy(
-        update={
-            "name": f"{plan.recipe.name}-found",
-            "about": f"trial {best.number} of {len(ledger.trials())} around {plan.recipe.name}: "
-            + ", ".join(told),
-        }
-    )
-    replace_text(folder / "best.yaml", named.to_yaml())
     run = folder / best.user_attrs["run"]
     if plan.folds > 1:
+        recipe = plan.space.recipe(plan.recipe, best.user_attrs["values"])
         run = folder / "trials" / f"{best.number}-whole"
         _once(cluster, Trainer(workers), Job(recipe, plan.data, str(run), str(folder / "measured"), ()))
     replacing = folder / ".best.part"
@@ -251,9 +261,21 @@ def _leave_best(ledger: Ledger, plan: Plan, folder: Path, cluster: Cluster, work
     replacing.rename(folder / "best")
 
 
+def _best_recipe(plan: Plan, trials: Sequence[FrozenTrial]) -> Recipe | None:
+    """The best recipe, which says where it comes from."""
+    found = best_trials(trials)
+    if not found:
+        return None
+    recipe = plan.space.recipe(plan.recipe, found[0].user_attrs["values"])
+    told = ", ".join(f"{n} {v:.4g}" for n, v in zip(plan.objectives, found[0].values, strict=True))
+    about = f"trial {found[0].number} of {len(trials)} around {plan.recipe.name}: {told}"
+    return recipe.model_copy(update={"name": f"{plan.recipe.name}-found", "about": about})
+
+
 def _once(cluster: Cluster, function: Callable[[Job], Any], job: Job) -> None:
-    for outcome in cluster.run(function, [Chunk(0, (job,))]):
-        if outcome.fault:
-            raise outcome.fault.error
-        if outcome.result.failed:
-            raise CaloforgeError("the best recipe could not be trained again", got=outcome.result.failed)
+    with closing(cluster.run(function, [Chunk(0, (job,))])) as outcomes:
+        (outcome,) = outcomes
+    if outcome.fault:
+        raise outcome.fault.error
+    if outcome.result.failed:
+        raise CaloforgeError("the best recipe could not be trained again", got=outcome.result.failed)
