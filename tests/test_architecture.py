@@ -22,6 +22,7 @@ SHARED = (
     "quantities",
     "particles",
     "locking",
+    "calls",
     "writing",
     "workers",
     "interrupts",

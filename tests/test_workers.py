@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import signal
@@ -124,13 +125,43 @@ def test_a_signal_is_named(number):
     assert caught.value.details["got"] == number.name
 
 
-def test_an_exit_is_named_and_what_waits_fails_too():
-    with Workers(1, os._exit) as worker:
-        futures = [worker.submit(3), worker.submit(4)]
-        for future in futures:
-            with pytest.raises(WorkerError) as caught:
-                future.result()
-            assert caught.value.details["got"] == "exit code 3"
+def exit_or_not(code: int) -> int:
+    return os._exit(code) if code else os.getpid()
+
+
+def test_an_exit_is_named_and_another_process_does_what_waits():
+    with Workers(1, exit_or_not) as worker:
+        first = worker.submit(0).result()
+        dies, waits = worker.submit(3), worker.submit(0)
+        with pytest.raises(WorkerError) as caught:
+            dies.result()
+        assert caught.value.details["got"] == "exit code 3"
+        assert waits.result() not in (first, os.getpid())
+
+
+def test_the_death_of_an_idle_process_is_told_once():
+    """It may have remembered something."""
+    with Workers(1, exit_or_not) as worker:
+        idle = worker.submit(0).result()
+        os.kill(idle, signal.SIGKILL)
+        with pytest.raises(WorkerError, match="died"):
+            worker.submit(0).result()
+        assert worker.submit(0).result() != idle
+
+
+def test_what_cannot_be_imported_is_said_before_and_after():
+    with pytest.raises(WorkerError, match="cannot import"):
+        once(lambda: 1)
+    with pytest.raises(WorkerError, match="cannot import") as caught:
+        once(Lost())
+    assert "No module named 'nowhere'" in caught.value.details["got"]
+
+
+class Lost:
+    """Pickled here, and unknown to whoever unpickles it."""
+
+    def __reduce__(self):
+        return importlib.import_module, ("nowhere",)
 
 
 def test_a_worker_that_cannot_be_started_is_said(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "BundleError",
     "CaloforgeError",
+    "ClusterError",
     "DetectorError",
     "EventError",
     "Geant4Error",
@@ -99,7 +100,11 @@ class ParticleError(CaloforgeError):
 
 
 class WorkerError(CaloforgeError):
-    """A worker process that has died, or took too long."""
+    """A worker process that has died, took too long, or cannot import what it should call."""
+
+
+class ClusterError(CaloforgeError):
+    """A cluster that cannot be reached, or whose workers cannot do the work."""
 
 
 class DetectorError(CaloforgeError):

@@ -10,22 +10,20 @@ from __future__ import annotations
 __all__ = ["Workers", "once"]
 
 import os
-import pickle
 import signal
 import subprocess
 import sys
-import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import IO, Any, Generic, TypeAlias, TypeVar
 
+from caloforge.calls import answer, load_function, pack, pack_function, unpack
 from caloforge.errors import WorkerError
 
 Result = TypeVar("Result")
-_Process: TypeAlias = "subprocess.Popen[bytes]"
 _Task: TypeAlias = "tuple[Future[Any], bytes]"
 
 _LIBRARIES = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR", "VECLIB_MAXIMUM")
@@ -38,7 +36,8 @@ class Workers(Generic[Result]):
     """Processes that each call one function again and again, until they are closed.
 
     What is passed is pickled: the function once, so what it remembers between calls stays with its process.
-    It must be importable by its name, which a function of the user's script is not.
+    It must be importable by its name, which a function of the user's script is not. A call whose process has
+    died fails, and the next one gets a new process.
 
     Args:
         count: Number of processes.
@@ -52,12 +51,12 @@ class Workers(Generic[Result]):
 
     def __init__(self, count: int, function: Callable[..., Result]) -> None:
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
-        self._processes: list[_Process] = []
         self._threads: list[Thread] = []
-        packed = _pack(function)
+        packed = pack_function(function)
+        self._workers = [_Worker(packed) for _ in range(count)]
         try:
-            for _ in range(count):
-                self._add(packed)
+            for worker in self._workers:
+                self._begin(worker)
         except BaseException:
             self.close()
             raise
@@ -69,13 +68,13 @@ class Workers(Generic[Result]):
             Its result to come; or what it raised, or a WorkerError if its process died.
         """
         future: Future[Result] = Future()
-        self._tasks.put((future, _pack(arguments)))
+        self._tasks.put((future, pack(arguments)))
         return future
 
     def close(self) -> None:
         """End the processes, whatever they do."""
-        for process in self._processes:
-            process.kill()
+        for worker in self._workers:
+            worker.kill()
         self._cancel()
         for _ in self._threads:
             self._tasks.put(None)
@@ -88,12 +87,12 @@ class Workers(Generic[Result]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _add(self, packed: bytes) -> None:
-        born: Future[_Process] = Future()
-        thread = Thread(target=_serve, args=(born, packed, self._tasks), daemon=True)
+    def _begin(self, worker: _Worker) -> None:
+        born: Future[None] = Future()
+        thread = Thread(target=_serve, args=(worker, born, self._tasks), daemon=True)
         thread.start()
-        self._processes.append(born.result())
         self._threads.append(thread)
+        born.result()
 
     def _cancel(self) -> None:
         with suppress(Empty):
@@ -123,7 +122,7 @@ def once(function: Callable[..., Result], *arguments: object, seconds: float | N
         return future.result()
 
 
-def _serve(born: Future[_Process], packed: bytes, tasks: SimpleQueue[_Task | None]) -> None:
+def _serve(worker: _Worker, born: Future[None], tasks: SimpleQueue[_Task | None]) -> None:
     """Start a process, and hand it one task after the other; a thread of this process does that.
 
     The thread lives as long as the process, which the kernel would otherwise end with it.
@@ -132,24 +131,79 @@ def _serve(born: Future[_Process], packed: bytes, tasks: SimpleQueue[_Task | Non
         # Inherited, so that not even the start of the process sees the Ctrl-C that a terminal sends to all.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        process = _start()
+        worker.start()
     except Exception as error:  # whatever it is, the one who asked must not wait for ever
         return born.set_exception(error)
-    born.set_result(process)
-    with suppress(OSError):  # if it is dead already, its first task will tell
-        _send(process.stdin, packed)
+    born.set_result(None)
     while task := tasks.get():
         future, arguments = task
         if future.set_running_or_notify_cancel():
             try:
-                future.set_result(_ask(process, arguments))
+                future.set_result(worker.ask(arguments))
             except Exception as error:
                 future.set_exception(error)
-    _end(process)
+    worker.end()
     return None
 
 
-def _start() -> _Process:
+class _Worker:
+    """A process that calls one function, and those that replace it after its death.
+
+    Args:
+        packed: The function, pickled.
+    """
+
+    def __init__(self, packed: bytes) -> None:
+        self._packed = packed
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+        self._lock = Lock()  # so that none is started after the last was killed
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the process, or one in its place."""
+        with self._lock:
+            if self._closed:
+                raise WorkerError("a worker process has died", got="its end was asked for")
+            process = self._process = _started()
+        with suppress(OSError):  # if it is dead already, its first task will tell
+            _send(process.stdin, self._packed)
+        return process
+
+    def ask(self, arguments: bytes) -> Any:
+        """Have the function called, by a new process if the last one has died."""
+        process = self._process or self.start()
+        try:
+            _send(process.stdin, arguments)
+            answered = _receive(process.stdout)
+        except (OSError, EOFError):
+            self._bury()
+            raise WorkerError("a worker process has died", got=_death(process.returncode)) from None
+        return unpack(answered)
+
+    def kill(self) -> None:
+        """End the process, whatever it does; there will be no other."""
+        with self._lock:
+            self._closed = True
+            if self._process:
+                self._process.kill()
+
+    def end(self) -> None:
+        """The same, until nothing is left of it."""
+        self.kill()
+        self._bury()
+
+    def _bury(self) -> None:
+        if (process := self._process) is None:
+            return
+        process.wait()
+        self._process = None
+        for stream in (process.stdin, process.stdout):
+            with suppress(OSError):  # what could not be sent to a dead process is tried once more
+                if stream:
+                    stream.close()
+
+
+def _started() -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-I", "-c", _BEGIN, str(os.getpid()), *map(str, sys.path)],
         stdin=subprocess.PIPE,
@@ -159,38 +213,8 @@ def _start() -> _Process:
     )
 
 
-def _end(process: _Process) -> None:
-    process.kill()
-    process.wait()
-    for stream in (process.stdin, process.stdout):
-        with suppress(OSError):  # what could not be sent to a dead process is tried once more
-            if stream:
-                stream.close()
-
-
-def _ask(process: _Process, arguments: bytes) -> Any:
-    try:
-        _send(process.stdin, arguments)
-        answer = _receive(process.stdout)
-    except (OSError, EOFError):
-        raise WorkerError("a worker process has died", got=_death(process)) from None
-    value, remote = pickle.loads(answer)
-    if remote is None:
-        return value
-    raise value from _Remote(remote)
-
-
-def _death(process: _Process) -> str:
-    code = process.wait()
+def _death(code: int) -> str:
     return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
-
-
-class _Remote(Exception):  # noqa: N818 - shows where in a worker an error was raised, below the error
-    pass
-
-
-def _pack(value: object) -> bytes:
-    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
 
 def _send(stream: IO[bytes] | None, packed: bytes) -> None:
@@ -221,25 +245,9 @@ def work(parent: int) -> None:
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     with suppress(EOFError, OSError):  # this process's parent has ended
-        function = pickle.loads(_receive(asked))
+        function = load_function(_receive(asked))
         while True:
-            _send(answers, _answer(function, _receive(asked)))
-
-
-def _answer(function: Callable[..., Any], packed: bytes) -> bytes:
-    try:
-        return _pack((function(*pickle.loads(packed)), None))
-    except Exception as error:
-        return _pack((_portable(error), traceback.format_exc()))
-
-
-def _portable(error: Exception) -> Exception:
-    """Return an error as it will arrive; one whose constructor pickle cannot serve arrives by its words."""
-    try:
-        restored: Exception = pickle.loads(_pack(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return restored
+            _send(answers, answer(function, _receive(asked)))
 
 
 def _die_with(parent: int) -> None:

@@ -6,7 +6,7 @@ __all__ = ["doctor"]
 
 from dataclasses import dataclass
 
-from caloforge.cli.terminal import JsonOption, emit, say, table
+from caloforge.cli.terminal import JsonOption, emit, raw, say, table
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def doctor(json: JsonOption = False) -> None:
     table(
         "This machine",
         ("what", "ready", "found", "cure"),
-        [(f.what, marks[f.ready], f.found, f.cure or "") for f in findings],
+        [(f.what, marks[f.ready], raw(f.found), raw(f.cure or "")) for f in findings],
     )
     missing = [f for f in findings if not f.ready]
     say(
@@ -54,6 +54,8 @@ def _examine() -> list[_Finding]:
         _package("calzone", "pip install 'caloforge[geant4]'", needed_for="simulate"),
         _geant4(),
         _package("tensorboard", "pip install 'caloforge[tensorboard]'", needed_for="train --tensorboard"),
+        _package("distributed", "pip install 'caloforge[dask]'", needed_for="--cluster dask://..."),
+        _package("ray", "pip install 'caloforge[ray]'", needed_for="--cluster ray:..."),
     ]
 
 

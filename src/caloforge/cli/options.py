@@ -1,14 +1,22 @@
-"""Checks of options that several verbs need: those that have no meaning here, and lists of whole numbers."""
+"""Options that several verbs share, and checks of those that have no meaning here and of lists of numbers."""
 
 from __future__ import annotations
 
-__all__ = ["check_purpose", "whole_numbers"]
+__all__ = ["ClusterOption", "check_purpose", "whole_numbers"]
 
 from collections.abc import Mapping
+from typing import Annotated, TypeAlias
 
 import typer
 
 from caloforge.errors import CaloforgeError
+
+ClusterOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster", metavar="ADDRESS", help="Work on a cluster: dask://HOST:8786, ray:auto, ray:HOST:6379."
+    ),
+]
 
 
 def check_purpose(context: typer.Context, purpose: str, meant_for: Mapping[str, tuple[str, ...]]) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from caloforge.cli.completion import complete_detector
+from caloforge.cli.options import ClusterOption
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say
 from caloforge.errors import ShowersError, StoppedError
 
@@ -34,6 +35,10 @@ def simulate(
     count: Annotated[int, typer.Option(min=1, help="Number of showers.")],
     out: Annotated[Path, typer.Option(help="The shower file to make.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed; the same one gives the same showers.")] = 1,
+    first: Annotated[
+        int,
+        typer.Option(min=0, help="Number of the first shower: jobs share one seed, and `merge` joins them."),
+    ] = 0,
     theta: Annotated[
         str, typer.Option(help="Angle to the z axis (barrel: to the radius), fixed or a range (0:30deg).")
     ] = "0deg",
@@ -47,7 +52,8 @@ def simulate(
         typer.Option(help="standard, option1 to option4, FTFP_BERT (hadrons), FTFP_BERT+option4, ..."),
     ] = "standard",
     cut: Annotated[str, typer.Option(help="Geant4's production cut.")] = "0.7mm",
-    jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Worker processes on this machine.")] = 1,
+    cluster: ClusterOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Finish what an interrupted command left behind.")
     ] = False,
@@ -72,6 +78,7 @@ def simulate(
                 count=count,
                 out=out,
                 seed=seed,
+                first=first,
                 theta=theta,
                 phi=phi,
                 x=x,
@@ -79,6 +86,7 @@ def simulate(
                 physics=physics,
                 cut=cut,
                 jobs=jobs,
+                cluster=cluster,
                 resume=resume,
                 command=_command(),
                 progress=progress,

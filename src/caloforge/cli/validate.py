@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caloforge.cli.options import ClusterOption
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def validate(
         bool, typer.Option("--figures", help="Write each figure as PDF and its data as CSV and JSON, too.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of splits, resampling and classifiers.", min=0)] = 0,
+    cluster: ClusterOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compare showers with Geant4's, beside the statistical floor.
@@ -72,6 +74,7 @@ def validate(
             require=require,
             figures=figures,
             seed=seed,
+            cluster=cluster,
             progress=progress,
         )
     _print(report)

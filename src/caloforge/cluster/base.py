@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["Chunk", "Cluster", "Fault", "Outcome"]
+__all__ = ["MOST_DEATHS", "Chunk", "Cluster", "Fault", "Outcome"]
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+MOST_DEATHS = 4
+"""As many workers may die of a chunk before it is set aside."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,12 @@ class Fault:
         kind: `raised`: its function raised an error, which is not tried again. `died`: as many workers as are
             allowed died of it; it is set aside.
         error: What was raised, or a `WorkerError` that says how the last worker died.
+        deaths: How many workers died of it.
     """
 
     kind: Literal["raised", "died"]
     error: Exception
+    deaths: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,14 +64,20 @@ class Cluster(Protocol):
         """How many chunks are worked on at a time; on a cluster this may change while it runs."""
         ...
 
+    @property
+    def chunk_seconds(self) -> float:
+        """How long a chunk should take, so that its way there and back costs nearly nothing."""
+        ...
+
     def run(
         self, function: Callable[..., Any], chunks: Iterable[Chunk | None], ahead: int = 1
-    ) -> Iterator[Outcome]:
+    ) -> Generator[Outcome, None, None]:
         """Call a function on chunks, and hand out each as soon as it is finished.
 
         A chunk is taken from `chunks` only when there is room, in the thread of whoever takes outcomes: what
         was learned from one outcome can decide the next chunk. A chunk whose worker dies is done again
-        elsewhere; the fourth death sets it aside.
+        elsewhere; the fourth death sets it aside. Whoever stops early closes the generator, which cancels the
+        rest.
 
         Args:
             function: It must be importable by its name, or be a picklable object; it stays with a worker, so
@@ -76,6 +87,9 @@ class Cluster(Protocol):
 
         Yields:
             Every chunk once, with result or fault, in the order in which they finish.
+
+        Raises:
+            ClusterError: The cluster is lost, has no workers any more, or workers of another version.
         """
         ...
 

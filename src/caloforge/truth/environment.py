@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["available", "data_folder", "versions"]
+__all__ = ["available", "data_folder", "installed", "versions"]
 
 import os
 from collections.abc import Iterator
@@ -46,8 +46,7 @@ def available() -> None:
         MissingExtraError: calzone is not installed.
         Geant4Error: Geant4's data files are not where they should be, or not all of them.
     """
-    if find_spec("calzone") is None:
-        raise MissingExtraError("calzone", "geant4")
+    installed()
     folder = data_folder()
     if not folder.is_dir():
         named = os.environ.get(_VARIABLE)
@@ -64,6 +63,16 @@ def available() -> None:
             expected="all data sets of this Geant4, in folders of these very names",
             cure=_CURE,
         )
+
+
+def installed() -> None:
+    """Return if calzone is here: enough where Geant4 runs elsewhere.
+
+    Raises:
+        MissingExtraError: It is not.
+    """
+    if find_spec("calzone") is None:
+        raise MissingExtraError("calzone", "geant4")
 
 
 def data_folder() -> Path:

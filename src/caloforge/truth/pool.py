@@ -1,37 +1,36 @@
-"""Worker processes with one Geant4 each, whose showers come back in order.
+"""Processes with one Geant4 each, here or on a cluster, whose showers come back in order.
 
 Geant4 keeps state that survives a change of physics, and ends its process if a data file is missing. So
-workers live as long as one production.
+its processes live as long as one production.
 """
 
 from __future__ import annotations
 
 __all__ = ["Batch", "Made", "Plan", "answer", "batches", "produce"]
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+import socket
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.errors import Geant4Error, WorkerError
+from caloforge.cluster import Cluster, Outcome, in_order
+from caloforge.errors import CaloforgeError, Geant4Error, WorkerError
 from caloforge.showers import Incident
+from caloforge.truth.environment import available, versions
 from caloforge.truth.gun import Gun, portions
 from caloforge.truth.physics import Physics
-from caloforge.workers import Workers
 
 if TYPE_CHECKING:
     from caloforge.truth.engine import Engine
 
 _Answer = TypeVar("_Answer")
-# Batches that wait for a free worker, or for an earlier batch: bounded, so that memory is.
-_AHEAD = 2
-_ENERGY_PER_BATCH = 50_000.0  # MeV; about half a second of Geant4, or one shower
+_ENERGY_PER_SECOND = 100_000.0  # MeV; roughly what one core makes
 _SHOWERS_PER_BATCH = 256
 
 
@@ -43,11 +42,13 @@ class Plan:
         detector: The detector's YAML.
         physics: Models and production cut.
         seed: Seed of Geant4's random numbers.
+        versions: What decides how its showers look.
     """
 
     detector: str
     physics: Physics
     seed: int
+    versions: dict[str, str] = field(default_factory=versions)
 
 
 class Batch(NamedTuple):
@@ -64,13 +65,18 @@ class Made(NamedTuple):
     overflow: NDArray[np.float32] | None
     milliseconds: NDArray[np.float64]
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return sum(column.nbytes for column in self if column is not None)
+
 
 def batches(
     gun: Gun,
     seed: int,
     start: int,
     stop: int,
-    most_energy: float = _ENERGY_PER_BATCH,
+    seconds: float = 0.5,
     most_showers: int = _SHOWERS_PER_BATCH,
 ) -> Iterator[Batch]:
     """Cut a production into batches, whose particles are drawn when they are needed.
@@ -80,33 +86,44 @@ def batches(
         seed: Of the particles.
         start: Number of the first shower.
         stop: One more than the number of the last.
-        most_energy: Of one batch, MeV; a single shower may have more.
+        seconds: Of one batch, roughly; a single shower may take longer.
         most_showers: Of one batch.
     """
     for first in range(start, stop, most_showers):
         incident = gun.incident(seed, first, min(stop, first + most_showers))
-        for a, b in portions(incident.energy, most_energy, most_showers):
+        for a, b in portions(incident.energy, seconds * _ENERGY_PER_SECOND, most_showers):
             yield Batch(first + a, incident[a:b])
 
 
-def produce(plan: Plan, batches: Iterable[Batch], jobs: int) -> Iterator[tuple[Batch, Made]]:
-    """Make batches in `jobs` processes; yields each with its result, in order.
-
-    The workers end with the generator, with this process however it ends, and with an error.
+def produce(
+    plan: Plan, batches: Iterable[Batch], cluster: Cluster
+) -> Generator[tuple[Batch, Made], None, None]:
+    """Make batches on a cluster; yields each with its result, in order.
 
     Raises:
-        Geant4Error: Geant4 failed, or ended a worker.
+        Geant4Error: Geant4 failed, ended several processes, or is another one where a worker is.
     """
-    todo = iter(batches)
-    waiting: deque[tuple[Batch, Future[Made]]] = deque()
-    with Workers(jobs, _Shooting(plan)) as workers:
-        while True:
-            for batch in islice(todo, 2 * jobs + _AHEAD - len(waiting)):
-                waiting.append((batch, workers.submit(batch)))
-            if not waiting:
-                break
-            batch, future = waiting.popleft()
-            yield batch, answer(future)
+    arguments = ((batch,) for batch in batches)
+    with closing(in_order(cluster, _Shooting(plan), arguments, lambda made: made.nbytes)) as outcomes:
+        for outcome in outcomes:
+            yield outcome.chunk.arguments[0], _made(outcome)
+
+
+def _made(outcome: Outcome) -> Made:
+    if not outcome.fault:
+        made: Made = outcome.result
+        return made
+    if outcome.fault.kind == "raised":
+        raise outcome.fault.error
+    batch: Batch = outcome.chunk.arguments[0]
+    assert isinstance(outcome.fault.error, CaloforgeError)
+    raise Geant4Error(
+        "Geant4 ended its process, and again in others",
+        where=f"showers {batch.first} to {batch.first + len(batch.incident) - 1}",
+        got=f"{outcome.fault.deaths} processes died, the last by {outcome.fault.error.details['got']}",
+        cure="see what it printed (on a cluster: in the worker's log); most often a data file is missing, or "
+        "memory was short. --resume tries these showers again",
+    )
 
 
 def answer(future: Future[_Answer]) -> _Answer:
@@ -140,4 +157,23 @@ class _Shooting:
         from caloforge.detector import Detector
         from caloforge.truth.engine import Engine
 
+        _check_here(self.plan)
         return Engine(Detector.from_yaml(self.plan.detector), self.plan.physics, self.plan.seed)
+
+
+def _check_here(plan: Plan) -> None:
+    """See that the same showers can be made here, which may be another machine than the user's."""
+    try:
+        available()
+    except CaloforgeError as error:
+        at = error.details["where"]
+        error.details["where"] = f"{socket.gethostname()}: {at}" if at else socket.gethostname()
+        raise
+    if (here := versions()) != plan.versions:
+        raise Geant4Error(
+            "a worker has another Geant4",
+            where=socket.gethostname(),
+            got=here,
+            expected=plan.versions,
+            cure="install the same versions on all workers",
+        )

@@ -5,7 +5,8 @@ from __future__ import annotations
 __all__ = ["simulate"]
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caloforge.cluster import open_cluster
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import ShowersError
 from caloforge.machine import processor
@@ -27,11 +29,11 @@ from caloforge.quantities import (
     length,
 )
 from caloforge.showers import Showers, ShowerWriter
-from caloforge.truth.environment import available, versions
+from caloforge.truth.environment import available, installed, versions
 from caloforge.truth.geometry import check_stack
 from caloforge.truth.gun import Gun
 from caloforge.truth.physics import Physics
-from caloforge.truth.pool import Batch, Plan, batches, produce
+from caloforge.truth.pool import Batch, Made, Plan, batches, produce
 
 _NONE = Interval(0.0, 0.0)
 
@@ -44,6 +46,7 @@ def simulate(
     count: int,
     out: str | Path,
     seed: int = 1,
+    first: int = 0,
     theta: Interval | str = _NONE,
     phi: Interval | str = _NONE,
     x: Interval | str = _NONE,
@@ -51,14 +54,16 @@ def simulate(
     physics: str = "standard",
     cut: float | str = "0.7mm",
     jobs: int = 1,
+    cluster: str | None = None,
     resume: bool = False,
     command: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Make showers with Geant4 and write them to a shower file.
 
-    The showers depend on the seed and their number only: not on `jobs`, and not on interruptions. While
-    they are made they are in `OUT.part`, whole and readable whenever the process is killed.
+    The showers depend on the seed and their number only: not on where they are made, and not on
+    interruptions. While they are made they are in `OUT.part`, whole and readable whenever the process is
+    killed.
 
     Args:
         detector: What is hit; it needs a material stack. A preset's name or a file will do.
@@ -67,6 +72,8 @@ def simulate(
         count: Number of showers.
         out: The file to make.
         seed: Seed of everything random, 0 or more.
+        first: Number of the first shower. Productions of one seed whose numbers do not overlap are parts of
+            one production: `merge` joins them.
         theta: Angle to the z axis (barrel: to the radius), "10deg" or a range "0:30deg"; an `Interval` is
             in rad.
         phi: Azimuth of the direction.
@@ -74,7 +81,8 @@ def simulate(
         y: The same in y.
         physics: `standard`, `option1` to `option4`, `FTFP_BERT`, `FTFP_BERT+option4`, ...
         cut: Production cut; a number is in mm.
-        jobs: Worker processes.
+        jobs: Worker processes on this machine.
+        cluster: Where else: the address of a cluster, see `open_cluster`.
         resume: Finish what an interrupted call with the same options left; `count` may be another.
         command: The command line, for the file's provenance.
         progress: Called after every batch.
@@ -85,6 +93,7 @@ def simulate(
     Raises:
         DetectorError, QuantityError: No such detector; a quantity without its unit.
         Geant4Error: Geant4 cannot run here, failed, or was asked for what it cannot do.
+        ClusterError: The cluster cannot be reached, or is lost; what was made is kept.
         ShowersError: Another production left an unfinished one there.
         OutputError: The file exists, another process writes it, or the disk is full.
 
@@ -96,37 +105,38 @@ def simulate(
     check_stack(target)
     check_whole(count, "--count", 1, MOST_SHOWERS)
     check_whole(seed, "--seed", 0, MOST_SEED)
+    check_whole(first, "--first", 0, MOST_SHOWERS)
     check_whole(jobs, "--jobs", 1, MOST_WORKERS)
     gun = Gun.of(particle, energy, theta, phi, x, y)
     gun.check(target)
     models = Physics.parse(physics, length(cut, "--cut") if isinstance(cut, str) else cut)
     models.check(gun.pdg)
-    available()
-    options = _options(gun, models, count, seed)
-    provenance = {**options, "command": command, "versions": versions(), "processor": processor()}
+    installed() if cluster else available()
+    options = _options(gun, models, (first, count), seed)
+    provenance = {**options, "command": command, "versions": versions(), "processor": cluster or processor()}
     provenance["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    with ShowerWriter(out, target, provenance, resume=resume) as writer:
+    with (
+        open_cluster(cluster, jobs) as workers,
+        ShowerWriter(out, target, provenance, resume=resume) as writer,
+    ):
         _check_resumed(writer, options)
-        plan = Plan(target.to_yaml(), models, seed)
-        _fill(writer, plan, batches(gun, seed, writer.done, count), (count, jobs), progress)
+        todo = batches(gun, seed, first + writer.done, first + count, workers.chunk_seconds)
+        made = produce(Plan(target.to_yaml(), models, seed), todo, workers)
+        with closing(made):
+            _fill(writer, made, count, progress)
     return Path(out)
 
 
 def _fill(
-    writer: ShowerWriter,
-    plan: Plan,
-    todo: Iterator[Batch],
-    numbers: tuple[int, int],
-    progress: Progress | None,
+    writer: ShowerWriter, made: Iterable[tuple[Batch, Made]], count: int, progress: Progress | None
 ) -> None:
-    count, jobs = numbers
     cost = _Cost()
     begin, before = time.monotonic(), writer.done
     if progress:
         progress(before, count, "starting Geant4")
-    for batch, made in produce(plan, todo, jobs):
-        writer.append(Showers(writer.detector, batch.incident, made.cells, made.overflow))
-        cost.add(batch.incident.energy, made.milliseconds)
+    for batch, found in made:
+        writer.append(Showers(writer.detector, batch.incident, found.cells, found.overflow))
+        cost.add(batch.incident.energy, found.milliseconds)
         if progress:
             rate = (writer.done - before) / (time.monotonic() - begin)
             progress(writer.done, count, f"{rate:.1f} showers/s")
@@ -153,9 +163,10 @@ class _Cost:
         }
 
 
-def _options(gun: Gun, physics: Physics, count: int, seed: int) -> dict[str, Any]:
+def _options(gun: Gun, physics: Physics, numbers: tuple[int, int], seed: int) -> dict[str, Any]:
     """What decides the showers of a file, besides its detector."""
-    return {**gun.as_dict(), "count": count, "seed": seed, **physics.as_dict()}
+    first, count = numbers
+    return {**gun.as_dict(), "first": first, "count": count, "seed": seed, **physics.as_dict()}
 
 
 def _check_resumed(writer: ShowerWriter, options: dict[str, Any]) -> None:
@@ -173,7 +184,7 @@ def _check_resumed(writer: ShowerWriter, options: dict[str, Any]) -> None:
             expected=f"{writer.done} or more",
         )
     for key, value in options.items():
-        earlier = writer.earlier.get(key)
+        earlier = writer.earlier.get(key, 0 if key == "first" else None)  # productions began at 0 once
         if key != "count" and earlier != value:
             raise ShowersError(
                 f"this production was started with another {key.removeprefix('impact_').split('_')[0]}",

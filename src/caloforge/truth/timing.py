@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from caloforge.cluster.processes import Processes
 from caloforge.detector import Detector
 from caloforge.particles import pdg_id
 from caloforge.progress import Progress
@@ -98,9 +99,11 @@ def time_geant4(
     energies: list[float] = []
     times: list[float] = []
     # In batches as a production has: one by one, the calls would cost more than a small shower.
-    for batch, made in produce(Plan(detector.to_yaml(), models, seed), batches(gun, seed, 0, count), jobs=1):
-        energies.extend(batch.incident.energy.tolist())
-        times.extend(made.milliseconds.tolist())
-        if progress:
-            progress(len(times), count, "timing Geant4")
+    with Processes(1) as cluster:
+        plan = Plan(detector.to_yaml(), models, seed)
+        for batch, made in produce(plan, batches(gun, seed, 0, count), cluster):
+            energies.extend(batch.incident.energy.tolist())
+            times.extend(made.milliseconds.tolist())
+            if progress:
+                progress(len(times), count, "timing Geant4")
     return Geant4Time(np.array(energies), np.array(times))

@@ -5,16 +5,18 @@ from __future__ import annotations
 __all__ = ["Comparison", "Given", "compare", "expected_seconds"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from caloforge.cluster import Cluster
 from caloforge.observables import observables_for
 from caloforge.validation.bar import Bar
 from caloforge.validation.diagnosis import diagnose, faults_tested
+from caloforge.validation.elsewhere import study_elsewhere, without_cells
 from caloforge.validation.inputs.checks import (
     check_detectors,
     check_directions,
@@ -26,7 +28,7 @@ from caloforge.validation.inputs.checks import (
     check_showers,
     check_training,
 )
-from caloforge.validation.inputs.sample import Pass, Sample, collect
+from caloforge.validation.inputs.sample import Pass, collect
 from caloforge.validation.inputs.samples import Model, Samples
 from caloforge.validation.inputs.source import Source
 from caloforge.validation.inputs.split import Plan, Rows, all_rows, plan
@@ -116,7 +118,13 @@ class Comparison:
 
 
 def compare(
-    given: Given, entries: Sequence[Entry], options: Options, seed: int, folder: Path, bar: Bar
+    given: Given,
+    entries: Sequence[Entry],
+    options: Options,
+    seed: int,
+    folder: Path,
+    bar: Bar,
+    cluster: Cluster | None = None,
 ) -> Comparison:
     """Compare candidates with Geant4, and Geant4 with Geant4.
 
@@ -127,6 +135,7 @@ def compare(
         seed: Seed of all choices.
         folder: For temporary files; must outlive the comparison.
         bar: Told of everything.
+        cluster: Where classifiers are trained, if not here.
 
     Raises:
         ValidationError: Detectors, energies or sizes that cannot be compared.
@@ -135,7 +144,11 @@ def compare(
     floor = None if given.floor is None else len(given.floor)
     chosen = plan(len(given.reference), [len(source) for source in given.candidates.values()], floor, seed)
     samples, after, about, digests = _read(given, chosen, seed, folder, bar)
-    studies = _study(entries, samples, options, bar, _scale(given, chosen.size))
+    scale = _scale(given, chosen.size)
+    if cluster is None:
+        studies = _study(entries, samples, options, bar, scale)
+    else:
+        studies = _study_there(entries, samples, options, bar, scale, cluster)
     every = tuple(
         faults_first((*first, *second, *_diagnosis(samples, i, first, studies), *_found(studies, i)))
         for i, (first, second) in enumerate(zip(findings, about, strict=True))
@@ -162,7 +175,7 @@ def _study(
     if len(samples) < _WORTH_A_PROCESS or not (light and heavy and two_cores()):
         return _study_here(entries, samples, options, bar, scale)
     with Workers(1, _study_light) as worker:
-        future = worker.submit(light, _without_cells(samples), options)
+        future = worker.submit(light, without_cells(samples), options)
         # two threads of ours beside another process would wait for each other
         with threadpool_limits(1, user_api="blas"):
             studies = _study_here(heavy, samples, options, bar, scale)
@@ -170,7 +183,27 @@ def _study(
         tell(0.0, "waiting for classifiers")
         studies += future.result()
         tell(1.0, "classifiers")
-    found = dict(zip([entry.name for entry in (*heavy, *light)], studies, strict=True))
+    return _in_order(entries, (*heavy, *light), studies)
+
+
+def _study_there(
+    entries: Sequence[Entry], samples: Samples, options: Options, bar: Bar, scale: float, cluster: Cluster
+) -> tuple[Study, ...]:
+    there = [entry for entry in entries if entry.apart]
+    here = [entry for entry in entries if not entry.apart]
+    studies = study_elsewhere(
+        there,
+        samples,
+        options,
+        cluster,
+        lambda: _study_here(here, samples, options, bar, scale),
+        lambda: bar.part(scale * sum(entry.seconds for entry in there)),
+    )
+    return _in_order(entries, (*there, *here), studies)
+
+
+def _in_order(entries: Sequence[Entry], made: Sequence[Entry], studies: Sequence[Study]) -> tuple[Study, ...]:
+    found = dict(zip([entry.name for entry in made], studies, strict=True))
     return tuple(found[entry.name] for entry in entries)
 
 
@@ -186,15 +219,6 @@ def _study_light(entries: Sequence[Entry], samples: Samples, options: Options) -
 
 def _silent(_: float, __: str) -> None:
     """Tell nobody."""
-
-
-def _without_cells(samples: Samples) -> Samples:
-    def bare(sample: Sample) -> Sample:
-        return replace(sample, cells=sample.cells[:0])
-
-    reference, floor = bare(samples.reference), bare(samples.floor)
-    candidates = tuple(bare(candidate) for candidate in samples.candidates)
-    return Samples(samples.detector, reference, floor, candidates, seed=samples.seed)
 
 
 def _distances(studies: Sequence[Study], candidate: int) -> tuple[Distance, ...]:

@@ -78,6 +78,7 @@ class Entry:
         seconds: What it costs on one core for 20,000 showers of 500 cells and one candidate, for the bar.
         slow: Whether it runs only when asked for.
         light: Whether it needs no cells and can be sent to another process.
+        apart: Whether it needs nothing on disk and takes long: it can be sent to a cluster.
         needs: What must be given besides the samples.
     """
 
@@ -87,6 +88,7 @@ class Entry:
     seconds: float
     slow: bool = False
     light: bool = False
+    apart: bool = False
     needs: Need | None = None
 
 
@@ -116,6 +118,10 @@ def _normalised(samples: Samples, tell: Tell, options: Options) -> Study:
 
 def _convolutional(samples: Samples, tell: Tell, options: Options) -> Study:
     return classifiers.convolutional(samples, tell, recipe=options.recipe, trainings=options.trainings)
+
+
+def _triforce(samples: Samples, tell: Tell, _: Options) -> Study:
+    return triforce(samples, tell)
 
 
 _RECONSTRUCTED = ("bias", "resolution", "angle_bias", "angle_resolution", "accuracy", "particle_auc")
@@ -158,22 +164,23 @@ ENTRIES = (
         3,
     ),
     Entry("merit", ("figure_of_merit", "merit_moments", "merit_profiles"), _plain(figure_of_merit), 1),
-    Entry("high", ("auc_high", "jsd_high"), _high, 25, light=True),
-    Entry("trees", ("auc_trees", "jsd_trees"), _trees, 10, light=True),
-    Entry("cells", ("auc_cells", "jsd_cells", "slice_auc_worst"), _cells, 70),
+    Entry("high", ("auc_high", "jsd_high"), _high, 25, light=True, apart=True),
+    Entry("trees", ("auc_trees", "jsd_trees"), _trees, 10, light=True, apart=True),
+    Entry("cells", ("auc_cells", "jsd_cells", "slice_auc_worst"), _cells, 70, apart=True),
     Entry("frechet", ("fpd", "kpd"), _plain(frechet_distances), 8),
     Entry("manifold", ("precision", "recall", "density", "coverage"), _plain(manifold), 10),
     Entry("diversity", ("spread", "spread_worst", "pair_ssim"), _plain(diversity), 2),
     Entry("power", ("equivalent_showers",), _plain(power), 5),
-    Entry("low", ("auc_low", "jsd_low"), _low, 120, slow=True),
-    Entry("normalised", ("auc_normalised", "jsd_normalised"), _normalised, 120, slow=True),
-    Entry("cnn", ("auc_cnn", "jsd_cnn"), _convolutional, 300, slow=True),
+    Entry("low", ("auc_low", "jsd_low"), _low, 120, slow=True, apart=True),
+    Entry("normalised", ("auc_normalised", "jsd_normalised"), _normalised, 120, slow=True, apart=True),
+    Entry("cnn", ("auc_cnn", "jsd_cnn"), _convolutional, 300, slow=True, apart=True),
     Entry(
         "triforce",
         tuple(f"{kind}_{name}" for kind in ("regression", "transfer") for name in _RECONSTRUCTED),
-        _plain(triforce),
+        _triforce,
         100,
         slow=True,
+        apart=True,
     ),
     Entry(
         "memory",

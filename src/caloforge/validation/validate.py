@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from caloforge.cluster import open_cluster
 from caloforge.errors import ValidationError
 from caloforge.progress import Progress
 from caloforge.quantities import MOST_SEED, check_whole
@@ -43,6 +44,7 @@ def validate(
     require: str | None = None,
     figures: bool = False,
     seed: int = 0,
+    cluster: str | None = None,
     notes: Sequence[str] = (),
     speed: Sequence[Mapping[str, Any]] = (),
     progress: Progress | None = None,
@@ -66,6 +68,7 @@ def validate(
         require: Conditions, as "auc_high<0.6,response<2%"; their numbers are computed in addition.
         figures: Whether to write each figure as PDF and its data as CSV and JSON, too.
         seed: Seed of the choice of showers, of resampling and of the classifiers.
+        cluster: Where classifiers are trained, if not here: see `open_cluster`.
         notes: Lines that a reader must know ("training was cut to 4 minutes"), shown at the top.
         speed: Rows of a table of milliseconds per shower; the keys are the columns.
         progress: Told of each step.
@@ -101,7 +104,8 @@ def validate(
         )
         folder = stack.enter_context(scratch_folder(target / ".scratch"))
         bar = Bar(progress, expected_seconds(given, entries))
-        comparison = compare(given, entries, chosen, seed, folder, bar)
+        workers = stack.enter_context(open_cluster(cluster)) if cluster else None
+        comparison = compare(given, entries, chosen, seed, folder, bar, workers)
         outcomes = tuple(
             outcome
             for i, name in enumerate(comparison.names)

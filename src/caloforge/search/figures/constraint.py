@@ -7,10 +7,13 @@ __all__ = ["Constraint"]
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from caloforge.errors import SearchError, ValidationError
 from caloforge.search.figures.table import known_figure
-from caloforge.validation.require import Requirement, requirements
+
+if TYPE_CHECKING:
+    from caloforge.validation.require import Requirement
 
 _EXPECTED = "a figure, one of < <= > >=, and a limit: ms<0.1 or response<2%"
 
@@ -40,6 +43,8 @@ class Constraint:
             >>> Constraint.parse("ms<0.1").violation({"ms": 0.15})
             0.5
         """
+        from caloforge.validation.require import requirements
+
         try:
             found = requirements(text)
         except ValidationError:

@@ -50,9 +50,9 @@ def separation(geant4: Showers, made: Showers, seed: int) -> float:
 def physics_distance(geant4: Showers, made: Showers) -> float:
     """Return the Frechet physics distance of arXiv:2211.10295 times 1000, at the size of the sample.
 
-    The features are those of `validate`'s `fpd`. It extrapolates to infinitely many showers, which with some
-    hundred would add noise to the number, or cut it off at 0; all trials of a search have the same showers,
-    and the same bias.
+    The features are those of `validate`'s `fpd`, which besides draws batches and extrapolates in their size:
+    with the 1,000 showers of a search that gives the same number within 11 %, and some noise. What is due to
+    the number of showers stays in it, the same for all trials: two samples of Geant4 do not come to 0.
 
     Args:
         geant4: Geant4's showers.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["measure", "selection_of"]
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.errors import RecipeError
+from caloforge.errors import BundleError, CaloforgeError, RecipeError, ShowersError, TrainingError
 from caloforge.observables import evaluate, observables_for
 from caloforge.observables.figure_of_merit import axes_of, figure_of_merit
-from caloforge.search.figures.distances import mean_deviation, physics_distance, separation
 from caloforge.search.figures.table import known_figure
-from caloforge.search.figures.timing import ms_per_shower
 from caloforge.showers import Showers
 
 if TYPE_CHECKING:
@@ -44,13 +43,19 @@ def measure(run: Run, names: Sequence[str], selection: Showers, seed: int) -> di
         SearchError: No such figure, or too few showers for it.
         RecipeError: The detector has no figure of merit.
         RunError: The run has no weights yet.
-        ShowersError: The generator makes impossible energies.
-        BundleError: The run cannot be exported, for `ms`.
+        TrainingError: The generator makes impossible energies, cannot be exported for `ms`, or a figure of it
+            is no number.
     """
     for name in names:
         known_figure(name, "figures")
     trained = _Trained(run, selection, seed)
-    return {name: float(_MEASURED[name](trained)) for name in names}
+    found = {name: float(_MEASURED[name](trained)) for name in names}
+    for name, value in found.items():
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the figure {name} of this generator is no number", where=run.path, got=value
+            )
+    return found
 
 
 def selection_of(run: Run, paths: Sequence[Path]) -> Showers:
@@ -88,13 +93,21 @@ class _Trained:
         """Showers of the same incident particles, as a bundle makes them."""
         from caloforge.deploy.sampling import make_showers
 
-        return make_showers(self.sampler, self.geant4.incident, np.random.default_rng(self.seed))
+        try:
+            return make_showers(self.sampler, self.geant4.incident, np.random.default_rng(self.seed))
+        except ShowersError as error:
+            raise _useless(self.run, error) from None
 
     @cached_property
     def observables(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """All observables of Geant4's showers and of those made, shape `(n, observables)` each."""
         wanted = observables_for(self.geant4.detector)
         return evaluate(wanted, self.geant4), evaluate(wanted, self.made)
+
+
+def _useless(run: Run, error: CaloforgeError) -> TrainingError:
+    """What the training came to is no generator, which is no fault of the showers or of the machine."""
+    return TrainingError(error.problem, where=run.path, got=error.details["got"])
 
 
 def _merit(trained: _Trained) -> float:
@@ -120,13 +133,44 @@ def _weights(trained: _Trained) -> float:
     )
 
 
+def _auc(trained: _Trained) -> float:
+    from caloforge.search.figures.distances import separation
+
+    return separation(trained.geant4, trained.made, trained.seed)
+
+
+def _fpd(trained: _Trained) -> float:
+    from caloforge.search.figures.distances import physics_distance
+
+    return physics_distance(trained.geant4, trained.made)
+
+
+def _response(trained: _Trained) -> float:
+    from caloforge.search.figures.distances import mean_deviation
+
+    return mean_deviation(trained.geant4, trained.made)
+
+
+def _ms(trained: _Trained) -> float:
+    from caloforge.search.figures.timing import ms_per_shower
+
+    try:
+        return ms_per_shower(trained.run.path)
+    except BundleError as error:
+        raise _useless(trained.run, error) from None
+
+
+def _seconds(trained: _Trained) -> float:
+    return float(trained.run.summary()["seconds"])
+
+
 _MEASURED: dict[str, Callable[[_Trained], float]] = {
     "merit": _merit,
-    "auc": lambda trained: separation(trained.geant4, trained.made, trained.seed),
-    "fpd": lambda trained: physics_distance(trained.geant4, trained.made),
-    "response": lambda trained: mean_deviation(trained.geant4, trained.made),
+    "auc": _auc,
+    "fpd": _fpd,
+    "response": _response,
     "score": _score,
-    "ms": lambda trained: ms_per_shower(trained.run.path),
+    "ms": _ms,
     "weights": _weights,
-    "seconds": lambda trained: trained.run.summary()["seconds"],
+    "seconds": _seconds,
 }

@@ -99,6 +99,8 @@ class Fields:
             SearchError: One does not.
         """
         for leaf, value in leaves(name, choice):
+            if leaf.startswith(tuple(f"{kind}." for kind in KINDED)):
+                raise place.fault("a kind has no settings below it", got=repr(choice), expected="its name")
             if leaf not in KINDED:
                 continue
             known = [c.model_fields["kind"].default for c in classes_below(Recipe, leaf.split(".")[:1])]

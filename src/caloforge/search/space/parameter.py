@@ -49,6 +49,10 @@ class Parameter:
     choices: tuple[Any, ...] = ()
     when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
+    def counts(self, values: Mapping[str, Any]) -> bool:
+        """Whether it counts beside the values of those that it depends on."""
+        return all(name in values and values[name] in wanted for name, wanted in self.when.items())
+
     def draw(self, trial: Trial) -> Any:
         """Let a trial draw a value."""
         if self.kind == "choice":

@@ -53,10 +53,23 @@ class Space:
         """
         values: dict[str, Any] = {}
         for parameter in self.parameters:
-            counts = all(name in values and values[name] in wanted for name, wanted in parameter.when.items())
+            counts = parameter.counts(values)
             if counts or flat:
                 value = parameter.draw(trial)
                 values |= {parameter.name: value} if counts else {}
+        return values
+
+    def own(self, recipe: Recipe) -> dict[str, Any] | None:
+        """Return a recipe's own values, as `suggest` gives them; None if they are not in the space."""
+        tree, values = recipe.model_dump(mode="json"), dict[str, Any]()
+        for parameter in self.parameters:
+            if not parameter.counts(values):
+                continue
+            at = _at(tree, parameter.name)
+            found = [choice for choice in parameter.choices if _agrees(choice, at)]
+            if not found and not parameter.may_be(at):
+                return None
+            values[parameter.name] = found[0] if found else at
         return values
 
     def recipe(self, base: Recipe, values: Mapping[str, Any]) -> Recipe:
@@ -77,3 +90,16 @@ class Space:
         for key in ("objectives", "constraints"):
             tree |= {key: list(getattr(self, key))} if getattr(self, key) else {}
         return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+
+
+def _at(tree: Any, path: str) -> Any:
+    for key in path.split("."):
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree
+
+
+def _agrees(choice: Any, value: Any) -> bool:
+    """Whether a value is what a choice makes it; a mapping leaves open what it does not name."""
+    if isinstance(choice, Mapping):
+        return all(_agrees(inner, _at(value, key)) for key, inner in choice.items())
+    return bool(choice == value)

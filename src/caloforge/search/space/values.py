@@ -56,5 +56,7 @@ def _suits(objective: str, model: str) -> bool:
 
 def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
     for key in path[:-1]:
-        tree = tree.setdefault(key, {})
+        if not isinstance(tree.get(key), dict):
+            tree[key] = {}
+        tree = tree[key]
     tree[path[-1]] = value
