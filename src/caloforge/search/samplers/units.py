@@ -33,7 +33,7 @@ def sizes(distribution: BaseDistribution) -> int | None:
     step = getattr(distribution, "step", None)
     if step is None:
         return None
-    return floor((distribution.high - distribution.low) / step + 1e-9) + 1  # type: ignore[attr-defined]
+    return int(floor((distribution.high - distribution.low) / step + 1e-9)) + 1  # type: ignore[attr-defined]
 
 
 def at_unit(distribution: BaseDistribution, unit: float) -> Any:
