@@ -22,6 +22,7 @@ from caloforge.search.samplers.genetic import Generations, breed, crossed, mutat
 from caloforge.search.samplers.glimpse import Glimpse, everything, thinned
 from caloforge.search.samplers.history import History
 from caloforge.search.samplers.ranking import fronts, standing
+from caloforge.search.samplers.relaxed import Relaxed
 from caloforge.search.samplers.replay import Replay
 from caloforge.search.samplers.units import at_unit, distributions_of, unit_of
 from caloforge.search.space import Parameter, Space
@@ -339,6 +340,17 @@ def test_glimpse_is_what_optunas_samplers_see():
         seen = Glimpse(study, study.get_trials(deepcopy=False)[:5])
         space = sampler.infer_relative_search_space(seen, study.trials[-1])
         assert sampler.sample_relative(seen, study.trials[-1], space) == {}, "too few to learn"
+
+
+def test_relaxed_trials_turn_back():
+    study = study_of("random", MIXED)
+    search(study, "tpe", MIXED, mixed, 6)
+    relaxed = Relaxed(distributions_of(MIXED))
+    for trial, turned in zip(study.trials, relaxed.trials(study.trials), strict=True):
+        assert all(0 <= turned.params[name] <= 1 for name in ("rate", "width", "latent", "share"))
+        assert relaxed.values(turned.params) == pytest.approx(trial.params)
+        assert turned.params["kind"] == trial.params["kind"]
+        assert turned.value == trial.value
 
 
 # The genetic algorithm

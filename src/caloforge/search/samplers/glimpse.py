@@ -19,7 +19,7 @@ from caloforge.search.samplers.ranking import Standing, fronts, standing
 if TYPE_CHECKING:
     from optuna.study import Study
 
-_LATEST = 1000
+_LATEST = 500  # more than the groups that CMA-ES makes sense for
 _BEST = 25  # TPE's density of good trials is made of 25 at most
 _OTHERS = 100  # of all, evenly over the study
 _RUNNING = 100
