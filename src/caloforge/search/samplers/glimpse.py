@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Glimpse", "Selection", "everything", "nothing", "ranked", "thinned"]
+__all__ = ["Glimpse", "Selection", "everything", "levelled", "nothing", "ranked", "thinned"]
 
 import copy
 from bisect import bisect
@@ -10,7 +10,8 @@ from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from optuna.trial import FrozenTrial, TrialState
+from numpy.typing import NDArray
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from caloforge.search.samplers.history import History
 from caloforge.search.samplers.ranking import Standing, fronts, standing
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _LATEST = 1000
 _BEST = 50  # TPE's density of good trials is made of 25 at most
-_OTHERS = 150  # of all, evenly over the study
+_OTHERS = 100  # of all, evenly over the study
 _RUNNING = 100
 _HUGE = 1e200
 
@@ -79,11 +80,49 @@ def _punished(trial: FrozenTrial) -> FrozenTrial:
     return trial
 
 
+def levelled(select: Selection) -> Selection:
+    """For Gaussian processes: a selection in which all figures are finite and all trials have all constraints.
+
+    Infinite figures count as the largest finite one, and constraints that a trial lacks, as one that diverged
+    does, as broken by as much as the worst.
+    """
+
+    def level(history: History) -> list[FrozenTrial]:
+        trials = select(history)
+        complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+        if not complete:
+            return trials
+        values = np.array([trial.values for trial in complete])
+        worst = np.where(np.isfinite(values), values, -np.inf).max(0)
+        worst[~np.isfinite(worst)] = 0.0
+        broken: dict[str, float] = {}
+        for trial in complete:
+            for name, value in trial.constraints.items():
+                broken[name] = max(value, broken.get(name, 1.0))
+        return [_level(trial, worst, broken) for trial in trials]
+
+    return level
+
+
+def _level(trial: FrozenTrial, worst: NDArray[np.float64], broken: dict[str, float]) -> FrozenTrial:
+    if trial.state != TrialState.COMPLETE:
+        return trial
+    constraints = {name: trial.constraints.get(name, value) for name, value in broken.items()}
+    if np.isfinite(trial.values).all() and constraints == trial.constraints:
+        return trial
+    values = np.where(np.isfinite(trial.values), trial.values, worst).tolist()
+    told = create_trial(
+        values=values, params=trial.params, distributions=trial.distributions, constraints=constraints
+    )
+    told.number = trial.number
+    return told
+
+
 def thinned() -> Selection:
     """The best trials and some of the rest, evenly over the study, for what describes densities.
 
-    Up to 200 finished trials are all shown. Beyond, the good ones stay whole, and the rest is described by
-    150 of them: its density stays what it was, only less finely drawn.
+    Up to 100 finished trials are all shown. Beyond, the best 50 stay, and the rest is described by 100 of
+    them: its density stays what it was, only less finely drawn.
     """
     order: list[tuple[Standing, int]] = []
 

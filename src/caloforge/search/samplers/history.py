@@ -28,6 +28,7 @@ class History:
         self.new: list[FrozenTrial] = []
         self.running: list[FrozenTrial] = []
         self._open: list[int] = []
+        self._seen = 0  # storages in memory hand out the list that they go on with
 
     def update(self, trials: Sequence[FrozenTrial]) -> None:
         """Take notice of what has happened.
@@ -36,8 +37,8 @@ class History:
             trials: All trials of the study. A finished trial never changes, and the number of a trial is its
                 place.
         """
-        looked_at = [trials[i] for i in self._open] + list(trials[len(self.trials) :])
-        self.trials = trials
+        looked_at = [trials[i] for i in self._open] + list(trials[self._seen :])
+        self.trials, self._seen = trials, len(trials)
         self.new = [trial for trial in looked_at if trial.state in _TELLING]
         self.running = [trial for trial in looked_at if trial.state == TrialState.RUNNING]
         self._open = [trial.number for trial in looked_at if not trial.state.is_finished()]

@@ -11,7 +11,7 @@ from optuna.samplers import BaseSampler
 
 from caloforge.search.samplers.controller import ControllerSampler
 from caloforge.search.samplers.genetic import GeneticSampler
-from caloforge.search.samplers.glimpse import everything, nothing, ranked, thinned
+from caloforge.search.samplers.glimpse import everything, levelled, nothing, ranked, thinned
 from caloforge.search.samplers.optunas import OptunaSampler
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def make(name: str, seed: int, objectives: int, space: Space) -> BaseSampler:
     ways = {
         "random": (lambda s: optunas.RandomSampler(seed=s), nothing),
         "tpe": (lambda s: _tpe(s, objectives), thinned()),
-        "gp": (lambda s: optunas.GPSampler(seed=s, warn_independent_sampling=False), thinned()),
+        "gp": (lambda s: optunas.GPSampler(seed=s, warn_independent_sampling=False), levelled(thinned())),
         "cmaes": (_cmaes, ranked),
         "nsga2": (_nsga2(), everything),
     }

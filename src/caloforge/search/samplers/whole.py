@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from caloforge.search.space import Space
 
 _TRIES = 4
-_CHANGES = 64
+_CHANGES = 512
 
 
 class WholeSampler(BaseSampler):
