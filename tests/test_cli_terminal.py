@@ -59,14 +59,27 @@ def test_the_shell_completes_files_of_ones_own(tmp_path):
     assert _complete("caloforge simulate nowhere/", tmp_path) == []
 
 
-def test_a_log_gets_a_line_a_minute(capsys):
-    seconds = iter([0.0, 10.0, 59.0, 60.0, 80.0, 125.0])
+def _told(capsys: pytest.CaptureFixture[str], *reports: tuple[float, int]) -> list[str]:
+    """What a log holds after reports at these seconds, of so many steps out of 10."""
+    seconds = iter([0.0, *(when for when, _ in reports)])
     report = minute_lines("Simulating", clock=lambda: next(seconds))
-    for done in (1, 2, 3, 4, 5):
+    for _, done in reports:
         report(done, 10, "0.1 showers/s")
-    assert capsys.readouterr().err.splitlines() == [
+    return capsys.readouterr().err.splitlines()
+
+
+def test_a_log_gets_a_line_a_minute_and_one_at_the_end(capsys):
+    assert _told(capsys, (0, 0), (10, 1), (59, 2), (60, 3), (80, 4), (120, 5), (135, 10), (135, 10)) == [
         "Simulating: 3 of 10 after 1 min, about 2 min left; 0.1 showers/s",
         "Simulating: 5 of 10 after 2 min, about 2 min left; 0.1 showers/s",
+        "Simulating: 10 of 10 after 2 min; 0.1 showers/s",
+    ]
+
+
+def test_what_an_interrupted_command_had_done_says_nothing_of_the_time_left(capsys):
+    assert _told(capsys, (2, 6), (62, 7), (130, 7)) == [
+        "Simulating: 7 of 10 after 1 min, about 3 min left; 0.1 showers/s",
+        "Simulating: 7 of 10 after 2 min, about 6 min left; 0.1 showers/s",
     ]
 
 

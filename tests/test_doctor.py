@@ -95,3 +95,12 @@ def test_openvino_and_its_devices_are_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     missing = finding()
     assert (missing["ready"], missing["cure"]) == (False, "pip install 'caloforge[openvino]'")
+
+
+def test_a_cure_is_shown_with_its_brackets(monkeypatch):
+    monkeypatch.setattr(
+        "caloforge.machine.versions", lambda *names: {name: "1" for name in names if name == "openvino"}
+    )
+    result = CliRunner().invoke(app, ["doctor"], catch_exceptions=False)
+    assert "caloforge[geant4]" in result.stdout
+    assert "caloforge[tensorboard]" in result.stdout

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -18,7 +19,7 @@ import resource
 
 from caloforge.detector import load_detector
 from caloforge.errors import CaloforgeError, OutputError
-from caloforge.showers import Incident, ShowerFile, Showers, ShowerWriter, convert
+from caloforge.showers import Incident, ShowerFile, Showers, ShowerWriter, convert, merge
 from caloforge.writing import new_folder, replace_bytes
 
 
@@ -75,6 +76,15 @@ def test_formats_are_written_whole_or_not_at_all(tmp_path: Path, name: str, limi
     said = limited(limit, lambda: convert(tmp_path / "in.h5", here / "out.h5", to=name))
     assert "File too large" in said
     assert left(here) == []
+
+
+@pytest.mark.parametrize("limit", [0, 50_000, 400_000, 800_000])
+def test_productions_are_merged_whole_or_not_at_all(tmp_path: Path, limit: int) -> None:
+    for first in (0, 200):
+        made = {"seed": 1, "first": first, "count": 200, "physics": "standard"}
+        replace(showers(200), provenance=made).save(tmp_path / f"{first}.h5")
+    assert "File too large" in limited(limit, lambda: merge([tmp_path], tmp_path / "all.h5"))
+    assert left(tmp_path) == ["0.h5", "200.h5"]
 
 
 def resumed(path: Path) -> None:

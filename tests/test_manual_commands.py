@@ -37,7 +37,7 @@ def _inline(text: str) -> list[list[str]]:
     return [shlex.split(words.removesuffix("...")) for words in found]
 
 
-def _parse(call: list[str], whole: bool) -> None:
+def parse(call: list[str], whole: bool) -> None:
     """Let the command line read a call without running it; `whole` ones must lack nothing."""
     command: Any = typer.main.get_command(app)
     while hasattr(command, "commands") and call:
@@ -73,18 +73,18 @@ def test_there_are_commands_to_look_at() -> None:
 
 @pytest.mark.parametrize("call", SHOWN)
 def test_a_command_that_is_shown_parses(call: list[str]) -> None:
-    _parse(call, whole=True)
+    parse(call, whole=True)
 
 
 @pytest.mark.parametrize("call", MENTIONED)
 def test_a_command_that_is_mentioned_exists(call: list[str]) -> None:
-    _parse(call, whole=False)
+    parse(call, whole=False)
 
 
 def test_what_does_not_exist_would_be_found() -> None:
     for wrong in (["simulat", "calogan"], ["detector", "draw"], ["doctor", "--hard"]):
         with pytest.raises(Exception, match=r"no such verb|No such option"):
-            _parse(wrong, whole=False)
+            parse(wrong, whole=False)
 
 
 def _run(screen: str, smaller: dict[str, str], folder: Path) -> None:

@@ -90,7 +90,7 @@ def begun(name: str, data: Path) -> Objective:
     batches = TrainingData([data], chosen, detector, generator.conditions, hardware.device)
     task = Task(chosen, detector, batches, hardware)
     objective = objective_class(chosen.objective.kind).of(generator, task)
-    adapt(objective.networks.values(), batches)
+    adapt(objective.networks.values(), batches, seed=1)
     objective.begin()
     return objective
 

@@ -30,7 +30,7 @@ from caloforge.errors import (
     ShowersError,
 )
 from caloforge.quantities import Interval, Spectrum
-from caloforge.showers import ShowerFile, Showers
+from caloforge.showers import ShowerFile, Showers, ShowerWriter
 from caloforge.truth import available, environment, simulate, time_geant4
 from caloforge.truth.gun import Gun
 from caloforge.truth.physics import Physics
@@ -156,6 +156,7 @@ def test_resuming_with_other_options_is_refused(tmp_path):
         simulate(detector, **OPTIONS, out=path, progress=stop_after_first)
     for key, other in {
         "seed": 6,
+        "first": 1,
         "energy": Spectrum.parse("200:900MeV"),
         "particle": "e-",
         "physics": "option4",
@@ -169,15 +170,28 @@ def test_resuming_with_other_options_is_refused(tmp_path):
 
 @pytest.mark.geant4
 def test_resuming_with_another_count_gives_the_same_showers(tmp_path):
-    detector, path = load_detector("calogan"), tmp_path / "a.h5"
+    detector, path, part = load_detector("calogan"), tmp_path / "a.h5", MANY | {"first": 60}
     with pytest.raises(InterruptedError):
-        simulate(detector, **MANY, out=path, progress=stop_after_first)
+        simulate(detector, **part, out=path, progress=stop_after_first)
     with pytest.raises(ShowersError, match="has made more"):
-        simulate(detector, **MANY | {"count": 1}, out=path, resume=True)
-    fewer = MANY | {"count": 260}
+        simulate(detector, **part | {"count": 1}, out=path, resume=True)
+    fewer = part | {"count": 260}
     assert contents(simulate(detector, **fewer, out=path, resume=True)) == contents(
         simulate(detector, **fewer, out=tmp_path / "b.h5")
     )
+
+
+@pytest.mark.geant4
+def test_a_production_that_began_before_there_was_a_first_is_resumed(tmp_path):
+    detector, path = load_detector("calogan"), tmp_path / "a.h5"
+    made = simulate(detector, **OPTIONS | {"count": 3}, out=tmp_path / "b.h5")
+    with ShowerFile(made) as file:
+        earlier = {key: value for key, value in file.provenance.items() if key != "first"}
+    writer = ShowerWriter(path, detector, earlier)
+    writer.append(Showers.load(made))
+    writer.stop()
+    simulate(detector, **OPTIONS | {"count": 3}, out=path, resume=True)
+    assert contents(path) == contents(made)
 
 
 @pytest.mark.geant4
@@ -341,7 +355,9 @@ def test_without_calzone_the_extra_is_named(monkeypatch):
     assert "caloforge[geant4]" in str(error.value)
 
 
-@pytest.mark.parametrize("wrong", [{"count": 0}, {"seed": -1}, {"seed": 2**63}, {"jobs": 0}, {"jobs": 10**8}])
+@pytest.mark.parametrize(
+    "wrong", [{"count": 0}, {"first": -1}, {"seed": -1}, {"seed": 2**63}, {"jobs": 0}, {"jobs": 10**8}]
+)
 def test_impossible_numbers_are_refused(tmp_path, wrong):
     with pytest.raises(QuantityError, match=f"--{next(iter(wrong))}"):
         simulate(load_detector("calogan"), **OPTIONS | wrong, out=tmp_path / "a.h5")

@@ -35,11 +35,13 @@ __all__ = [
     "generate",
     "inspect",
     "load_detector",
+    "merge",
     "open_sampler",
     "pack_bundle",
     "sanitise_bundle",
     "simulate",
     "train",
+    "tune",
     "validate",
 ]
 
@@ -61,8 +63,10 @@ if TYPE_CHECKING:
     from caloforge.deploy.native import export_cpp, export_host
     from caloforge.deploy.runtimes import calibrate
     from caloforge.detector import Detector, load_detector
+    from caloforge.search.tune import tune
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
+    from caloforge.showers.merge import merge
     from caloforge.showers.survey import inspect
     from caloforge.simulation.event import event
     from caloforge.simulation.fastsim import fastsim
@@ -92,11 +96,13 @@ _ROOM_OF = {
     "generate": "deploy",
     "inspect": "showers",
     "load_detector": "detector",
+    "merge": "showers",
     "open_sampler": "deploy",
     "pack_bundle": "deploy",
     "sanitise_bundle": "deploy",
     "simulate": "truth",
     "train": "training",
+    "tune": "search.tune",
     "validate": "validation",
 }
 

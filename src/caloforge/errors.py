@@ -17,6 +17,7 @@ __all__ = [
     "RangeError",
     "RecipeError",
     "RunError",
+    "SearchError",
     "ShowersError",
     "StoppedError",
     "TrainingError",
@@ -167,6 +168,10 @@ class OutputError(CaloforgeError):
 
 class ValidationError(CaloforgeError):
     """Two samples that cannot be compared."""
+
+
+class SearchError(CaloforgeError):
+    """A space that fits no recipe, or a study that cannot be made or continued."""
 
 
 class StoppedError(CaloforgeError):

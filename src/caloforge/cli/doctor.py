@@ -6,7 +6,7 @@ __all__ = ["doctor"]
 
 from dataclasses import dataclass
 
-from caloforge.cli.terminal import JsonOption, emit, say, table
+from caloforge.cli.terminal import JsonOption, emit, raw, say, table
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def doctor(json: JsonOption = False) -> None:
     table(
         "This machine",
         ("what", "ready", "found", "cure"),
-        [(f.what, marks[f.ready], f.found, f.cure or "") for f in findings],
+        [(f.what, marks[f.ready], raw(f.found), raw(f.cure or "")) for f in findings],
     )
     missing = [f for f in findings if not f.ready]
     say(

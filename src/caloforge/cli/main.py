@@ -26,9 +26,11 @@ from caloforge.cli.fastsim import fastsim
 from caloforge.cli.faults import explain
 from caloforge.cli.generate import generate
 from caloforge.cli.inspect import inspect
+from caloforge.cli.merge import merge
 from caloforge.cli.simulate import simulate
 from caloforge.cli.streams import StandardOutput, complain, finish, prepare
 from caloforge.cli.train import train
+from caloforge.cli.tune import tune
 from caloforge.cli.validate import validate
 from caloforge.errors import CaloforgeError, StoppedError
 
@@ -49,6 +51,7 @@ for _verb in (
     demo,
     simulate,
     train,
+    tune,
     adopt,
     generate,
     validate,
@@ -57,6 +60,7 @@ for _verb in (
     fastsim,
     event,
     convert,
+    merge,
     inspect,
     doctor,
 ):

@@ -35,6 +35,10 @@ def simulate(
     count: Annotated[int, typer.Option(min=1, help="Number of showers.")],
     out: Annotated[Path, typer.Option(help="The shower file to make.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed; the same one gives the same showers.")] = 1,
+    first: Annotated[
+        int,
+        typer.Option(min=0, help="Number of the first shower: jobs share one seed, and `merge` joins them."),
+    ] = 0,
     theta: Annotated[
         str, typer.Option(help="Angle to the z axis (barrel: to the radius), fixed or a range (0:30deg).")
     ] = "0deg",
@@ -74,6 +78,7 @@ def simulate(
                 count=count,
                 out=out,
                 seed=seed,
+                first=first,
                 theta=theta,
                 phi=phi,
                 x=x,

@@ -139,23 +139,35 @@ def progress_bar(label: str) -> Iterator[Progress]:
 def minute_lines(label: str, clock: Callable[[], float] = time.monotonic) -> Progress:
     """Return what writes how far work is to stderr, for log files: once a minute, and nothing if it is short.
 
+    What was done before the first report, by a command that was interrupted, says nothing of the time left.
+    Work that wrote a line also writes one at its end.
+
     Args:
         label: What is done.
         clock: Gives the seconds.
     """
     begin = last = clock()
+    first: tuple[int, float] | None = None
+    told = False
 
     def report(done: int, total: int, note: str) -> None:
-        nonlocal last
+        nonlocal last, first, told
         now = clock()
-        if now - last < _MINUTE:
+        if first is None or done < first[0]:
+            first = done, now
+        ends = told and done >= total
+        if now - last < _MINUTE and not ends:
             return
-        last = now
-        minutes = (now - begin) / _MINUTE
-        left = f", about {minutes * (total - done) / done:.0f} min left" if done else ""
+        last, told = now, not ends
+        left = _left(total - done, done - first[0], now - first[1])
         # A log that is closed or full must not end the work.
         with suppress(OSError, ValueError, AttributeError):
+            minutes = (now - begin) / _MINUTE
             sys.stderr.write(f"{label}: {done} of {total} after {minutes:.0f} min{left}; {note}\n")
             sys.stderr.flush()
 
     return report
+
+
+def _left(todo: int, done: int, seconds: float) -> str:
+    return f", about {seconds / _MINUTE * todo / done:.0f} min left" if done and todo > 0 else ""

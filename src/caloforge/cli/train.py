@@ -6,13 +6,23 @@ __all__ = ["train"]
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from caloforge.cli.completion import complete_recipe
+from caloforge.cli.options import check_purpose
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
 from caloforge.errors import CaloforgeError, ProcessLostError, StoppedError
+
+if TYPE_CHECKING:
+    from caloforge.training import Recipe
+
+
+_MEANT_FOR = {
+    **dict.fromkeys(("init", "minutes", "tensorboard"), ("one training",)),
+    **dict.fromkeys(("groups", "cluster"), ("folds",)),
+}
 
 
 def _list_recipes(value: bool) -> None:
@@ -27,6 +37,7 @@ def _list_recipes(value: bool) -> None:
 
 
 def train(
+    context: typer.Context,
     recipe: Annotated[
         str, typer.Argument(help="Preset recipe (see --list) or YAML file.", autocompletion=complete_recipe)
     ],
@@ -44,6 +55,13 @@ def train(
         typer.Option(help="Begin with these weights: a run, a safetensors file, Keras' HDF5 of 3DGAN."),
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop after this time.", min=0.01)] = None,
+    folds: Annotated[
+        int, typer.Option(min=1, help="Cross-validate: train once for each of so many divisions.")
+    ] = 1,
+    groups: Annotated[int, typer.Option(min=1, help="With --folds: trainings at a time.")] = 1,
+    cluster: Annotated[
+        str | None, typer.Option(help="With --folds: leave this machine (dask://HOST:8786, ray:auto, ...).")
+    ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write TensorBoard's event files.")
     ] = False,
@@ -66,6 +84,10 @@ def train(
     from caloforge.training.place import find_place
     from caloforge.training.trained_detector import for_showers
 
+    check_purpose(context, "folds" if folds > 1 else "one training", _MEANT_FOR)
+    if folds > 1:
+        _cross_validate(load_recipe(recipe, settings or []), data, out, folds, groups, cluster, resume)
+        return
     place = find_place()
     quiet = place is not None and place.rank > 0
     try:
@@ -105,6 +127,34 @@ def train(
     _show_look(summary["look"])
     say(f"Run: {raw(run.path)}  Next: [bold]caloforge export {raw(run.path)} --out BUNDLE[/bold]")
     emit(summary)
+
+
+def _cross_validate(
+    recipe: Recipe, data: list[Path], out: Path, folds: int, groups: int, cluster: str | None, resume: bool
+) -> None:
+    from caloforge.search.cross import cross_validate
+
+    try:
+        with progress_bar(f"Training {raw(recipe.name)} on {folds} folds") as progress:
+            told = cross_validate(
+                recipe, data, out, folds, groups=groups, cluster=cluster, resume=resume, progress=progress
+            )
+    except KeyboardInterrupt:
+        raise StoppedError(
+            f"what was trained is in {out}", cure="go on with the same command and --resume"
+        ) from None
+    rows = [
+        (
+            f"{name} ({unit})" if (unit := told["units"][name]) else name,
+            *(
+                _number(value)
+                for value in (mean, told["spread"][name], *(fold[name] for fold in told["folds"]))
+            ),
+        )
+        for name, mean in told["mean"].items()
+    ]
+    table(f"{folds} folds", ("figure", "mean", "spread", *(f"fold {k}" for k in range(folds))), rows)
+    emit(told)
 
 
 def _stopped(out: Path) -> StoppedError:

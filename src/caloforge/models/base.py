@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["GEV", "Critic", "Generator", "Network"]
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,13 @@ class Network(nn.Module):
             images: `(m, n_cells)` cell that each cell gets its energy from, in mirror images that might have
                 been measured as well; none if there is no symmetry.
         """
+
+    def measures_by(self) -> dict[str, Any] | None:
+        """Return the settings that decide what `adapt` takes, besides the showers; None: not worth keeping.
+
+        What is taken must all be in `state_dict`: trainings of the same showers hand it on to each other.
+        """
+        return None
 
 
 class Generator(Network, ABC):

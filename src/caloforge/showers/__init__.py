@@ -13,6 +13,7 @@ __all__ = [
     "StreamingReader",
     "convert",
     "inspect",
+    "merge",
     "open_showers",
     "picture",
     "shower_files",
@@ -23,6 +24,7 @@ from caloforge.showers.convert import Converted, convert
 from caloforge.showers.files import shower_files
 from caloforge.showers.formats import FORMATS, open_showers
 from caloforge.showers.incident import Incident
+from caloforge.showers.merge import merge
 from caloforge.showers.picture import picture
 from caloforge.showers.reader import StreamingReader
 from caloforge.showers.source import ShowerSource

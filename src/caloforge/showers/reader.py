@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["StreamingReader"]
+__all__ = ["Fractions", "StreamingReader"]
 
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from caloforge.detector import Detector
 
+Fractions: TypeAlias = tuple[float, float]
+"""The part of a file from one fraction of its showers to another."""
 _BLOCK_CELLS = 1 << 23  # cells read at once, empty ones counted
 _COLUMNS = 1 << 18  # incident particles read at once
 
@@ -42,8 +44,8 @@ class StreamingReader:
         paths: One or more shower files of any format, all of one detector.
         batch: Showers per batch.
         seed: Seed of the order.
-        select: Which part of each file to read, as fractions; by default the first 70 %, which trains in
-            the usual split (the next 15 % selects, the last 15 % tests).
+        select: Which part of each file to read, or which parts, in rising order; by default the first 70 %,
+            which trains in the usual split (the next 15 % selects, the last 15 % tests).
         shuffle: False gives the order of the files.
         detector: What was hit, where a file cannot say.
         part: `(rank, size)` of one of several processes that share the batches: of each it gets a slice of
@@ -70,14 +72,16 @@ class StreamingReader:
         batch: int,
         *,
         seed: int = 0,
-        select: tuple[float, float] = (0.0, 0.7),
+        select: Fractions | Sequence[Fractions] = (0.0, 0.7),
         shuffle: bool = True,
         detector: Detector | None = None,
         part: tuple[int, int] = (0, 1),
     ) -> None:
         names = [paths] if isinstance(paths, str | Path) else list(paths)
         rank, size = part
-        if not names or not 0 <= select[0] < select[1] <= 1 or batch < 1:
+        parts = _parts(select)
+        ends = [0.0, *(end for one in parts for end in one), 1.0]
+        if not names or not parts or ends != sorted(ends) or any(a >= b for a, b in parts) or batch < 1:
             raise ShowersError(
                 "nothing to read",
                 got=f"{len(names)} files, fractions {select}, batches of {batch}",
@@ -92,7 +96,10 @@ class StreamingReader:
         self._files = ShowerFiles(names, detector)
         self.detector = self._files.detector
         self._batch, self._shuffle, self._part = batch, shuffle, part
-        self._spans = [_span(n, select) for n in self._files.lengths]
+        # What is read is spans of showers; each lies in one file, and the order knows them alone.
+        spans = [(file, *_span(n, one)) for file, n in enumerate(self._files.lengths) for one in parts]
+        self._file_of = [file for file, _, _ in spans]
+        self._spans = [(start, stop) for _, start, stop in spans]
         self.order = Order(self._spans, batch, seed, self.detector.n_cells)
         self.steps = self.order.steps if shuffle else math.ceil(len(self) / batch)
         if not self.steps:
@@ -100,7 +107,9 @@ class StreamingReader:
             raise ShowersError(
                 "there are fewer showers than one batch",
                 where=", ".join(map(str, names[:5])) + (" ..." if len(names) > 5 else ""),
-                got=f"{len(self)} showers between {select[0]:g} and {select[1]:g} of each file",
+                got=f"{len(self)} showers "
+                + " and ".join(f"between {a:g} and {b:g}" for a, b in parts)
+                + " of each file",
                 expected=f"at least {batch}",
                 cure="give more showers, or ask for smaller batches (a training: --set schedule.batch=...)",
             )
@@ -117,7 +126,7 @@ class StreamingReader:
         """The incident columns piece by piece."""
         for file, (start, stop) in enumerate(self._spans):
             for first in range(start, stop, _COLUMNS):
-                yield self._files[file].columns(first, min(first + _COLUMNS, stop))
+                yield self._files[self._file_of[file]].columns(first, min(first + _COLUMNS, stop))
 
     def in_order(self, rows: int | None = None) -> Iterator[Sparse]:
         """The showers in the order of the files, some at a time.
@@ -204,9 +213,15 @@ class StreamingReader:
         """Read a piece, a bounded number of cells at a time."""
         rows = max(1, _BLOCK_CELLS // self.detector.n_cells)
         for start in range(piece.start, piece.stop, rows):
-            yield self._files[piece.file].sparse(start, min(start + rows, piece.stop))
+            yield self._files[self._file_of[piece.file]].sparse(start, min(start + rows, piece.stop))
 
 
-def _span(n: int, select: tuple[float, float]) -> tuple[int, int]:
+def _parts(select: Fractions | Sequence[Fractions]) -> list[Fractions]:
+    """Parts of each file; a single one may stand alone."""
+    parts: Any = [select] if isinstance(select[0], float | int) else select
+    return [(a, b) for a, b in parts]
+
+
+def _span(n: int, select: Fractions) -> tuple[int, int]:
     """Rows between two fractions; neighbouring fractions share no row and leave none out."""
     return round(select[0] * n), round(select[1] * n)

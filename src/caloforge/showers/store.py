@@ -114,6 +114,7 @@ class ShowerFile(ShowerSource):
 
     Attributes:
         overflow: Whether the energy beside each layer's grid was kept.
+        finished: Whether its production is.
 
     Raises:
         ShowersError: Not a shower file, or a damaged one.
@@ -128,8 +129,8 @@ class ShowerFile(ShowerSource):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        part = self.path.is_file() and is_journal(self.path)
-        self._rows: _Stored | _Producing = _Producing(self.path) if part else _Stored(self.path)
+        self.finished = not (self.path.is_file() and is_journal(self.path))
+        self._rows: _Stored | _Producing = _Stored(self.path) if self.finished else _Producing(self.path)
         try:
             self.detector = _detector(self._rows.detector, self.path)
             self.provenance, self.notes = self._rows.provenance, self._rows.notes
@@ -140,6 +141,11 @@ class ShowerFile(ShowerSource):
 
     def __len__(self) -> int:
         return self._rows.n
+
+    @property
+    def hits(self) -> int:
+        """Cells with energy in all showers together."""
+        return self._rows.hits
 
     def raw(self, start: int, stop: int) -> Showers:
         return self._dense(self._sparse(start, stop))
@@ -232,6 +238,10 @@ class _Stored:
         self._overflow = self._file.dataset("overflow", (self.n, n_layers)) if has else None
         return has
 
+    @property
+    def hits(self) -> int:
+        return len(self._index)
+
     def rows(self, start: int, stop: int) -> Sparse:
         offset = self._offset[start : stop + 1].astype(np.int64)
         self._check_offset(offset, f"{self._file.path}, showers {start} to {stop - 1}")
@@ -280,7 +290,7 @@ class _Producing:
         self._journal = Journal(path)
         self.detector = str(self._journal.head["detector"])
         self.provenance: dict[str, Any] = self._journal.head["provenance"]
-        self.n = len(self._journal)
+        self.n, self.hits = len(self._journal), self._journal.hits
         torn = f"its last {self._journal.torn:,} bytes hold no whole record and are left out"
         self.notes = (torn,) if self._journal.torn else ()
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["TrainingData"]
+__all__ = ["TrainingData", "selection_showers"]
 
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from caloforge.errors import RecipeError
 from caloforge.models.fitted.response import ResponseFit, fit_response
 from caloforge.showers import Showers, StreamingReader
+from caloforge.showers.reader import Fractions
 from caloforge.showers.sparse import Sparse
 from caloforge.training.facts import Facts
 from caloforge.training.feeds import Batch, Feed, Kept, Streamed, to_device
@@ -33,6 +34,7 @@ _SELECT = 2000  # showers that compare epochs; more would not change the choice
 _SELECT_CELLS = 1 << 25  # cells of these at most, empty ones counted
 _RESPONSE = 4096  # showers whose response is measured
 _STRANGE = 0.1  # of the showers that select may have energies that none of those that train has
+_WHOLE = ((0.0, 1.0),)
 _MIRRORS = 3  # tells these random numbers apart from those of the order
 
 # Keys of `simulate`'s provenance that hold the range which a column was drawn from.
@@ -103,7 +105,8 @@ class TrainingData:
         _known(self._facts.particles, getattr(recipe.model, "particles", ()))
         if "pdg" not in conditions:
             _one_particle(self._facts.particles)
-        self.selection = self._selection(*select) if data.select else None
+        selects = data.select or data.folds > 1
+        self.selection = _dense(*select, detector=self._reader.detector) if selects else None
         if data.split == "file" and self.selection is not None:
             _alike(self._facts, self.selection)
         self._mirrors = self._find_mirrors() if data.mirror else None
@@ -213,16 +216,37 @@ class TrainingData:
         mirrors = mirrors_of(detector, facts)
         return Mirrors(mirrors, detector, self._conditions, facts.low["phi"], self._device)
 
-    def _selection(self, paths: Sequence[Path], part: tuple[float, float]) -> Showers:
-        detector = self._reader.detector
-        with StreamingReader(paths, 1, select=part, shuffle=False, detector=detector) as reader:
-            most = min(_SELECT, max(1, _SELECT_CELLS // detector.n_cells))
-            rows = Sparse.concat(list(reader.in_order(most)))
-        return Showers(detector, rows.incident, rows.dense(), rows.overflow)
+
+def selection_showers(paths: Sequence[Path], data: DataSettings, detector: Detector) -> Showers:
+    """Return the showers on which the epochs of a training are compared.
+
+    Args:
+        paths: Its shower files.
+        data: Says which part of them selects.
+        detector: Of the training.
+
+    Raises:
+        RecipeError: No part selects.
+        ShowersError: A file cannot be read, or is of another detector.
+    """
+    if not data.select and data.folds == 1:
+        raise RecipeError("no showers select", where="data.select", got=0, cure="--set data.select=0.15")
+    return _dense(*_split(paths, data)[1], detector=detector)
 
 
-def _split(paths: Sequence[Path], data: DataSettings) -> list[tuple[Sequence[Path], tuple[float, float]]]:
-    """Files, and what part of each, that train and that select."""
+def _dense(paths: Sequence[Path], part: tuple[Fractions, ...], detector: Detector) -> Showers:
+    """The first showers of a part of the files."""
+    with StreamingReader(paths, 1, select=part, shuffle=False, detector=detector) as reader:
+        most = min(_SELECT, max(1, _SELECT_CELLS // detector.n_cells))
+        rows = Sparse.concat(list(reader.in_order(most)))
+    return Showers(detector, rows.incident, rows.dense(), rows.overflow)
+
+
+_Part: TypeAlias = "tuple[Sequence[Path], tuple[Fractions, ...]]"
+
+
+def _split(paths: Sequence[Path], data: DataSettings) -> tuple[_Part, _Part]:
+    """Files, and what parts of each, that train and that select."""
     ends = data.train, data.train + data.select
     if ends[1] > 1:
         raise RecipeError(
@@ -231,8 +255,10 @@ def _split(paths: Sequence[Path], data: DataSettings) -> list[tuple[Sequence[Pat
             got=f"{data.train} + {data.select}",
             cure=f"--set data.select={max(0.0, round(1 - data.train, 3)):g}",
         )
+    if data.folds > 1:
+        return _fold(paths, data, ends[1])
     if data.split == "shower":
-        return [(paths, (0.0, ends[0])), (paths, ends)]
+        return (paths, ((0.0, ends[0]),)), (paths, (ends,))
     train, select = (round(end * len(paths)) for end in ends)
     if train < 1 or (data.select and select == train):
         raise RecipeError(
@@ -242,7 +268,33 @@ def _split(paths: Sequence[Path], data: DataSettings) -> list[tuple[Sequence[Pat
             expected="at least one that trains and one that selects",
             cure="give more files, or divide the showers of each: data.split=shower",
         )
-    return [(paths[:train], (0.0, 1.0)), (paths[train:select], (0.0, 1.0))]
+    return (paths[:train], _WHOLE), (paths[train:select], _WHOLE)
+
+
+def _fold(paths: Sequence[Path], data: DataSettings, end: float) -> tuple[_Part, _Part]:
+    """The same for one fold of what is left of `end`."""
+    if data.fold >= data.folds:
+        raise RecipeError(
+            "there is no such fold",
+            where="data.fold",
+            got=data.fold,
+            expected=f"0 to {data.folds - 1}, as data.folds is {data.folds}",
+        )
+    if data.split == "shower":
+        low, high = (end * number / data.folds for number in (data.fold, data.fold + 1))
+        train = tuple(part for part in ((0.0, low), (high, end)) if part[1] > part[0])
+        return (paths, train), (paths, ((low, high),))
+    used = paths[: round(end * len(paths))]
+    if len(used) < data.folds:
+        raise RecipeError(
+            "there are too few files to divide",
+            where="data.split: file",
+            got=f"{len(used)} files",
+            expected=f"at least {data.folds}, one for each fold",
+            cure="give more files, ask for fewer folds, or divide the showers of each: data.split=shower",
+        )
+    first, last = (round(len(used) * number / data.folds) for number in (data.fold, data.fold + 1))
+    return ([*used[:first], *used[last:]], _WHOLE), (used[first:last], _WHOLE)
 
 
 def _room(device: torch.device, memory: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["recipe_error"]
+__all__ = ["classes_below", "recipe_error"]
 
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
@@ -80,11 +80,22 @@ def _of_another_kind(path: Sequence[Any], place: str, known: Sequence[str]) -> R
     )
 
 
-def _keys(root: type[BaseModel], path: Sequence[Any]) -> list[str]:
-    """Names of the settings below a path; where one of several models is meant, its kind is in the path."""
+def classes_below(root: type[BaseModel], path: Sequence[Any]) -> list[type[BaseModel]]:
+    """Return the classes of the settings below a path, several where a section may be of several kinds.
+
+    Args:
+        root: The class of the recipe.
+        path: Keys; after a section of which there are several kinds, the kind may follow: `model`, `tuned`.
+    """
     choices: list[Any] = [root]
     for key in path:
         inner = [c.model_fields[str(key)].annotation for c in choices if str(key) in c.model_fields]
         kinds = [c for c in choices if "kind" in c.model_fields and c.model_fields["kind"].default == key]
-        choices = kinds or [model for annotation in inner for model in (get_args(annotation) or [annotation])]
-    return [name for model in choices for name in getattr(model, "model_fields", ())]
+        found = kinds or [model for annotation in inner for model in (get_args(annotation) or [annotation])]
+        choices = [model for model in found if hasattr(model, "model_fields")]
+    return choices
+
+
+def _keys(root: type[BaseModel], path: Sequence[Any]) -> list[str]:
+    """Names of the settings below a path."""
+    return [name for model in classes_below(root, path) for name in model.model_fields]

@@ -61,6 +61,7 @@ class Training:
         recipe: For how long, and what is kept.
         run: Where everything goes; a checkpoint there is continued.
         budget: Seconds after which to stop.
+        until: Epoch after which to stop.
         tensorboard: Also write TensorBoard's event files.
         progress: Called with (steps done, steps in all, note).
     """
@@ -72,12 +73,14 @@ class Training:
         recipe: Recipe,
         run: Run,
         budget: float,
+        until: int | None,
         tensorboard: bool,
         progress: Progress | None,
     ) -> None:
         self.objective, self.data, self.folder = objective, data, run
         self.schedule, self.budget = recipe.schedule, budget
         self.epochs = self.schedule.epochs if objective.learns else 0
+        self.end = min(self.epochs, until or self.epochs)
         self.steps = data.steps // objective.batches_per_step
         self.at, done = Position(), -1
         if run.checkpoint.is_file():
@@ -121,7 +124,7 @@ class Training:
     def _until_stopped(self, signals: list[int]) -> None:
         try:
             stopped = False
-            while self.at.epoch < self.epochs and not stopped:
+            while self.at.epoch < self.end and not stopped:
                 stopped = self._epoch(signals)
             self._save()
             if not signals:
@@ -149,7 +152,7 @@ class Training:
                 self._save()
         self._report()
         self.at.epoch, self.at.step = self.at.epoch + 1, 0
-        if self.at.epoch % self.schedule.look_every == 0 or self.at.epoch == self.epochs:
+        if self.at.epoch % self.schedule.look_every == 0 or self.at.epoch == self.end:
             self._look()
         return False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["QuickLook"]
+__all__ = ["QuickLook", "score"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -55,18 +55,16 @@ class QuickLook:
     def __call__(self, generator: Generator) -> dict[str, Any]:
         """Return `score`, `merit` where that selects, and mean and spread of some observables.
 
-        The score is the mean over all observables of the detector of the Wasserstein distance in units of
-        Geant4's standard deviation; smaller is better, and it has no meaning beyond comparing epochs.
+        The score is `score` of all observables of the detector.
         """
         wanted = observables_for(self.geant4.detector)
         truth = evaluate(wanted, self.geant4)
         generated = self._generate(generator)
         made = evaluate(wanted, generated)
-        distances = [_distance(truth[:, i], made[:, i]) for i in range(len(wanted))]
         shown = [i for i, observable in enumerate(wanted) if observable.quantity in _HEADLINES]
         names = [wanted[i].name for i in shown]
         return {
-            "score": float(np.mean(distances)),
+            "score": score(truth, made),
             **({"merit": figure_of_merit(self.geant4, generated)} if self.select == "merit" else {}),
             "generated": {name: _moments(made[:, i]) for name, i in zip(names, shown, strict=True)},
             "geant4": {name: _moments(truth[:, i]) for name, i in zip(names, shown, strict=True)},
@@ -88,6 +86,18 @@ class QuickLook:
         # What a run keeps makes no negative energies, even where the training still lets them through.
         cells = torch.cat(parts).clamp_min(0)
         return Showers(self.geant4.detector, incident, cells.cpu().numpy())
+
+
+def score(truth: NDArray[np.float32], made: NDArray[np.float32]) -> float:
+    """Return the mean over observables of the Wasserstein distance in Geant4's standard deviations.
+
+    Smaller is better, and it has no meaning beyond comparing generators of one detector.
+
+    Args:
+        truth: Observables of Geant4's showers, shape `(n, observables)`.
+        made: Of generated showers.
+    """
+    return float(np.mean([_distance(*columns) for columns in zip(truth.T, made.T, strict=True)]))
 
 
 def _distance(truth: NDArray[np.float32], made: NDArray[np.float32]) -> float:

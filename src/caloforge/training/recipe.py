@@ -41,6 +41,11 @@ class DataSettings(BaseModel):
     """The first part of each file, or of the files, which trains."""
     select: Annotated[float, Field(ge=0, lt=1)] = 0.15
     """The next part, on which epochs are compared."""
+    folds: Annotated[int, Field(ge=1, le=100)] = 1
+    """Parts that the showers which train and select are divided into anew, for cross-validation: one of them
+    selects, the others train. 1: no division, `train` and `select` are what they say."""
+    fold: Annotated[int, Field(ge=0, le=99)] = 0
+    """Number of the part that selects."""
     mirror: bool = False
     """Show each shower as one of its mirror images, drawn anew each time: along x, along y, and with x and y
     exchanged, as far as the detector and the incident particles are symmetric."""

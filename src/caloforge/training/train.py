@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caloforge.errors import RecipeError, RunError
+from caloforge.quantities import MOST_AT_ONCE, check_whole
 from caloforge.training.folder import is_run, prepare_run
 from caloforge.training.objectives import objective_class
 from caloforge.training.recipe import Recipe, load_recipe
-from caloforge.training.run import Run
+from caloforge.training.run import CHECKPOINT, Run
 from caloforge.training.seal import sealed_json
 from caloforge.training.trained_detector import for_showers
 from caloforge.writing import locked_folder, replace_text
@@ -33,6 +34,8 @@ def train(
     resume: bool = False,
     init: str | Path | Sequence[str | Path] = (),
     minutes: float | None = None,
+    until: int | None = None,
+    measured: str | Path | None = None,
     tensorboard: bool = False,
     progress: Progress | None = None,
 ) -> Run:
@@ -52,6 +55,9 @@ def train(
         init: Weights to begin with: folders of runs, safetensors files, or HDF5 files of the published 3DGAN,
             each for one or several networks. Without meaning once there is a checkpoint.
         minutes: Stop after this time; overrides the recipe's `schedule.minutes`.
+        until: Stop after this epoch, with the physics looked at; `resume` goes on from there.
+        measured: Folder where what the model measures of these showers before it learns is kept for other
+            trainings of the same showers. A fit takes much longer to make than to read.
         tensorboard: Also write TensorBoard's event files.
         progress: Called with (steps done, steps in all, losses and speed).
 
@@ -67,12 +73,12 @@ def train(
     # Large pages halve the time that fresh memory costs; torch looks at this once, at its first tensor.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     from caloforge.models import build_generator
-    from caloforge.models.blocks.processes import rank, world
+    from caloforge.models.blocks.processes import largest, rank, world
     from caloforge.showers import shower_files
     from caloforge.training.batches import TrainingData
     from caloforge.training.hardware import Hardware
     from caloforge.training.loop import Training
-    from caloforge.training.measuring import adapt
+    from caloforge.training.measuring import Measured, adapt
     from caloforge.training.objectives.base import Task
     from caloforge.training.place import find_place
     from caloforge.training.processes import all_or_none, together
@@ -81,6 +87,8 @@ def train(
     learning, folder, begin = objective_class(asked.objective.kind), Path(out), _paths(init)
     if not learning.learns:
         _needs_no_start(begin)
+    if until is not None:
+        check_whole(until, "until", 1, MOST_AT_ONCE)
     if minutes is not None and not minutes > 0:  # nor NaN
         raise RecipeError("this is no time to train", where="--minutes", got=minutes, expected="more than 0")
     paths = shower_files(data)
@@ -101,7 +109,9 @@ def train(
             _hold_energy(batches.response()[0])
             objective = learning.of(generator, Task(chosen, detector, batches, hardware))
             _enough(batches.steps, objective.batches_per_step)
-        adapt(objective.networks.values(), batches, progress)
+        if not largest((folder / CHECKPOINT).is_file())[0]:  # which holds what was measured
+            known = None if measured is None else Measured.by(Path(measured), chosen, batches)
+            adapt(objective.networks.values(), batches, chosen.schedule.seed, known, progress)
         with all_or_none():
             run, begin = prepare_run(folder, chosen, detector, batches.facts(), hardware, begin)
             _start_from(begin, objective, run)
@@ -109,7 +119,7 @@ def train(
         if chosen.schedule.compile:
             objective.compile()
         budget = (minutes or chosen.schedule.minutes or float("inf")) * 60
-        Training(objective, batches, chosen, run, budget, tensorboard, progress).run()
+        Training(objective, batches, chosen, run, budget, until, tensorboard, progress).run()
     return run
 
 

@@ -46,6 +46,7 @@ def simulate(
     count: int,
     out: str | Path,
     seed: int = 1,
+    first: int = 0,
     theta: Interval | str = _NONE,
     phi: Interval | str = _NONE,
     x: Interval | str = _NONE,
@@ -71,6 +72,8 @@ def simulate(
         count: Number of showers.
         out: The file to make.
         seed: Seed of everything random, 0 or more.
+        first: Number of the first shower. Productions of one seed whose numbers do not overlap are parts of
+            one production: `merge` joins them.
         theta: Angle to the z axis (barrel: to the radius), "10deg" or a range "0:30deg"; an `Interval` is
             in rad.
         phi: Azimuth of the direction.
@@ -102,6 +105,7 @@ def simulate(
     check_stack(target)
     check_whole(count, "--count", 1, MOST_SHOWERS)
     check_whole(seed, "--seed", 0, MOST_SEED)
+    check_whole(first, "--first", 0, MOST_SHOWERS)
     check_whole(jobs, "--jobs", 1, MOST_WORKERS)
     gun = Gun.of(particle, energy, theta, phi, x, y)
     gun.check(target)
@@ -110,20 +114,16 @@ def simulate(
     local = cluster is None or cluster.startswith("processes")
     available() if local else installed()
     _check_jobs(jobs, local)
-    options = _options(gun, models, count, seed)
-    provenance = {
-        **options,
-        "command": command,
-        "versions": versions(),
-        "processor": processor() if local else cluster,
-    }
+    options = _options(gun, models, (first, count), seed)
+    provenance = {**options, "command": command, "versions": versions()}
+    provenance["processor"] = processor() if local else cluster
     provenance["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
     with (
         open_cluster(cluster, jobs) as workers,
         ShowerWriter(out, target, provenance, resume=resume) as writer,
     ):
         _check_resumed(writer, options)
-        todo = batches(gun, seed, writer.done, count, workers.chunk_seconds)
+        todo = batches(gun, seed, first + writer.done, first + count, workers.chunk_seconds)
         made = produce(Plan(target.to_yaml(), models, seed), todo, workers)
         with closing(made):
             _fill(writer, made, count, progress)
@@ -176,9 +176,10 @@ class _Cost:
         }
 
 
-def _options(gun: Gun, physics: Physics, count: int, seed: int) -> dict[str, Any]:
+def _options(gun: Gun, physics: Physics, numbers: tuple[int, int], seed: int) -> dict[str, Any]:
     """What decides the showers of a file, besides its detector."""
-    return {**gun.as_dict(), "count": count, "seed": seed, **physics.as_dict()}
+    first, count = numbers
+    return {**gun.as_dict(), "first": first, "count": count, "seed": seed, **physics.as_dict()}
 
 
 def _check_resumed(writer: ShowerWriter, options: dict[str, Any]) -> None:
@@ -196,7 +197,7 @@ def _check_resumed(writer: ShowerWriter, options: dict[str, Any]) -> None:
             expected=f"{writer.done} or more",
         )
     for key, value in options.items():
-        earlier = writer.earlier.get(key)
+        earlier = writer.earlier.get(key, 0 if key == "first" else None)  # productions began at 0 once
         if key != "count" and earlier != value:
             raise ShowersError(
                 f"this production was started with another {key.removeprefix('impact_').split('_')[0]}",

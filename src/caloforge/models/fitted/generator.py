@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["FittedGenerator"]
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,13 @@ class FittedGenerator(Generator):
         first = self._first()
         self.parts = [first.copula.noise, first.factors.count, detector.n_cells]
         self.noise_shape = (sum(self.parts),)
+        self._by = {
+            **settings.model_dump(mode="json", include={"fit", "particles", "given"}),
+            "refine": refine,
+        }
+
+    def measures_by(self) -> dict[str, Any]:
+        return self._by
 
     @torch.no_grad()
     def adapt(self, cells: Tensor, incident: Tensor, images: Tensor | None = None) -> None:

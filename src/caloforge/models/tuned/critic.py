@@ -6,7 +6,7 @@ __all__ = ["ObservingCritic"]
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,7 @@ class ObservingCritic(Critic):
     def __init__(self, detector: Detector, settings: TunedSettings) -> None:
         super().__init__(detector)
         columns = incident_columns(settings.given, settings.particles)
+        self._by = settings.model_dump(mode="json", include={"particles", "given"})
         self.incidence = Incidence(detector, columns, settings.particles)
         self.features = ShowerFeatures(detector)
         self.trunk = critic_trunk(detector, settings.network, settings.width)
@@ -61,6 +62,9 @@ class ObservingCritic(Critic):
     centre: Tensor
     width: Tensor
     spread: Tensor
+
+    def measures_by(self) -> dict[str, Any]:
+        return self._by
 
     @torch.no_grad()
     def adapt(self, cells: Tensor, incident: Tensor, images: Tensor | None = None) -> None:  # noqa: ARG002

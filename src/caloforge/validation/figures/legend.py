@@ -25,6 +25,7 @@ class Entry:
         marker: Shape of its points, or empty.
         filled: Whether it is an area.
         thin: Whether it is a thin line.
+        lined: Whether there is a line at all; points alone have none.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Entry:
     marker: str = ""
     filled: bool = False
     thin: bool = False
+    lined: bool = True
 
 
 def legend_height(entries: Sequence[Entry], room: float) -> float:
@@ -83,6 +85,7 @@ def _swatch(plate: Plate, entry: Entry, x: float, y: float) -> None:
         plate.fill([corners], entry.colour, 0.28)
         plate.stroke([corners[[3, 2]]], entry.colour, 1.1)
         return
-    plate.stroke([np.array([(x, y), (x + _SWATCH, y)])], entry.colour, 0.9 if entry.thin else 1.4)
+    if entry.lined:
+        plate.stroke([np.array([(x, y), (x + _SWATCH, y)])], entry.colour, 0.9 if entry.thin else 1.4)
     if entry.marker:
         plate.marks(np.array([[x + _SWATCH / 2, y]]), entry.marker, 2.2, entry.colour)

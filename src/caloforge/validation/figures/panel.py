@@ -4,12 +4,14 @@ from __future__ import annotations
 
 __all__ = ["Panel", "fitting"]
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.validation.figures.glyphs import SIZE, width
 from caloforge.validation.figures.plate import Box, Plate
-from caloforge.validation.figures.ticks import Ticks, ratio_ticks, ticks
+from caloforge.validation.figures.ticks import Ticks, named_ticks, ratio_ticks, ticks
 
 Array = NDArray[np.float64]
 _MAJOR, _MINOR = 5.0, 2.8
@@ -85,19 +87,30 @@ class Panel:
         with self.plate.inside(self.box):
             self.plate.stroke(list(ends), colour, width)
 
-    def marks(self, x: Array, y: Array, shape: str, radius: float, colour: str) -> None:
+    def marks(
+        self, x: Array, y: Array, shape: str, radius: float, colour: str, titles: Sequence[str] = ()
+    ) -> None:
         """Draw markers; those on the border are whole."""
         at = np.column_stack([self.across(x), self.up(y)])
         box = self.box
         seen = (at[:, 0] >= box.left - 0.1) & (at[:, 0] <= box.right + 0.1)
         seen &= (at[:, 1] >= box.bottom - 0.1) & (at[:, 1] <= box.top + 0.1)
-        self.plate.marks(at[seen], shape, radius, colour)
+        told = [titles[i] for i in np.flatnonzero(seen).tolist()] if titles else ()
+        self.plate.marks(at[seen], shape, radius, colour, told)
 
     def level(self, y: float, colour: str, width: float, dashed: bool = False) -> None:
         """Draw a horizontal line."""
         self.line(np.array(self.x_ends), np.array([y, y]), colour, width, dashed)
 
-    def frame(self, x: str = "", y: str = "", numbers: bool = True, about: float | None = None) -> None:
+    def frame(
+        self,
+        x: str = "",
+        y: str = "",
+        numbers: bool = True,
+        about: float | None = None,
+        columns: Sequence[str] = (),
+        rows: Sequence[str] = (),
+    ) -> None:
         """Draw frame, ticks on all sides, numbers and labels.
 
         Args:
@@ -105,13 +118,17 @@ class Panel:
             y: Label of the vertical axis.
             numbers: Whether the horizontal axis has numbers.
             about: For an axis of ratios: the vertical axis has numbers at one and so far above and below it.
+            columns: What stands at 0, 1, ... of the horizontal axis instead of numbers.
+            rows: What stands at 0, 1, ... of the vertical axis instead of numbers.
         """
         box = self.box
         corners = [(box.left, box.bottom), (box.right, box.bottom), (box.right, box.top), (box.left, box.top)]
         closed = np.array([*corners, corners[0], corners[1]])
         reach = int(np.clip((box.right - box.left) / 34, 3, 8))
-        horizontal = ticks(*self.x_ends, self.x_log, reach)
-        vertical = ticks(*self.y_ends, self.y_log) if about is None else ratio_ticks(about, self.y_ends)
+        horizontal = named_ticks(columns) if columns else ticks(*self.x_ends, self.x_log, reach)
+        vertical = named_ticks(rows) if rows else ticks(*self.y_ends, self.y_log)
+        if about is not None:
+            vertical = ratio_ticks(about, self.y_ends)
         self.plate.stroke([closed], "ink", 0.9)
         self._tick_marks(horizontal, vertical)
         if numbers:

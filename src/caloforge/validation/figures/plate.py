@@ -56,6 +56,7 @@ class Stroke:
         opacity: 0 to 1.
         dashed: Whether the line is broken.
         clip: What may be drawn on.
+        titles: What the page says when the mouse rests on each part, or empty.
     """
 
     parts: Sequence[Array]
@@ -64,6 +65,7 @@ class Stroke:
     opacity: float
     dashed: bool
     clip: Box | None
+    titles: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Marks:
         radius: In points.
         colour: Name of a colour.
         clip: What may be drawn on.
+        titles: What the page says when the mouse rests on each point, or empty.
     """
 
     at: Array
@@ -83,6 +86,7 @@ class Marks:
     radius: float
     colour: str
     clip: Box | None
+    titles: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -137,21 +141,27 @@ class Plate:
         width: float = 1.0,
         opacity: float = 1.0,
         dashed: bool = False,
+        titles: Sequence[str] = (),
     ) -> None:
         """Draw lines through points `(k, 2)`; those with a point that is not finite are left out."""
-        kept = [part for part in parts if len(part) and np.isfinite(part).all()]
-        if kept:
-            self.items.append(Stroke(kept, colour, width, opacity, dashed, self._clip))
+        parts = list(parts)
+        known = [i for i, part in enumerate(parts) if len(part) and np.isfinite(part).all()]
+        if known:
+            kept, told = [parts[i] for i in known], [titles[i] for i in known] if titles else ()
+            self.items.append(Stroke(kept, colour, width, opacity, dashed, self._clip, told))
 
-    def fill(self, parts: Iterable[Array], colour: str, opacity: float = 1.0) -> None:
+    def fill(
+        self, parts: Iterable[Array], colour: str, opacity: float = 1.0, titles: Sequence[str] = ()
+    ) -> None:
         """Fill polygons of points `(k, 2)`."""
-        self.stroke(parts, colour, 0.0, opacity)
+        self.stroke(parts, colour, 0.0, opacity, titles=titles)
 
-    def marks(self, at: Array, shape: str, radius: float, colour: str) -> None:
+    def marks(self, at: Array, shape: str, radius: float, colour: str, titles: Sequence[str] = ()) -> None:
         """Draw markers at points `(k, 2)`."""
-        at = at[np.isfinite(at).all(axis=1)]
-        if len(at):
-            self.items.append(Marks(at, shape, radius, colour, self._clip))
+        known = np.flatnonzero(np.isfinite(at).all(axis=1))
+        if len(known):
+            told = [titles[i] for i in known.tolist()] if titles else ()
+            self.items.append(Marks(at[known], shape, radius, colour, self._clip, told))
 
     def text(
         self,
@@ -196,7 +206,7 @@ class Plate:
         return f'<svg {place} viewBox="{x:.5g} {y:.5g} {w:.5g} {h:.5g}">{drawn}</svg>'
 
     def _lines(self, item: Stroke) -> str:
-        data = "".join(_data(part, self.height, item.width == 0) for part in item.parts)
+        data = [_data(part, self.height, item.width == 0) for part in item.parts]
         if item.width == 0:
             style = f"fill:{_colour(item.colour)}"
             if item.colour.startswith("#"):  # no seams between cells
@@ -205,18 +215,18 @@ class Plate:
             style = f"fill:none;stroke:{_colour(item.colour)};stroke-width:{item.width:g}"
         style += f";opacity:{item.opacity:g}" if item.opacity < 1 else ""
         style += ";stroke-dasharray:3 2" if item.dashed else ""
-        return f'<path style="{style}" d="{data}"/>'
+        return _paths(style, data, item.titles)
 
     def _points(self, item: Marks) -> str:
         colour = _colour(item.colour)
         if item.shape == "circle":  # a line without length and with round ends
-            data = "".join(f"M{x:.5g} {self.height - y:.5g}h0" for x, y in item.at.tolist())
+            data = [f"M{x:.5g} {self.height - y:.5g}h0" for x, y in item.at.tolist()]
             style = f"fill:none;stroke:{colour};stroke-width:{2 * item.radius:g};stroke-linecap:round"
         else:
             corners = item.at[:, None] + item.radius * CORNERS[item.shape]
-            data = "".join(_data(part, self.height, True) for part in corners)
+            data = [_data(part, self.height, True) for part in corners]
             style = f"fill:{colour}"
-        return f'<path style="{style}" d="{data}"/>'
+        return _paths(style, data, item.titles)
 
     def _label(self, item: Text) -> str:
         scale = item.size / SIZE
@@ -227,6 +237,18 @@ class Plate:
         )
         place = f"translate({item.x:.5g} {self.height - item.y:.5g}){turn} scale({scale:.4g})"
         return f'<g transform="{place}" style="fill:{_colour(item.colour)}">{words}</g>'
+
+
+def _paths(style: str, data: Sequence[str], titles: Sequence[str]) -> str:
+    """Write parts as one path or, where each has a title, as a path each."""
+    if not titles:
+        return f'<path style="{style}" d="{"".join(data)}"/>'
+    told = zip(data, titles, strict=True)
+    return (
+        f'<g style="{style}">'
+        + "".join(f'<path d="{part}"><title>{escape(title)}</title></path>' for part, title in told)
+        + "</g>"
+    )
 
 
 def _data(points: Array, height: float, closed: bool) -> str:

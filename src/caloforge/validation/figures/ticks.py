@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Ticks", "ratio_ticks", "ticks"]
+__all__ = ["Ticks", "named_ticks", "ratio_ticks", "ticks"]
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,11 @@ def ratio_ticks(step: float, ends: tuple[float, float]) -> Ticks:
     major = 1 + step * np.array([-1.0, 0.0, 1.0])
     minor = 1 + step / 5 * np.arange(-20.0, 21.0)
     return Ticks(major, _written(major, step), minor[(minor > ends[0]) & (minor < ends[1])])
+
+
+def named_ticks(names: Sequence[str]) -> Ticks:
+    """Return ticks at 0, 1, ... with names instead of numbers."""
+    return Ticks(np.arange(len(names), dtype=np.float64), tuple(names), np.empty(0))
 
 
 def _linear(low: float, high: float, most: int) -> Ticks:

@@ -1,9 +1,8 @@
-// Pages by hash, figures when they are near, filter, sorting, saving. Without JavaScript everything is simply shown.
+// Pages by hash, figures when they are near, sorting, saving. Without JavaScript everything is simply shown.
 "use strict";
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-  const pages = all(".page"), figures = all("figure.card"), links = all("nav a[data-page]");
-  const tools = document.querySelector(".tools");
+  const pages = all(".page"), links = all("nav a[data-page]");
 
   // Figures lie in <noscript>, which is plain text here: they become part of the page when they are near.
   const draw = (plate) => {
@@ -33,8 +32,7 @@
         strip.scrollLeft = link.offsetLeft - strip.offsetLeft - strip.clientWidth / 2 + link.clientWidth / 2;
       } else link.removeAttribute("aria-current");
     }
-    tools.hidden = !("figures" in page.dataset) || page.querySelectorAll("figure.card").length < 2;
-    filter();
+    page.dispatchEvent(new CustomEvent("opened", { bubbles: true }));
     return change;
   };
   const route = (first) => {
@@ -57,52 +55,6 @@
     }
   };
   addEventListener("hashchange", () => route(false));
-
-  // Filter and order of figures
-  const words = document.getElementById("filter"), beyond = document.getElementById("beyond"), sort = document.getElementById("sort");
-  const fits = (figure, wanted) =>
-    (!beyond.checked || "off" in figure.dataset) &&
-    wanted.layers.every((layer) => figure.dataset.layer === layer) &&
-    wanted.words.every((word) => figure.dataset.find.includes(word));
-  const read = (text) => {
-    const layers = [];
-    const rest = text.toLowerCase().replace(/\blayer\s*(\d+)/g, (_, layer) => { layers.push(layer); return ""; });
-    return { layers, words: rest.split(/\s+/).filter(Boolean) };
-  };
-  const filter = () => {
-    const wanted = read(words.value);
-    const active = beyond.checked || wanted.layers.length + wanted.words.length > 0;
-    for (const page of pages) {
-      if (!("figures" in page.dataset)) continue;
-      const here = all("figure.card", page);
-      let count = 0;
-      for (const figure of here) { figure.hidden = !fits(figure, wanted); count += !figure.hidden; }
-      for (const grid of all(".grid", page)) {
-        grid.hidden = !grid.querySelector("figure:not([hidden])");
-        const head = grid.previousElementSibling;
-        if (head?.matches("h3.group")) head.hidden = grid.hidden || sort.value === "excess";
-      }
-      page.querySelector(".none").hidden = count > 0 || here.length === 0;
-      const badge = document.querySelector(`nav a[data-page="${page.id}"] .count`);
-      badge.textContent = active && here.length ? `${count}/${badge.dataset.total}` : badge.dataset.total;
-      if (page.classList.contains("open")) document.getElementById("shown").textContent = active ? `${count} of ${here.length} figures` : `${here.length} figure${here.length === 1 ? "" : "s"}`;
-    }
-  };
-  const homes = new Map(figures.map((figure, i) => [figure, [figure.parentElement, i]]));
-  const arrange = () => {
-    for (const page of pages) {
-      if (!("figures" in page.dataset)) continue;
-      const here = all("figure.card", page);
-      if (sort.value === "excess") {
-        const grid = page.querySelector(".grid");
-        grid?.append(...here.sort((a, b) => b.dataset.excess - a.dataset.excess || homes.get(a)[1] - homes.get(b)[1]));
-      } else for (const figure of here.sort((a, b) => homes.get(a)[1] - homes.get(b)[1])) homes.get(figure)[0].append(figure);
-    }
-    filter();
-  };
-  words.addEventListener("input", filter);
-  beyond.addEventListener("change", filter);
-  sort.addEventListener("change", arrange);
 
   // Tables sort by a click on a head, and are searched
   for (const table of all("table.sortable")) {
@@ -167,7 +119,7 @@
     const button = event.target.closest("button[data-save]");
     if (!button) return;
     const figure = button.closest("figure"), name = figure.dataset.name, kind = button.dataset.save;
-    const text = figure.querySelector('script[type="application/json"]').textContent;
+    const text = figure.querySelector('script[type="application/json"]')?.textContent;
     if (kind === "json") save(`${name}.json`, "application/json", text);
     else if (kind === "csv") save(`${name}.csv`, "text/csv", csv(JSON.parse(text)));
     else {

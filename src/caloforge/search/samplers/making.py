@@ -1,0 +1,64 @@
+"""How each sampler is set up; imports Optuna, so it is imported when one is made."""
+
+from __future__ import annotations
+
+__all__ = ["make"]
+
+from typing import TYPE_CHECKING
+
+from optuna import samplers as optunas
+from optuna.samplers import BaseSampler
+
+from caloforge.search.samplers.controller import ControllerSampler
+from caloforge.search.samplers.genetic import GeneticSampler
+from caloforge.search.samplers.glimpse import everything, levelled, nothing, ranked, thinned
+from caloforge.search.samplers.optunas import OptunaSampler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+    from caloforge.search.space import Space
+
+_POPULATION = 10  # of NSGA-II; Optuna's 50 is most of a search by trainings
+
+
+def make(name: str, seed: int, objectives: int, space: Space) -> BaseSampler:
+    """Return a sampler; `make_sampler` says of what."""
+    if name == "genetic":
+        return GeneticSampler(seed, space)
+    if name == "controller":
+        return ControllerSampler(seed, space)
+    ways = {
+        "random": (lambda s: optunas.RandomSampler(seed=s), nothing),
+        "tpe": (lambda s: _tpe(s, objectives), thinned()),
+        "gp": (lambda s: optunas.GPSampler(seed=s, warn_independent_sampling=False), levelled(thinned())),
+        "cmaes": (_cmaes, ranked),
+        "nsga2": (_nsga2(), everything),
+    }
+    return OptunaSampler(*ways[name], seed, space)
+
+
+def _tpe(seed: int, objectives: int) -> BaseSampler:
+    return optunas.TPESampler(seed=seed, multivariate=objectives == 1)
+
+
+def _cmaes(seed: int) -> BaseSampler:
+    """CMA-ES knows no choices: TPE draws these."""
+    choices = _tpe(seed, 1)
+    return optunas.CmaEsSampler(seed=seed, independent_sampler=choices, warn_independent_sampling=False)
+
+
+def _nsga2() -> Callable[[int], BaseSampler]:
+    """Optuna keeps the parents of each generation in the study, and reads those of all generations each time."""
+    known: dict[int, list[FrozenTrial]] = {}
+
+    class Nsga2(optunas.NSGAIISampler):
+        def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
+            if generation not in known:
+                known[generation] = super().get_parent_population(study, generation)
+            return known[generation]
+
+    return lambda seed: Nsga2(seed=seed, population_size=_POPULATION)
