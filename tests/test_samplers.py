@@ -112,7 +112,9 @@ def trial_of(values: float | Sequence[float] | None, number: int = 0, **more: An
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_same_seed_same_points_and_all_within_bounds(name):
-    first, second, other = (search(study_of(name, MIXED, seed), name, MIXED, mixed, 12) for seed in (1, 1, 2))
+    first, second, other = (
+        search(study_of(name, MIXED, seed), name, MIXED, mixed, 12) for seed in (1, 1, 2)
+    )
     assert first == second != other
     for values in first:
         assert 1e-5 <= values["rate"] <= 1e-1 and values["fixed"] == 7
@@ -353,9 +355,7 @@ def test_children_take_after_the_fitter_parent():
     dice = np.random.default_rng(1)
     children = np.array([breed(parents, kinds, 0.999, dice) for _ in range(400)])
     assert children[:, 0].min() == pytest.approx(0.2, abs=0.02)
-    assert children[:, 0].max() == pytest.approx(
-        0.6, abs=0.02
-    )  # as far beyond the best as the other is short
+    assert children[:, 0].max() == pytest.approx(0.6, abs=0.02)  # as far beyond the best as the other is short
     named = [CategoricalDistribution(tuple("abcdefgh")).choices[int(g * 8)] for g in children[:, 1]]
     # Both tournaments are won by the best with 2/3: 4/9 + 4/9 / 2.
     assert set(named) == {"a", "h"} and named.count("a") / 400 == pytest.approx(6 / 9, abs=0.1)
