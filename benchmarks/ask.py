@@ -4,8 +4,8 @@
 
 The study has eight parameters, one of them conditional, and lies in an SQLite file, as that of `caloforge
 tune`. Its trials are random, or proposed by the sampler itself where it keeps its state in them. Asking is
-`study.ask()` and drawing all parameters; medians of CPU time and wall time. "Fresh" is the first question of a
-new process, which reads all trials. The last column is Optuna's own sampler, made by its name alone.
+`study.ask()` and drawing all parameters; medians of CPU time and wall time. "Fresh" is the first question of
+a new process, which reads all trials. The last column is Optuna's own sampler, made by its name alone.
 """
 
 from __future__ import annotations

@@ -39,8 +39,10 @@ MIXED = Space(
     )
 )
 BOWL = Space(
-    tuple(Parameter(name, "float", -1, 1) for name in "xyz")
-    + (Parameter("rate", "float", 1e-5, 1e-1, log=True),)
+    (
+        *(Parameter(name, "float", -1, 1) for name in "xyz"),
+        Parameter("rate", "float", 1e-5, 1e-1, log=True),
+    )
 )
 BRANCHES = Space(
     (
@@ -112,15 +114,16 @@ def trial_of(values: float | Sequence[float] | None, number: int = 0, **more: An
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_same_seed_same_points_and_all_within_bounds(name):
-    first, second, other = (
-        search(study_of(name, MIXED, seed), name, MIXED, mixed, 12) for seed in (1, 1, 2)
-    )
+    first, second, other = (search(study_of(name, MIXED, seed), name, MIXED, mixed, 12) for seed in (1, 1, 2))
     assert first == second != other
     for values in first:
-        assert 1e-5 <= values["rate"] <= 1e-1 and values["fixed"] == 7
-        assert values["width"] in range(64, 513, 64) and type(values["width"]) is int
+        assert 1e-5 <= values["rate"] <= 1e-1
+        assert values["fixed"] == 7
+        assert values["width"] in range(64, 513, 64)
+        assert type(values["width"]) is int
         assert ("latent" in values) == (values["kind"] == "a") != ("share" in values)
-        assert values.get("share", 0) in (0, 0.25, 0.5, 0.75, 1) and 8 <= values.get("latent", 8) <= 128
+        assert values.get("share", 0) in (0, 0.25, 0.5, 0.75, 1)
+        assert 8 <= values.get("latent", 8) <= 128
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -145,7 +148,7 @@ def test_survives_diverged_failed_pruned_running_and_enqueued_trials(name):
     study = study_of(name, MIXED)
     study.enqueue_trial({"kind": "a", "rate": 1e-3, "width": 64, "latent": 8})
     states = []
-    for i in range(26):
+    for i in range(21 if name == "gp" else 26):
         trial = study.ask()
         values = MIXED.suggest(trial, flat=wants_flat(name, MIXED))
         if i % 5 == 1:
@@ -169,7 +172,7 @@ def test_survives_diverged_failed_pruned_running_and_enqueued_trials(name):
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_all_diverged(name):
-    search(study_of(name, BOWL), name, BOWL, lambda _: math.inf, 25)
+    search(study_of(name, BOWL), name, BOWL, lambda _: math.inf, 12)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -188,7 +191,7 @@ def test_no_point_is_tried_twice_before_all_were(name):
 @pytest.mark.parametrize("name", sorted(set(SAMPLERS) - set(SINGLE)))
 def test_several_objectives(name):
     study = study_of(name, BOWL, objectives=2)
-    search(study, name, BOWL, lambda v: (bowl(v), math.inf if v["x"] > 0.9 else abs(v["x"])), 25)
+    search(study, name, BOWL, lambda v: (bowl(v), math.inf if v["x"] > 0.9 else abs(v["x"])), 14)
     assert study.best_trials
 
 
@@ -218,6 +221,7 @@ def test_finds_better_ones_than_chance(name, space, figures):
     assert median(late(name, s) for s in range(3)) < 0.6 * median(late("random", s) for s in range(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("space", "figures"), [(BOWL, bowl), (BRANCHES, branches)])
 def test_gaussian_process_finds_better_ones_than_chance(space, figures):
     found = search(study_of("gp", space), "gp", space, figures, 30)
@@ -238,13 +242,13 @@ def test_keeps_constraints(name):
     assert sum(kept[-50:]) > 20  # none, were the constraint not seen: the figure is best at x = 1
 
 
-def test_groups_at_once_are_not_given_one_point():
-    for name in SAMPLERS:
-        study = study_of(name, BOWL)
-        search(study, name, BOWL, bowl, 12)
-        asked = [study.ask() for _ in range(4)]
-        drawn = [BOWL.suggest(trial)["x"] for trial in asked]
-        assert len(set(drawn)) == 4, name
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_groups_at_once_are_not_given_one_point(name):
+    study = study_of(name, MIXED)
+    search(study, name, MIXED, mixed, 10)
+    asked = [study.ask() for _ in range(3)]
+    drawn = [MIXED.suggest(trial, flat=True) for trial in asked]
+    assert all(one != other for i, one in enumerate(drawn) for other in drawn[:i])
 
 
 # Parts
@@ -307,7 +311,8 @@ def test_fronts_against_counting_by_hand():
         if sum(map(len, wanted)) >= 30:
             break
     found = fronts(values, 30)
-    assert set(found) == set().union(*wanted) and len(found) == len(set(found))
+    assert set(found) == set().union(*wanted)
+    assert len(found) == len(set(found))
     assert set(found[: len(wanted[0])]) == wanted[0]
 
 
@@ -317,7 +322,8 @@ def test_thinned_keeps_the_best_and_few_others():
     history.update([trial_of(value, number) for number, value in enumerate(values)])
     shown = thinned()(history)
     best = sorted(range(900), key=values.__getitem__)[:50]
-    assert len(shown) < 250 and set(best) <= {trial.number for trial in shown}
+    assert len(shown) < 250
+    assert set(best) <= {trial.number for trial in shown}
     assert [t.number for t in shown] == sorted(t.number for t in shown)
 
 
@@ -355,10 +361,13 @@ def test_children_take_after_the_fitter_parent():
     dice = np.random.default_rng(1)
     children = np.array([breed(parents, kinds, 0.999, dice) for _ in range(400)])
     assert children[:, 0].min() == pytest.approx(0.2, abs=0.02)
-    assert children[:, 0].max() == pytest.approx(0.6, abs=0.02)  # as far beyond the best as the other is short
+    assert children[:, 0].max() == pytest.approx(
+        0.6, abs=0.02
+    )  # as far beyond the best as the other is short
     named = [CategoricalDistribution(tuple("abcdefgh")).choices[int(g * 8)] for g in children[:, 1]]
     # Both tournaments are won by the best with 2/3: 4/9 + 4/9 / 2.
-    assert set(named) == {"a", "h"} and named.count("a") / 400 == pytest.approx(6 / 9, abs=0.1)
+    assert set(named) == {"a", "h"}
+    assert named.count("a") / 400 == pytest.approx(6 / 9, abs=0.1)
 
 
 def test_generations_keep_the_best_fifth_and_nobody_waits():
@@ -392,9 +401,11 @@ def test_history_sees_each_trial_once():
     failed = trial_of(None, 2, state=TrialState.FAIL)
     history = History()
     history.update([trial_of(1.0, 0), running, failed])
-    assert [t.number for t in history.new] == [0] and history.running == [running]
+    assert [t.number for t in history.new] == [0]
+    assert history.running == [running]
     history.update([trial_of(1.0, 0), trial_of(2.0, 1), failed, trial_of(3.0, 3)])
-    assert [t.number for t in history.new] == [1, 3] and not history.running
+    assert [t.number for t in history.new] == [1, 3]
+    assert not history.running
     assert [t.number for t in history.told] == [0, 1, 3]
     assert len(everything(history)) == 4
 

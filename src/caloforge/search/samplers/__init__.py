@@ -64,7 +64,7 @@ def make_sampler(name: str, seed: int, objectives: int, space: Space) -> BaseSam
 def wants_flat(name: str, space: Space) -> bool:
     """Whether all parameters are to be drawn, also those that do not count.
 
-    All of these samplers look at a trial as a whole. Optuna's NSGA-II and CMA-ES otherwise know only those
-    parameters that every trial has, and draw the others at random.
+    Otherwise Optuna's samplers learn only of those parameters that every trial has, and draw the others at
+    random; and children of the genetic algorithm inherit nothing where one parent has no value.
     """
-    return space.conditional
+    return space.conditional and name != "random"

@@ -75,7 +75,7 @@ class ControllerSampler(WholeSampler):
         start = Policy(np.zeros((1 + int(edges[-1]), int(edges[-1]))))
         self._replay = Replay(start, lambda policy, trial: self._learned(policy, trial))
 
-    def draw(self, study: Study, trial: FrozenTrial, seed: int) -> dict[str, Any]:
+    def draw(self, study: Study, trial: FrozenTrial, seed: int) -> dict[str, Any]:  # noqa: ARG002
         """Take the actions one after another."""
         policy, dice = self._replay.after(self.history), np.random.default_rng(seed)
         drawn, rows = {}, [0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["GeneticSampler", "Generations", "breed"]
+__all__ = ["Generations", "GeneticSampler", "breed", "crossed", "mutated", "share"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -86,7 +86,7 @@ class GeneticSampler(WholeSampler):
         self._last = last
         self._replay = Replay(Generations(size), lambda g, t: g.joined((standing(t), self._genes(t.params))))
 
-    def draw(self, study: Study, trial: FrozenTrial, seed: int) -> dict[str, Any]:
+    def draw(self, study: Study, trial: FrozenTrial, seed: int) -> dict[str, Any]:  # noqa: ARG002
         """A child of the last complete generation; before there is one, nothing."""
         now = self._replay.after(self.history)
         if not now.parents:

@@ -51,7 +51,10 @@ class Glimpse:
         return copy.deepcopy(shown) if deepcopy else shown
 
     def _get_trials(
-        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+        self,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+        use_cache: bool = False,  # noqa: ARG002
     ) -> list[FrozenTrial]:
         # What Optuna's own samplers call.
         return self.get_trials(deepcopy, states)
@@ -62,14 +65,15 @@ def everything(history: History) -> list[FrozenTrial]:
     return list(history.trials)
 
 
-def nothing(history: History) -> list[FrozenTrial]:
+def nothing(history: History) -> list[FrozenTrial]:  # noqa: ARG001
     """For what learns nothing."""
     return []
 
 
 def ranked(history: History) -> list[FrozenTrial]:
     """The last trials, which hold the state of CMA-ES; broken constraints count as large values."""
-    return [_punished(trial) for trial in history.told[-_LATEST:] if trial.state == TrialState.COMPLETE]
+    last = history.told[-_LATEST:]
+    return [_punished(trial) for trial in last if trial.state == TrialState.COMPLETE]
 
 
 def _punished(trial: FrozenTrial) -> FrozenTrial:
@@ -81,7 +85,7 @@ def _punished(trial: FrozenTrial) -> FrozenTrial:
 
 
 def levelled(select: Selection) -> Selection:
-    """For Gaussian processes: a selection in which all figures are finite and all trials have all constraints.
+    """For Gaussian processes: all figures are finite, and all trials have all constraints.
 
     Infinite figures count as the largest finite one, and constraints that a trial lacks, as one that diverged
     does, as broken by as much as the worst.

@@ -34,7 +34,7 @@ def make(name: str, seed: int, objectives: int, space: Space) -> BaseSampler:
     ways = {
         "random": (lambda s: optunas.RandomSampler(seed=s), nothing),
         "tpe": (lambda s: _tpe(s, objectives), thinned()),
-        "gp": (lambda s: optunas.GPSampler(seed=s, warn_independent_sampling=False), levelled(thinned())),
+        "gp": (_gp, levelled(thinned())),
         "cmaes": (_cmaes, ranked),
         "nsga2": (_nsga2(), everything),
     }
@@ -45,6 +45,10 @@ def _tpe(seed: int, objectives: int) -> BaseSampler:
     return optunas.TPESampler(seed=seed, multivariate=objectives == 1)
 
 
+def _gp(seed: int) -> BaseSampler:
+    return optunas.GPSampler(seed=seed, warn_independent_sampling=False)
+
+
 def _cmaes(seed: int) -> BaseSampler:
     """CMA-ES knows no choices: TPE draws these."""
     choices = _tpe(seed, 1)
@@ -52,7 +56,7 @@ def _cmaes(seed: int) -> BaseSampler:
 
 
 def _nsga2() -> Callable[[int], BaseSampler]:
-    """Optuna keeps the parents of each generation in the study, and reads those of all generations each time."""
+    """Optuna keeps the parents of each generation in the study, and reads those of all of them each time."""
     known: dict[int, list[FrozenTrial]] = {}
 
     class Nsga2(optunas.NSGAIISampler):

@@ -54,7 +54,11 @@ class WholeSampler(BaseSampler):
             seed: Whence all random numbers come, below 2**32.
         """
 
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(
+        self,
+        study: Study,  # noqa: ARG002
+        trial: FrozenTrial,  # noqa: ARG002
+    ) -> dict[str, BaseDistribution]:
         """All parameters."""
         return self.distributions
 
@@ -75,7 +79,11 @@ class WholeSampler(BaseSampler):
         return self._changed(drawn, tried, dice)
 
     def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+        self,
+        study: Study,  # noqa: ARG002
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
     ) -> Any:
         """For what is not of the space: at random."""
         dice = np.random.default_rng([self.seed, trial.number, *param_name.encode()])
@@ -108,10 +116,10 @@ class _Given:
     def __init__(self, params: Mapping[str, Any]) -> None:
         self._params = params
 
-    def suggest_float(self, name: str, low: float, high: float, **_: Any) -> float:
+    def suggest_float(self, name: str, low: float, *_: Any, **__: Any) -> float:
         return float(self._params.get(name, low))
 
-    def suggest_int(self, name: str, low: int, high: int, **_: Any) -> int:
+    def suggest_int(self, name: str, low: int, *_: Any, **__: Any) -> int:
         return int(self._params.get(name, low))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
