@@ -27,7 +27,9 @@ from caloforge.search.plan import Plan
 from caloforge.search.report import write_results
 from caloforge.search.samplers import make_sampler
 from caloforge.search.space import Space, load_space
+from caloforge.training.curves import draw_run
 from caloforge.training.recipe import Recipe, load_recipe
+from caloforge.training.run import Run
 from caloforge.writing import replace_text
 
 if TYPE_CHECKING:
@@ -259,6 +261,7 @@ def _leave_best(ledger: Ledger, plan: Plan, folder: Path, cluster: Cluster, work
     shutil.copytree(run, replacing)
     shutil.rmtree(folder / "best", ignore_errors=True)
     replacing.rename(folder / "best")
+    draw_run(Run.open(folder / "best"))
 
 
 def _best_recipe(plan: Plan, trials: Sequence[FrozenTrial]) -> Recipe | None:
