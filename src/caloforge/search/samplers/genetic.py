@@ -129,7 +129,8 @@ def breed(
 def _fitter(population: Sequence[Individual], dice: np.random.Generator) -> Individual:
     """Binary tournament."""
     one, other = dice.choice(len(population), 2, replace=False)
-    return min(population[one], population[other], key=lambda individual: individual[0])
+    fitter: Individual = min(population[one], population[other], key=lambda individual: individual[0])
+    return fitter
 
 
 def crossed(best: Genes, worst: Genes, r: Genes) -> Genes:

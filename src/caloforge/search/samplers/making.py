@@ -38,7 +38,8 @@ def make(name: str, seed: int, objectives: int, space: Space) -> BaseSampler:
         "cmaes": (_cmaes, ranked),
         "nsga2": (_nsga2(), everything),
     }
-    return OptunaSampler(*ways[name], seed, space)
+    # A Gaussian process proposes the same point again, at a cost.
+    return OptunaSampler(*ways[name], seed, space, tries=1 if name == "gp" else 4)
 
 
 def _tpe(seed: int, objectives: int) -> BaseSampler:

@@ -35,12 +35,18 @@ class OptunaSampler(WholeSampler):
         select: Which trials it sees.
         seed: Of the study.
         space: What is searched.
+        tries: As for any sampler.
     """
 
     def __init__(
-        self, make: Callable[[int], BaseSampler], select: Selection, seed: int, space: Space
+        self,
+        make: Callable[[int], BaseSampler],
+        select: Selection,
+        seed: int,
+        space: Space,
+        tries: int = 4,
     ) -> None:
-        super().__init__(seed, space)
+        super().__init__(seed, space, tries)
         self._make, self._select = make, select
 
     def __str__(self) -> str:

@@ -33,7 +33,8 @@ def sizes(distribution: BaseDistribution) -> int | None:
     step = getattr(distribution, "step", None)
     if step is None:
         return None
-    return floor((distribution.high - distribution.low) / step + 1e-9) + 1  # type: ignore[attr-defined]
+    steps: int = floor((distribution.high - distribution.low) / step + 1e-9)  # type: ignore[attr-defined]
+    return steps + 1
 
 
 def at_unit(distribution: BaseDistribution, unit: float) -> Any:

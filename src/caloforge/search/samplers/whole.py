@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from caloforge.search.space import Space
 
-_TRIES = 4
 _CHANGES = 512
 
 
@@ -36,10 +35,12 @@ class WholeSampler(BaseSampler):
     Args:
         seed: Of the study.
         space: What is searched.
+        tries: Draws for one trial, as long as they are not new; then one parameter after another is drawn at
+            random.
     """
 
-    def __init__(self, seed: int, space: Space) -> None:
-        self.seed, self.space = seed, space
+    def __init__(self, seed: int, space: Space, tries: int = 4) -> None:
+        self.seed, self.space, self.tries = seed, space, tries
         self.distributions = distributions_of(space)
         self.history = History()
         self._tried: set[str] = set()
@@ -68,7 +69,7 @@ class WholeSampler(BaseSampler):
         """Draw until a point is new."""
         self.history.update(study.get_trials(deepcopy=False))
         tried = self._points(trial)
-        for turn in range(_TRIES):
+        for turn in range(self.tries):
             dice = np.random.default_rng([self.seed, trial.number, turn])
             drawn = self.draw(study, trial, int(dice.integers(2**32)))
             drawn = {
