@@ -323,7 +323,7 @@ def test_thinned_keeps_the_best_and_few_others():
     history.update([trial_of(value, number) for number, value in enumerate(values)])
     shown = thinned()(history)
     best = sorted(range(900), key=values.__getitem__)[:25]
-    assert len(shown) <= 250
+    assert len(shown) <= 125
     assert set(best) <= {trial.number for trial in shown}
     assert [t.number for t in shown] == sorted(t.number for t in shown)
 

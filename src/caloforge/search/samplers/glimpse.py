@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _LATEST = 1000
 _BEST = 25  # TPE's density of good trials is made of 25 at most
-_OTHERS = 225  # of all, evenly over the study: with them, 25 are good
+_OTHERS = 100  # of all, evenly over the study
 _RUNNING = 100
 _HUGE = 1e200
 
@@ -125,7 +125,7 @@ def _level(trial: FrozenTrial, worst: NDArray[np.float64], broken: dict[str, flo
 def thinned() -> Selection:
     """The best trials and some of the rest, evenly over the study, for what describes densities.
 
-    Up to 225 finished trials are all shown. Beyond, the best 25 stay, and the rest is described by 225 of
+    Up to 100 finished trials are all shown. Beyond, the best 25 stay, and the rest is described by 100 of
     them: its density stays what it was, only less finely drawn.
     """
     order: list[tuple[Standing, int]] = []

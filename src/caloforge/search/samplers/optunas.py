@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from optuna.samplers import BaseSampler
 
 from caloforge.search.samplers.glimpse import Glimpse, Selection
+from caloforge.search.samplers.relaxed import Relaxed
 from caloforge.search.samplers.whole import WholeSampler
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class OptunaSampler(WholeSampler):
         seed: Of the study.
         space: What is searched.
         tries: As for any sampler.
+        relaxed: Show it all numbers as numbers from 0 to 1.
     """
 
     def __init__(
@@ -45,24 +47,27 @@ class OptunaSampler(WholeSampler):
         seed: int,
         space: Space,
         tries: int = 4,
+        relaxed: bool = False,
     ) -> None:
         super().__init__(seed, space, tries)
         self._make, self._select = make, select
+        self._relaxed = Relaxed(self.distributions if relaxed else {})
 
     def __str__(self) -> str:
         return str(self._make(0))
 
     def draw(self, study: Study, trial: FrozenTrial, seed: int) -> dict[str, Any]:
         """Let the sampler draw; what it leaves out is drawn by its own means."""
-        view = cast("Study", Glimpse(study, self._select(self.history)))
+        seen = self._relaxed
+        view = cast("Study", Glimpse(study, seen.trials(self._select(self.history))))
         # Every trial has every parameter: some tell which these are as well as all of them.
-        some = cast("Study", Glimpse(study, self.history.told[-_SOME:]))
+        some = cast("Study", Glimpse(study, seen.trials(self.history.told[-_SOME:])))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # options that Optuna calls experimental
             sampler = self._make(seed)
         inferred = sampler.infer_relative_search_space(some, trial)
         drawn = sampler.sample_relative(view, trial, inferred)
-        for name, distribution in self.distributions.items():
+        for name, distribution in (self.distributions | seen.distributions).items():
             if name not in drawn:
                 drawn[name] = sampler.sample_independent(view, trial, name, distribution)
-        return drawn
+        return seen.values(drawn)
