@@ -130,7 +130,8 @@ def tune(
             master.run(found, Trainer(workers))
         finally:
             told.write()
-        _leave_best(ledger, plan, folder, found, workers)
+        with _one_at_a_time(folder, patience=math.inf):
+            _leave_best(ledger, plan, folder, found, workers)
     return told.write()
 
 
@@ -169,9 +170,9 @@ def _showers_suit(plan: Plan) -> dict[str, Any]:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let masters that begin together do so one after another."""
-    until = time.monotonic() + _TURN
+def _one_at_a_time(folder: Path, patience: float = _TURN) -> Iterator[None]:
+    """Let masters that begin or end together do so one after another."""
+    until = time.monotonic() + patience
     while (held := take(folder, folder=True)) is None:
         if time.monotonic() > until:
             raise OutputError("another process is writing this", where=folder, cure="wait for it, or stop it")
