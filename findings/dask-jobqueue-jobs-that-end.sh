@@ -4,8 +4,8 @@
 # dask-jobqueue 0.9.0, distributed 2026.8.0; 30 November 2026.
 # Guess: adapt(minimum_jobs=2) keeps two jobs running; so does scale(jobs=2), perhaps.
 # Seen:  after `kill -9` of one job's processes, scale() never submits another (50 s). adapt() does so after some 20 s where
-#        processes=1, and never where a job has processes=2, which is what it does by default with 4 cores or more. No line
-#        says that anything is missing. sbatch and scancel are stand-ins here; Slurm 22.05 shows the same.
+#        processes=1, and never where a job has processes=2, as it has by default with several cores. No line says that
+#        anything is missing. sbatch and scancel are stand-ins here.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

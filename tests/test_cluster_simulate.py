@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 import cluster_toys as toys
+from caloforge.cli.main import app
 from caloforge.cluster import Chunk, Fault, Outcome
 from caloforge.cluster.processes import Processes
 from caloforge.detector import load_detector
-from caloforge.errors import Geant4Error, ShowersError, WorkerError
+from caloforge.errors import ClusterError, Geant4Error, ShowersError, WorkerError
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import ShowerFile, Showers
 from caloforge.truth.gun import Gun
@@ -182,3 +184,19 @@ def test_a_worker_that_would_make_other_showers_is_named(wrong, monkeypatch, tmp
     said = str(error.value)
     assert socket.gethostname() in said
     assert "GEANT4_DATA_DIR" in said if wrong == "data" else "11.2.0" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--cluster", "dask://127.0.0.1:1"], "dask scheduler"),
+        (["--jobs", "2", "--cluster", "ray:auto"], "--jobs"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_made(more, said, tmp_path):
+    pytest.importorskip("calzone")
+    words = ["simulate", *LONG, "--out", str(tmp_path / "a.h5"), *more]
+    error = CliRunner().invoke(app, words).exception
+    assert isinstance(error, ClusterError)
+    assert said in str(error)
+    assert not list(tmp_path.iterdir())

@@ -255,6 +255,22 @@ def test_what_is_no_production_is_refused(
     assert left(tmp_path) == before
 
 
+def test_a_folder_with_an_unfinished_production_is_refused(tmp_path: Path) -> None:
+    """It is the last one: what it lacks would be no gap."""
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    production(folder / "a.h5", 0, 2)
+    unfinished(production(folder / "b.h5", 2, 2))
+    (folder / "b.h5").rename(folder / "b.h5.part")
+    with pytest.raises(ShowersError, match="unfinished") as caught:
+        merge(folder, tmp_path / "all.h5")
+    assert "b.h5.part" in str(caught.value)
+    assert len(Showers.load(merge(folder / "a.h5", tmp_path / "named.h5"))) == 2
+    # Killed after it got its name and before its journal went.
+    production(tmp_path / "b.h5", 2, 2).rename(folder / "b.h5")
+    assert len(Showers.load(merge(folder, tmp_path / "all.h5"))) == 4
+
+
 def test_the_sample_that_ships_is_a_production_of_an_earlier_build(tmp_path: Path) -> None:
     """Before --first, productions began at 0. One file alone is merged, too: scripts need no special case."""
     with ShowerFile(positrons()) as file:

@@ -62,8 +62,9 @@ def complete(folder: Path) -> dict[int, list[float]]:
     return {t.number: t.values for t in trials(folder) if t.state is TrialState.COMPLETE}
 
 
-def start(command: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as lines:
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=lines)
 
 
 def wait_for_more(folder: Path, than: int, master: subprocess.Popen[bytes]) -> None:
@@ -79,7 +80,7 @@ def wait_for_more(folder: Path, than: int, master: subprocess.Popen[bytes]) -> N
 def test_twenty_kills(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "study").mkdir()
     chance, finished, seen = random.Random(18), dict[int, list[float]](), 0
-    masters = [start(command)]
+    log, masters = tmp_path / "log", [start(command, tmp_path / "log")]
     for _ in range(KILLS):
         wait_for_more(tmp_path, seen, masters[-1])
         time.sleep(chance.uniform(0, 3))
@@ -91,13 +92,12 @@ def test_twenty_kills(command: list[str], tmp_path: Path) -> None:
         victim.kill()
         if victim.pid == masters[-1].pid:
             masters[-1].wait()
-            masters.append(start(command))
+            masters.append(start(command, log))
         now = complete(tmp_path)
         assert finished.items() <= now.items()
         found = trials(tmp_path)
         finished, seen = now, len(found) + sum(t.state.is_finished() for t in found)
-    _, errors = masters[-1].communicate(timeout=1200)
-    assert masters[-1].returncode == 0, errors.decode()
+    assert masters[-1].wait(timeout=1200) == 0, log.read_text()
     assert len(masters) > 3
     left = trials(tmp_path)
     assert finished.items() <= complete(tmp_path).items()
@@ -112,11 +112,10 @@ def test_twenty_kills(command: list[str], tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_masters_share_a_study(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "study").mkdir()
-    first = start(command)
-    second = start(command)
-    for master in (first, second):
-        _, errors = master.communicate(timeout=1200)
-        assert master.returncode == 0, errors.decode()
+    log = tmp_path / "log"
+    masters = [start(command, log), start(command, log)]
+    for master in masters:
+        assert master.wait(timeout=1200) == 0, log.read_text()
     found = trials(tmp_path)
     assert TRIALS <= len(found) <= TRIALS + 3  # both may begin the last one
     assert {t.state for t in found} == {TrialState.COMPLETE}

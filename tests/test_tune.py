@@ -71,6 +71,7 @@ def test_from_a_space_to_the_best_run(folder: Path, tmp_path: Path) -> None:
     run = Run.open(tmp_path / "study" / "best")
     again = train(chosen, folder / "s.h5", tmp_path / "again")
     assert_same(run.path, again.path)
+    assert "learning rate" in (run.path / "curves.svg").read_text()
     # Trainings share what was measured of the showers.
     assert len(list((tmp_path / "study" / "measured").iterdir())) == 2
     with pytest.raises(SearchError, match="a study already"):

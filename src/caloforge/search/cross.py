@@ -17,8 +17,10 @@ from caloforge.quantities import MOST_WORKERS, check_whole
 from caloforge.search.figures import FIGURES
 from caloforge.search.job import Job, Report, Trainer
 from caloforge.search.trial import replace_data
+from caloforge.training.curves import draw_run
 from caloforge.training.folder import is_run
 from caloforge.training.recipe import Recipe, load_recipe
+from caloforge.training.run import Run
 from caloforge.writing import replace_text
 
 if TYPE_CHECKING:
@@ -89,6 +91,7 @@ def cross_validate(
             if outcome.result.failed:
                 raise TrainingError(f"fold {fold} could not be trained", got=outcome.result.failed)
             reports[fold] = outcome.result
+            draw_run(Run.open(runs[fold]))
             if progress:
                 progress(len(reports), folds, f"fold {fold}: score {outcome.result.figures['score']:.4g}")
     return _told(folder, runs, [reports[fold].figures for fold in range(folds)])

@@ -133,7 +133,13 @@ def share(job: Job, rank: int, world: int, address: str) -> Run:
 def _begin_or_go_on(job: Job) -> Run:
     """Train; what a killed process left there is gone on with, or made anew if it is no use."""
     how: Callable[[], Run] = lambda: train(  # noqa: E731 - said twice below
-        job.recipe, job.data, job.folder, resume=True, until=job.until, measured=job.measured
+        job.recipe,
+        job.data,
+        job.folder,
+        resume=True,
+        until=job.until,
+        measured=job.measured,
+        picture=False,
     )
     try:
         return how()

@@ -27,7 +27,9 @@ from caloforge.search.plan import Plan
 from caloforge.search.report import write_results
 from caloforge.search.samplers import make_sampler
 from caloforge.search.space import Space, load_space
+from caloforge.training.curves import draw_run
 from caloforge.training.recipe import Recipe, load_recipe
+from caloforge.training.run import Run
 from caloforge.writing import replace_text
 
 if TYPE_CHECKING:
@@ -128,7 +130,8 @@ def tune(
             master.run(found, Trainer(workers))
         finally:
             told.write()
-        _leave_best(ledger, plan, folder, found, workers)
+        with _one_at_a_time(folder, patience=math.inf):
+            _leave_best(ledger, plan, folder, found, workers)
     return told.write()
 
 
@@ -167,9 +170,9 @@ def _showers_suit(plan: Plan) -> dict[str, Any]:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let masters that begin together do so one after another."""
-    until = time.monotonic() + _TURN
+def _one_at_a_time(folder: Path, patience: float = _TURN) -> Iterator[None]:
+    """Let masters that begin or end together do so one after another."""
+    until = time.monotonic() + patience
     while (held := take(folder, folder=True)) is None:
         if time.monotonic() > until:
             raise OutputError("another process is writing this", where=folder, cure="wait for it, or stop it")
@@ -259,6 +262,7 @@ def _leave_best(ledger: Ledger, plan: Plan, folder: Path, cluster: Cluster, work
     shutil.copytree(run, replacing)
     shutil.rmtree(folder / "best", ignore_errors=True)
     replacing.rename(folder / "best")
+    draw_run(Run.open(folder / "best"))
 
 
 def _best_recipe(plan: Plan, trials: Sequence[FrozenTrial]) -> Recipe | None:

@@ -53,9 +53,8 @@ def merge(
     names = [files] if isinstance(files, str | Path) else files
     with new_file(Path(out)) as file:
         # Name by name: a file that is given twice is to be found out, not left out.
-        parts = sorted(
-            (Production.of(path) for name in names for path in shower_files(name)), key=Production.order
-        )
+        found = [path for name in names for path in _finished(Path(name))]
+        parts = sorted(map(Production.of, found), key=Production.order)
         if not parts:
             raise ShowersError("there are no productions to merge")
         for part in parts[1:]:
@@ -66,6 +65,21 @@ def merge(
         made = joint_provenance(parts, pieces)
         write_store(file, parts[0].detector, made, (rows.showers, rows.hits), rows)
     return Path(out)
+
+
+def _finished(given: Path) -> list[Path]:
+    """The files of a name. Of a folder all productions are meant, and the last of them leaves no gap."""
+    files = shower_files(given)
+    parts = sorted(given.glob("[!.]*.part")) if given.is_dir() else []
+    unfinished = [part.name for part in parts if not part.with_suffix("").exists()]
+    if unfinished:
+        raise ShowersError(
+            "there are unfinished productions in this folder",
+            where=given,
+            got=", ".join(unfinished),
+            cure="finish them with --resume, or name the files that are to be merged",
+        )
+    return files
 
 
 class _Rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Curves", "draw_curves"]
+__all__ = ["Curves", "draw_curves", "draw_run"]
 
 import io
 import time
@@ -15,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.training.metrics import read_metrics
+from caloforge.training.objectives import objective_class
 from caloforge.writing import replace_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from caloforge.training.run import Run
 
 _INK, _GREY, _PALE = "#1f2a37", "#55606e", "#e3e8ee"
 _MADE, _KEPT = "#1b8a6b", "#f3a712"
@@ -79,6 +82,19 @@ class Curves:
             file = self._folder / "curves.svg"
             draw_curves(entries, self._losses, self._rates, self._select, self._steps, file)
         self._next = begin + (time.monotonic() - begin) / _SHARE
+
+
+def draw_run(run: Run) -> None:
+    """Draw `curves.svg` of a run that was trained without it."""
+    entries = run.metrics()
+    looks = [entry for entry in entries if entry["kind"] == "epoch" and entry["epoch"]]
+    if not looks:
+        return
+    rates = [name.removesuffix("_rate") for name in entries[0] if name.endswith("_rate")]
+    labels = objective_class(run.recipe.objective.kind).shown
+    steps = looks[-1]["steps"] // looks[-1]["epoch"]
+    select = run.recipe.schedule.select
+    draw_curves(entries, labels, rates, select, steps, run.path / "curves.svg")
 
 
 def draw_curves(

@@ -60,9 +60,8 @@ class Training:
         data: What it learns from.
         recipe: For how long, and what is kept.
         run: Where everything goes; a checkpoint there is continued.
-        budget: Seconds after which to stop.
-        until: Epoch after which to stop.
-        tensorboard: Also write TensorBoard's event files.
+        ends: Seconds, and epoch, after which to stop.
+        shown: Whether to write TensorBoard's event files, and to draw.
         progress: Called with (steps done, steps in all, note).
     """
 
@@ -72,15 +71,14 @@ class Training:
         data: TrainingData,
         recipe: Recipe,
         run: Run,
-        budget: float,
-        until: int | None,
-        tensorboard: bool,
+        ends: tuple[float, int | None],
+        shown: tuple[bool, bool],
         progress: Progress | None,
     ) -> None:
         self.objective, self.data, self.folder = objective, data, run
-        self.schedule, self.budget = recipe.schedule, budget
+        self.schedule, self.budget = recipe.schedule, ends[0]
         self.epochs = self.schedule.epochs if objective.learns else 0
-        self.end = min(self.epochs, until or self.epochs)
+        self.end = min(self.epochs, ends[1] or self.epochs)
         self.steps = data.steps // objective.batches_per_step
         self.at, done = Position(), -1
         if run.checkpoint.is_file():
@@ -90,7 +88,7 @@ class Training:
         self.start = Position(**asdict(self.at))
         # Of several processes the first writes, reports and looks at the physics for all.
         first = rank() == 0
-        self.metrics = Metrics(run.path, done, tensorboard) if first else None
+        self.metrics = Metrics(run.path, done, shown[0]) if first else None
         self.progress = progress if first else None
         self.look = None
         if data.selection is not None:
@@ -98,7 +96,7 @@ class Training:
             look = QuickLook(data.selection, self.schedule.seed, self.schedule.select)
             self.look = look if first else None
         self.curves = None
-        if first:
+        if first and shown[1]:
             self.curves = Curves(run.path, objective.shown, objective.rates, self.schedule.select, self.steps)
         self.watch = Watch(objective.faults(), objective.rates)
         self.window: list[dict[str, Tensor]] = []

@@ -37,6 +37,7 @@ def train(
     until: int | None = None,
     measured: str | Path | None = None,
     tensorboard: bool = False,
+    picture: bool = True,
     progress: Progress | None = None,
 ) -> Run:
     """Train a generator.
@@ -59,6 +60,7 @@ def train(
         measured: Folder where what the model measures of these showers before it learns is kept for other
             trainings of the same showers. A fit takes much longer to make than to read.
         tensorboard: Also write TensorBoard's event files.
+        picture: Draw `curves.svg` now and then, which takes a second.
         progress: Called with (steps done, steps in all, losses and speed).
 
     Returns:
@@ -119,7 +121,7 @@ def train(
         if chosen.schedule.compile:
             objective.compile()
         budget = (minutes or chosen.schedule.minutes or float("inf")) * 60
-        Training(objective, batches, chosen, run, budget, until, tensorboard, progress).run()
+        Training(objective, batches, chosen, run, (budget, until), (tensorboard, picture), progress).run()
     return run
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from caloforge.cluster import open_cluster
 from caloforge.detector import Detector, load_detector
-from caloforge.errors import ShowersError
+from caloforge.errors import ClusterError, ShowersError
 from caloforge.machine import processor
 from caloforge.progress import Progress
 from caloforge.quantities import (
@@ -111,9 +111,12 @@ def simulate(
     gun.check(target)
     models = Physics.parse(physics, length(cut, "--cut") if isinstance(cut, str) else cut)
     models.check(gun.pdg)
-    installed() if cluster else available()
+    local = cluster is None or cluster.startswith("processes")
+    available() if local else installed()
+    _check_jobs(jobs, local)
     options = _options(gun, models, (first, count), seed)
-    provenance = {**options, "command": command, "versions": versions(), "processor": cluster or processor()}
+    provenance = {**options, "command": command, "versions": versions()}
+    provenance["processor"] = processor() if local else cluster
     provenance["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
     with (
         open_cluster(cluster, jobs) as workers,
@@ -125,6 +128,16 @@ def simulate(
         with closing(made):
             _fill(writer, made, count, progress)
     return Path(out)
+
+
+def _check_jobs(jobs: int, local: bool) -> None:
+    if jobs > 1 and not local:
+        raise ClusterError(
+            "--jobs counts processes of this machine, and a cluster has its own",
+            where="--jobs",
+            got=jobs,
+            cure="leave it out",
+        )
 
 
 def _fill(
