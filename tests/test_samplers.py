@@ -55,6 +55,8 @@ BRANCHES = Space(
     )
 )
 LEARNING = [name for name in SAMPLERS if name != "random"]
+# A Gaussian process takes a fraction of a second for each trial: elsewhere it is tried in quick tests, too.
+PATIENT = [pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name for name in SAMPLERS]
 SINGLE = ("cmaes", "genetic", "controller")
 
 
@@ -113,7 +115,7 @@ def trial_of(values: float | Sequence[float] | None, number: int = 0, **more: An
 # What every sampler promises
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", PATIENT)
 def test_same_seed_same_points_and_all_within_bounds(name):
     first, second, other = (search(study_of(name, MIXED, seed), name, MIXED, mixed, 12) for seed in (1, 1, 2))
     assert first == second != other
@@ -127,7 +129,7 @@ def test_same_seed_same_points_and_all_within_bounds(name):
         assert 8 <= values.get("latent", 8) <= 128
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", PATIENT)
 def test_two_processes_on_one_study_draw_different_points(name, tmp_path):
     url = f"sqlite:///{tmp_path / 'study.db'}"
     masters = [study_of(name, MIXED, 1, url) for _ in range(2)]
@@ -176,7 +178,7 @@ def test_all_diverged(name):
     search(study_of(name, BOWL), name, BOWL, lambda _: math.inf, 12)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", PATIENT)
 def test_no_point_is_tried_twice_before_all_were(name):
     grid = Space(
         (
@@ -189,7 +191,7 @@ def test_no_point_is_tried_twice_before_all_were(name):
     assert len({tuple(values.items()) for values in drawn[:16]}) == 16  # 4 with p, 12 with q
 
 
-@pytest.mark.parametrize("name", sorted(set(SAMPLERS) - set(SINGLE)))
+@pytest.mark.parametrize("name", [name for name in PATIENT if name not in SINGLE])
 def test_several_objectives(name):
     study = study_of(name, BOWL, objectives=2)
     search(study, name, BOWL, lambda v: (bowl(v), math.inf if v["x"] > 0.9 else abs(v["x"])), 14)
