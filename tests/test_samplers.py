@@ -131,8 +131,9 @@ def test_same_seed_same_points_and_all_within_bounds(name):
 
 @pytest.mark.parametrize("name", PATIENT)
 def test_two_processes_on_one_study_draw_different_points(name, tmp_path):
-    url = f"sqlite:///{tmp_path / 'study.db'}"
-    masters = [study_of(name, MIXED, 1, url) for _ in range(2)]
+    file = f"sqlite:///{tmp_path / 'study.db'}"
+    storage = file if name == "tpe" else optuna.storages.InMemoryStorage()
+    masters = [study_of(name, MIXED, 1, storage) for _ in range(2)]
     drawn = [search(masters[i % 2], name, MIXED, mixed, 1)[0] for i in range(14)]
     assert all(one != other for i, one in enumerate(drawn) for other in drawn[:i])
 
