@@ -145,6 +145,8 @@ def searched(cluster: Any, sampler: str, trials: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    from groups import sleeps  # type: ignore[no-redef] # workers must be able to import it
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--groups", default="")
     parser.add_argument("--sampler", default="tpe")

@@ -6,7 +6,6 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,6 @@ from caloforge.training import load_recipe
 SPACE = (
     "search: {objective.generator_rate: {float: [1.0e-5, 1.0e-3], log: true}, model.latent: {int: [8, 64]}}"
 )
-
-_SEEDS = count(1)
 
 
 class Inline:
@@ -82,8 +79,8 @@ def plan(space: str = SPACE, recipe: str = "calogan", settings: Iterable[str] = 
 def ledger(folder: Path, of: Plan, sampler: optuna.samplers.BaseSampler | None = None) -> Ledger:
     """The study of a plan in a folder."""
     folder.mkdir(exist_ok=True)
-    # Each time another seed: two masters with one would ask the same.
-    asks = sampler or optuna.samplers.RandomSampler(seed=next(_SEEDS))
+    # The second master has another seed: with the same one it would ask the same.
+    asks = sampler or optuna.samplers.RandomSampler(seed=1 + (folder / "study.db").exists())
     url = f"sqlite:///{folder / 'study.db'}"
     found = Ledger(url, "study", len(of.objectives), asks, of.pruner())
     if found.remembered() is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["BEAT", "GRACE", "Ledger", "optuna_as_it_is"]
 
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ BEAT = 10
 GRACE = 45
 """Seconds without one after which a trial is taken over by another master."""
 _PATIENCE = 120  # seconds that SQLite waits while another process writes
+_FRESH = 1.0  # seconds
 _SETTINGS = "caloforge"
 _BEGUN = "begun"  # says that a trial has shown a sign of life, under which number
 
@@ -54,6 +56,7 @@ class Ledger:
         pruner: optuna.pruners.BasePruner,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._counted = -_FRESH - 1.0, 0  # when, and what
         with optuna_as_it_is():
             self._again = RetryHeartbeatStaleTrialCallback()
             self._storage = _open(url, self._again)
@@ -70,15 +73,27 @@ class Ledger:
         """Return all trials, not to be changed."""
         return self.study.get_trials(deepcopy=False)
 
-    def count(self) -> int:
-        """Return how many trials are begun or finished; one that is tried again counts once."""
-        lost = (TrialState.FAIL, TrialState.WAITING)
-        return sum(t.state not in lost or "failed" in t.user_attrs for t in self.trials())
+    def count(self, fresh: bool = False) -> int:
+        """Return how many trials are begun or finished; one that is tried again counts once.
+
+        Those of other masters are counted a second late at most: reading the trials under way costs more the
+        more there are.
+
+        Args:
+            fresh: Count them all now.
+        """
+        now = time.monotonic()
+        if fresh or now - self._counted[0] > _FRESH:
+            lost = (TrialState.FAIL, TrialState.WAITING)
+            found = sum(t.state not in lost or "failed" in t.user_attrs for t in self.trials())
+            self._counted = now, found
+        return self._counted[1]
 
     def ask(self) -> optuna.Trial:
         """Begin a trial; of those that wait, the first."""
         with optuna_as_it_is():
             trial = self.study.ask()
+        self._counted = self._counted[0], self._counted[1] + 1
         self.beat(trial)
         trial.set_user_attr(_BEGUN, trial.number)
         return trial

@@ -64,6 +64,7 @@ class Master:
         self._of_chunk: dict[int, tuple[Trial, Step]] = {}
         self._chunks = 0
         self._ended = threading.Event()
+        self._trained = False
 
     def run(self, cluster: Cluster, function: Callable[[Job], Report]) -> None:
         """Work until all is done.
@@ -111,8 +112,8 @@ class Master:
                 return trial, trial.todo.popleft()
         return None
 
-    def _wanted(self) -> bool:
-        return time.monotonic() < self.deadline and self.ledger.count() < self.trials
+    def _wanted(self, fresh: bool = False) -> bool:
+        return time.monotonic() < self.deadline and self.ledger.count(fresh) < self.trials
 
     def _ask(self) -> Trial | None:
         """Begin a trial; one whose values do not fit together is finished at once."""
@@ -211,9 +212,12 @@ class Master:
 
     def _fruitful(self) -> None:
         """Stop where nothing can be trained at all."""
+        if self._trained:
+            return
         trials = self.ledger.trials()
         over = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
         faults = [t.user_attrs["failed"] for t in over if "failed" in t.user_attrs]
+        self._trained = len(faults) < len(over)
         if len(faults) == len(over) >= min(_FRUITLESS, self.trials):
             raise SearchError(
                 f"none of the first {len(over)} trials could be trained",
@@ -232,10 +236,10 @@ class Master:
 
     def _wait_for_others(self) -> bool:
         """Wait while others work on trials, which they may lose; return whether there is work again."""
-        while not self._wanted():
+        while not self._wanted(fresh=True):
             running = any(trial.state is TrialState.RUNNING for trial in self.ledger.trials())
             if not running or time.monotonic() >= self.deadline:
-                return False
+                return self._wanted(fresh=True)  # the last one may have been lost just now
             time.sleep(_POLL)
         return True
 

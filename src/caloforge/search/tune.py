@@ -41,6 +41,7 @@ MOST_TRIALS = 1_000_000
 _MOST_FOLDS = 100
 _USUAL = "merit"
 _PAGE_SECONDS = 60.0  # between two pages while the search goes on
+_SILENT = 1.0  # seconds between two reports
 _TURN = 60.0  # seconds that a master waits while another one begins
 _RARE = 100  # and at least so many times what one costs
 
@@ -129,7 +130,7 @@ def tune(
             ledger.take_over()
             master.run(found, Trainer(workers))
         finally:
-            told.write()
+            told(last=True)
         with _one_at_a_time(folder, patience=math.inf):
             _leave_best(ledger, plan, folder, found, workers)
     return told.write()
@@ -217,16 +218,19 @@ class _Teller:
         self.ledger, self.folder, self.plan = ledger, folder, plan
         self.trials, self.progress = trials, progress
         self.gone: frozenset[int] = frozenset()  # trials whose runs were removed
-        self.due = time.monotonic() + _PAGE_SECONDS
+        self.due, self.silent = time.monotonic() + _PAGE_SECONDS, 0.0
 
-    def __call__(self) -> None:
+    def __call__(self, last: bool = False) -> None:
+        if time.monotonic() < self.silent and not last:
+            return
         trials = self.ledger.trials()
         self.gone = tidy(self.folder, trials, len(self.plan.objectives), self.gone)
         if self.progress:
             done = sum(trial.state.is_finished() for trial in trials)
             self.progress(min(done, self.trials), self.trials, self._best(trials))
-        if time.monotonic() > self.due:
+        if time.monotonic() > self.due or last:
             self.write()
+        self.silent = time.monotonic() + _SILENT
 
     def _best(self, trials: Sequence[Any]) -> str:
         found = best_trials(trials)
