@@ -24,6 +24,7 @@ import io
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,6 +32,7 @@ from pathlib import Path
 from caloforge.errors import OutputError
 from caloforge.locking import Lock, take
 
+_AGAIN = 0.1  # seconds between two looks whether a lock is free
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
@@ -153,16 +155,20 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked_folder(path: Path) -> Iterator[Path]:
+def locked_folder(path: Path, patience: float = 0.0) -> Iterator[Path]:
     """Make a folder if there is none, and be the only one who writes into it.
 
     It is removed again if it was made here and nothing was put into it.
+
+    Args:
+        path: The folder.
+        patience: Seconds to wait for another process that writes into it.
 
     Raises:
         OutputError: It cannot be made, or another process writes into it.
     """
     made = [folder for folder in (path, *path.absolute().parents) if not folder.exists()]
-    held = _hold(path, path, folder=True)
+    held = _hold(path, path, folder=True, patience=patience)
     try:
         with room(path):
             yield path
@@ -207,10 +213,12 @@ def _written(output: Output) -> Iterator[io.BufferedRandom]:
         output.abandon()
 
 
-def _hold(part: Path, path: Path, folder: bool) -> Lock:
+def _hold(part: Path, path: Path, folder: bool, patience: float = 0.0) -> Lock:
     """Make or take over what is written to, and lock it."""
+    until = time.monotonic() + patience
     with _explained(path):
-        held = take(part, folder, parents=part == path)
+        while (held := take(part, folder, parents=part == path)) is None and time.monotonic() < until:
+            time.sleep(_AGAIN)
     if held is None:
         raise OutputError(
             "another process is writing this",

@@ -19,14 +19,13 @@ from caloforge.search.job import Job, Report, Trainer
 from caloforge.search.trial import replace_data
 from caloforge.training.curves import draw_run
 from caloforge.training.folder import is_run
-from caloforge.training.recipe import Recipe, load_recipe
+from caloforge.training.recipe import MOST_FOLDS, Recipe, load_recipe
 from caloforge.training.run import Run
 from caloforge.writing import replace_text
 
 if TYPE_CHECKING:
     from caloforge.progress import Progress
 
-MOST_FOLDS = 100
 _MEASURED = "score", "response", "fpd"
 
 

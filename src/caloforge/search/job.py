@@ -5,10 +5,8 @@ from __future__ import annotations
 __all__ = ["Job", "Report", "Trainer"]
 
 import os
-import shutil
 import socket
 import time
-from collections.abc import Callable
 from concurrent.futures import wait
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -131,8 +129,8 @@ def share(job: Job, rank: int, world: int, address: str) -> Run:
 
 
 def _begin_or_go_on(job: Job) -> Run:
-    """Train; what a killed process left there is gone on with, or made anew if it is no use."""
-    how: Callable[[], Run] = lambda: train(  # noqa: E731 - said twice below
+    """Train; what a killed process left there is gone on with."""
+    return train(
         job.recipe,
         job.data,
         job.folder,
@@ -141,11 +139,6 @@ def _begin_or_go_on(job: Job) -> Run:
         measured=job.measured,
         picture=False,
     )
-    try:
-        return how()
-    except RunError:
-        shutil.rmtree(job.folder, ignore_errors=True)
-        return how()
 
 
 def _seconds(folder: Path) -> float:

@@ -10,10 +10,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from caloforge.cluster import Chunk, Cluster, Outcome
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _FRUITLESS = 10  # trials without one that could be trained, after which nothing more is tried
 _UNKNOWN = 1.0  # violation of a constraint whose figure was not measured
+_MOST = 1e9  # violation: samplers add violations up, and infinities would hide the others
 _POLL = 1.0  # seconds
 
 
@@ -165,7 +167,7 @@ class Master:
         if outcome.fault and outcome.fault.kind == "raised":
             raise outcome.fault.error
         if outcome.fault:
-            trial.failed = f"set aside: {outcome.fault.error}"
+            trial.lost, trial.failed = True, f"set aside: {outcome.fault.error}"
             trial.stop()
         else:
             self._reported(trial, step, outcome.result)
@@ -196,12 +198,12 @@ class Master:
         attributes |= {"failed": trial.failed} if trial.failed else {}
         for name, value in attributes.items():
             trial.asked.set_user_attr(name, value)
-        lost = trial.failed is not None and trial.failed.startswith("set aside")
         for limit in self.limits:
             violation = limit.violation(means) if limit.name in means else _UNKNOWN
-            trial.asked.set_constraint(str(limit), min(violation, 1e9))
-        shutil.rmtree(trial.folder, ignore_errors=True) if trial.pruned or trial.failed else None
-        if lost:
+            trial.asked.set_constraint(str(limit), min(violation, _MOST))
+        if trial.pruned or trial.failed:
+            shutil.rmtree(trial.folder, ignore_errors=True)
+        if trial.lost:
             self.ledger.study.tell(trial.asked, state=TrialState.FAIL)
         elif trial.pruned:
             self.ledger.study.tell(trial.asked, state=TrialState.PRUNED)
@@ -230,9 +232,12 @@ class Master:
     def _beat(self) -> None:
         """Show others that our trials are alive, and take over those of masters that are not."""
         while not self._ended.wait(BEAT):
-            for trial in list(self._under_way.values()):
-                self.ledger.beat(trial.asked)
-            self.ledger.take_over()
+            with suppress(
+                StorageInternalError
+            ):  # of a data base that is away for a while: the next beat tells
+                for trial in list(self._under_way.values()):
+                    self.ledger.beat(trial.asked)
+                self.ledger.take_over()
 
     def _wait_for_others(self) -> bool:
         """Wait while others work on trials, which they may lose; return whether there is work again."""

@@ -17,7 +17,7 @@ from caloforge.search.space import Space
 from caloforge.search.trial import REDUCTION
 from caloforge.training.recipe import Recipe
 
-_SURE = 0.1  # chance that a trial is stopped by its first folds although it is as good as the best
+_SURE = 0.2  # chance that a trial is stopped although it is as good as the best: three worse folds are enough
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Plan:
             return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=REDUCTION)
         if self.prunes:
             with optuna_as_it_is():
-                return optuna.pruners.WilcoxonPruner(p_threshold=_SURE, n_startup_steps=2)
+                return optuna.pruners.WilcoxonPruner(p_threshold=_SURE)
         return optuna.pruners.NopPruner()
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class Trial:
     running: list[Step] = field(default_factory=list)
     reports: list[tuple[Step, Report]] = field(default_factory=list)
     pruned: bool = False
+    lost: bool = False
     failed: str | None = None
 
     @property

@@ -7,16 +7,15 @@ __all__ = ["MOST_TRIALS", "tune"]
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import caloforge
+from caloforge import __version__
 from caloforge.cluster import Chunk, Cluster, open_cluster
-from caloforge.errors import CaloforgeError, OutputError, SearchError
-from caloforge.locking import take
+from caloforge.errors import CaloforgeError, SearchError
 from caloforge.quantities import MOST_SEED, MOST_WORKERS, check_whole
 from caloforge.search.figures import Constraint, known_figure
 from caloforge.search.job import Job, Trainer
@@ -28,9 +27,9 @@ from caloforge.search.report import write_results
 from caloforge.search.samplers import make_sampler
 from caloforge.search.space import Space, load_space
 from caloforge.training.curves import draw_run
-from caloforge.training.recipe import Recipe, load_recipe
+from caloforge.training.recipe import MOST_FOLDS, Recipe, load_recipe
 from caloforge.training.run import Run
-from caloforge.writing import replace_text
+from caloforge.writing import locked_folder, replace_text
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -38,12 +37,11 @@ if TYPE_CHECKING:
     from caloforge.progress import Progress
 
 MOST_TRIALS = 1_000_000
-_MOST_FOLDS = 100
 _USUAL = "merit"
-_PAGE_SECONDS = 60.0  # between two pages while the search goes on
+_PAGE_SECONDS = 60.0  # between two pages while the search goes on,
+_RARE = 100  # and at least so many times what one costs
 _SILENT = 1.0  # seconds between two reports
 _TURN = 60.0  # seconds that a master waits while another one begins
-_RARE = 100  # and at least so many times what one costs
 
 
 def tune(
@@ -109,7 +107,7 @@ def tune(
     check_whole(trials, "--trials", 1, MOST_TRIALS)
     check_whole(groups, "--groups", 1, MOST_WORKERS)
     check_whole(workers, "--workers", 1, MOST_WORKERS)
-    check_whole(folds, "--folds", 1, _MOST_FOLDS)
+    check_whole(folds, "--folds", 1, MOST_FOLDS)
     check_whole(seed, "--seed", 0, MOST_SEED)
     if minutes is not None and not minutes > 0:  # nor NaN
         raise SearchError("this is no time to search", where="--minutes", got=minutes, expected="more than 0")
@@ -117,9 +115,8 @@ def tune(
     folder = Path(out).absolute()
     facts = _showers_suit(plan)
     url = storage or f"sqlite:///{folder / 'study.db'}"
-    folder.mkdir(parents=True, exist_ok=True)
     asks = make_sampler(sampler, seed, len(plan.objectives), plan.space)
-    with _one_at_a_time(folder):
+    with locked_folder(folder, patience=_TURN):  # masters that begin together do so one after another
         ledger = Ledger(url, folder.name, len(plan.objectives), asks, plan.pruner())
         _begin_or_join(ledger, plan, facts | {"groups": groups, "workers": workers}, resume)
     told = _Teller(ledger, folder, plan, trials, progress)
@@ -131,9 +128,9 @@ def tune(
             master.run(found, Trainer(workers))
         finally:
             told(last=True)
-        with _one_at_a_time(folder, patience=math.inf):
+        with locked_folder(folder, patience=math.inf):
             _leave_best(ledger, plan, folder, found, workers)
-    return told.write()
+    return told.record
 
 
 def _plan(
@@ -170,26 +167,12 @@ def _showers_suit(plan: Plan) -> dict[str, Any]:
     return {"detector": detector.name, "selection": len(selection)}
 
 
-@contextmanager
-def _one_at_a_time(folder: Path, patience: float = _TURN) -> Iterator[None]:
-    """Let masters that begin or end together do so one after another."""
-    until = time.monotonic() + patience
-    while (held := take(folder, folder=True)) is None:
-        if time.monotonic() > until:
-            raise OutputError("another process is writing this", where=folder, cure="wait for it, or stop it")
-        time.sleep(0.1)
-    try:
-        yield
-    finally:
-        held.release()
-
-
 def _begin_or_join(ledger: Ledger, plan: Plan, facts: dict[str, Any], resume: bool) -> None:
     """Write down what is searched, or see that it is what is searched there already."""
     settings, before = plan.settings(), ledger.remembered()
     if before is None:
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        ledger.remember({**settings, **facts, "version": caloforge.__version__, "created": now})
+        ledger.remember({**settings, **facts, "version": __version__, "created": now})
         if (own := plan.own_values()) is not None:
             ledger.study.enqueue_trial(own)  # what the search has to beat
         return
@@ -219,6 +202,7 @@ class _Teller:
         self.trials, self.progress = trials, progress
         self.gone: frozenset[int] = frozenset()  # trials whose runs were removed
         self.due, self.silent = time.monotonic() + _PAGE_SECONDS, 0.0
+        self.record: dict[str, Any] = {}
 
     def __call__(self, last: bool = False) -> None:
         if time.monotonic() < self.silent and not last:
@@ -236,18 +220,16 @@ class _Teller:
         found = best_trials(trials)
         if not found:
             return "none has been trained yet"
-        told = (f"{n} {v:.4g}" for n, v in zip(self.plan.objectives, found[0].values, strict=True))
-        return f"best: {', '.join(told)} (trial {found[0].number})"
+        return f"best: {_values(self.plan, found[0])} (trial {found[0].number})"
 
-    def write(self) -> dict[str, Any]:
+    def write(self) -> None:
         """Write what was found so far: the page, and the best recipe as a file that `train` takes."""
         begun = time.monotonic()
-        record = write_results(self.ledger.study, self.folder)
+        self.record = write_results(self.ledger.study, self.folder)
         if best := _best_recipe(self.plan, self.ledger.trials()):
             replace_text(self.folder / "best.yaml", best.to_yaml())
         # Of thousands of trials it takes seconds, in which no group may wait for its next trial.
         self.due = time.monotonic() + max(_PAGE_SECONDS, _RARE * (time.monotonic() - begun))
-        return record
 
 
 def _leave_best(ledger: Ledger, plan: Plan, folder: Path, cluster: Cluster, workers: int) -> None:
@@ -275,9 +257,12 @@ def _best_recipe(plan: Plan, trials: Sequence[FrozenTrial]) -> Recipe | None:
     if not found:
         return None
     recipe = plan.space.recipe(plan.recipe, found[0].user_attrs["values"])
-    told = ", ".join(f"{n} {v:.4g}" for n, v in zip(plan.objectives, found[0].values, strict=True))
-    about = f"trial {found[0].number} of {len(trials)} around {plan.recipe.name}: {told}"
+    about = f"trial {found[0].number} of {len(trials)} around {plan.recipe.name}: {_values(plan, found[0])}"
     return recipe.model_copy(update={"name": f"{plan.recipe.name}-found", "about": about})
+
+
+def _values(plan: Plan, trial: FrozenTrial) -> str:
+    return ", ".join(f"{n} {v:.4g}" for n, v in zip(plan.objectives, trial.values, strict=True))
 
 
 def _once(cluster: Cluster, function: Callable[[Job], Any], job: Job) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DataSettings", "Recipe", "ScheduleSettings", "load_recipe", "recipe_names"]
+__all__ = ["MOST_FOLDS", "DataSettings", "Recipe", "ScheduleSettings", "load_recipe", "recipe_names"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ _PRESETS = files("caloforge.training") / "presets"
 _KIND = Kind("recipe", RecipeError, cure="see docs/training.md, or `caloforge train --list`")
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+MOST_FOLDS = 100
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=1, le=10**9)]
 
@@ -41,10 +42,10 @@ class DataSettings(BaseModel):
     """The first part of each file, or of the files, which trains."""
     select: Annotated[float, Field(ge=0, lt=1)] = 0.15
     """The next part, on which epochs are compared."""
-    folds: Annotated[int, Field(ge=1, le=100)] = 1
+    folds: Annotated[int, Field(ge=1, le=MOST_FOLDS)] = 1
     """Parts that the showers which train and select are divided into anew, for cross-validation: one of them
     selects, the others train. 1: no division, `train` and `select` are what they say."""
-    fold: Annotated[int, Field(ge=0, le=99)] = 0
+    fold: Annotated[int, Field(ge=0, lt=MOST_FOLDS)] = 0
     """Number of the part that selects."""
     mirror: bool = False
     """Show each shower as one of its mirror images, drawn anew each time: along x, along y, and with x and y
