@@ -119,6 +119,9 @@ def test_cross_validation_is_trainings_on_each_fold(folder: Path, tmp_path: Path
     with pytest.raises(RunError, match="runs already"):
         cross_validate(recipe(folder), folder / "s.h5", tmp_path / "folds", 3)
     assert cross_validate(recipe(folder), folder / "s.h5", tmp_path / "folds", 3, resume=True) == found
+    with pytest.raises(RunError, match="another training"):
+        cross_validate(recipe(folder, "model.width=16"), folder / "s.h5", tmp_path / "folds", 3, resume=True)
+    assert_same(tmp_path / "folds" / "fold-2", third.path)  # what was there is there still
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ __all__ = ["cross_validate"]
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,16 +84,17 @@ def cross_validate(
     reports: dict[int, Report] = {}
     with open_cluster(cluster, groups) as found:
         chunks = (Chunk(fold, (job,)) for fold, job in enumerate(jobs))
-        for outcome in found.run(Trainer(), chunks):
-            if outcome.fault:
-                raise outcome.fault.error
-            fold = outcome.chunk.number
-            if outcome.result.failed:
-                raise TrainingError(f"fold {fold} could not be trained", got=outcome.result.failed)
-            reports[fold] = outcome.result
-            draw_run(Run.open(runs[fold]))
-            if progress:
-                progress(len(reports), folds, f"fold {fold}: score {outcome.result.figures['score']:.4g}")
+        with closing(found.run(Trainer(), chunks)) as outcomes:
+            for outcome in outcomes:
+                if outcome.fault:
+                    raise outcome.fault.error
+                fold = outcome.chunk.number
+                if outcome.result.failed:
+                    raise TrainingError(f"fold {fold} could not be trained", got=outcome.result.failed)
+                reports[fold] = outcome.result
+                draw_run(Run.open(runs[fold]))
+                if progress:
+                    progress(len(reports), folds, f"fold {fold}: score {outcome.result.figures['score']:.4g}")
     return _told(folder, runs, [reports[fold].figures for fold in range(folds)])
 
 
