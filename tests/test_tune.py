@@ -146,7 +146,7 @@ def test_bad_input_is_refused_before_anything_is_trained(
     with pytest.raises(error) as caught:
         tune(recipe(folder), **asked)
     assert word in str(caught.value)
-    assert not (tmp_path / "study" / "trials").exists()
+    assert not (tmp_path / "study").exists()
 
 
 def test_showers_that_do_not_select_are_refused(folder: Path, tmp_path: Path) -> None:

@@ -116,16 +116,15 @@ def tune(
     facts = _showers_suit(plan)
     url = storage or f"sqlite:///{folder / 'study.db'}"
     asks = make_sampler(sampler, seed, len(plan.objectives), plan.space)
-    with locked_folder(folder, patience=_TURN):  # masters that begin together do so one after another
-        ledger = Ledger(url, folder.name, len(plan.objectives), asks, plan.pruner())
-        _begin_or_join(ledger, plan, facts | {"groups": groups, "workers": workers}, resume)
-    told = _Teller(ledger, folder, plan, trials, progress)
-    deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    master = Master(ledger, plan, folder, trials, deadline, told)
-    with open_cluster(cluster, groups) as found:
+    with open_cluster(cluster, groups) as found:  # before anything is written: it may not be there
+        with locked_folder(folder, patience=_TURN):  # masters that begin together do so one after another
+            ledger = Ledger(url, folder.name, len(plan.objectives), asks, plan.pruner())
+            _begin_or_join(ledger, plan, facts | {"groups": groups, "workers": workers}, resume)
+        told = _Teller(ledger, folder, plan, trials, progress)
+        deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
         try:
             ledger.take_over()
-            master.run(found, Trainer(workers))
+            Master(ledger, plan, folder, trials, deadline, told).run(found, Trainer(workers))
         finally:
             told(last=True)
         with locked_folder(folder, patience=math.inf):
