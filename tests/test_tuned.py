@@ -7,12 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from scipy.ndimage import convolve
-from scipy.stats import energy_distance
 
 from caloforge.detector import Detector, load_detector
 from caloforge.errors import DetectorError, RecipeError
 from caloforge.models import build_critic, build_generator
+from caloforge.models.blocks.energy_distance import directions, energy_distance, products
 from caloforge.models.blocks.incidence import Incidence
 from caloforge.models.settings import CaloganSettings, FittedSettings, TunedSettings
 from caloforge.models.tuned.critic import ObservingCritic
@@ -28,12 +29,7 @@ from caloforge.observables import evaluate, observables_for
 from caloforge.samples import positrons
 from caloforge.showers import Showers, open_showers
 from caloforge.training.objectives.adversarial.losses import real_penalty
-from caloforge.training.objectives.adversarial.matching import (
-    _directions,
-    _distance,
-    _products,
-    matching_loss,
-)
+from caloforge.training.objectives.adversarial.matching import matching_loss
 
 SMALL = TunedSettings(latent=4, width=8)
 
@@ -265,10 +261,10 @@ def test_features_have_the_scale_of_real_showers(real: tuple[torch.Tensor, torch
 
 def test_directions_are_of_length_one_and_lean_nowhere() -> None:
     torch.manual_seed(0)
-    directions = _directions(500, torch.device("cpu"))
-    torch.testing.assert_close(directions.norm(dim=0), torch.ones(directions.shape[1]))
-    assert abs(float(directions.sign().mean())) < 0.03  # six deviations of 32,000 signs
-    assert float((directions.T @ directions - torch.eye(directions.shape[1])).abs().max()) < 0.3
+    found = directions(500, torch.device("cpu"))
+    torch.testing.assert_close(found.norm(dim=0), torch.ones(found.shape[1]))
+    assert abs(float(found.sign().mean())) < 0.03  # six deviations of 32,000 signs
+    assert float((found.T @ found - torch.eye(found.shape[1])).abs().max()) < 0.3
 
 
 def test_matching_is_an_energy_distance() -> None:
@@ -276,7 +272,7 @@ def test_matching_is_an_energy_distance() -> None:
     real, shifted = (torch.from_numpy(rng.normal(m, 1, (400, 3))).float() for m in (0.0, 0.5))
     given = torch.zeros(400, 1)
     # Of whole samples: the square of scipy's, twice over. Of batches: less what they differ by chance.
-    expected = np.mean([energy_distance(shifted[:, i], real[:, i]) ** 2 for i in range(3)])
+    expected = np.mean([stats.energy_distance(shifted[:, i], real[:, i]) ** 2 for i in range(3)])
     torch.manual_seed(0)
     # One view, and nothing asked for that varies: the columns' distance, none of products, and that along
     # directions.
@@ -294,7 +290,7 @@ def test_matching_is_least_where_showers_are_alike() -> None:
     found = [
         float(
             torch.stack(
-                [_distance(s * x[:, None], y[:, None]) for x, y in zip(made, real, strict=True)]
+                [energy_distance(s * x[:, None], y[:, None]) for x, y in zip(made, real, strict=True)]
             ).mean()
         )
         for s in scales
@@ -308,7 +304,7 @@ def test_matching_is_not_misled_by_pairs_of_the_same_particle() -> None:
     torch.manual_seed(0)
     asked = 10 * torch.randn(64, 1)
     made, real = (asked + torch.randn(64, 2000) for _ in range(2))
-    assert abs(float(_distance(made, real))) < 0.01
+    assert abs(float(energy_distance(made, real))) < 0.01
 
 
 def test_matching_sees_what_goes_with_what_was_asked_for() -> None:
@@ -323,8 +319,9 @@ def test_matching_sees_trends_with_what_was_asked_for() -> None:
     given = torch.randn(4000, 1)
     noise = torch.randn(4000, 1)
     rising, falling = (0.6 * sign * given + 0.8 * noise for sign in (1, -1))
-    products = _products(rising, given)
-    torch.testing.assert_close(products, rising * (given - given.mean()) / given.std(correction=0))
+    torch.testing.assert_close(
+        products(rising, given), rising * (given - given.mean()) / given.std(correction=0)
+    )
     far = float(matching_loss((falling, given), (rising, given)))
     near = float(matching_loss((0.6 * given - 0.8 * noise, given), (rising, given)))
     assert far > near + 0.2
