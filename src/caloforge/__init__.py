@@ -27,6 +27,7 @@ __all__ = [
     "check_bundle",
     "convert",
     "event",
+    "evolve",
     "export",
     "export_cpp",
     "export_hls",
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from caloforge.deploy.native import export_cpp, export_host
     from caloforge.deploy.runtimes import calibrate
     from caloforge.detector import Detector, load_detector
+    from caloforge.search.evolve import evolve
     from caloforge.search.tune import tune
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
@@ -102,6 +104,7 @@ _ROOM_OF = {
     "sanitise_bundle": "deploy",
     "simulate": "truth",
     "train": "training",
+    "evolve": "search.evolve",
     "tune": "search.tune",
     "validate": "validation",
 }

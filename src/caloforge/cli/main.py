@@ -21,6 +21,7 @@ from caloforge.cli.demo import demo
 from caloforge.cli.detector import app as detector_app
 from caloforge.cli.doctor import doctor
 from caloforge.cli.event import event
+from caloforge.cli.evolve import evolve
 from caloforge.cli.export import export
 from caloforge.cli.fastsim import fastsim
 from caloforge.cli.faults import explain
@@ -52,6 +53,7 @@ for _verb in (
     simulate,
     train,
     tune,
+    evolve,
     adopt,
     generate,
     validate,

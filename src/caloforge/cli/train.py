@@ -13,6 +13,7 @@ import typer
 from caloforge.cli.completion import complete_recipe
 from caloforge.cli.options import check_purpose
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
+from caloforge.cli.trained import number, show_run, stopped
 from caloforge.errors import CaloforgeError, ProcessLostError, StoppedError
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def train(
     except KeyboardInterrupt:
         if quiet:
             raise typer.Exit(StoppedError.exit_code) from None
-        raise _stopped(out) from None
+        raise stopped(out) from None
     except CaloforgeError as error:
         # Of several processes one speaks. Process 1 must where 0 is what was lost.
         if quiet and not (isinstance(error, ProcessLostError) and place and place.rank == 1):
@@ -119,14 +120,7 @@ def train(
         raise
     if quiet:
         return
-    summary = run.summary()
-    if summary["steps"]:
-        _show_steps(summary)
-    else:
-        say("Measured; there is nothing to train")
-    _show_look(summary["look"])
-    say(f"Run: {raw(run.path)}  Next: [bold]caloforge export {raw(run.path)} --out BUNDLE[/bold]")
-    emit(summary)
+    show_run(run)
 
 
 def _cross_validate(
@@ -147,7 +141,7 @@ def _cross_validate(
         (
             f"{name} ({unit})" if (unit := told["units"][name]) else name,
             *(
-                _number(value)
+                number(value)
                 for value in (mean, told["spread"][name], *(fold[name] for fold in told["folds"]))
             ),
         )
@@ -155,40 +149,3 @@ def _cross_validate(
     ]
     table(f"{folds} folds", ("figure", "mean", "spread", *(f"fold {k}" for k in range(folds))), rows)
     emit(told)
-
-
-def _stopped(out: Path) -> StoppedError:
-    from caloforge.training.run import CHECKPOINT
-
-    if not (out / CHECKPOINT).is_file():
-        return StoppedError("nothing is saved yet")
-    return StoppedError(f"the training is saved in {out}", cure="go on with the same command and --resume")
-
-
-def _show_steps(summary: dict[str, object]) -> None:
-    say(
-        f"{summary['steps']} steps, {summary['epochs']} of {summary['epochs_planned']} epochs, "
-        f"{summary['seconds']:.0f} s, {summary['showers_per_second']:.0f} showers/s"
-    )
-
-
-def _show_look(look: object) -> None:
-    if isinstance(look, dict):
-        rows = [
-            (
-                name,
-                *(
-                    _number(look[who][name][what])
-                    for what in ("mean", "spread")
-                    for who in ("geant4", "generated")
-                ),
-            )
-            for name in look["geant4"]
-        ]
-        columns = ("observable", "Geant4", "generated", "Geant4 spread", "generated spread")
-        at = f" at epoch {look['epoch']}" if look["epoch"] else ""
-        table(f"Selection part{at}", columns, rows)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"  # null in the diary is NaN

@@ -26,7 +26,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    objectives: ClassVar[tuple[str, ...]] = ("adversarial",)
+    objectives: ClassVar[tuple[str, ...]] = ("adversarial", "distance", "evolution")
     """Kinds of objectives that suit such a model; the first is taken where a recipe names none."""
 
 
@@ -148,7 +148,7 @@ class FittedSettings(_Settings):
 class TunedSettings(FittedSettings):
     """What the tuned recipes train: the fit, and a network that corrects it."""
 
-    objectives: ClassVar[tuple[str, ...]] = ("adversarial", "fit")
+    objectives: ClassVar[tuple[str, ...]] = ("adversarial", "distance", "evolution", "fit")
     kind: Literal["tuned"] = "tuned"  # type: ignore[assignment]
     network: Literal["dense", "planes", "volume"] = "dense"
     """Fully connected, for any detector; two-dimensional convolutions with the layers as channels; or

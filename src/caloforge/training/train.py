@@ -21,6 +21,7 @@ from caloforge.training.trained_detector import for_showers
 from caloforge.writing import locked_folder, replace_text
 
 if TYPE_CHECKING:
+    from caloforge.cluster import Cluster
     from caloforge.progress import Progress
     from caloforge.training.hardware import Hardware
     from caloforge.training.objectives.base import Objective
@@ -38,6 +39,7 @@ def train(
     measured: str | Path | None = None,
     tensorboard: bool = False,
     picture: bool = True,
+    cluster: Cluster | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Train a generator.
@@ -61,6 +63,7 @@ def train(
             trainings of the same showers. A fit takes much longer to make than to read.
         tensorboard: Also write TensorBoard's event files.
         picture: Draw `curves.svg` now and then, which takes a second.
+        cluster: Processes that may compute too, for objectives that can use them: see `evolve`.
         progress: Called with (steps done, steps in all, losses and speed).
 
     Returns:
@@ -109,7 +112,8 @@ def train(
             )
             stack.callback(batches.close)
             _hold_energy(batches.response()[0])
-            objective = learning.of(generator, Task(chosen, detector, batches, hardware))
+            objective = learning.of(generator, Task(chosen, detector, batches, hardware, cluster))
+            stack.callback(objective.close)
             _enough(batches.steps, objective.batches_per_step)
         if not largest((folder / CHECKPOINT).is_file())[0]:  # which holds what was measured
             known = None if measured is None else Measured.by(Path(measured), chosen, batches)
@@ -143,6 +147,7 @@ def _start_from(begin: list[Path], objective: Objective, run: Run) -> None:
 
     if begin:
         story = warm_start(begin, objective.networks)
+        objective.warm = True
         if rank() == 0:
             replace_text(run.path / "init.json", sealed_json({"began_with": story}))
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from typing_extensions import Self
 
+    from caloforge.cluster import Cluster
     from caloforge.detector import Detector
     from caloforge.models.base import Generator, Network
     from caloforge.training.batches import TrainingData
@@ -31,12 +32,14 @@ class Task:
         detector: What the showers are read out with.
         data: The showers that train.
         hardware: Where and how precisely it is computed.
+        cluster: Processes that may compute too, for objectives that can use them.
     """
 
     recipe: Recipe
     detector: Detector
     data: TrainingData
     hardware: Hardware
+    cluster: Cluster | None = None
 
 
 class Objective(ABC):
@@ -58,6 +61,7 @@ class Objective(ABC):
         rates: Learning rates of these before a schedule changes them; the setting is `{name}_rate`.
         result: From `begin` on: the generator that is wanted in the end.
         batches_per_step: Batches of real showers that a step takes.
+        warm: Whether the networks begin with weights that were given; set before `begin`.
     """
 
     learns: ClassVar[bool] = True
@@ -67,6 +71,7 @@ class Objective(ABC):
     """Losses that the curves draw, and what they are called there."""
 
     batches_per_step: int = 1
+    warm: bool = False
 
     def __init__(self, generator: Generator, hardware: Hardware) -> None:
         self.generator, self.hardware = generator, hardware
@@ -115,6 +120,9 @@ class Objective(ABC):
     def faults(self) -> tuple[Fault, ...]:
         """Return what makes it pointless to go on, besides what does so in every training."""
         return ()
+
+    def close(self) -> None:  # noqa: B027 - most hold nothing
+        """Let go of what it holds besides memory."""
 
     def scale_rates(self, factor: float) -> None:
         """Set the learning rates to this many times those of the recipe."""

@@ -1,0 +1,1 @@
+"""How near the showers of many generators are to Geant4's: smaller is better."""

@@ -1,0 +1,72 @@
+"""Showers of many generators, of the same noise and incident particles."""
+
+from __future__ import annotations
+
+__all__ = ["batchable", "showers_of_each"]
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from caloforge.evolution.population.many import many, one_by_one
+
+if TYPE_CHECKING:
+    from caloforge.evolution.population.many import Weights
+    from caloforge.models.base import Generator
+
+_CLOSE = 1e-4  # relative: what batched products may differ by from one after another
+
+
+def showers_of_each(
+    generator: Generator, weights: Weights, count: int, noise: Tensor, incident: Tensor, at_once: bool
+) -> Tensor:
+    """Return the showers that each of many generators makes of the same noise and incident particles.
+
+    Args:
+        generator: In evaluation mode.
+        weights: Of each individual.
+        count: Individuals.
+        noise: `(n, *noise_shape)`.
+        incident: `(n, k)`.
+        at_once: In one pass; `batchable` says whether that can be.
+
+    Returns:
+        `(count, n, n_cells)` MeV.
+    """
+    if not at_once:
+        made = []
+        for number in range(count):
+            with one_by_one(generator, {name: values[number] for name, values in weights.items()}):  # type: ignore[misc]
+                made.append(generator(noise, incident))
+        return torch.stack(made)
+    with many(generator, weights, count):
+        rows = (x.expand(count, *x.shape).flatten(0, 1) for x in (noise, incident))
+        return generator(*rows).unflatten(0, (count, -1))
+
+
+@torch.no_grad()
+def batchable(generator: Generator, names: Mapping[str, nn.Parameter], incident: Tensor) -> bool:
+    """Say whether many of this generator can be made at once, by trying it with two individuals.
+
+    Not so a network that uses its weights elsewhere than in the layer that owns them, or looks across rows.
+
+    Args:
+        generator: In evaluation mode.
+        names: The weights that are an individual's own.
+        incident: Some particles, `(n, k)`.
+    """
+    random = torch.Generator().manual_seed(0)
+    device = incident.device
+    pair = {
+        name: torch.stack([value, value + 0.1 * torch.randn(value.shape, generator=random).to(device)])
+        for name, value in names.items()
+    }
+    noise = generator.sample_noise(len(incident), random).to(device)
+    try:
+        at_once, apart = (showers_of_each(generator, pair, 2, noise, incident, way) for way in (True, False))
+    except (RuntimeError, TypeError):
+        return False
+    scale = apart.abs().amax()
+    return bool(scale > 0) and float((at_once - apart).abs().amax() / scale) < _CLOSE

@@ -1,0 +1,126 @@
+"""Individuals judged by other processes: chromosomes go out, fitness comes back."""
+
+from __future__ import annotations
+
+__all__ = ["Elsewhere", "Spread", "Terms", "selected"]
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from caloforge.cluster import Chunk
+from caloforge.training.batches import TrainingData
+from caloforge.training.hardware import Hardware
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from caloforge.cluster import Cluster
+    from caloforge.evolution.judge import Judge
+    from caloforge.training.recipe import Recipe
+
+Terms: TypeAlias = "dict[str, NDArray[np.float64]]"
+Shown: TypeAlias = "tuple[Tensor, Tensor]"
+
+
+class Spread:
+    """Hands individuals to the processes of a cluster, and waits for all of a generation.
+
+    Args:
+        cluster: Where.
+        function: What judges them there.
+    """
+
+    def __init__(self, cluster: Cluster, function: Callable[..., Terms]) -> None:
+        self._todo: deque[Chunk] = deque()
+        self._outcomes = cluster.run(function, self._chunks(), ahead=1)
+        self._sent = 0
+
+    def __call__(self, parts: Iterable[tuple[Any, ...]]) -> list[Terms]:
+        """Judge parts of a generation, each the arguments of a call; what they give, in their order.
+
+        Raises:
+            CaloforgeError: A part could not be judged, whoever tried.
+        """
+        first = self._sent
+        for arguments in parts:
+            self._todo.append(Chunk(self._sent, arguments))
+            self._sent += 1
+        found: dict[int, Terms] = {}
+        while len(found) < self._sent - first:
+            outcome = next(self._outcomes)
+            if outcome.fault:
+                raise outcome.fault.error
+            found[outcome.chunk.number] = outcome.result
+        return [found[number] for number in range(first, self._sent)]
+
+    def close(self) -> None:
+        """Let go of the cluster."""
+        self._outcomes.close()
+
+    def _chunks(self) -> Iterator[Chunk | None]:
+        while True:
+            yield self._todo.popleft() if self._todo else None
+
+
+class Elsewhere:
+    """What a worker does: it reads the showers itself, and remembers what it has read.
+
+    Args:
+        judge: Of the evolution.
+        recipe: Its recipe.
+        paths: Shower files, under these names on every machine.
+        again: How many of those that select judge elites.
+    """
+
+    def __init__(self, judge: Judge, recipe: Recipe, paths: Sequence[Path], again: int) -> None:
+        self._judge, self._recipe, self._again = judge, recipe, again
+        self._paths = [path.absolute() for path in paths]
+        self._data: TrainingData | None = None
+
+    def __call__(
+        self, shared: Sequence[NDArray[Any]], chromosomes: Sequence[bytes], number: int, elite: bool
+    ) -> Terms:
+        """Judge individuals of the generation of this number, by its batch; elites by what selects."""
+        if self._data is None:
+            self._begin()
+        showers = self._selected if elite and self._selected else self._batch(number)
+        return self._judge(shared, chromosomes, number, *showers, elite=elite)
+
+    def _begin(self) -> None:
+        device = Hardware.choose(self._recipe.schedule).device
+        self._judge.to(device)
+        generator = self._judge.generator
+        self._data = TrainingData(self._paths, self._recipe, generator.detector, generator.conditions, device)
+        self._selected = selected(self._data, generator.conditions, device, self._again)
+        self._next, self._shown = -1, None
+        self._batches: Iterator[Shown] = iter(())
+
+    def _batch(self, number: int) -> Shown:
+        """The batch of a generation; one after the other they cost nothing but their reading."""
+        assert self._data is not None
+        if number != self._next - 1 or self._shown is None:
+            if number != self._next:
+                self._batches = self._data.epoch(*divmod(number, self._data.steps))
+            self._shown = next(self._batches, None)
+            if self._shown is None:  # an epoch has ended
+                self._batches = self._data.epoch(*divmod(number, self._data.steps))
+                self._shown = next(self._batches)
+            self._next = number + 1
+        return self._shown
+
+
+def selected(data: TrainingData, conditions: Sequence[str], device: torch.device, most: int) -> Shown | None:
+    """Return the first of the showers that select, and their particles, on the device; None if none do."""
+    chosen = data.selection
+    if chosen is None:
+        return None
+    arrays = chosen.cells[:most], chosen.incident.matrix(conditions)[:most]
+    cells, incident = (torch.from_numpy(np.ascontiguousarray(x)).to(device) for x in arrays)
+    return cells, incident

@@ -1,0 +1,217 @@
+"""The objective without a gradient: a population, of which each step judges a generation."""
+
+from __future__ import annotations
+
+__all__ = ["EvolutionObjective"]
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from caloforge.errors import RecipeError, TrainingError
+from caloforge.evolution.algorithms import make_algorithm
+from caloforge.evolution.codings import make_coding
+from caloforge.evolution.fitness.fitness import Fitness
+from caloforge.evolution.judge import Judge, evolved, initial
+from caloforge.models.blocks.processes import world
+from caloforge.training.objectives.base import Objective
+from caloforge.training.objectives.evolution.elsewhere import Elsewhere, Spread, Terms, selected
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from caloforge.evolution.algorithms.base import Algorithm, Generation
+    from caloforge.models.base import Generator
+    from caloforge.training.objectives.base import Task
+    from caloforge.training.objectives.settings import EvolutionSettings
+
+_WORST = 2.0  # times the worst that is a number: what is none
+
+
+class EvolutionObjective(Objective):
+    """Lets a population of generators have children; the best of it is the generator.
+
+    All individuals of a generation make showers of the same noise for the particles of one batch, and are
+    compared with its showers. Those whose showers are no numbers, or empty, count as the worst.
+
+    Args:
+        generator: Whose weights evolve.
+        fitness: What they are judged by.
+        settings: The `objective` part of a recipe.
+        task: What it learns from, and where: in this process, or on a cluster.
+    """
+
+    shown = {"best": "best", "median": "median", "worst": "worst"}  # noqa: RUF012 - of the contract
+
+    def __init__(
+        self,
+        generator: Generator,
+        fitness: Fitness,
+        settings: EvolutionSettings,
+        task: Task,
+    ) -> None:
+        super().__init__(generator, task.hardware)
+        self.settings, self.fitness, self.task = settings, fitness, task
+        self.networks["fitness"] = fitness
+        self._evolved = evolved(generator, settings.evolve)
+        self._initial = initial(self._evolved)
+        self._judge: Judge | None = None
+        self._spread: Spread | None = None
+        self._since = time.monotonic(), 0
+
+    @classmethod
+    def of(cls, generator: Generator, task: Task) -> Self:
+        settings = cast("EvolutionSettings", task.recipe.objective)
+        _alone()
+        schedule = task.recipe.schedule
+        if schedule.rates != "constant":
+            raise RecipeError(
+                "an evolution has no learning rates that a schedule changes",
+                where="schedule.rates",
+                got=schedule.rates,
+                cure="--set schedule.rates=constant",
+            )
+        particles = getattr(task.recipe.model, "particles", ())
+        fitness = Fitness(task.detector, settings.fitness, generator.conditions, particles)
+        return cls(generator, fitness, settings, task)
+
+    def begin(self) -> None:
+        super().begin()
+        self.generator.eval()
+        self.fitness.eval()
+        centre, spread = self._initial
+        if self.warm:
+            centre = {name: weight.detach().cpu().numpy() for name, weight in self._evolved.items()}
+        shapes = {name: tuple(weight.shape) for name, weight in self._evolved.items()}
+        self.coding = make_coding(self.settings.coding, shapes, centre, spread)
+        self.coding.to(self.hardware.device)
+        self.algorithm = make_algorithm(
+            self.settings.algorithm, self.coding.start, self.coding.spread, self._seed, shapes
+        )
+        self.modules["evolution"] = _Kept(self.algorithm)
+
+    def step(self, cells: Tensor, incident: Tensor) -> dict[str, Tensor]:
+        """Judge a generation by one batch of real showers, and let it have children.
+
+        Args:
+            cells: `(n, n_cells)` MeV, on the device.
+            incident: `(n, k)` MeV, rad, mm.
+
+        Returns:
+            Numbers that stay on the host: fitness of the `best`, the `median` and the `worst`; its `spread`,
+            a standard deviation; how many were `faulty`; bytes of an individual, `bytes`; and for each term
+            that of the best.
+
+        Raises:
+            TrainingError: Not one of the individuals makes showers.
+        """
+        judge = self._judged(incident)
+        generation = self.algorithm.ask()
+        terms = self._terms(judge, generation, (cells, incident))
+        fitness, faulty = _all_numbers(terms["fitness"])
+        self.algorithm.tell(fitness)
+        self._choose(judge, (cells, incident))
+        judge.give(self.algorithm.best())
+        best = int(fitness.argmin())
+        told = {
+            "best": fitness[best],
+            "median": np.median(fitness),
+            "worst": fitness.max(),
+            "deviation": fitness.std(),
+            "faulty": faulty,
+            "bytes": np.mean([len(one) for one in generation.chromosomes]),
+            **{f"best_{name}": values[best] for name, values in terms.items() if name != "fitness"},
+        }
+        return {name: torch.tensor(float(value)) for name, value in told.items()}
+
+    def note(self, losses: Mapping[str, float]) -> str:
+        (then, first), now = self._since, (time.monotonic(), self.algorithm.generation)
+        speed = (now[1] - first) * self.algorithm.population / max(now[0] - then, 1e-9)
+        self._since = now
+        return (
+            f"best {losses['best']:.4g}, median {losses['median']:.4g} ± {losses['deviation']:.2g}, "
+            f"{speed:.0f} evaluations/s"
+        )
+
+    def compile(self) -> None:
+        """Networks of a population are not compiled: each has weights of its own."""
+
+    def close(self) -> None:
+        if self._spread is not None:
+            self._spread.close()
+
+    @property
+    def _seed(self) -> int:
+        return self.task.recipe.schedule.seed
+
+    def _judged(self, incident: Tensor) -> Judge:
+        if self._judge is None:
+            judge = Judge(self.generator, self.fitness, self.coding, self.settings, incident, self._seed)
+            self._judge = judge
+            if self.task.cluster is not None:
+                there = Elsewhere(judge.copy(), self.task.recipe, self.task.data.paths, self.settings.again)
+                self._spread = Spread(self.task.cluster, there)
+        return self._judge
+
+    def _terms(
+        self, judge: Judge, individuals: Generation, showers: tuple[Tensor, Tensor], elite: bool = False
+    ) -> Terms:
+        """Judge individuals here, or elsewhere, where the showers are read anew."""
+        number = self.algorithm.generation - elite
+        parts = [(individuals.shared, part, number) for part in judge.parts(individuals)]
+        if self._spread is not None:
+            found = self._spread((*part, elite) for part in parts)
+        else:
+            found = [judge(*part, *showers, elite=elite) for part in parts]
+        return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+
+    def _choose(self, judge: Judge, batch: tuple[Tensor, Tensor]) -> None:
+        """Judge the elites again, on showers that select; where none do, on those of the batch."""
+        elites = self.algorithm.elites()
+        if elites is None:
+            return
+        task = self.task
+        showers = selected(task.data, self.generator.conditions, task.hardware.device, self.settings.again)
+        terms = self._terms(judge, elites, showers or batch, elite=True)
+        self.algorithm.choose(_all_numbers(terms["fitness"])[0])
+
+
+class _Kept(nn.Module):
+    """An algorithm's state as tensors, for checkpoints."""
+
+    def __init__(self, algorithm: Algorithm[Any]) -> None:
+        super().__init__()
+        self._algorithm = algorithm
+
+    def state_dict(self, *_: object, **__: object) -> dict[str, Tensor]:  # type: ignore[override]
+        return {name: torch.from_numpy(np.array(value)) for name, value in self._algorithm.state().items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor], *_: object, **__: object) -> None:  # type: ignore[override]
+        self._algorithm.restore({name: value.numpy() for name, value in state.items()})
+
+
+def _all_numbers(fitness: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """Make the worst of what is not finite, and say how many these are."""
+    good = np.isfinite(fitness)
+    if not good.any():
+        raise TrainingError(
+            "not one individual of a generation makes showers",
+            expected="numbers, and some energy in the cells",
+            cure="start anew with a smaller objective.algorithm.sigma or power, or another schedule.seed",
+        )
+    worst = fitness[good].max()
+    return np.where(good, fitness, worst + (_WORST - 1) * abs(worst) + 1), int((~good).sum())
+
+
+def _alone() -> None:
+    if world() > 1:
+        raise RecipeError(
+            "an evolution does not share batches between processes",
+            got=f"{world()} processes",
+            cure="caloforge evolve --jobs, or --cluster",
+        )
