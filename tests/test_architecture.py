@@ -37,6 +37,7 @@ ROOMS = (
     "truth",
     "observables",
     "models",
+    "evolution",
     "training",
     "validation",
     "deploy",

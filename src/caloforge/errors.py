@@ -8,6 +8,7 @@ __all__ = [
     "ClusterError",
     "DetectorError",
     "EventError",
+    "EvolutionError",
     "Geant4Error",
     "MissingExtraError",
     "OutputError",
@@ -172,6 +173,10 @@ class ValidationError(CaloforgeError):
 
 class SearchError(CaloforgeError):
     """A space that fits no recipe, or a study that cannot be made or continued."""
+
+
+class EvolutionError(CaloforgeError):
+    """A chromosome of another evolution or a changed one, or genes that an algorithm cannot evolve."""
 
 
 class StoppedError(CaloforgeError):

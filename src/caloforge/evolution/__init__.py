@@ -1,0 +1,1 @@
+"""Generators that evolve: chromosomes and what they decode to, populations, their fitness."""
