@@ -111,10 +111,10 @@ TUNED = ("model={kind: tuned, latent: 4, width: 8, refine: true}", "objective={k
 
 def test_what_was_measured_is_handed_on(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from caloforge.models.fitted.generator import FittedGenerator
-    from caloforge.models.tuned.critic import ObservingCritic
+    from caloforge.models.tuned.critic import TunedCritic
 
     measured: list[str] = []
-    for kind in (FittedGenerator, ObservingCritic):
+    for kind in (FittedGenerator, TunedCritic):
 
         def counted(self, *shown, of=kind, own=kind.adapt):
             measured.append(of.__name__)
@@ -127,7 +127,7 @@ def test_what_was_measured_is_handed_on(tmp_path: Path, data: Path, monkeypatch:
         return train(chosen, data, tmp_path / name, measured=tmp_path / "measured" if keep else None).path
 
     first = learned("first")
-    assert sorted(measured) == ["FittedGenerator", "ObservingCritic"]
+    assert sorted(measured) == ["FittedGenerator", "TunedCritic"]
     measured.clear()
     this.assert_same(first, learned("again"))
     learned("wider", "model.width=16")  # another network beside the same fit
@@ -144,7 +144,7 @@ def test_what_was_measured_is_handed_on(tmp_path: Path, data: Path, monkeypatch:
     for file in (tmp_path / "measured").iterdir():
         file.write_bytes(file.read_bytes()[:-1])
     this.assert_same(first, learned("mended"))
-    assert sorted(measured) == ["FittedGenerator", "ObservingCritic"]
+    assert sorted(measured) == ["FittedGenerator", "TunedCritic"]
 
 
 def test_the_fit_is_the_same_whatever_stands_beside_it(tmp_path: Path, data: Path) -> None:

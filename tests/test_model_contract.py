@@ -34,6 +34,13 @@ CARTESIAN, RINGS = (
     "polar, alpha: 6, r_cells: 4, r_size: 5 mm",
 )
 POLAR = Detector.from_yaml(planar(*[(1, 1, 10)] * 3).replace(CARTESIAN, RINGS))
+# More channels than before and fewer, finer cells and the same.
+SKIPS = [
+    {"filters": 8, "grow": 2, "skip": True, "activation": "silu"},
+    {"filters": 6, "kernel": 5, "skip": True, "noise": True, "activation": "tanh"},
+    {"filters": 5, "grow": 3, "noise": True, "activation": "elu"},
+    {"filters": 4, "kernel": 1, "activation": "relu"},
+]
 MODELS: dict[str, tuple[dict[str, object], Detector]] = {
     "calogan": ({"kind": "calogan", "latent": 8}, MIXED),
     "calogan, particles and places": (
@@ -55,6 +62,12 @@ MODELS: dict[str, tuple[dict[str, object], Detector]] = {
     "tuned, polar": ({"kind": "tuned", "latent": 8, "width": 16}, POLAR),
     "tuned, planes": ({"kind": "tuned", "latent": 8, "width": 8, "network": "planes"}, EQUAL),
     "tuned, volume": ({"kind": "tuned", "latent": 8, "width": 8, "network": "volume"}, EQUAL),
+    "grown": ({"kind": "grown", "latent": 8, "filters": 4, "stages": SKIPS}, EQUAL),
+    "grown, three dimensions": ({"kind": "grown", "latent": 8, "dimensions": 3}, EQUAL),
+    "grown, particles and places": (
+        {"kind": "grown", "latent": 8, "particles": [-11, 22], "given": ["theta", "phi", "x"]},
+        ONE,
+    ),
 }
 # Nothing of these is trained, and nothing judges them.
 FITTED: dict[str, tuple[dict[str, object], Detector]] = {
@@ -68,7 +81,7 @@ FITTED: dict[str, tuple[dict[str, object], Detector]] = {
     ),
 }
 # An export takes seconds: the demonstration has calogan-tuned's, tests of deployment and forms CaloGAN's.
-QUICK = ("lagan", "conv2d", "tuned, planes", "fitted")
+QUICK = ("lagan", "conv2d", "tuned, planes", "fitted", "grown")
 EXPORTED = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in MODELS | FITTED]
 
 

@@ -21,6 +21,7 @@ _GENERATORS = {
     "conv2d": "published.conv2d.Conv2dGenerator",
     "fitted": "fitted.generator.FittedGenerator",
     "tuned": "tuned.generator.TunedGenerator",
+    "grown": "grown.generator.GrownGenerator",
 }
 _CRITICS = {
     "calogan": "published.calogan_critic.CaloganCritic",
@@ -28,7 +29,8 @@ _CRITICS = {
     "gan3d": "published.gan3d.Gan3dCritic",
     "gan3d-angle": "published.gan3d_angle.Gan3dAngleCritic",
     "conv2d": "published.conv2d.Conv2dCritic",
-    "tuned": "tuned.critic.ObservingCritic",
+    "tuned": "tuned.critic.TunedCritic",
+    "grown": "grown.critic.GrownCritic",
 }
 
 

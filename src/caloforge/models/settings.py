@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 __all__ = [
+    "Activation",
     "CaloganSettings",
     "Conv2dSettings",
     "FitSettings",
     "FittedSettings",
     "Gan3dAngleSettings",
     "Gan3dSettings",
+    "GrownSettings",
     "LaganSettings",
+    "Look",
     "ModelSettings",
+    "Stage",
     "TunedSettings",
 ]
 
@@ -161,6 +165,72 @@ class TunedSettings(FittedSettings):
     """Train a small network that adds to the fitted energies of the layers what the fit does not see."""
 
 
+Filters = Annotated[int, Field(gt=0, le=4096)]
+Kernel = Literal[1, 3, 5, 7]
+Activation = Literal["relu", "leaky-relu", "elu", "tanh", "silu"]
+
+
+class Stage(BaseModel):
+    """One stage of a grown generator: finer cells, a convolution of them, an activation."""
+
+    model_config = _Settings.model_config
+
+    filters: Filters
+    kernel: Kernel = 3
+    """Cells of the window along each axis."""
+    grow: Literal[1, 2, 3] = 1
+    """How many times more cells along each axis."""
+    activation: Activation = "leaky-relu"
+    skip: bool = False
+    """Add what the convolution saw; channels are cut off, or zeros put behind them."""
+    noise: bool = False
+    """Let the convolution see noise, a number for each cell, as one channel more."""
+
+
+class Look(BaseModel):
+    """One stage of the critic of grown generators: a convolution and an activation."""
+
+    model_config = _Settings.model_config
+
+    filters: Filters
+    kernel: Kernel = 3
+    """Cells of the window along each axis."""
+    stride: Literal[1, 2, 3] = 1
+    """How many times fewer cells along each axis."""
+    activation: Activation = "leaky-relu"
+
+
+class GrownSettings(_Settings):
+    """A list of stages, each a convolution, that can be changed one by one; see docs/models.md."""
+
+    kind: Literal["grown"] = "grown"
+    dimensions: Literal[2, 3] = 2
+    """2: the layers of the detector are channels of an image. 3: they are an axis of a volume."""
+    latent: Whole = 32
+    """Numbers of noise that seed one shower, besides that of its energy."""
+    filters: Filters = 16
+    """Channels of the coarse image or volume that a dense layer makes of these."""
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=64)] = (
+        Stage(filters=32, grow=2),
+        Stage(filters=16, grow=2, noise=True),
+    )
+    """From the coarsest cells to those of the detector."""
+    kernel: Kernel = 3
+    """Window of the convolution that makes the cells, after the last stage."""
+    critic: Annotated[tuple[Look, ...], Field(min_length=1, max_length=64)] = (
+        Look(filters=16),
+        Look(filters=32, stride=2),
+        Look(filters=32, stride=2),
+    )
+    """Stages of the critic, from the cells of the detector on."""
+    width: Whole = 64
+    """Features of the critic's dense layers, which join cells, observables and incident particle."""
+    particles: tuple[int, ...] = ()
+    """PDG ids that one model tells apart; none: one particle, whichever it is."""
+    given: tuple[Literal["theta", "phi", "x", "y"], ...] = ()
+    """Incident columns besides the energy that showers are made for."""
+
+
 ModelSettings = Annotated[
     CaloganSettings
     | LaganSettings
@@ -168,6 +238,7 @@ ModelSettings = Annotated[
     | Gan3dAngleSettings
     | Conv2dSettings
     | FittedSettings
-    | TunedSettings,
+    | TunedSettings
+    | GrownSettings,
     Field(discriminator="kind"),
 ]

@@ -85,10 +85,13 @@ def classes_below(root: type[BaseModel], path: Sequence[Any]) -> list[type[BaseM
 
     Args:
         root: The class of the recipe.
-        path: Keys; after a section of which there are several kinds, the kind may follow: `model`, `tuned`.
+        path: Keys, and places in lists; after a section of which there are several kinds, the kind may
+            follow: `model`, `tuned`.
     """
     choices: list[Any] = [root]
     for key in path:
+        if isinstance(key, int):  # what is in a list is known without its place
+            continue
         inner = [c.model_fields[str(key)].annotation for c in choices if str(key) in c.model_fields]
         kinds = [c for c in choices if "kind" in c.model_fields and c.model_fields["kind"].default == key]
         found = kinds or [model for annotation in inner for model in (get_args(annotation) or [annotation])]

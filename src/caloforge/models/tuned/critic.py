@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ObservingCritic"]
+__all__ = ["ObservingCritic", "TunedCritic"]
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,11 +15,11 @@ from caloforge.models.base import Critic
 from caloforge.models.blocks.conditions import incident_columns
 from caloforge.models.blocks.incidence import Incidence
 from caloforge.models.tuned.features import ShowerFeatures
-from caloforge.models.tuned.trunks import critic_trunk
+from caloforge.models.tuned.trunks import CriticTrunk, critic_trunk
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
-    from caloforge.models.settings import TunedSettings
+    from caloforge.models.settings import GrownSettings, TunedSettings
 
 _SLOPE = 0.2
 _WIDTH = 256
@@ -34,24 +34,25 @@ class ObservingCritic(Critic):
     Beside it stands a small network that estimates the incident energy from those of the layers.
 
     Args:
-        detector: Any; the `planes` network needs layers of the same cartesian grid.
-        settings: The `model` part of a recipe.
-
-    Raises:
-        DetectorError: The network does not fit the detector.
+        detector: Any.
+        settings: The `model` part of a recipe, for what is known of the incident particle.
+        trunk: The network that sees the cells.
+        width: Features of the layers that join this with all else.
     """
 
-    def __init__(self, detector: Detector, settings: TunedSettings) -> None:
+    def __init__(
+        self, detector: Detector, settings: TunedSettings | GrownSettings, trunk: CriticTrunk, width: int
+    ) -> None:
         super().__init__(detector)
         columns = incident_columns(settings.given, settings.particles)
         self._by = settings.model_dump(mode="json", include={"particles", "given"})
         self.incidence = Incidence(detector, columns, settings.particles)
         self.features = ShowerFeatures(detector)
-        self.trunk = critic_trunk(detector, settings.network, settings.width)
-        self.body = _dense((self.trunk.size + self.features.count + self.incidence.width, _WIDTH, _WIDTH, 1))
+        self.trunk = trunk
+        self.body = _dense((trunk.size + self.features.count + self.incidence.width, width, width, 1))
         self.estimate = _dense((len(detector.layers), 64, 64, 1))
         self.classify = (
-            _dense((self.trunk.size + self.features.count, _WIDTH, len(settings.particles)))
+            _dense((trunk.size + self.features.count, width, len(settings.particles)))
             if "pdg" in columns
             else None
         )
@@ -111,6 +112,22 @@ class ObservingCritic(Critic):
         visible = (torch.expm1(energies) * self.features.typical).sum(1)
         response = self.features.scale.mean(torch.full_like(visible, _TYPICAL)) / _TYPICAL
         return visible / response / _AUXILIARY_UNIT * torch.exp(self.estimate(energies).squeeze(1))
+
+
+class TunedCritic(ObservingCritic):
+    """`ObservingCritic` of the tuned family.
+
+    Args:
+        detector: Any; the `planes` network needs layers of the same cartesian grid.
+        settings: The `model` part of a recipe.
+
+    Raises:
+        DetectorError: The network does not fit the detector.
+    """
+
+    def __init__(self, detector: Detector, settings: TunedSettings) -> None:
+        trunk = critic_trunk(detector, settings.network, settings.width)
+        super().__init__(detector, settings, trunk, _WIDTH)
 
 
 def _shares(cells: Tensor) -> Tensor:
