@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from caloforge.evolution.codings.base import Coding
     from caloforge.evolution.fitness.fitness import Fitness
     from caloforge.evolution.population.many import Weights
+    from caloforge.evolution.settings import EvolutionSettings
     from caloforge.models.base import Generator
-    from caloforge.training.objectives.settings import EvolutionSettings
 
 _NOISE, _ELITE, _DIRECTIONS = 41, 42, 43  # tell these random numbers apart from each other
 _ELSE = 0.1  # spread of weights that nothing drawn stands beside
@@ -190,6 +190,10 @@ def initial(weights: Mapping[str, nn.Parameter]) -> tuple[dict[str, NDArray[np.f
         beside = max(w for other, w in drawn.items() if other.rpartition(".")[0] == name.rpartition(".")[0])
         spread[name] = drawn[name] or beside or _ELSE
     return centre, spread
+
+
+def _deviation(weight: Tensor) -> float:
+    return float(weight.std()) if weight.numel() > 1 else 0.0
 
 
 @contextmanager

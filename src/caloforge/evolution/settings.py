@@ -11,6 +11,7 @@ __all__ = [
     "DenseSettings",
     "DirectionsSettings",
     "EsSettings",
+    "EvolutionSettings",
     "HypernetworkSettings",
     "LeeaSettings",
     "SeparableSettings",
@@ -21,6 +22,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
+from typing_extensions import Self
+
+from caloforge.evolution.fitness.settings import FitnessSettings
 
 Whole = Annotated[int, Field(ge=1, le=10**6)]
 Several = Annotated[int, Field(ge=2, le=10**6)]
@@ -36,9 +40,25 @@ class _Settings(BaseModel):
 class _Algorithm(_Settings):
     """Of every algorithm. Lengths are in units of each gene's spread, which initialisation gives it."""
 
-    first: NotNegative = 1.0
-    """How far the first individuals (or the first mean) are drawn from the genes to begin with: 1 is a fresh
-    initialisation, less stays near trained weights, 0 begins a mean with them exactly."""
+    first: NotNegative | None = None
+    """How far the first individuals (or the first mean) are drawn from the weights to begin with. Left out:
+    1, a fresh initialisation; from weights that were given, 0 for a mean, one mutation for individuals."""
+
+    @property
+    def drawn(self) -> float:
+        """`first`, from nothing."""
+        return 1.0 if self.first is None else self.first
+
+    @property
+    def near(self) -> float:
+        """`first`, from given weights."""
+        return 0.0
+
+    def beginning_with(self, given: bool) -> Self:
+        """Return these settings with `first` as it is to be, whether weights were given or not."""
+        if self.first is not None:
+            return self
+        return self.model_copy(update={"first": self.near if given else self.drawn})
 
 
 class DeepGaSettings(_Algorithm):
@@ -62,6 +82,10 @@ class DeepGaSettings(_Algorithm):
     def _are_of_the_population(cls, value: int, info: ValidationInfo) -> int:
         return _at_most(value, info.data.get("population"))
 
+    @property
+    def near(self) -> float:
+        return self.power
+
 
 class LeeaSettings(_Algorithm):
     """LEEA, Morse and Stanley, GECCO 2016: a small batch a generation, and fitness that is inherited."""
@@ -80,6 +104,10 @@ class LeeaSettings(_Algorithm):
     """What the power is multiplied with after each generation."""
     decay: Part = 0.2
     """Share of the inherited fitness that is forgotten in each generation."""
+
+    @property
+    def near(self) -> float:
+        return self.power
 
 
 class EsSettings(_Algorithm):
@@ -180,6 +208,24 @@ CodingSettings = Annotated[
     DenseSettings | SeparableSettings | CosineSettings | HypernetworkSettings | DirectionsSettings,
     Field(discriminator="kind"),
 ]
+
+
+class EvolutionSettings(_Settings):
+    """No gradients: a population of generators, of which each batch judges a generation."""
+
+    kind: Literal["evolution"] = "evolution"
+    algorithm: AlgorithmSettings = EsSettings()
+    """What proposes individuals, and learns from their fitness."""
+    coding: CodingSettings = DenseSettings()
+    """How genes become weights."""
+    fitness: FitnessSettings = FitnessSettings()
+    """What individuals are judged by."""
+    evolve: Annotated[tuple[str, ...], Field(min_length=1)] = ("*",)
+    """Names of the weights that evolve, `*` for anything; the others stay as they begin."""
+    again: Annotated[int, Field(ge=2)] = 500
+    """Showers that select on which elites are judged again, where the algorithm has them."""
+    memory_mb: Whole = 1024
+    """MB for individuals that are made and judged at once, in each process."""
 
 
 def _at_most(value: int, population: int | None) -> int:

@@ -77,7 +77,7 @@ class DeepGa(Algorithm[DeepGaSettings]):
     def _chains(self) -> tuple[bytes, ...]:
         """Return this generation; children of one parent stand together, so that it is kept for them."""
         if not self._parents:
-            return tuple(_link(seed, self.settings.first) for seed in self._seeds(self.population))
+            return tuple(_link(seed, self.settings.drawn) for seed in self._seeds(self.population))
         random, children = self._random(), self.population - 1
         seeds = random.integers(1, 2**63, children, np.int64)
         parents = np.sort(random.integers(0, len(self._parents), children))

@@ -35,7 +35,7 @@ class Es(Algorithm[EsSettings]):
         self, settings: EsSettings, start: NDArray[np.float32], spread: NDArray[np.float32], seed: int
     ) -> None:
         super().__init__(settings, start, spread, seed)
-        self.mean = self._first_mean(settings.first)
+        self.mean = self._first_mean(settings.drawn)
         self._moment, self._square = np.zeros_like(self.mean), np.zeros_like(self.mean)
 
     @property

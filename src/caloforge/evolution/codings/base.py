@@ -24,6 +24,8 @@ class Coding(nn.Module):
     `start` give the weights to begin with.
     """
 
+    names: tuple[str, ...]
+    """Of the tensors."""
     size: int
     """Genes."""
     start: NDArray[np.float32]

@@ -109,12 +109,13 @@ class Fitness(Network):
 
     def observe(self, cells: Tensor, incident: Tensor) -> Tensor:
         """Return observables of showers, `(n, n_cells)` to `(n, observables)`."""
-        return self.features(cells, self.features.hits(cells), incident[:, 0])
+        seen: Tensor = self.features(cells, self.features.hits(cells), incident[:, 0])
+        return seen
 
     def counts(self, cells: Tensor) -> Tensor:
         """Cells above a tenth of a typical hit, `(..., n_cells)` to `(..., n_layers + 1)`; the last: all."""
         above = self._hit(cells).to(cells.dtype).flatten(0, -2)
-        layers = self.features.layers.sums(above).unflatten(0, cells.shape[:-1])
+        layers = self.features.layers.sums(above).reshape(*cells.shape[:-1], -1)
         return torch.cat([layers, layers.sum(-1, keepdim=True)], dim=-1)
 
     def deepest(self, cells: Tensor) -> Tensor:
@@ -134,6 +135,6 @@ class Fitness(Network):
 
     def _seen(self, made: Tensor, real: Tensor, incident: Tensor, along: Tensor) -> Seen:
         rows, again = made.flatten(0, 1), incident.expand(len(made), *incident.shape).flatten(0, 1)
-        observables = self.observe(rows, again).unflatten(0, made.shape[:2])
+        observables = self.observe(rows, again).reshape(*made.shape[:2], -1)
         given = self.incidence(incident)
         return Seen(made, real, incident, observables, self.observe(real, incident), given, along)

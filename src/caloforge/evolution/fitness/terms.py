@@ -84,17 +84,18 @@ def _profiles(fitness: Fitness, cells: Tensor, energy: Tensor) -> Profiles:
     filled = total > 0
     seen = cells @ fitness.projections
     moments, profiles = seen[..., : fitness.powers], seen[..., fitness.powers :]
-    first, second = (moments / total.where(filled, 1)).unflatten(-1, (-1, 2)).unbind(-1)
+    relative = moments / total.where(filled, 1)
+    first, second = relative[..., 0::2], relative[..., 1::2]
     shape = torch.stack([first, (second - first**2).clamp_min(0)], dim=-1).flatten(-2)
     sums = [member.mT @ x for x in (filled.to(cells), shape, profiles)]
-    counted, shape, profiles = (x.double().cpu().numpy() for x in sums)
+    counted, summed, along = (x.double().cpu().numpy() for x in sums)
     showers = member.sum(0).double().cpu().numpy()[None]
     ends = list(accumulate(fitness.bins, initial=0))
     return Profiles(
         showers,
         counted[..., 0],
-        shape.reshape(*shape.shape[:2], -1, 2),
-        tuple(profiles[..., first:last] for first, last in pairwise(ends)),
+        summed.reshape(*summed.shape[:2], -1, 2),
+        tuple(along[..., first:last] for first, last in pairwise(ends)),
     )
 
 

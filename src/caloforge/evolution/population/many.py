@@ -7,7 +7,7 @@ __all__ = ["Change", "Weights", "many", "one_by_one"]
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
@@ -47,13 +47,13 @@ def many(network: nn.Module, weights: Weights, count: int) -> Iterator[None]:
     for name, values in weights.items():
         place, _, what = name.rpartition(".")
         own.setdefault(place, {})[what] = values
-    leaves = [(network.get_submodule(place), values) for place, values in own.items()]
-    for leaf, values in leaves:
-        leaf.forward = _forward_of(leaf, values, count)
+    leaves = {place: network.get_submodule(place) for place in own}
+    for place, leaf in leaves.items():
+        leaf.forward = _forward_of(leaf, own[place], count)
     try:
         yield
     finally:
-        for leaf, _ in leaves:
+        for leaf in leaves.values():
             del leaf.forward
 
 
@@ -61,22 +61,27 @@ def many(network: nn.Module, weights: Weights, count: int) -> Iterator[None]:
 def one_by_one(network: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
     """Let a network have these weights instead of its own."""
     places = [(network.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]) for name in weights]
-    before = [leaf._parameters[what] for leaf, what in places]
-    for (leaf, what), value in zip(places, weights.values(), strict=True):
-        leaf._parameters[what] = value  # type: ignore[assignment]  # a tensor will do where nothing learns
+    # Tensors will do in the place of parameters where nothing learns.
+    tables: list[tuple[dict[str, Any], str]] = [
+        (cast("Any", leaf)._parameters, what) for leaf, what in places
+    ]
+    before = [table[what] for table, what in tables]
+    for (table, what), value in zip(tables, weights.values(), strict=True):
+        table[what] = value
     try:
         yield
     finally:
-        for (leaf, what), value in zip(places, before, strict=True):
-            leaf._parameters[what] = value
+        for (table, what), value in zip(tables, before, strict=True):
+            table[what] = value
 
 
 def _forward_of(leaf: nn.Module, own: Mapping[str, Tensor | Change], count: int) -> Callable[..., Tensor]:
     if type(leaf) is nn.Linear:
         return partial(_dense, leaf, own, count)
-    if any(isinstance(value, Change) for value in own.values()):
+    stacked = {name: value for name, value in own.items() if isinstance(value, Tensor)}
+    if len(stacked) < len(own):
         raise TypeError(f"changes of rank one are for dense layers, not for {type(leaf).__name__}")
-    return partial(_in_turn, leaf, type(leaf).forward, own, count)
+    return partial(_in_turn, leaf, type(leaf).forward, stacked, count)
 
 
 def _dense(leaf: nn.Linear, own: Mapping[str, Tensor | Change], count: int, x: Tensor) -> Tensor:
@@ -88,7 +93,7 @@ def _dense(leaf: nn.Linear, own: Mapping[str, Tensor | Change], count: int, x: T
         made = F.linear(rows, leaf.weight)
         if weight is not None:
             made.baddbmm_(rows @ weight.right.unsqueeze(2), weight.left.unsqueeze(1))
-    if bias is not None:
+    if isinstance(bias, Tensor):
         made += bias.reshape(-1, 1, made.shape[-1])
     return made.reshape(*x.shape[:-1], -1)
 
@@ -110,4 +115,4 @@ def _in_turn(
 
 
 def _parts(x: Tensor, count: int) -> Sequence[Tensor]:
-    return x.unflatten(0, (count, -1)).unbind()
+    return x.reshape(count, -1, *x.shape[1:]).unbind()

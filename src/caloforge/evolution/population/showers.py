@@ -38,12 +38,13 @@ def showers_of_each(
     if not at_once:
         made = []
         for number in range(count):
-            with one_by_one(generator, {name: values[number] for name, values in weights.items()}):  # type: ignore[misc]
+            with one_by_one(generator, {name: values[number] for name, values in weights.items()}):
                 made.append(generator(noise, incident))
         return torch.stack(made)
     with many(generator, weights, count):
         rows = (x.expand(count, *x.shape).flatten(0, 1) for x in (noise, incident))
-        return generator(*rows).unflatten(0, (count, -1))
+        cells: Tensor = generator(*rows)
+    return cells.reshape(count, len(incident), -1)
 
 
 @torch.no_grad()

@@ -16,8 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from caloforge.evolution.fitness.settings import FitnessSettings
-from caloforge.evolution.settings import AlgorithmSettings, CodingSettings, DenseSettings, EsSettings
+from caloforge.evolution.settings import EvolutionSettings
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=1)]
@@ -134,27 +133,9 @@ class FittingSettings(_Settings):
 
 
 class DistanceSettings(GradientSettings):
-    """The energy distance of observables alone, without a critic: what an evolution does without gradients."""
+    """The energy distance of observables alone, without a critic: as an evolution, but by gradients."""
 
     kind: Literal["distance"] = "distance"
-
-
-class EvolutionSettings(_Settings):
-    """No gradients: a population of generators, of which each batch judges a generation."""
-
-    kind: Literal["evolution"] = "evolution"
-    algorithm: AlgorithmSettings = EsSettings()
-    """What proposes individuals, and learns from their fitness."""
-    coding: CodingSettings = DenseSettings()
-    """How genes become weights."""
-    fitness: FitnessSettings = FitnessSettings()
-    """What individuals are judged by."""
-    evolve: Annotated[tuple[str, ...], Field(min_length=1)] = ("*",)
-    """Names of the weights that evolve, `*` for anything; the others stay as they begin."""
-    again: Annotated[int, Field(ge=2)] = 500
-    """Showers that select on which elites are judged again, where the algorithm has them."""
-    memory_mb: Whole = 1024
-    """MB for individuals that are made and judged at once, in each process."""
 
 
 ObjectiveSettings = Annotated[

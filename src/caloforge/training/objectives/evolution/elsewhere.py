@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Terms: TypeAlias = "dict[str, NDArray[np.float64]]"
 Shown: TypeAlias = "tuple[Tensor, Tensor]"
 
+_NOTHING: Shown = (torch.empty(0), torch.empty(0))
+
 
 class Spread:
     """Hands individuals to the processes of a cluster, and waits for all of a generation.
@@ -99,20 +101,17 @@ class Elsewhere:
         generator = self._judge.generator
         self._data = TrainingData(self._paths, self._recipe, generator.detector, generator.conditions, device)
         self._selected = selected(self._data, generator.conditions, device, self._again)
-        self._next, self._shown = -1, None
+        self._next, self._shown = -1, _NOTHING
         self._batches: Iterator[Shown] = iter(())
 
     def _batch(self, number: int) -> Shown:
         """The batch of a generation; one after the other they cost nothing but their reading."""
         assert self._data is not None
-        if number != self._next - 1 or self._shown is None:
-            if number != self._next:
-                self._batches = self._data.epoch(*divmod(number, self._data.steps))
-            self._shown = next(self._batches, None)
-            if self._shown is None:  # an epoch has ended
-                self._batches = self._data.epoch(*divmod(number, self._data.steps))
-                self._shown = next(self._batches)
-            self._next = number + 1
+        if number != self._next - 1:
+            epoch, step = divmod(number, self._data.steps)
+            if number != self._next or not step:
+                self._batches = self._data.epoch(epoch, step)
+            self._shown, self._next = next(self._batches), number + 1
         return self._shown
 
 

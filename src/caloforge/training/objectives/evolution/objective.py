@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from caloforge.evolution.algorithms.base import Algorithm, Generation
+    from caloforge.evolution.settings import EvolutionSettings
     from caloforge.models.base import Generator
     from caloforge.training.objectives.base import Task
-    from caloforge.training.objectives.settings import EvolutionSettings
 
 _WORST = 2.0  # times the worst that is a number: what is none
 
@@ -91,7 +91,11 @@ class EvolutionObjective(Objective):
         self.coding = make_coding(self.settings.coding, shapes, centre, spread)
         self.coding.to(self.hardware.device)
         self.algorithm = make_algorithm(
-            self.settings.algorithm, self.coding.start, self.coding.spread, self._seed, shapes
+            self.settings.algorithm.beginning_with(self.warm),
+            self.coding.start,
+            self.coding.spread,
+            self._seed,
+            shapes,
         )
         self.modules["evolution"] = _Kept(self.algorithm)
 
