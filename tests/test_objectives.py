@@ -30,7 +30,7 @@ from tiny_toys import TINY, tiny_showers
 
 QUICK = "schedule.batch=16", "schedule.epochs=2", "schedule.precision=fp32"
 TUNED = "{kind: tuned, width: 8, latent: 4, fit: {rounds: 1, factors: 2}}"
-# A kind of objective, a recipe, and what is set. `distance` is a toy, which only a copy of caloforge knows.
+# A kind of objective, a recipe, and what is set. `toy` is one that only a copy of caloforge knows.
 CASES = {
     "adversarial": ("calogan", "model.latent=4"),
     "adversarial, averaged": ("calogan", "model.latent=4", "objective.average=0.9", "schedule.accumulate=2"),
@@ -38,11 +38,15 @@ CASES = {
     "adversarial, tuned": ("calogan-tuned", f"model={TUNED}"),
     "fit": ("calogan-fit", "model.fit.rounds=1", "model.fit.factors=2"),
     "fit, tuned": ("calogan-tuned", f"model={TUNED}", "objective={kind: fit}"),
-    "distance": (
-        "calogan",
-        "model.latent=4",
-        "objective={kind: distance, average: 0.9, generator_rate: 0.01}",
+    "distance": ("calogan", "model.latent=4", "objective={kind: distance, average: 0.9}"),
+    "evolution": ("calogan", "model.latent=4", "objective={kind: evolution, algorithm: {population: 4}}"),
+    "evolution, of seeds": (
+        "calogan-tuned",
+        f"model={TUNED}",
+        "objective={kind: evolution, algorithm: {kind: deep-ga, population: 6, parents: 3, elites: 2}}",
+        "schedule.rates=constant",
     ),
+    "toy": ("calogan", "model.latent=4", "objective={kind: toy, average: 0.9, generator_rate: 0.01}"),
 }
 HERE = [name for name in CASES if name.partition(",")[0] in OBJECTIVES]
 LEARNING = [name for name in HERE if not name.startswith("fit")]
@@ -168,7 +172,7 @@ def test_its_run_looks_at_the_physics_and_generates(
         assert file.read(0, 5).cells.sum() > 0
 
 
-@pytest.mark.parametrize("name", [name for name in ("fit", "distance") if name in HERE])
+@pytest.mark.parametrize("name", [name for name in ("fit", "toy") if name in HERE])
 def test_its_bundle_knows_nothing_of_it(name: str, runs: Callable[[str], Run], tmp_path: Path) -> None:
     export(runs(name).path, tmp_path / "bundle")
     cells = Engine(tmp_path / "bundle").generate(Incident.of([2e4, 3e4], pdg=-11), seed=1).cells
@@ -191,7 +195,11 @@ def test_it_begins_with_the_weights_of_another_run(
     name: str, data: Path, runs: Callable[[str], Run], tmp_path: Path
 ) -> None:
     first = runs(name)
-    still = recipe(name, "objective.generator_rate=1e-30", "objective.average=0", "schedule.epochs=1")
+    if name.startswith("evolution"):
+        step = "power" if "seeds" in name else "rate"
+        still = recipe(name, f"objective.algorithm.{step}=1e-30", "schedule.epochs=1")
+    else:
+        still = recipe(name, "objective.generator_rate=1e-30", "objective.average=0", "schedule.epochs=1")
     warm = train(still, data, tmp_path / "warm", init=first.path)
     (told,) = warm.init
     assert "generator" in told["networks"]
@@ -222,10 +230,10 @@ def test_what_learns_nothing_begins_with_nothing(
 
 SETTINGS = '''
 
-class DistanceSettings(GradientSettings):
+class ToySettings(GradientSettings):
     """The toy's."""
 
-    kind: Literal["distance"] = "distance"
+    kind: Literal["toy"] = "toy"
 '''
 
 
@@ -241,18 +249,18 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root, source = tmp_path_factory.mktemp("copy"), Path(caloforge.__file__).parent
     shutil.copytree(source, root / "caloforge", ignore=shutil.ignore_patterns("pretrained", "__pycache__"))
     objectives = root / "caloforge" / "training" / "objectives"
-    shutil.copy(Path(__file__).with_name("toy_objective.py"), objectives / "distance.py")
-    union = "AdversarialSettings | FittingSettings"
+    shutil.copy(Path(__file__).with_name("toy_objective.py"), objectives / "toy.py")
+    union = "\n    AdversarialSettings | DistanceSettings | EvolutionSettings | FittingSettings"
     settings = objectives / "settings.py"
     _edit(
         settings,
         f"\n\nObjectiveSettings = Annotated[{union}",
-        f"{SETTINGS}\n\nObjectiveSettings = Annotated[{union} | DistanceSettings",
+        f"{SETTINGS}\n\nObjectiveSettings = Annotated[{union} | ToySettings",
     )
     line = '    "fit": "fit.FitObjective",\n'
-    _edit(objectives / "__init__.py", line, line + '    "distance": "distance.DistanceObjective",\n')
-    suited = 'objectives: ClassVar[tuple[str, ...]] = ("adversarial",)'
-    _edit(root / "caloforge" / "models" / "settings.py", suited, suited.replace(",)", ', "distance")'))
+    _edit(objectives / "__init__.py", line, line + '    "toy": "toy.ToyObjective",\n')
+    suited = '("adversarial", "distance", "evolution")'
+    _edit(root / "caloforge" / "models" / "settings.py", suited, suited.replace(")", ', "toy")'))
     return root
 
 
@@ -269,5 +277,5 @@ def _python(copy: Path, *words: str) -> str:
 @pytest.mark.slow
 def test_a_new_objective_is_a_file_its_settings_and_a_line(copy: Path) -> None:
     """It keeps the promises above, which are made to it in a process that knows it."""
-    words = ("-m", "pytest", __file__, "-q", "-k", "distance", "-p", "no:cacheprovider")
+    words = ("-m", "pytest", __file__, "-q", "-k", "toy", "-p", "no:cacheprovider")
     assert "8 passed" in _python(copy, *words)

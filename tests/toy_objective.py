@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DistanceObjective"]
+__all__ = ["ToyObjective"]
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
     from caloforge.models.base import Generator
     from caloforge.training.objectives.base import Task
-    from caloforge.training.objectives.settings import DistanceSettings
+    from caloforge.training.objectives.settings import ToySettings
 
 
-class DistanceObjective(Objective):
+class ToyObjective(Objective):
     """Brings generated showers near to the real ones of the same incident particles."""
 
-    def __init__(self, generator: Generator, settings: DistanceSettings, task: Task) -> None:
+    def __init__(self, generator: Generator, settings: ToySettings, task: Task) -> None:
         super().__init__(generator, task.hardware)
         self.settings, self.accumulate = settings, task.recipe.schedule.accumulate
 
     @classmethod
     def of(cls, generator: Generator, task: Task) -> Self:
-        return cls(generator, cast("DistanceSettings", task.recipe.objective), task)
+        return cls(generator, cast("ToySettings", task.recipe.objective), task)
 
     def begin(self) -> None:
         super().begin()

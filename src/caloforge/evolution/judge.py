@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from caloforge.models.base import Generator
 
 _NOISE, _ELITE, _DIRECTIONS = 41, 42, 43  # tell these random numbers apart from each other
+_TRIED = 9  # showers that tell whether many generators can be made at once
 _ELSE = 0.1  # spread of weights that nothing drawn stands beside
 
 
@@ -83,7 +84,7 @@ class Judge:
         weights = dict(generator.named_parameters())
         self._weights = {name: weights[name] for name in coding.names}
         self._shapes = {name: tuple(weight.shape) for name, weight in self._weights.items()}
-        self.at_once = batchable(generator, self._weights, incident[:3])
+        self.at_once = batchable(generator, self._weights, incident[:_TRIED])
         self.pieces = Pieces.measured(generator, self._weights, incident, settings.memory_mb << 20)
 
     def parts(self, generation: Generation) -> Iterator[tuple[bytes, ...]]:
@@ -117,6 +118,12 @@ class Judge:
             made = showers_of_each(self.generator, weights, count, noise, incident, self.at_once)
             terms = self.fitness(made, cells, incident, self._along(number, incident.device))
             return {name: term.double().cpu().numpy() for name, term in terms.items()}
+
+    @torch.no_grad()
+    def showers(self, number: int, incident: Tensor) -> Tensor:
+        """Return what the generator makes with the noise of a generation, `(n, n_cells)` MeV."""
+        cells: Tensor = self.generator(self._noise(_NOISE, number, incident), incident)
+        return cells
 
     def copy(self) -> Judge:
         """Return one of its own networks, on the processor, which can be sent away."""

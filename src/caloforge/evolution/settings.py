@@ -18,7 +18,7 @@ __all__ = [
     "SnesSettings",
 ]
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -226,6 +226,12 @@ class EvolutionSettings(_Settings):
     """Showers that select on which elites are judged again, where the algorithm has them."""
     memory_mb: Whole = 1024
     """MB for individuals that are made and judged at once, in each process."""
+
+    @field_validator("algorithm", "coding", mode="before")
+    @classmethod
+    def _of_the_usual_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        usual = cls.model_fields[str(info.field_name)].default.kind
+        return {"kind": usual} | value if isinstance(value, dict) else value
 
 
 def _at_most(value: int, population: int | None) -> int:

@@ -100,7 +100,7 @@ def draw_run(run: Run) -> None:
 def draw_curves(
     entries: Entries, losses: Mapping[str, str], rates: Iterable[str], select: str, steps: int, path: Path
 ) -> None:
-    """Draw losses, response, what selects, and learning rates over the epochs.
+    """Draw losses, response, what selects, and learning rates (or a population's spread) over the epochs.
 
     Args:
         entries: A run's diary, `Run.metrics()`.
@@ -125,7 +125,11 @@ def draw_curves(
         _lines(axes[0, 1], "energy in all cells / what it should be", done, {"response": ""}, steps)
         axes[0, 1].axhline(1, color=_GREY, linewidth=0.8, linestyle=(0, (4, 3)))
         _selection(axes[1, 0], looks, select, steps)
-        _lines(axes[1, 1], "learning rate", done, {f"{name}_rate": name for name in rates}, steps)
+        told = {f"{name}_rate": name for name in rates}
+        if told:
+            _lines(axes[1, 1], "learning rate", done, told, steps)
+        else:  # a population has a spread instead
+            _lines(axes[1, 1], "spread of the population", done, {"deviation": ""}, steps)
         # A short training tells only its last rate, which may be 0.
         if any(np.any(np.asarray(line.get_ydata()) > 0) for line in axes[1, 1].lines):
             axes[1, 1].set_yscale("log")

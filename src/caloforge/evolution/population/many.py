@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from caloforge.models.grown.stages import CellBias
+
 
 class Change(NamedTuple):
     """By what the matrix of a dense layer differs from the one that all share: an outer product.
@@ -78,6 +80,8 @@ def one_by_one(network: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[No
 def _forward_of(leaf: nn.Module, own: Mapping[str, Tensor | Change], count: int) -> Callable[..., Tensor]:
     if type(leaf) is nn.Linear:
         return partial(_dense, leaf, own, count)
+    if type(leaf) is CellBias:
+        return partial(_biased, own, count)
     stacked = {name: value for name, value in own.items() if isinstance(value, Tensor)}
     if len(stacked) < len(own):
         raise TypeError(f"changes of rank one are for dense layers, not for {type(leaf).__name__}")
@@ -96,6 +100,11 @@ def _dense(leaf: nn.Linear, own: Mapping[str, Tensor | Change], count: int, x: T
     if isinstance(bias, Tensor):
         made += bias.reshape(-1, 1, made.shape[-1])
     return made.reshape(*x.shape[:-1], -1)
+
+
+def _biased(own: Mapping[str, Tensor | Change], count: int, x: Tensor) -> Tensor:
+    bias = cast("Tensor", own["bias"])
+    return (x.reshape(count, -1, x.shape[-1]) + bias.unsqueeze(1)).reshape(x.shape)
 
 
 def _in_turn(

@@ -75,7 +75,8 @@ class Pieces:
                 put_out += made.numel() * made.element_size()
 
         hooks = [module.register_forward_hook(count) for module in generator.modules()]
-        made = generator(generator.sample_noise(len(incident), device=incident.device), incident)
+        noise = torch.zeros((len(incident), *generator.noise_shape), device=incident.device)
+        made = generator(noise, incident)
         for hook in hooks:
             hook.remove()
         weights = sum(value.numel() * value.element_size() for value in names.values())

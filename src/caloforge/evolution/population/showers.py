@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from caloforge.evolution.population.many import Weights
     from caloforge.models.base import Generator
 
+_TINY = 1e-30
 _CLOSE = 1e-4  # relative: what batched products may differ by from one after another
 
 
@@ -69,5 +70,6 @@ def batchable(generator: Generator, names: Mapping[str, nn.Parameter], incident:
         at_once, apart = (showers_of_each(generator, pair, 2, noise, incident, way) for way in (True, False))
     except (RuntimeError, TypeError):
         return False
-    scale = apart.abs().amax()
-    return bool(scale > 0) and float((at_once - apart).abs().amax() / scale) < _CLOSE
+    # Rounding may empty a cell of a shower or two that the other way has not, and so change these a lot.
+    wrong = (at_once - apart).abs().amax(2) / apart.abs().amax(2).clamp_min(_TINY)
+    return bool((wrong.median(1).values < _CLOSE).all())

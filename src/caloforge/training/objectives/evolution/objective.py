@@ -21,6 +21,7 @@ from caloforge.evolution.judge import Judge, evolved, initial
 from caloforge.models.blocks.processes import world
 from caloforge.training.objectives.base import Objective
 from caloforge.training.objectives.evolution.elsewhere import Elsewhere, Spread, Terms, selected
+from caloforge.training.objectives.gradients import energies
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -107,9 +108,9 @@ class EvolutionObjective(Objective):
             incident: `(n, k)` MeV, rad, mm.
 
         Returns:
-            Numbers that stay on the host: fitness of the `best`, the `median` and the `worst`; its `spread`,
-            a standard deviation; how many were `faulty`; bytes of an individual, `bytes`; and for each term
-            that of the best.
+            Numbers that stay on the host: fitness of the `best`, the `median` and the `worst`; its standard
+            `deviation`; how many were `faulty`; bytes of an individual, `bytes`; for each term that of the
+            best; and `energies` of the generator that has come out of it.
 
         Raises:
             TrainingError: Not one of the individuals makes showers.
@@ -121,6 +122,7 @@ class EvolutionObjective(Objective):
         self.algorithm.tell(fitness)
         self._choose(judge, (cells, incident))
         judge.give(self.algorithm.best())
+        made = judge.showers(self.algorithm.generation - 1, incident)
         best = int(fitness.argmin())
         told = {
             "best": fitness[best],
@@ -131,7 +133,8 @@ class EvolutionObjective(Objective):
             "bytes": np.mean([len(one) for one in generation.chromosomes]),
             **{f"best_{name}": values[best] for name, values in terms.items() if name != "fitness"},
         }
-        return {name: torch.tensor(float(value)) for name, value in told.items()}
+        numbers = {name: torch.tensor(float(value)) for name, value in told.items()}
+        return numbers | energies(made.sum(1).cpu(), cells.sum(1).cpu())
 
     def note(self, losses: Mapping[str, float]) -> str:
         (then, first), now = self._since, (time.monotonic(), self.algorithm.generation)
