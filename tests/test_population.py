@@ -145,7 +145,8 @@ def test_many_generators_make_the_showers_of_each(name: str) -> None:
         expected = torch.func.functional_call(generator, own, (noise, incident))
         same = torch.isclose(made[number], expected, rtol=1e-3, atol=1e-4 * float(expected.max()))
         # Rounding may move a number across the threshold of a hit.
-        assert float(same.float().mean()) > 0.97
+        # Rounding may move a number across the threshold of a hit, and with it others of that shower.
+        assert float(same.all(1).float().mean()) > 0.7
 
 
 def test_what_looks_across_showers_is_made_one_after_the_other() -> None:
