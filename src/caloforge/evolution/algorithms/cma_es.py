@@ -6,7 +6,7 @@ __all__ = ["CmaEs"]
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,13 @@ from caloforge.evolution.algorithms.chromosome import mark_of
 from caloforge.evolution.noise import normal
 from caloforge.evolution.settings import CmaEsSettings
 
+if TYPE_CHECKING:
+    from cmaes import CMA
+
 _MOST = 1000  # genes: their cube is calculated for each individual, which takes 0.2 s here
-_CHANGING = ("_mean", "_sigma", "_c_1d", "_p_sigma", "_pc", "_g")
+# What changes from generation to generation. The package's own state has half of the covariance, which is
+# symmetric but for rounding, and so goes another way.
+_CHANGING = ("_mean", "_sigma", "_C", "_p_sigma", "_pc", "_g")
 
 
 class CmaEs(Algorithm[CmaEsSettings]):
@@ -44,12 +49,9 @@ class CmaEs(Algorithm[CmaEsSettings]):
                 expected=f"at most {_MOST:,}",
                 cure="take a compact coding, or kind: snes",
             )
-        from cmaes import CMA
-
         self._mark = mark_of((self.start, self.spread))
-        mean = settings.first * normal(seed, self.size).astype(np.float64)
         self._asked: list[NDArray[np.float64]] = []
-        self._cma = CMA(mean, settings.sigma, population_size=self.population)
+        self._cma = self._package()
 
     @property
     def population(self) -> int:
@@ -68,6 +70,12 @@ class CmaEs(Algorithm[CmaEsSettings]):
     ) -> NDArray[np.float32]:
         return unpacked_genes(cls._bodies(shared, chromosomes, size), size)
 
+    def _package(self) -> CMA:
+        from cmaes import CMA
+
+        mean = self.settings.first * normal(self.seed, self.size).astype(np.float64)
+        return CMA(mean, self.settings.sigma, population_size=self.population)
+
     def _genes(self, point: NDArray[np.float64]) -> NDArray[np.float32]:
         return (self.start + self.spread * point).astype(np.float32)
 
@@ -82,11 +90,11 @@ class CmaEs(Algorithm[CmaEsSettings]):
         self._asked = []
 
     def _own_state(self) -> State:
-        whole = self._cma.__getstate__()
-        return {name.strip("_"): np.array(whole[name]) for name in _CHANGING}
+        return {name.strip("_"): np.array(getattr(self._cma, name)) for name in _CHANGING}
 
     def _restore_own(self, state: State) -> None:
-        values = {name: state[name.strip("_")] for name in _CHANGING}
-        scalars = {"_sigma": float(values["_sigma"]), "_g": int(values["_g"]), "_B": None, "_D": None}
         self._asked = []
-        self._cma.__setstate__({**self._cma.__getstate__(), **values, **scalars})
+        self._cma = self._package()
+        for name in _CHANGING:
+            value = state[name.strip("_")]
+            setattr(self._cma, name, value.copy() if value.ndim else value.item())

@@ -23,9 +23,9 @@ class DirectionsCoding(Coding):
     """Principal components of all weights together over some trained runs.
 
     Weights are `start + sum over j of gene_j * deviation_j * direction_j`, where `deviation_j` is the
-    standard deviation of the runs along a direction. So genes are of the order of 1. Networks trained from different
-    seeds have their features in another order each, and a mixture of them is rarely a good network. Runs that
-    went on from one another, or began with the same weights, have something in common.
+    standard deviation of the runs along a direction. So genes are of the order of 1. Networks trained from
+    different seeds have their features in another order each, and a mixture of them is rarely a good network.
+    Runs that went on from one another, or began with the same weights, have something in common.
 
     Args:
         settings: How many directions.

@@ -17,9 +17,8 @@ class SeparableCoding(PartwiseCoding):
     """A canonical decomposition: `sum over r of a_r (x) b_r (x) ...`, one vector for each axis of the tensor.
 
     A filter's part along each axis of space is a vector, and so is its part along the channels. A matrix is
-    of low rank. Tensors that would have no fewer genes than weights are dense. Products of many normal numbers
-    have long tails: their variance is that of an initialisation, but most weights are smaller and some far
-    larger.
+    of low rank. Tensors that would have no fewer genes than weights are dense. Products of normal numbers
+    have long tails: their variance is that of an initialisation, but most are smaller, and some far larger.
     """
 
     def _part(self, start: NDArray[np.float32], spread: float) -> Part:
