@@ -145,7 +145,7 @@ class SnesSettings(_Algorithm):
 
 
 class CmaEsSettings(_Algorithm):
-    """CMA-ES, arXiv:1604.00772, as the package cmaes has it; for some 2,000 genes at most."""
+    """CMA-ES, arXiv:1604.00772, as the package cmaes has it; for 1,000 genes at most."""
 
     kind: Literal["cma-es"] = "cma-es"
     population: Annotated[int, Field(ge=4, le=10**6)] | None = None

@@ -49,7 +49,7 @@ def make_algorithm(
         start: Genes to begin with, shape `(size,)`.
         spread: Scale of each gene, shape `(size,)`; 0 leaves a gene as it is.
         seed: Of all its random numbers.
-        shapes: The genes as tensors, in order; needed by changes of rank one.
+        shapes: The genes as tensors, in order (`evolving` of a dense coding), for changes of rank one.
 
     Raises:
         EvolutionError: Genes that the algorithm cannot evolve.

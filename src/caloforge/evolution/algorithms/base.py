@@ -148,11 +148,15 @@ class Algorithm(ABC, Generic[Settings]):
         """Return the seeds of this generation's individuals."""
         return self._random().integers(1, 2**63, count, np.int64)
 
-    def _first_mean(self, first: float) -> NDArray[np.float32]:
-        return self.start + np.float32(first) * self.spread * normal(self.seed, self.size)
+    def _drawn(self, seed: int, power: float) -> NDArray[np.float32]:
+        """Return genes around `start`."""
+        return self.start + np.float32(power) * self.spread * normal(seed, self.size)
 
-    def _packed(self, shared: Sequence[NDArray[Any]], bodies: Sequence[bytes]) -> Generation:
-        mark = mark_of(shared)
+    def _packed(
+        self, shared: Sequence[NDArray[Any]], bodies: Sequence[bytes], mark: int | None = None
+    ) -> Generation:
+        """Return a generation; `mark` is given where it is not, or need not be, that of `shared`."""
+        mark = mark_of(shared) if mark is None else mark
         chromosomes = tuple(sealed(self.code, self.size, mark, body) for body in bodies)
         return Generation((*shared, np.array([mark], np.uint64)), chromosomes)
 

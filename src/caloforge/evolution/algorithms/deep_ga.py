@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from caloforge.errors import EvolutionError
 from caloforge.evolution.algorithms.base import Algorithm, Generation, State, checked
-from caloforge.evolution.algorithms.chromosome import sealed
+from caloforge.evolution.algorithms.chromosome import mark_of
 from caloforge.evolution.algorithms.parents import PARENTS
 from caloforge.evolution.noise import normal
 from caloforge.evolution.settings import DeepGaSettings
@@ -36,7 +36,7 @@ class DeepGa(Algorithm[DeepGaSettings]):
         super().__init__(settings, start, spread, seed)
         self._parents: tuple[bytes, ...] = ()  # the elite first, then by fitness
         self._candidates: tuple[bytes, ...] = ()
-        self._shared = self._packed((self.start, self.spread), ()).shared
+        self._mark = mark_of((self.start, self.spread))
 
     @property
     def population(self) -> int:
@@ -71,8 +71,7 @@ class DeepGa(Algorithm[DeepGaSettings]):
         return genes
 
     def _generation(self, chains: Sequence[bytes]) -> Generation:
-        mark = int(self._shared[-1][0])
-        return Generation(self._shared, tuple(sealed(self.code, self.size, mark, chain) for chain in chains))
+        return self._packed((self.start, self.spread), chains, self._mark)
 
     def _chains(self) -> tuple[bytes, ...]:
         """Return this generation; children of one parent stand together, so that it is kept for them."""
@@ -97,11 +96,11 @@ class DeepGa(Algorithm[DeepGaSettings]):
         self._parents = tuple(ranked[: self.settings.parents])
 
     def _own_state(self) -> State:
-        return {**_packed("parents", self._parents), **_packed("candidates", self._candidates)}
+        return {**_as_arrays("parents", self._parents), **_as_arrays("candidates", self._candidates)}
 
     def _restore_own(self, state: State) -> None:
-        self._parents = _unpacked("parents", state)
-        self._candidates = _unpacked("candidates", state)
+        self._parents = _from_arrays("parents", state)
+        self._candidates = _from_arrays("candidates", state)
 
 
 def _link(seed: int, power: float) -> bytes:
@@ -139,12 +138,12 @@ def _mutate(genes: NDArray[np.float32], spread: NDArray[np.float32], seed: int, 
     genes += change
 
 
-def _packed(name: str, chains: Sequence[bytes]) -> State:
+def _as_arrays(name: str, chains: Sequence[bytes]) -> State:
     whole = np.frombuffer(b"".join(chains), np.uint8)
     return {name: whole, f"{name}.lengths": np.array([len(chain) for chain in chains], np.int64)}
 
 
-def _unpacked(name: str, state: State) -> tuple[bytes, ...]:
+def _from_arrays(name: str, state: State) -> tuple[bytes, ...]:
     whole, ends = state[name].tobytes(), np.cumsum(state[f"{name}.lengths"])
     return tuple(
         whole[end - length : end] for end, length in zip(ends, state[f"{name}.lengths"], strict=True)

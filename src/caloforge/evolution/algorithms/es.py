@@ -4,20 +4,18 @@ from __future__ import annotations
 
 __all__ = ["Es"]
 
-import struct
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.errors import EvolutionError
 from caloforge.evolution.algorithms.base import Algorithm, Generation, State
+from caloforge.evolution.algorithms.bodies import packed_seed, unpacked_seed
 from caloforge.evolution.algorithms.shaping import by_rank, centred_ranks
 from caloforge.evolution.noise import normal
 from caloforge.evolution.settings import EsSettings
 
-_BODY = struct.Struct("<q")  # a seed; less than 0: mirrored
 _FADING = 0.9, 0.999  # Adam's memories (arXiv:1412.6980) of the gradient and of its square
 _TINY = 1e-8
 
@@ -35,7 +33,7 @@ class Es(Algorithm[EsSettings]):
         self, settings: EsSettings, start: NDArray[np.float32], spread: NDArray[np.float32], seed: int
     ) -> None:
         super().__init__(settings, start, spread, seed)
-        self.mean = self._first_mean(settings.drawn)
+        self.mean = self._drawn(seed, settings.drawn)
         self._moment, self._square = np.zeros_like(self.mean), np.zeros_like(self.mean)
 
     @property
@@ -44,7 +42,7 @@ class Es(Algorithm[EsSettings]):
 
     def ask(self) -> Generation:
         pairs = self._pairs()
-        bodies = [_BODY.pack(sign * int(seed)) for seed in pairs for sign in (1, -1)]
+        bodies = [packed_seed(sign * int(seed)) for seed in pairs for sign in (1, -1)]
         return self._packed(self._common(), bodies)
 
     def best(self) -> NDArray[np.float32]:
@@ -93,9 +91,7 @@ class Es(Algorithm[EsSettings]):
         cls, shared: Sequence[NDArray[Any]], chromosomes: Sequence[bytes], size: int
     ) -> list[int]:
         bodies = cls._bodies(shared, chromosomes, size)
-        if any(len(body) != _BODY.size for body in bodies):
-            raise EvolutionError("this chromosome is no seed", expected=f"{_BODY.size} bytes")
-        return [_BODY.unpack(body)[0] for body in bodies]
+        return [unpacked_seed(body) for body in bodies]
 
     def _learn(self, fitness: NDArray[np.float64]) -> None:
         gradient = self.gradient(by_rank(fitness, centred_ranks(self.population)))

@@ -87,7 +87,7 @@ class RankOneEs(Es):
         first = 0
         for u, v in cls._scaled(shared, chromosomes, size):
             last = first + u.shape[1] * v.shape[1]
-            change = (u[:, :, None] * v[:, None, :]).reshape(len(genes), -1)
+            change = (u[:, :, None] * v[:, None, :]).reshape(len(genes), last - first)
             np.add(shared[0][first:last], change, out=genes[:, first:last])
             first = last
         return genes
@@ -120,7 +120,9 @@ def _drawn(
     rows = [0 if row == 1 else row for row, _ in layout.tolist()]
     columns = [0 if column == 1 < row else column for row, column in layout.tolist()]
     needed = [count for pair in zip(rows, columns, strict=True) for count in pair]
-    numbers = np.stack([normal(int(seed), sum(needed)) for seed in seeds])
+    numbers = np.empty((len(seeds), sum(needed)), np.float32)
+    for seed, row in zip(seeds, numbers, strict=True):
+        row[:] = normal(int(seed), len(row))
     ones = np.ones((len(seeds), 1), np.float32)
     pieces = [
         piece if piece.shape[1] else ones for piece in np.split(numbers, np.cumsum(needed)[:-1], axis=1)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Coding", "DensePart", "Part", "PartwiseCoding", "check_tensors"]
+__all__ = ["Coding", "DensePart", "FixedPart", "Part", "PartwiseCoding", "check_tensors"]
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ class Coding(nn.Module):
     """Turns genes into weights; a module, so that what it needs for that goes to a device with `to`.
 
     Genes drawn as `start + spread * normal` give weights with the spread of an initialisation. Genes that are
-    `start` give the weights to begin with.
+    `start` give the weights to begin with. Tensors whose spread is 0 have no genes: they stay as they are.
     """
 
     names: tuple[str, ...]
@@ -74,6 +74,18 @@ class DensePart(Part):
         return genes.reshape(len(genes), *self.shape)
 
 
+class FixedPart(Part):
+    """A tensor without genes, the same for all individuals; it is not copied for them."""
+
+    def __init__(self, start: NDArray[np.float32]) -> None:
+        super().__init__(np.empty(0, np.float32), np.empty(0, np.float32))
+        self.weights: Tensor
+        self.register_buffer("weights", torch.from_numpy(start.copy()), persistent=False)
+
+    def decode(self, genes: Tensor) -> Tensor:
+        return self.weights.expand(len(genes), *self.weights.shape)
+
+
 class PartwiseCoding(Coding):
     """A coding in which each tensor has genes of its own, in the order of the tensors.
 
@@ -82,6 +94,9 @@ class PartwiseCoding(Coding):
         shapes: Of the tensors, by name.
         start: Weights around which initialisation draws, or trained ones.
         spread: Standard deviation that initialisation gives each tensor.
+
+    Attributes:
+        evolving: Shapes of the tensors that have genes.
 
     Raises:
         EvolutionError: The names or shapes of the three do not agree.
@@ -98,7 +113,8 @@ class PartwiseCoding(Coding):
         check_tensors(shapes, start, spread)
         self.settings = settings
         self.names = tuple(shapes)
-        parts = [self._part(np.asarray(start[name], np.float32), spread[name]) for name in shapes]
+        self.evolving = {name: shape for name, shape in shapes.items() if spread[name]}
+        parts = [self._whichever(np.asarray(start[name], np.float32), spread[name]) for name in shapes]
         self.parts = nn.ModuleList(parts)
         self.start = np.concatenate([part.start for part in parts])
         self.spread = np.concatenate([part.spread for part in parts])
@@ -110,6 +126,9 @@ class PartwiseCoding(Coding):
             name: part.decode(piece)
             for name, part, piece in zip(self.names, self._parts(), pieces, strict=True)
         }
+
+    def _whichever(self, start: NDArray[np.float32], spread: float) -> Part:
+        return self._part(start, spread) if spread else FixedPart(start)
 
     @abstractmethod
     def _part(self, start: NDArray[np.float32], spread: float) -> Part:
@@ -127,7 +146,7 @@ def check_tensors(
     """Raise an `EvolutionError` unless there is a start of each shape, and a spread."""
     for name, shape in shapes.items():
         got = np.shape(start[name]) if name in start else None
-        if got != tuple(shape) or name not in spread or not prod(shape):
+        if got != tuple(shape) or not prod(shape) or not 0 <= spread.get(name, -1) < inf:
             raise EvolutionError(
                 "each tensor needs weights to begin with and a spread",
                 where=name,
