@@ -32,11 +32,19 @@ def convert(
     drop_bad: Annotated[
         bool, typer.Option("--drop-bad", help="Leave out showers with NaN, infinite or negative energies.")
     ] = False,
+    layers: Annotated[
+        str | None, typer.Option(help="Keep these layers only, as layer_1,layer_2; the others are left out.")
+    ] = None,
+    flatten: Annotated[
+        bool, typer.Option("--flatten", help="Add up layers that follow each other and have the same grid.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Convert shower files from and to the published formats.
+    """Convert shower files from and to the published formats, and take fewer layers of a detector.
 
     Example: caloforge convert positrons.h5 showers.h5 --particle e+
+
+    Example: caloforge convert electrons.h5 images.h5 --flatten
     """
     from caloforge.detector import load_detector
     from caloforge.showers import convert as run
@@ -50,6 +58,8 @@ def convert(
             detector=load_detector(detector) if detector else None,
             particle=particle,
             drop_bad=drop_bad,
+            layers=[name.strip() for name in layers.split(",")] if layers is not None else (),
+            flatten=flatten,
             progress=progress,
         )
     formats = f"{done.source_format} -> {done.format}"

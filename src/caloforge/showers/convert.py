@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Converted", "convert"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from caloforge.errors import ShowersError
 from caloforge.showers.checks import BadEnergies
 from caloforge.showers.container import Showers
 from caloforge.showers.formats import FORMATS, Format, known_format, open_showers
+from caloforge.showers.reduced import Reduction, reduce
 from caloforge.showers.source import ShowerSource
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Converted:
         showers: How many were written.
         dropped: How many were left out for impossible energies.
         bad: What was wrong with those, in words.
-        notes: What was assumed and what the format written has no place for.
+        notes: What was assumed, what was left out and what the format written has no place for.
     """
 
     path: Path
@@ -57,6 +58,8 @@ def convert(
     detector: Detector | None = None,
     particle: str | None = None,
     drop_bad: bool = False,
+    layers: Sequence[str] = (),
+    flatten: bool = False,
     progress: Progress | None = None,
 ) -> Converted:
     """Convert a shower file, piece by piece.
@@ -69,27 +72,31 @@ def convert(
         detector: What was hit, where `src` cannot say and no preset has its shape.
         particle: Name of the incident particle, where `src` cannot say.
         drop_bad: Leave out showers with NaN, infinite or negative energies instead of refusing the file.
+        layers: Names of the layers that are kept, of a detector that is named after them; none: all.
+        flatten: Add up layers that follow each other and have the same grid.
         progress: Called after every piece.
 
     Raises:
-        ShowersError: A damaged or unknown file, or impossible energies.
+        ShowersError: A damaged or unknown file, impossible energies, or layers that are not there.
         OutputError: `dst` exists, another process writes it, or the disk is full.
     """
     target = known_format(to) if to else _by_name(Path(dst))
     with open_showers(src, detector, format=from_, particle=particle) as source:
         if len(source) == 0:
             raise ShowersError("the file holds no showers", where=src)
-        work = _Conversion(source, target, drop_bad, progress)
-        target.write(Path(dst), source.detector, work.parts())
+        fewer = reduce(source.detector, layers, flatten) if layers or flatten else None
+        work = _Conversion(source, target, drop_bad, fewer, progress)
+        written = fewer.detector if fewer else source.detector
+        target.write(Path(dst), written, work.parts())
     return Converted(
         Path(dst),
         source.format,
         target.name,
-        source.detector.name,
+        written.name,
         work.written,
         work.bad.showers,
         str(work.bad),
-        (*source.notes, *work.lost()),
+        (*source.notes, *(fewer.notes() if fewer else ()), *work.lost()),
     )
 
 
@@ -97,9 +104,15 @@ class _Conversion:
     """The pieces on their way, with what was seen of them."""
 
     def __init__(
-        self, source: ShowerSource, target: Format, drop_bad: bool, progress: Progress | None
+        self,
+        source: ShowerSource,
+        target: Format,
+        drop_bad: bool,
+        fewer: Reduction | None,
+        progress: Progress | None,
     ) -> None:
         self._source, self._target, self._drop_bad, self._progress = source, target, drop_bad, progress
+        self._fewer = fewer
         self.bad = BadEnergies()
         self.written = 0
         self._lost: set[str] = set()
@@ -111,6 +124,7 @@ class _Conversion:
             if len(part):
                 self._note_losses(part)
                 self.written += len(part)
+                part = self._fewer(part) if self._fewer else part
                 yield replace(part, provenance=provenance)
             if self._progress:
                 self._progress(stop, len(self._source), f"{self.bad.showers} bad" if self.bad else "")
@@ -145,6 +159,7 @@ class _Conversion:
             "format": self._source.format,
             "notes": list(self._source.notes),
             "caloforge": __version__,
+            **(self._fewer.step() if self._fewer else {}),
         }
         known = self._source.provenance
         return {**known, "converted": [*known.get("converted", []), step]}
