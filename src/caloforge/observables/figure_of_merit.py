@@ -211,7 +211,7 @@ def merit(reference: Profiles, candidate: Profiles) -> tuple[Array, Array]:
     """Return the moments' and the profiles' part of the figure of merit.
 
     Args:
-        reference: Geant4; each row of its arrays is a sample, as it is or resampled.
+        reference: Geant4; each row of its arrays is a sample, as it is or resampled. One row stands for all.
         candidate: The same of the candidate.
 
     Returns:
@@ -236,5 +236,5 @@ def merit(reference: Profiles, candidate: Profiles) -> tuple[Array, Array]:
 
 def _relative(reference: Array, candidate: Array) -> Array:
     """Return |relative errors|, 0 where Geant4 has nothing to be relative to."""
-    scale = np.abs(reference)
-    return np.divide(np.abs(reference - candidate), scale, out=np.zeros_like(scale), where=scale > 0)
+    scale, off = np.abs(reference), np.abs(reference - candidate)
+    return np.divide(off, scale, out=np.zeros_like(off), where=np.broadcast_to(scale > 0, off.shape))
