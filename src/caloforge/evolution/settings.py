@@ -216,7 +216,7 @@ class EvolutionSettings(_Settings):
     kind: Literal["evolution"] = "evolution"
     algorithm: AlgorithmSettings = EsSettings()
     """What proposes individuals, and learns from their fitness."""
-    coding: CodingSettings = DenseSettings()
+    coding: Annotated[CodingSettings, Field(validate_default=True)] = DenseSettings()
     """How genes become weights."""
     fitness: FitnessSettings = FitnessSettings()
     """What individuals are judged by."""
@@ -226,6 +226,14 @@ class EvolutionSettings(_Settings):
     """Showers that select on which elites are judged again, where the algorithm has them."""
     memory_mb: Whole = 1024
     """MB for individuals that are made and judged at once, in each process."""
+
+    @field_validator("coding")
+    @classmethod
+    def _changes_are_of_weights(cls, value: Any, info: ValidationInfo) -> Any:
+        algorithm = info.data.get("algorithm")
+        if isinstance(algorithm, EsSettings) and algorithm.rank == "one" and value.kind != "dense":
+            raise PydanticCustomError("of_weights", "kind: dense, as changes of rank one are of weights")
+        return value
 
     @field_validator("algorithm", "coding", mode="before")
     @classmethod
