@@ -97,7 +97,7 @@ class Algorithm(ABC, Generic[Settings]):
         """Return the genes that are wanted in the end, shape `(size,)`."""
 
     def elites(self) -> Generation | None:
-        """Return individuals that are to be judged again, on more showers, before the next `ask`."""
+        """Return individuals that are to be judged again, on more showers, before the next `ask`; or None."""
         return None
 
     def choose(self, fitness: NDArray[np.float64]) -> None:

@@ -45,8 +45,8 @@ class DeepGa(Algorithm[DeepGaSettings]):
     def ask(self) -> Generation:
         return self._generation(self._chains())
 
-    def elites(self) -> Generation:
-        return self._generation(self._candidates)
+    def elites(self) -> Generation | None:
+        return self._generation(self._candidates) if self._candidates else None
 
     def choose(self, fitness: NDArray[np.float64]) -> None:
         elite = self._candidates[int(np.argmin(checked(fitness, len(self._candidates))))]
