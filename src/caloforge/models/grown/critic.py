@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from caloforge.models.grown.stages import activated, axes_of, convolution
+from caloforge.models.grown.stages import activated, axes_of, channels_last, convolution
 from caloforge.models.tuned.critic import ObservingCritic
 from caloforge.models.tuned.trunks import CriticTrunk
 
@@ -48,6 +48,7 @@ class _Stages(CriticTrunk):
             convolution((before, stage.filters), stage.kernel, settings.dimensions, after, stage.stride)
             for before, after, stage in zip(widths, activations, settings.critic, strict=False)
         )
+        channels_last(self, settings.dimensions)
         for stage in settings.critic:
             grid = tuple(-(-size // stage.stride) for size in grid)
         self.size = widths[-1] * prod(grid)

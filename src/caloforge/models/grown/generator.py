@@ -21,6 +21,7 @@ from caloforge.models.grown.stages import (
     activated,
     axes_of,
     begin,
+    channels_last,
     convolution,
     enlarged,
     fitted,
@@ -85,6 +86,7 @@ class GrownGenerator(Generator):
             (widths[-1], channels), settings.kernel, settings.dimensions, activations[-1], bias=False
         )
         self.cells = CellBias(detector.n_cells)
+        channels_last(self, settings.dimensions)
         self.responses = nn.ModuleList(EnergyScale(FitSettings()) for _ in range(max(self.particles, 1)))
         self.register_buffer("threshold", torch.zeros(detector.n_layers))
         maps = [

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["SLOPE", "CellBias", "activated", "axes_of", "begin", "convolution", "enlarged", "fitted", "sizes"]
+__all__ = [
+    "SLOPE",
+    "CellBias",
+    "activated",
+    "axes_of",
+    "begin",
+    "channels_last",
+    "convolution",
+    "enlarged",
+    "fitted",
+    "sizes",
+]
 
 from collections.abc import Sequence
 from math import prod
@@ -88,6 +99,12 @@ def begin(layer: Layer, after: Activation | None) -> Layer:
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+def channels_last(module: nn.Module, dimensions: int) -> None:
+    """Lay all kernels of a module out with the channels last: up to twice as fast on a processor."""
+    layout = torch.channels_last if dimensions == 2 else torch.channels_last_3d
+    module.to(memory_format=layout)  # type: ignore[call-overload]  # unknown to its stub
 
 
 def activated(x: Tensor, activation: Activation) -> Tensor:
