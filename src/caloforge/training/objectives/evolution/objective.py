@@ -6,6 +6,7 @@ __all__ = ["EvolutionObjective"]
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -22,6 +23,9 @@ from caloforge.models.blocks.processes import world
 from caloforge.training.objectives.base import Objective
 from caloforge.training.objectives.evolution.elsewhere import Elsewhere, Spread, Terms, selected
 from caloforge.training.objectives.gradients import energies
+from caloforge.training.pretrained import run_folder
+from caloforge.training.run import Run
+from caloforge.training.weights import weights_below
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -89,7 +93,7 @@ class EvolutionObjective(Objective):
         if self.warm:
             centre = {name: weight.detach().cpu().numpy() for name, weight in self._evolved.items()}
         shapes = {name: tuple(weight.shape) for name, weight in self._evolved.items()}
-        self.coding = make_coding(self.settings.coding, shapes, centre, spread)
+        self.coding = make_coding(self.settings.coding, shapes, centre, spread, self._examples())
         self.coding.to(self.hardware.device)
         self.algorithm = make_algorithm(
             self.settings.algorithm.beginning_with(self.warm),
@@ -155,6 +159,18 @@ class EvolutionObjective(Objective):
     @property
     def _seed(self) -> int:
         return self.task.recipe.schedule.seed
+
+    def _examples(self) -> list[dict[str, NDArray[np.float32]]]:
+        """Weights of the trained runs that the coding takes its directions from."""
+        coding = self.settings.coding
+        if coding.kind != "directions":
+            return []
+        found = []
+        for folder in coding.runs:
+            run = Run.open(run_folder(Path(folder)))
+            weights = weights_below(run.read(run.weights)[0], "generator")
+            found.append({name: weights[name].numpy() for name in self._evolved if name in weights})
+        return found
 
     def _judged(self, incident: Tensor) -> Judge:
         if self._judge is None:
