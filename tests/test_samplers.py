@@ -356,6 +356,19 @@ def test_relaxed_trials_turn_back():
         assert turned.value == trial.value
 
 
+@pytest.mark.parametrize(
+    "parameter", [Parameter("x", "int", 0, 2**63 - 1), Parameter("x", "float", 0, 1e18, step=1)]
+)
+def test_the_gaussian_process_lists_no_billions_of_values(parameter):
+    """Optuna's makes an array of all values that a number in steps has."""
+    space = Space((parameter,))
+    study = study_of("gp", space)
+    for i in range(11):  # it learns from the tenth on
+        value = space.suggest(study.ask())["x"]
+        assert parameter.may_be(value)
+        study.tell(i, value / parameter.high)
+
+
 # The genetic algorithm
 
 

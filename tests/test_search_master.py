@@ -86,12 +86,16 @@ def test_nothing_that_can_be_trained_ends_the_search(tmp_path: Path) -> None:
 
 def test_values_that_do_not_fit_together_are_a_trial_without_training(tmp_path: Path) -> None:
     space = """search:
-  data.train: {float: [0.5, 0.9]}
+  objective.matching_weight: {choice: [0, 9]}
+  objective.requested: {choice: [uniform, batch]}
   model.kind: {choice: [calogan, gan3d]}
   model.attention: {choice: [true, false], when: {model.kind: calogan}}
 """
     trials, done = searched(tmp_path, plan(space), 10)
     assert all(t.state is TrialState.COMPLETE for t in trials)
+    misfits = [t for t in trials if "requested" in t.user_attrs.get("failed", "")]
+    assert 0 < len(misfits) == len(trials) - len(done.seen)
+    assert {t.params["objective.matching_weight"] for t in misfits} == {9}
     kinds = {job.recipe.model.kind for job in done.seen}
     assert kinds == {"calogan", "gan3d"}
     assert all("model.attention" not in t.params for t in trials if t.params["model.kind"] == "gan3d")
@@ -316,10 +320,33 @@ def test_a_data_base_that_cannot_be_opened(tmp_path: Path) -> None:
     from caloforge.search.ledger import Ledger
 
     of = plan()
-    for url in (f"sqlite:///{tmp_path}/no/such/folder.db", "oracle://me:secret@there/db", "no address"):
+    for url in (
+        f"sqlite:///{tmp_path}/no/such/folder.db",
+        "oracle://me:secret@there/db",
+        "x://there/db?password=secret",
+        "no",
+    ):
         with pytest.raises(SearchError, match="cannot be opened") as caught:
             Ledger(url, "study", 1, None, of.pruner())  # type: ignore[arg-type]
         assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite+pysqlite:///?timeout=3",
+        "sqlite:///file::memory:?uri=true",
+        "sqlite:///file:x?mode=memory&uri=true",
+    ],
+)
+def test_a_data_base_that_does_not_last_is_refused(url: str) -> None:
+    from caloforge.search.ledger import Ledger
+
+    with pytest.raises(SearchError, match="gone with the command"):
+        Ledger(url, "study", 1, None, plan().pruner())  # type: ignore[arg-type]
 
 
 def test_the_space_is_what_the_study_remembers() -> None:

@@ -37,6 +37,20 @@ def _refused(text: str, recipe: Recipe = TUNED) -> dict[str, str]:
 # What the file says below `search:`, the line and key of the fault, and what else the message says.
 FAULTS = {
     "name": ("  model.widht: {int: [8, 64]}", 2, "model.widht", {"did you mean": "model.width"}),
+    "figure": ("  merit: {float: [0, 1]}", 2, "merit", {"expected": "model.", "cure": "objectives: [merit]"}),
+    "no-training": ("  detector: {choice: [calogan, clic]}", 2, "detector", {"problem": "not a setting"}),
+    "judges": (
+        "  data.select: {float: [0.1, 0.3]}",
+        2,
+        "data.select",
+        {"problem": "judge", "cure": "recipe"},
+    ),
+    "judges-inside": (
+        "  data: {choice: [{fold: 0}, {fold: 1}]}",
+        2,
+        "data",
+        {"problem": "data.fold decides"},
+    ),
     "section": ("  modle.width: {int: [8, 64]}", 2, "modle.width", {"did you mean": "model.width"}),
     "deep": ("  model.fit.factor: {int: [8, 64]}", 2, "factor", {"did you mean": "model.fit.factors"}),
     "no-key": ("  schedule.batch.x: {int: [8, 64]}", 2, "schedule.batch.x", {"problem": "not a setting"}),

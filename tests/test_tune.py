@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+from caloforge.cli.main import app
 from caloforge.errors import CaloforgeError, RecipeError, RunError, SearchError
 from caloforge.search.cross import cross_validate
 from caloforge.search.tune import tune
 from caloforge.training import Run, load_recipe, train
 from caloforge.training.recipe import Recipe
+from caloforge.training.trained_detector import from_anywhere
 from tiny_toys import TINY, tiny_showers
 
 SPACE = """search:
@@ -137,6 +140,7 @@ def test_cross_validation_is_trainings_on_each_fold(folder: Path, tmp_path: Path
         ({"data": "nowhere.h5"}, CaloforgeError, "nowhere.h5"),
         ({"space": "nowhere.yaml"}, SearchError, "nowhere.yaml"),
         ({"storage": "oracle://u:secret@x/y"}, SearchError, "cannot be opened"),
+        ({"storage": "sqlite://"}, SearchError, "gone with the command"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_trained(
@@ -147,6 +151,59 @@ def test_bad_input_is_refused_before_anything_is_trained(
         tune(recipe(folder), **asked)
     assert word in str(caught.value)
     assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize("name", ["best/mine.txt", "trials/0/mine.txt", "index.html", "study.json"])
+def test_what_a_study_would_replace_stays(folder: Path, tmp_path: Path, name: str) -> None:
+    """A folder with runs of one's own, or with a study whose data base is elsewhere."""
+    mine = tmp_path / "study" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(SearchError, match="would replace") as caught:
+            tune(
+                recipe(folder),
+                folder / "space.yaml",
+                data=folder / "s.h5",
+                out=tmp_path / "study",
+                resume=resume,
+            )
+        assert name.split("/")[0] in str(caught.value)
+    assert mine.read_text() == "mine"
+
+
+def test_no_recipe_and_no_run_is_named_where_none_is_within_the_constraints(
+    folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(recipe(folder).to_yaml())
+    words = [file, folder / "space.yaml", "--data", folder / "s.h5", "--out", tmp_path / "study"]
+    words += ["--trials", 1, "--objective", "score", "--constraint", "weights<0.5"]
+    found = CliRunner().invoke(app, ["tune", *map(str, words)])
+    assert found.exit_code == 0, found.output
+    assert "index.html" in found.output
+    assert "best.yaml" not in found.output
+    assert not (tmp_path / "study" / "best.yaml").exists()
+
+
+def test_the_detectors_file_is_found_from_any_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers of a cluster are started where their command is not."""
+    monkeypatch.chdir(folder)
+    named = from_anywhere(load_recipe("calogan", ["detector=tiny.yaml"]))
+    assert named.detector == str(folder / "tiny.yaml")
+    found = tune(
+        *(recipe(folder, "detector=tiny.yaml"), folder / "space.yaml"),
+        data="s.h5",
+        out=tmp_path / "study",
+        trials=1,
+        objectives=["weights"],
+    )
+    assert found["settings"]["recipe"]["detector"] == named.detector
+    for name in ("clic", "no such file", None):
+        asked = load_recipe("calogan").model_copy(update={"detector": name})
+        assert from_anywhere(asked) is asked
 
 
 def test_showers_that_do_not_select_are_refused(folder: Path, tmp_path: Path) -> None:

@@ -33,6 +33,6 @@ def merge(
         join(files, out, progress)
     with ShowerFile(out) as file:
         made, count = file.provenance, len(file)
-    size = out.stat().st_size
-    say(f"[bold]{raw(out)}[/bold]: {count:,} showers of {made['merged']} files, {size / 1e6:.3g} MB")
+    size, many = out.stat().st_size, f"{made['merged']} file{'s' if made['merged'] > 1 else ''}"
+    say(f"[bold]{raw(out)}[/bold]: {count:,} showers of {many}, {size / 1e6:.3g} MB")
     emit({"path": out, "showers": count, "bytes": size, "files": made["merged"], "provenance": made})

@@ -118,5 +118,7 @@ def tune(
         ) from None
     for line in summary_lines(record):
         say(raw(line))
-    say(f"Page: {raw(out / 'index.html')}  Recipe: {raw(out / 'best.yaml')}  Run: {raw(out / 'best')}")
+    found = any(number is not None for number in record["best"].values())
+    best = f"  Recipe: {raw(out / 'best.yaml')}  Run: {raw(out / 'best')}" if found else ""
+    say(f"Page: {raw(out / 'index.html')}{best}")
     emit(record)

@@ -65,10 +65,11 @@ def cross_validate(
         TrainingError: A fold could not be trained.
     """
     from caloforge.showers import shower_files
+    from caloforge.training.trained_detector import from_anywhere
 
     check_whole(folds, "--folds", 2, MOST_FOLDS)
     check_whole(groups, "--groups", 1, MOST_WORKERS)
-    asked = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    asked = from_anywhere(recipe if isinstance(recipe, Recipe) else load_recipe(recipe))
     paths, folder = tuple(str(path.absolute()) for path in shower_files(data)), Path(out).absolute()
     runs = [folder / f"fold-{fold}" for fold in range(folds)]
     if not resume and any(is_run(run) for run in runs):

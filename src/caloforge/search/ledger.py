@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BEAT", "GRACE", "Ledger", "optuna_as_it_is"]
+__all__ = ["BEAT", "GRACE", "Ledger", "is_lost", "optuna_as_it_is"]
 
 import time
 import warnings
@@ -44,7 +44,7 @@ class Ledger:
         pruner: Ends trials.
 
     Raises:
-        SearchError: The data base cannot be opened.
+        SearchError: The data base cannot be opened, or is none that lasts.
     """
 
     def __init__(
@@ -84,8 +84,7 @@ class Ledger:
         """
         now = time.monotonic()
         if fresh or now - self._counted[0] > _FRESH:
-            lost = (TrialState.FAIL, TrialState.WAITING)
-            found = sum(t.state not in lost or "failed" in t.user_attrs for t in self.trials())
+            found = sum(t.state is not TrialState.WAITING and not is_lost(t) for t in self.trials())
             self._counted = now, found
         return self._counted[1]
 
@@ -143,6 +142,11 @@ class Ledger:
         return found
 
 
+def is_lost(trial: FrozenTrial) -> bool:
+    """Whether a trial was interrupted, and is tried again under another number."""
+    return trial.state is TrialState.FAIL and "failed" not in trial.user_attrs
+
+
 @contextmanager
 def optuna_as_it_is() -> Iterator[None]:
     """Without Optuna's warnings that what we use may change, and that signs of life are for `optimize`."""
@@ -153,6 +157,13 @@ def optuna_as_it_is() -> Iterator[None]:
 
 
 def _open(url: str, again: RetryHeartbeatStaleTrialCallback) -> RDBStorage:
+    if _in_memory(url):
+        raise SearchError(
+            "this data base is gone with the command",
+            where="--storage",
+            got=url,
+            expected="the address of one that lasts: sqlite:////absolute/path.db",
+        )
     arguments = {"connect_args": {"timeout": _PATIENCE}} if url.startswith("sqlite:") else {}
     try:
         return RDBStorage(
@@ -171,6 +182,14 @@ def _open(url: str, again: RetryHeartbeatStaleTrialCallback) -> RDBStorage:
         ) from None
 
 
+def _in_memory(url: str) -> bool:
+    """Whether it is an address of SQLite that names no file."""
+    scheme, _, path = url.partition("://")
+    name = path.partition("?")[0].removeprefix("/")
+    return scheme.partition("+")[0] == "sqlite" and (not name or ":memory:" in name or "mode=memory" in path)
+
+
 def _without_password(url: str) -> str:
-    head, at, tail = url.rpartition("@")
-    return f"{head.split('://')[0]}://...@{tail}" if at else url
+    """The address without what may be secret: before the host, and what follows a question mark."""
+    head, at, tail = url.partition("?")[0].rpartition("@")
+    return f"{head.split('://')[0]}://...@{tail}" if at else tail

@@ -20,7 +20,7 @@ from caloforge.quantities import MOST_SEED, MOST_WORKERS, check_whole
 from caloforge.search.figures import Constraint, known_figure
 from caloforge.search.job import Job, Trainer
 from caloforge.search.keeping import best_trials, tidy
-from caloforge.search.ledger import Ledger
+from caloforge.search.ledger import Ledger, is_lost
 from caloforge.search.master import Master
 from caloforge.search.plan import Plan
 from caloforge.search.report import write_results
@@ -42,6 +42,7 @@ _PAGE_SECONDS = 60.0  # between two pages while the search goes on,
 _RARE = 100  # and at least so many times what one costs
 _SILENT = 1.0  # seconds between two reports
 _TURN = 60.0  # seconds that a master waits while another one begins
+_LEFT = "trials", "best", "best.yaml", "study.json", "index.html"
 
 
 def tune(
@@ -119,7 +120,7 @@ def tune(
     with open_cluster(cluster, groups) as found:  # before anything is written: it may not be there
         with locked_folder(folder, patience=_TURN):  # masters that begin together do so one after another
             ledger = Ledger(url, folder.name, len(plan.objectives), asks, plan.pruner())
-            _begin_or_join(ledger, plan, facts | {"groups": groups, "workers": workers}, resume)
+            _begin_or_join(ledger, plan, folder, facts | {"groups": groups, "workers": workers}, resume)
         told = _Teller(ledger, folder, plan, trials, progress)
         deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
         try:
@@ -140,9 +141,10 @@ def _plan(
     how: tuple[str, int, bool, int],
 ) -> Plan:
     from caloforge.showers import shower_files
+    from caloforge.training.trained_detector import from_anywhere
 
     paths = shower_files(data)
-    base = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    base = from_anywhere(recipe if isinstance(recipe, Recipe) else load_recipe(recipe))
     where = space if isinstance(space, Space) else load_space(space, base)
     objectives = tuple(dict.fromkeys(aims[0] or where.objectives or (_USUAL,)))
     constraints = tuple(dict.fromkeys(aims[1] or where.constraints))
@@ -166,10 +168,11 @@ def _showers_suit(plan: Plan) -> dict[str, Any]:
     return {"detector": detector.name, "selection": len(selection)}
 
 
-def _begin_or_join(ledger: Ledger, plan: Plan, facts: dict[str, Any], resume: bool) -> None:
+def _begin_or_join(ledger: Ledger, plan: Plan, folder: Path, facts: dict[str, Any], resume: bool) -> None:
     """Write down what is searched, or see that it is what is searched there already."""
     settings, before = plan.settings(), ledger.remembered()
     if before is None:
+        _nothing_of_others(folder)
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         ledger.remember({**settings, **facts, "version": __version__, "created": now})
         if (own := plan.own_values()) is not None:
@@ -191,6 +194,23 @@ def _begin_or_join(ledger: Ledger, plan: Plan, facts: dict[str, Any], resume: bo
         )
 
 
+def _nothing_of_others(folder: Path) -> None:
+    """See that a study that begins replaces nothing, be it no study or one of another data base.
+
+    Raises:
+        SearchError: It would.
+    """
+    there = [name for name in _LEFT if (folder / name).exists()]
+    if there:
+        raise SearchError(
+            "there is something in this folder that a new study would replace",
+            where=folder,
+            got=", ".join(there),
+            expected="an empty folder, or the study of this data base",
+            cure="choose another --out; or, of a study that was begun there, give its --storage",
+        )
+
+
 class _Teller:
     """Reports after each trial, and writes the page now and then."""
 
@@ -209,7 +229,7 @@ class _Teller:
         trials = self.ledger.trials()
         self.gone = tidy(self.folder, trials, len(self.plan.objectives), self.gone)
         if self.progress:
-            done = sum(trial.state.is_finished() for trial in trials)
+            done = sum(trial.state.is_finished() and not is_lost(trial) for trial in trials)
             self.progress(min(done, self.trials), self.trials, self._best(trials))
         if time.monotonic() > self.due or last:
             self.write()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["for_detector", "for_showers"]
+__all__ = ["for_detector", "for_showers", "from_anywhere"]
 
 from pathlib import Path
 
@@ -38,6 +38,14 @@ def for_detector(recipe: Recipe, detector: Detector) -> Recipe:
     if recipe.made_for is None or load_detector(recipe.made_for).digest == detector.digest:
         return named
     return named.model_copy(update=_elsewhere(recipe, detector))
+
+
+def from_anywhere(recipe: Recipe) -> Recipe:
+    """Return a recipe that finds its detector's file from any folder: workers may have another one."""
+    name = recipe.detector
+    if name is None or name in preset_names() or not Path(name).is_file():
+        return recipe
+    return recipe.model_copy(update={"detector": str(Path(name).absolute())})
 
 
 def _name(detector: Detector) -> str | None:

@@ -24,7 +24,7 @@ from caloforge.search.report.figures.history import history
 from caloforge.search.report.figures.parallel import parallel
 from caloforge.search.report.figures.slices import slices
 from caloforge.search.report.figures.timeline import timeline
-from caloforge.search.report.record import at
+from caloforge.search.report.record import at, has
 from caloforge.search.report.view import View, label
 from caloforge.search.report.words import answer, hours, percent, title
 from caloforge.validation.figures.glyphs import outline
@@ -187,12 +187,18 @@ def _parameters(view: View) -> list[dict[str, Any]]:
             "range": _range(parameter),
             "when": conditions.get(name, ""),
             "used": used[name],
-            "own": _written(at(recipe, name)),
+            "own": _written(_own(recipe, parameter)),
             "best": [_written(trial["values"].get(name)) for trial in best],
         }
         for parameter in record["parameters"]
         for name in [parameter["name"]]
     ]
+
+
+def _own(recipe: Mapping[str, Any], parameter: Mapping[str, Any]) -> Any:
+    """Return what a recipe has, told as the choice that it agrees with, which may name some of it."""
+    own = at(recipe, parameter["name"])
+    return next((choice for choice in parameter.get("choices", ()) if has(own, choice)), own)
 
 
 def _places(view: View, numbers: Iterable[int | None]) -> list[int]:

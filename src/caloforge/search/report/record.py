@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SCHEMA", "at", "study_record"]
+__all__ = ["SCHEMA", "at", "has", "study_record"]
 
 import json
 import math
@@ -153,7 +153,9 @@ def _counts(trials: Sequence[Record]) -> dict[str, int]:
 def _best(usable: Sequence[Record], name: str) -> int | None:
     if not usable:
         return None
-    return int(min(usable, key=lambda trial: trial["objectives"][name])["number"])
+    # Between equals the other figures decide, as they do for the run that is kept.
+    best = min(usable, key=lambda t: (t["objectives"][name], *t["objectives"].values(), t["number"]))
+    return int(best["number"])
 
 
 def _front(usable: Sequence[Record], names: Sequence[str]) -> list[int]:
@@ -166,7 +168,7 @@ def _own(trials: Sequence[Record], recipe: Mapping[str, Any]) -> int | None:
     """Return the first finished trial with the values that the recipe has anyway."""
     for trial in trials:
         values = trial["values"]
-        if trial["state"] == "finished" and values and all(_has(at(recipe, k), v) for k, v in values.items()):
+        if trial["state"] == "finished" and values and all(has(at(recipe, k), v) for k, v in values.items()):
             return int(trial["number"])
     return None
 
@@ -178,10 +180,10 @@ def at(tree: Any, path: str) -> Any:
     return tree
 
 
-def _has(part: Any, value: Any) -> bool:
+def has(part: Any, value: Any) -> bool:
     """Say whether a part of a recipe is what a value would make of it; a mapping sets its keys alone."""
     if isinstance(value, Mapping):
-        return isinstance(part, Mapping) and all(_has(part.get(key), inner) for key, inner in value.items())
+        return isinstance(part, Mapping) and all(has(part.get(key), inner) for key, inner in value.items())
     return bool(part == value)
 
 

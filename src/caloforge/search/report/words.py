@@ -147,7 +147,7 @@ def _nearest(record: Record) -> str:
     if not known:
         return "No trial tells by how much it breaks the constraints."
     least = min(known, key=lambda trial: sum(max(v, 0.0) for v in trial["constraints"].values()))
-    broken = ", ".join(f"{text} by {number(v)}" for text, v in least["constraints"].items() if v > 0)
+    broken = ", ".join(f"{text} by {percent(v)}" for text, v in least["constraints"].items() if v > 0)
     return f"Trial {least['number']} breaks the constraints least: {broken}."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["make"]
 
+import math
 from typing import TYPE_CHECKING
 
 from optuna import samplers as optunas
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from caloforge.search.space import Space
 
 _POPULATION = 10  # of NSGA-II; Optuna's 50 is most of a search by trainings
+# TPE takes several times as long for whole numbers. The Gaussian process lists all that there are.
+_RELAXED = {"tpe": 0.0, "gp": 1000.0}
 
 
 def make(name: str, seed: int, objectives: int, space: Space) -> BaseSampler:
@@ -39,7 +42,8 @@ def make(name: str, seed: int, objectives: int, space: Space) -> BaseSampler:
         "nsga2": (_nsga2(), everything),
     }
     # A Gaussian process proposes the same point again, at a cost.
-    return OptunaSampler(*ways[name], seed, space, tries=1 if name == "gp" else 4, relaxed=name == "tpe")
+    tries, relaxed = 1 if name == "gp" else 4, _RELAXED.get(name, math.inf)
+    return OptunaSampler(*ways[name], seed, space, tries=tries, relaxed=relaxed)
 
 
 def _tpe(seed: int, objectives: int) -> BaseSampler:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["OptunaSampler"]
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
@@ -37,7 +38,7 @@ class OptunaSampler(WholeSampler):
         seed: Of the study.
         space: What is searched.
         tries: As for any sampler.
-        relaxed: Show it all numbers as numbers from 0 to 1.
+        relaxed: Show it numbers that have more values than this as numbers from 0 to 1.
     """
 
     def __init__(
@@ -47,11 +48,11 @@ class OptunaSampler(WholeSampler):
         seed: int,
         space: Space,
         tries: int = 4,
-        relaxed: bool = False,
+        relaxed: float = math.inf,
     ) -> None:
         super().__init__(seed, space, tries)
         self._make, self._select = make, select
-        self._relaxed = Relaxed(self.distributions if relaxed else {})
+        self._relaxed = Relaxed(self.distributions, relaxed)
 
     def __str__(self) -> str:
         return str(self._make(0))

@@ -1,17 +1,18 @@
-"""Trials with all numbers between 0 and 1: TPE takes several times as long for whole ones."""
+"""Trials with numbers from 0 to 1 where a sampler would take long, or much memory, for whole ones."""
 
 from __future__ import annotations
 
 __all__ = ["Relaxed"]
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial
 
-from caloforge.search.samplers.units import at_unit, unit_of
+from caloforge.search.samplers.units import at_unit, sizes, unit_of
 
 
 class Relaxed:
@@ -19,13 +20,19 @@ class Relaxed:
 
     Args:
         distributions: The parameters as they are.
+        beyond: Numbers that have no more values than this stay as they are, too.
 
     Attributes:
         distributions: The parameters as the sampler sees them.
     """
 
-    def __init__(self, distributions: Mapping[str, BaseDistribution]) -> None:
-        self._own = {n: d for n, d in distributions.items() if not isinstance(d, CategoricalDistribution)}
+    def __init__(self, distributions: Mapping[str, BaseDistribution], beyond: float = 0) -> None:
+        self._own = {
+            name: distribution
+            for name, distribution in distributions.items()
+            if not isinstance(distribution, CategoricalDistribution)
+            and (sizes(distribution) or math.inf) > beyond
+        }
         unit = FloatDistribution(0, 1)
         self.distributions = {n: unit if n in self._own else d for n, d in distributions.items()}
         self._known: dict[int, FrozenTrial] = {}

@@ -17,6 +17,10 @@ from caloforge.search.space.place import Place
 from caloforge.search.space.values import tree_of
 from caloforge.training.recipe import Recipe
 
+_SECTIONS = "data", "model", "objective", "schedule"
+_NO_SETTINGS = frozenset(Recipe.model_fields) - frozenset(_SECTIONS)
+_JUDGES = frozenset(f"data.{name}" for name in ("split", "train", "select", "folds", "fold"))
+
 Choices = Mapping[str, Any]
 """Values of the parameters that decide of which kind sections are."""
 
@@ -36,6 +40,7 @@ def fitting(parameters: Sequence[Parameter], recipe: Recipe, place: Place) -> tu
         SearchError: A name, a value or a condition that the recipe does not have.
     """
     _once(parameters, place)
+    _of_the_training(parameters, place)
     kept = _conditioned(parameters, recipe, place)
     if not kept:
         raise place.fault("nothing of this is for the recipe", got=f"recipe {recipe.name}")
@@ -59,6 +64,22 @@ def _once(parameters: Sequence[Parameter], place: Place) -> None:
                     f"{name} is searched twice", got=f"in {owner[name]} and in {parameter.name}"
                 )
         owner |= dict.fromkeys(_settings(parameter), parameter.name)
+
+
+def _of_the_training(parameters: Sequence[Parameter], place: Place) -> None:
+    """See that nothing is searched that trains nothing, nor what decides which showers judge a trial."""
+    for parameter in parameters:
+        for name in _settings(parameter):
+            at = place / parameter.name
+            if name in _NO_SETTINGS:
+                raise at.fault(
+                    f"{name} is not a setting of a training", expected="keys of " + ", ".join(_SECTIONS)
+                )
+            if name in _JUDGES:
+                raise at.fault(
+                    f"{name} decides which showers judge a trial, and is the same for all",
+                    cure="set it in the recipe; --folds trains each trial on several divisions",
+                )
 
 
 def _settings(parameter: Parameter) -> set[str]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from caloforge.errors import SearchError, nearest
+from caloforge.search.figures import FIGURES
 from caloforge.search.space.parameter import Parameter, leaves
 from caloforge.search.space.place import Place
 from caloforge.training.faults import classes_below
@@ -142,11 +143,14 @@ class Fields:
                 got=f"{section}.kind: {kind}",
                 cure=f"when: {{{section}.kind: ...}} keeps it to the kinds that have it",
             )
-        known = list(self._names())
+        known = [one for one in self._names() if "." in one]  # the others train nothing
         below = [n for n in known if n.rpartition(".")[0] == name.rpartition(".")[0]]
         expected = ", ".join((below or known)[:_SHOWN]) + (" ..." if len(below or known) > _SHOWN else "")
         near = nearest(name, [*known, *more])
-        return place.fault(f"{name} is not a setting of the recipe", expected=expected, near=near)
+        figure = f"{name} is a figure, which objectives: [{name}] makes small" if name in FIGURES else None
+        return place.fault(
+            f"{name} is not a setting of the recipe", expected=expected, near=near, cure=figure
+        )
 
     def _names(self) -> Iterator[str]:
         """Key paths of all settings that are no section."""
