@@ -17,10 +17,10 @@ from caloforge.cli.main import app
 from caloforge.deploy import Engine, export
 from caloforge.detector import Detector
 from caloforge.errors import CaloforgeError, EvolutionError, RecipeError, TrainingError
+from caloforge.evolution.judge import all_numbers
 from caloforge.search.evolve import evolve
 from caloforge.showers import Incident, Showers
 from caloforge.training import Recipe, Run, load_recipe, train
-from caloforge.training.objectives.evolution.objective import _all_numbers
 from tiny_toys import planar
 
 IMAGE = planar((6, 5, 10), name="image")
@@ -196,7 +196,7 @@ def test_a_generation_without_showers_ends_it(data: Path, tmp_path: Path) -> Non
 
 
 def test_what_is_no_number_is_the_worst_and_counted() -> None:
-    fitness, faulty = _all_numbers(np.array([0.3, np.inf, -0.1, np.nan]))
+    fitness, faulty = all_numbers(np.array([0.3, np.inf, -0.1, np.nan]))
     assert faulty == 2
     assert np.isfinite(fitness).all()
     assert fitness[[0, 2]].tolist() == [0.3, -0.1]

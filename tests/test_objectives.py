@@ -38,6 +38,12 @@ CASES = {
     "adversarial, tuned": ("calogan-tuned", f"model={TUNED}"),
     "fit": ("calogan-fit", "model.fit.rounds=1", "model.fit.factors=2"),
     "fit, tuned": ("calogan-tuned", f"model={TUNED}", "objective={kind: fit}"),
+    "coevolution": (
+        "calogan-tuned",
+        f"model={TUNED}",
+        "objective={kind: coevolution, algorithm: {population: 6}, critics: {population: 4}, opponents: 3}",
+        "schedule.rates=constant",
+    ),
     "distance": ("calogan", "model.latent=4", "objective={kind: distance, average: 0.9}"),
     "evolution": ("calogan", "model.latent=4", "objective={kind: evolution, algorithm: {population: 4}}"),
     "evolution, of seeds": (
@@ -195,8 +201,8 @@ def test_it_begins_with_the_weights_of_another_run(
     name: str, data: Path, runs: Callable[[str], Run], tmp_path: Path
 ) -> None:
     first = runs(name)
-    if name.startswith("evolution"):
-        step = "power" if "seeds" in name else "rate"
+    if "evolution" in name:
+        step = "power" if name != "evolution" else "rate"
         still = recipe(name, f"objective.algorithm.{step}=1e-30", "schedule.epochs=1")
     else:
         still = recipe(name, "objective.generator_rate=1e-30", "objective.average=0", "schedule.epochs=1")
@@ -250,12 +256,12 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(source, root / "caloforge", ignore=shutil.ignore_patterns("pretrained", "__pycache__"))
     objectives = root / "caloforge" / "training" / "objectives"
     shutil.copy(Path(__file__).with_name("toy_objective.py"), objectives / "toy.py")
-    union = "\n    AdversarialSettings | DistanceSettings | EvolutionSettings | FittingSettings"
+    union = "\n\nObjectiveSettings = Annotated[\n    "
     settings = objectives / "settings.py"
     _edit(
         settings,
-        f"\n\nObjectiveSettings = Annotated[{union}",
-        f"{SETTINGS}\n\nObjectiveSettings = Annotated[{union} | ToySettings",
+        union,
+        f"{SETTINGS}{union}ToySettings | ",
     )
     line = '    "fit": "fit.FitObjective",\n'
     _edit(objectives / "__init__.py", line, line + '    "toy": "toy.ToyObjective",\n')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Judge", "evolved", "initial"]
+__all__ = ["Judge", "all_numbers", "evolved", "initial", "one_thread"]
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from caloforge.errors import RecipeError
+from caloforge.errors import RecipeError, TrainingError
 from caloforge.evolution.algorithms import algorithm_class
 from caloforge.evolution.algorithms.base import Generation
 from caloforge.evolution.population.many import Change
@@ -33,16 +33,17 @@ if TYPE_CHECKING:
 
 _NOISE, _ELITE, _DIRECTIONS = 41, 42, 43  # tell these random numbers apart from each other
 _TRIED = 9  # showers that tell whether many generators can be made at once
+_WORST = 2.0  # times the worst that is a number: what is none
 _ELSE = 0.1  # spread of weights that nothing drawn stands beside
 
 
-def evolved(generator: Generator, patterns: Sequence[str]) -> dict[str, nn.Parameter]:
+def evolved(network: nn.Module, patterns: Sequence[str]) -> dict[str, nn.Parameter]:
     """Return the weights that have one of these names; `*` stands for anything.
 
     Raises:
         RecipeError: A pattern fits none.
     """
-    weights = dict(generator.named_parameters())
+    weights = dict(network.named_parameters())
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in weights):
             raise RecipeError(
@@ -113,7 +114,7 @@ class Judge:
             elite: Judge those of the generation that are judged again: with other noise.
         """
         noise = self._noise(_ELITE if elite else _NOISE, number, incident)
-        with _one_thread():
+        with one_thread():
             weights, count = self._decoded(shared, chromosomes), len(chromosomes)
             made = showers_of_each(self.generator, weights, count, noise, incident, self.at_once)
             terms = self.fitness(made, cells, incident, self._along(number, incident.device))
@@ -204,7 +205,7 @@ def _deviation(weight: Tensor) -> float:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Let a fitness not depend on where it is found: sums of several threads are others than those of one."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -212,3 +213,16 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def all_numbers(fitness: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """Make the worst of what is not finite, and say how many these are."""
+    good = np.isfinite(fitness)
+    if not good.any():
+        raise TrainingError(
+            "not one individual of a generation makes showers",
+            expected="numbers, and some energy in the cells",
+            cure="start anew with a smaller objective.algorithm.sigma or power, or another schedule.seed",
+        )
+    worst = fitness[good].max()
+    return np.where(good, fitness, worst + (_WORST - 1) * abs(worst) + 1), int((~good).sum())

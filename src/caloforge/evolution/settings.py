@@ -6,6 +6,7 @@ __all__ = [
     "AlgorithmSettings",
     "CmaEsSettings",
     "CodingSettings",
+    "CoevolutionSettings",
     "CosineSettings",
     "DeepGaSettings",
     "DenseSettings",
@@ -236,6 +237,32 @@ class EvolutionSettings(_Settings):
         return value
 
     @field_validator("algorithm", "coding", mode="before")
+    @classmethod
+    def _of_the_usual_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        usual = cls.model_fields[str(info.field_name)].default.kind
+        return {"kind": usual} | value if isinstance(value, dict) else value
+
+
+class CoevolutionSettings(_Settings):
+    """Two populations against each other: generators that pass for real, critics that are not deceived."""
+
+    kind: Literal["coevolution"] = "coevolution"
+    algorithm: AlgorithmSettings = LeeaSettings(population=64)
+    """Of the generators."""
+    critics: AlgorithmSettings = LeeaSettings(population=32)
+    """Of the critics."""
+    coding: CodingSettings = DenseSettings()
+    """How genes become weights, on both sides."""
+    opponents: Annotated[int, Field(ge=1, le=256)] = 8
+    """Those of the other side whom everyone meets in a generation."""
+    archive: Annotated[int, Field(ge=0, le=10**4)] = 32
+    """Room of the hall of fame of each side, whose members are met by half; 0: none."""
+    fitness: FitnessSettings | None = None
+    """Physics that is added to the generators' fitness; left out: what critics say alone."""
+    memory_mb: Whole = 1024
+    """MB for individuals that are made and judged at once."""
+
+    @field_validator("algorithm", "critics", "coding", mode="before")
     @classmethod
     def _of_the_usual_kind(cls, value: Any, info: ValidationInfo) -> Any:
         usual = cls.model_fields[str(info.field_name)].default.kind

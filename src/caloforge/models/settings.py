@@ -152,7 +152,7 @@ class FittedSettings(_Settings):
 class TunedSettings(FittedSettings):
     """What the tuned recipes train: the fit, and a network that corrects it."""
 
-    objectives: ClassVar[tuple[str, ...]] = ("adversarial", "distance", "evolution", "fit")
+    objectives: ClassVar[tuple[str, ...]] = ("adversarial", "coevolution", "distance", "evolution", "fit")
     kind: Literal["tuned"] = "tuned"  # type: ignore[assignment]
     network: Literal["dense", "planes", "volume"] = "dense"
     """Fully connected, for any detector; two-dimensional convolutions with the layers as channels; or
@@ -203,6 +203,7 @@ class Look(BaseModel):
 class GrownSettings(_Settings):
     """A list of stages, each a convolution, that can be changed one by one; see docs/models.md."""
 
+    objectives: ClassVar[tuple[str, ...]] = ("adversarial", "coevolution", "distance", "evolution")
     kind: Literal["grown"] = "grown"
     dimensions: Literal[2, 3] = 2
     """2: the layers of the detector are channels of an image. 3: they are an axis of a volume."""

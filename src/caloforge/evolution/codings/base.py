@@ -26,6 +26,8 @@ class Coding(nn.Module):
 
     names: tuple[str, ...]
     """Of the tensors."""
+    evolving: Mapping[str, tuple[int, ...]]
+    """Shapes of the tensors that have genes of their own, in their order; none where genes are of all."""
     size: int
     """Genes."""
     start: NDArray[np.float32]

@@ -49,7 +49,7 @@ class DirectionsCoding(Coding):
         super().__init__()
         for weights in (start, *examples):
             check_tensors(shapes, weights, spread)
-        self.shapes = dict(shapes)
+        self.shapes, self.names, self.evolving = dict(shapes), tuple(shapes), {}
         free = np.concatenate([np.full(prod(shape), spread[name] > 0) for name, shape in shapes.items()])
         runs = np.stack([self._flat(weights) for weights in examples]) * free
         directions = principal_directions(runs, settings.count)

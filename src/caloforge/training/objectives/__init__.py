@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # Where each kind of objective is; imported when built, as torch is slow to load.
 OBJECTIVES = {
     "adversarial": "adversarial.objective.AdversarialObjective",
+    "coevolution": "evolution.coevolution.CoevolutionObjective",
     "distance": "distance.DistanceObjective",
     "evolution": "evolution.objective.EvolutionObjective",
     "fit": "fit.FitObjective",

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from caloforge.evolution.settings import EvolutionSettings
+from caloforge.evolution.settings import CoevolutionSettings, EvolutionSettings
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=1)]
@@ -139,5 +139,6 @@ class DistanceSettings(GradientSettings):
 
 
 ObjectiveSettings = Annotated[
-    AdversarialSettings | DistanceSettings | EvolutionSettings | FittingSettings, Field(discriminator="kind")
+    AdversarialSettings | CoevolutionSettings | DistanceSettings | EvolutionSettings | FittingSettings,
+    Field(discriminator="kind"),
 ]

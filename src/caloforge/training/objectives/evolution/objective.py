@@ -7,21 +7,21 @@ __all__ = ["EvolutionObjective"]
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from caloforge.errors import RecipeError, TrainingError
 from caloforge.evolution.algorithms import make_algorithm
 from caloforge.evolution.codings import make_coding
 from caloforge.evolution.fitness.fitness import Fitness
-from caloforge.evolution.judge import Judge, evolved, initial
-from caloforge.models.blocks.processes import world
+from caloforge.evolution.judge import Judge, all_numbers, evolved, initial
 from caloforge.training.objectives.base import Objective
+from caloforge.training.objectives.evolution.alone import alone
 from caloforge.training.objectives.evolution.elsewhere import Elsewhere, Spread, Terms, selected
+from caloforge.training.objectives.evolution.kept import Kept
 from caloforge.training.objectives.gradients import energies
 from caloforge.training.pretrained import run_folder
 from caloforge.training.run import Run
@@ -30,12 +30,10 @@ from caloforge.training.weights import weights_below
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from caloforge.evolution.algorithms.base import Algorithm, Generation
+    from caloforge.evolution.algorithms.base import Generation
     from caloforge.evolution.settings import EvolutionSettings
     from caloforge.models.base import Generator
     from caloforge.training.objectives.base import Task
-
-_WORST = 2.0  # times the worst that is a number: what is none
 
 
 class EvolutionObjective(Objective):
@@ -72,15 +70,7 @@ class EvolutionObjective(Objective):
     @classmethod
     def of(cls, generator: Generator, task: Task) -> Self:
         settings = cast("EvolutionSettings", task.recipe.objective)
-        _alone()
-        schedule = task.recipe.schedule
-        if schedule.rates != "constant":
-            raise RecipeError(
-                "an evolution has no learning rates that a schedule changes",
-                where="schedule.rates",
-                got=schedule.rates,
-                cure="--set schedule.rates=constant",
-            )
+        alone(task.recipe)
         particles = getattr(task.recipe.model, "particles", ())
         fitness = Fitness(task.detector, settings.fitness, generator.conditions, particles)
         return cls(generator, fitness, settings, task)
@@ -100,9 +90,9 @@ class EvolutionObjective(Objective):
             self.coding.start,
             self.coding.spread,
             self._seed,
-            shapes,
+            self.coding.evolving,
         )
-        self.modules["evolution"] = _Kept(self.algorithm)
+        self.modules["evolution"] = Kept(algorithm=self.algorithm)
 
     def step(self, cells: Tensor, incident: Tensor) -> dict[str, Tensor]:
         """Judge a generation by one batch of real showers, and let it have children.
@@ -122,7 +112,7 @@ class EvolutionObjective(Objective):
         judge = self._judged(incident)
         generation = self.algorithm.ask()
         terms = self._terms(judge, generation, (cells, incident))
-        fitness, faulty = _all_numbers(terms["fitness"])
+        fitness, faulty = all_numbers(terms["fitness"])
         self.algorithm.tell(fitness)
         self._choose(judge, (cells, incident))
         judge.give(self.algorithm.best())
@@ -201,40 +191,4 @@ class EvolutionObjective(Objective):
         task = self.task
         showers = selected(task.data, self.generator.conditions, task.hardware.device, self.settings.again)
         terms = self._terms(judge, elites, showers or batch, elite=True)
-        self.algorithm.choose(_all_numbers(terms["fitness"])[0])
-
-
-class _Kept(nn.Module):
-    """An algorithm's state as tensors, for checkpoints."""
-
-    def __init__(self, algorithm: Algorithm[Any]) -> None:
-        super().__init__()
-        self._algorithm = algorithm
-
-    def state_dict(self, *_: object, **__: object) -> dict[str, Tensor]:  # type: ignore[override]
-        return {name: torch.from_numpy(np.array(value)) for name, value in self._algorithm.state().items()}
-
-    def load_state_dict(self, state: Mapping[str, Tensor], *_: object, **__: object) -> None:  # type: ignore[override]
-        self._algorithm.restore({name: value.numpy() for name, value in state.items()})
-
-
-def _all_numbers(fitness: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
-    """Make the worst of what is not finite, and say how many these are."""
-    good = np.isfinite(fitness)
-    if not good.any():
-        raise TrainingError(
-            "not one individual of a generation makes showers",
-            expected="numbers, and some energy in the cells",
-            cure="start anew with a smaller objective.algorithm.sigma or power, or another schedule.seed",
-        )
-    worst = fitness[good].max()
-    return np.where(good, fitness, worst + (_WORST - 1) * abs(worst) + 1), int((~good).sum())
-
-
-def _alone() -> None:
-    if world() > 1:
-        raise RecipeError(
-            "an evolution does not share batches between processes",
-            got=f"{world()} processes",
-            cure="caloforge evolve --jobs, or --cluster",
-        )
+        self.algorithm.choose(all_numbers(terms["fitness"])[0])
