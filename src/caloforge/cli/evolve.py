@@ -94,7 +94,7 @@ def _topology(recipe: Recipe, data: list[Path], out: Path, init: list[Path] | No
 
 def _show_front(found: dict[str, Any], out: Path) -> None:
     known = {one["number"]: one for one in found["individuals"]}
-    figures = {number: found["figures"].get(number, {}) for number in found["front"]}
+    figures = {number: found["figures"].get(str(number), {}) for number in found["front"]}
     names = [name for name in ("ms", "auc", "fpd") if any(name in measured for measured in figures.values())]
     rows = [
         (

@@ -149,8 +149,9 @@ class Recipe(BaseModel):
             raise PydanticCustomError("no_stages", "left out, as only models of kind grown have such stages")
         if objective.kind != "evolution" or objective.coding.kind == "directions":
             raise PydanticCustomError(
-                "no_children", "left out, unless weights evolve (objective.kind: evolution), in any coding "
-                "but directions, which are those of one topology"
+                "no_children",
+                "left out, unless weights evolve (objective.kind: evolution), in any coding "
+                "but directions, which are those of one topology",
             )
         return value
 

@@ -106,7 +106,7 @@ def _child(
     if wanted == "weights":
         return "weights", parents[0]
     if wanted == "crossover":
-        joined = crossover(*parents, detector, rng)
+        joined = crossover(parents[0], parents[1], detector, rng)
         if limits.allow(joined.settings, detector):
             return "crossover", joined
     if wanted == "preserve" and (larger := _larger(parents[0], detector, limits, rng)):
@@ -115,9 +115,7 @@ def _child(
     return ("weights" if changed.settings == parents[0].settings else "change"), changed
 
 
-def _larger(
-    parent: Parent, detector: Detector, limits: Limits, rng: np.random.Generator
-) -> Parent | None:
+def _larger(parent: Parent, detector: Detector, limits: Limits, rng: np.random.Generator) -> Parent | None:
     """Widen or deepen; None where neither stays within the limits."""
     stage = int(rng.integers(len(parent.settings.stages)))
     old = parent.settings.stages[stage].filters

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["evolve_topology"]
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -216,9 +216,7 @@ class _Evolution:
         genomes = {one.number: self.store.genome(one) for one in living}
         standing = self._standing(living)
         first = generation * self.settings.population
-        return bred(
-            first, self.state.population, genomes, standing, self.base.detector, self.settings, seed
-        )
+        return bred(first, self.state.population, genomes, standing, self.base.detector, self.settings, seed)
 
     def _order(self, one: Unborn) -> tuple[Any, ...]:
         """What a worker is told."""
@@ -289,5 +287,3 @@ class _Evolution:
             self.progress(done, (self.settings.generations + 1) * size, f"generation {generation}, {note}")
 
         return told
-
-

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caloforge.errors import TrainingError
 from caloforge.models.grown.generator import GrownGenerator
 from caloforge.search.figures import measure
 from caloforge.search.topology.raising import member_recipe
@@ -88,13 +87,13 @@ def figures_of(folder: Path, showers: Showers) -> dict[str, float]:
         showers: Geant4's, that judged nobody.
 
     Returns:
-        Figures by name; none if it makes impossible showers or cannot be exported.
+        Figures by name.
+
+    Raises:
+        TrainingError: It makes impossible showers, or cannot be exported.
     """
     names = ("ms", "auc", "fpd") if len(showers) >= _FEWEST else ("ms",)
-    try:
-        return measure(Run.open(folder), names, showers, seed=1)
-    except TrainingError:
-        return {}
+    return measure(Run.open(folder), names, showers, seed=1)
 
 
 def _epoch(steps: int, recipe: Recipe, facts: Mapping[str, Any]) -> int:

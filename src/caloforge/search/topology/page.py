@@ -101,7 +101,10 @@ def _sections(
     fronts = [drawing for drawing in (front(state, members), everyone(state, members)) if drawing]
     return [
         Section(
-            "front", "Pareto front", "What can only be bettered in one thing at the cost of another.", tuple(fronts)
+            "front",
+            "Pareto front",
+            "What can only be bettered in one thing at the cost of another.",
+            tuple(fronts),
         ),
         Section(
             "drawings",
@@ -145,7 +148,9 @@ def _facts(state: State, diary: Sequence[Mapping[str, Any]]) -> list[tuple[str, 
     fitness = ", ".join(f"{name} {weight:g}" for name, weight in objective["fitness"].items() if weight)
     ways = ", ".join(f"{name} {share:g}" for name, share in topology["ways"].items() if share)
     limits = ", ".join(f"{value:,} {name}" for name, value in topology["limits"].items())
-    each = f"{topology['steps']} generations of {algorithm['kind']}, {algorithm['population']} individuals each"
+    each = (
+        f"{topology['steps']} generations of {algorithm['kind']}, {algorithm['population']} individuals each"
+    )
     return [
         ("Recipe", told["name"]),
         ("Detector", told.get("detector") or ""),
@@ -157,5 +162,3 @@ def _facts(state: State, diary: Sequence[Mapping[str, Any]]) -> list[tuple[str, 
         ("At most", limits),
         ("Seed", str(told["schedule"]["seed"])),
     ]
-
-

@@ -64,9 +64,7 @@ class Raiser:
         self._paths = [path.absolute() for path in paths]
         self._reading: Reading | None = None
 
-    def __call__(
-        self, number: int, model: GrownSettings, weights: bytes, first: int, steps: int
-    ) -> Raised:
+    def __call__(self, number: int, model: GrownSettings, weights: bytes, first: int, steps: int) -> Raised:
         """Raise a genome.
 
         Args:
@@ -81,7 +79,9 @@ class Raiser:
             torch.manual_seed(int(random.integers(2**62)))
             objective = self._objective(model, load(weights), int(random.integers(2**62)))
             course = tuple(self._evolve(objective, first, steps))
-            tensors = {name: value.cpu().contiguous() for name, value in objective.generator.state_dict().items()}
+            tensors = {
+                name: value.cpu().contiguous() for name, value in objective.generator.state_dict().items()
+            }
             return Raised(save(tensors), self._judge(objective), course)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caloforge.errors import TrainingError
 from caloforge.search.topology.diary import diary, front_of
 from caloforge.search.topology.members import figures_of, lineage, write_member
 from caloforge.search.topology.page import page
@@ -64,13 +65,16 @@ class Results:
                 shutil.rmtree(entry)
         selection = selection_showers(self.paths, self.recipe.data, self.detector)
         judged = min(self.recipe.objective.again, len(selection) // 2)  # type: ignore[union-attr]
-        figures = dict(state.figures)
+        figures, faults = dict(state.figures), dict(state.faults)
         for done, one in enumerate(members):
             self.progress(done, len(members), "measuring the front")
             place = folder / str(one.number)
             if not place.exists():
                 line, genome = lineage(one, known), self.store.genome(one)
                 write_member(place, self.recipe, self.detector, self.facts, line, genome, selection)
-            if one.number not in figures:
-                figures[one.number] = figures_of(place, selection[judged:])
-        return state.model_copy(update={"figures": figures})
+            if one.number not in figures and one.number not in faults:
+                try:
+                    figures[one.number] = figures_of(place, selection[judged:])
+                except TrainingError as error:
+                    faults[one.number] = str(error)
+        return state.model_copy(update={"figures": figures, "faults": faults})

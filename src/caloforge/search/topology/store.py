@@ -39,6 +39,7 @@ class State(BaseModel):
         lived: Who lived at the end of each generation.
         worked: Seconds of work at the end of each generation.
         figures: What members of a front were measured to be worth, by their numbers.
+        faults: Why others could not be measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
@@ -52,6 +53,7 @@ class State(BaseModel):
     lived: tuple[tuple[int, ...], ...] = ()
     worked: tuple[float, ...] = ()
     figures: dict[int, dict[str, float]] = {}
+    faults: dict[int, str] = {}
 
 
 class Store:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from caloforge.search.topology.store import State
 
 _WIDTH, _ROW, _LEFT, _BOTTOM = 880.0, 22.0, 14.0, 40.0
-_FRONT = Entry("member of the front", "accent", "diamond", lined=False)
+_FRONT = Entry("member of the front", "ink", "diamond", lined=False)
 
 
 def ancestry(state: State, members: Sequence[Individual]) -> Drawing:
@@ -39,7 +39,9 @@ def ancestry(state: State, members: Sequence[Individual]) -> Drawing:
     at = {n: (float(panel.across(np.array([x]))[0]), y) for n, (x, y) in place.items()}
     for one in shown:
         for parent in one.parents:
-            plate.stroke([_bent(at[parent], at[one.number])], WAYS[one.way].colour, 1.2, titles=[_came(one, parent)])
+            plate.stroke(
+                [_bent(at[parent], at[one.number])], WAYS[one.way].colour, 1.2, titles=[_came(one, parent)]
+            )
     on_front = {one.number for one in members}
     for one in shown:
         mark = _FRONT if one.number in on_front else WAYS[one.way]
@@ -93,9 +95,7 @@ def _bent(begin: tuple[float, float], end: tuple[float, float]) -> np.ndarray:
     """A line that is level at both ends."""
     share = np.linspace(0, 1, 17)
     rise = share**2 * (3 - 2 * share)
-    return np.column_stack(
-        [begin[0] + share * (end[0] - begin[0]), begin[1] + rise * (end[1] - begin[1])]
-    )
+    return np.column_stack([begin[0] + share * (end[0] - begin[0]), begin[1] + rise * (end[1] - begin[1])])
 
 
 def _came(one: Individual, parent: int) -> str:

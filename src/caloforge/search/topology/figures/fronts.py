@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from caloforge.search.topology.store import State
 
 _MEASURED = "ms per shower, one at a time on one core"
-_ON_FRONT = Entry("Pareto front", "accent", "diamond", lined=False)
+_ON_FRONT = Entry("Pareto front", "ink", "diamond", lined=False)
 
 
 def front(state: State, members: Sequence[Individual]) -> Drawing | None:
