@@ -319,6 +319,7 @@ def test_parity_of_the_bundle(sources: dict[str, Path]) -> None:
     assert engine.conditions == ("energy", "theta", "phi", "x", "y", "pdg")
     assert set(engine.valid.particles) == {POSITRON, PION}
     manifest = engine.bundle.manifest
+    assert (manifest.licence, manifest.report) == ("not stated", "not made")
     assert manifest.inputs[1].units == ("MeV", "rad", "rad", "mm", "mm", "1")
     assert manifest.graphs["fp32"].parity.max_relative < 1e-5
 

@@ -277,7 +277,8 @@ def test_one_step_of_the_objective_changes_all_weights(form: str, precision: str
     )
     objective.begin()
     objective.begin_epoch(0)
-    report = objective.step(torch.rand(4, small.n_cells) * 50, ask(4))
+    n = 4 if precision == "fp32" else 2  # torch multiplies bfloat16 slowly here
+    report = objective.step(torch.rand(n, small.n_cells) * 50, ask(n))
     assert {"critic_real_auxiliary", "generator_auxiliary", "generator_energy"} <= set(report)
     assert all(bool(torch.isfinite(value)) for value in report.values())
     for module in (generator, critic):
