@@ -109,10 +109,11 @@ def test_stopped_after_an_epoch_it_goes_on_as_if_it_had_not(tmp_path: Path, data
 TUNED = ("model={kind: tuned, latent: 4, width: 8, refine: true}", "objective={kind: adversarial}")
 
 
-def test_what_was_measured_is_handed_on(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_measured_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from caloforge.models.fitted.generator import FittedGenerator
     from caloforge.models.tuned.critic import ObservingCritic
 
+    data = tiny_showers(60).save(tmp_path / "s.h5")
     measured: list[str] = []
     for kind in (FittedGenerator, ObservingCritic):
 
