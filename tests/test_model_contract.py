@@ -67,9 +67,8 @@ FITTED: dict[str, tuple[dict[str, object], Detector]] = {
         MIXED,
     ),
 }
-# An export takes seconds: the demonstration has calogan-tuned's, tests of deployment and forms CaloGAN's,
-# tests of fitted runs that of a fit.
-QUICK = ("conv2d", "tuned, planes")
+# An export takes seconds: other tests have CaloGAN's in two forms, that of a fit, and calogan-tuned's.
+QUICK = ("conv2d",)
 EXPORTED = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in MODELS | FITTED]
 
 

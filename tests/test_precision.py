@@ -143,6 +143,7 @@ def test_int8_knows_sums_within_products():
 
 
 @needs_nncf
+@pytest.mark.slow
 def test_nncf_reports_nothing(tmp_path: Path):
     program = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
