@@ -18,13 +18,13 @@ from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.published.conv2d import Cube, Residual, turned
 from caloforge.models.settings import Conv2dSettings
 from caloforge.showers import Incident, Showers
-from caloforge.training import Run, load_recipe, train
+from caloforge.training import Run, load_recipe
 from caloforge.training.hardware import Hardware
 from caloforge.training.objectives.adversarial.objective import AdversarialObjective
 from caloforge.training.quicklook import QuickLook
 from caloforge.training.recipe import ScheduleSettings
 from caloforge.training.requests import Requests
-from tiny_toys import planar
+from tiny_toys import planar, train
 
 Array = NDArray[np.float64]
 FORMS = ("branches", "residual", "planes")

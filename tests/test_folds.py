@@ -12,10 +12,10 @@ import test_training as this
 from caloforge.detector import Detector
 from caloforge.errors import QuantityError, RecipeError, ShowersError
 from caloforge.showers import StreamingReader
-from caloforge.training import load_recipe, train
+from caloforge.training import load_recipe
 from caloforge.training.batches import TrainingData
 from caloforge.training.recipe import Recipe
-from tiny_toys import TINY, tiny_showers
+from tiny_toys import TINY, tiny_showers, train
 
 
 @pytest.fixture(scope="module")

@@ -20,13 +20,13 @@ from caloforge.detector import Detector
 from caloforge.errors import RunError
 from caloforge.models import build_generator
 from caloforge.showers import Incident, open_showers
-from caloforge.training import Run, load_recipe, train
+from caloforge.training import Run, load_recipe
 from caloforge.training.batches import TrainingData
 from caloforge.training.hardware import Hardware
 from caloforge.training.measuring import adapt
 from caloforge.training.objectives import OBJECTIVES, objective_class
 from caloforge.training.objectives.base import Objective, Task
-from tiny_toys import TINY, tiny_showers
+from tiny_toys import TINY, tiny_showers, train
 
 QUICK = "schedule.batch=16", "schedule.epochs=2", "schedule.precision=fp32"
 TUNED = "{kind: tuned, width: 8, latent: 4, fit: {rounds: 1, factors: 2}}"
@@ -65,7 +65,7 @@ def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str]
 
     def run(name: str) -> Run:
         if name not in done:
-            done[name] = train(recipe(name), data, folder / str(len(done)))
+            done[name] = train(recipe(name), data, folder / str(len(done)), picture=True)
         return done[name]
 
     return run
