@@ -168,7 +168,13 @@ def test_its_run_looks_at_the_physics_and_generates(
         assert file.read(0, 5).cells.sum() > 0
 
 
-@pytest.mark.parametrize("name", [name for name in ("fit", "distance") if name in HERE])
+# An export takes seconds, and tests of fitted runs have one of a fit.
+EXPORTED = {"fit": [pytest.mark.slow], "distance": []}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=marks) for name, marks in EXPORTED.items() if name in HERE]
+)
 def test_its_bundle_knows_nothing_of_it(name: str, runs: Callable[[str], Run], tmp_path: Path) -> None:
     export(runs(name).path, tmp_path / "bundle")
     cells = Engine(tmp_path / "bundle").generate(Incident.of([2e4, 3e4], pdg=-11), seed=1).cells
