@@ -80,13 +80,8 @@ FITTED: dict[str, tuple[dict[str, object], Detector]] = {
         MIXED,
     ),
 }
-<<<<<<< HEAD
-# An export takes seconds: the demonstration has calogan-tuned's, tests of deployment and forms CaloGAN's.
-QUICK = ("lagan", "conv2d", "tuned, planes", "fitted", "grown")
-=======
 # An export takes seconds: other tests have CaloGAN's in two forms, that of a fit, and calogan-tuned's.
-QUICK = ("conv2d",)
->>>>>>> refs/heads/quick
+QUICK = ("conv2d", "grown")
 EXPORTED = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in MODELS | FITTED]
 
 
