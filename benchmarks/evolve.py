@@ -4,8 +4,8 @@
 
 All in one process, on one core, in turns; each figure is the median over the rounds of CPU seconds. "Alone"
 decodes each individual from its chromosome, loads its weights into the generator and runs it; "loaded" only
-loads and runs, as if all weights of all individuals lay in memory. The batch is the number of showers that each
-individual makes.
+loads and runs, as if all weights of all individuals lay in memory. The batch is the number of showers that
+each individual makes.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ def deep_ga(genes: int, generations: int, population: int) -> None:
     kept = decode(population)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"Deep GA, {genes:,} weights, population {population}, after {generations} generations: a child takes "
+        f"Deep GA, {genes:,} weights, population {population}, generation {generations}: a child takes "
         f"{1e3 * kept:.0f} ms with parents kept, {1e3 * whole:.0f} ms from its chain, {whole / kept:.1f}x; "
         f"{np.mean([len(one) for one in generation.chromosomes]):.0f} bytes; peak {peak:.0f} MB"
     )
