@@ -2,9 +2,10 @@
 
     OMP_NUM_THREADS=1 python benchmarks/evolve.py
 
-All in one process, on one core, in turns; each figure is the median over the rounds of CPU seconds. "One after
-another" decodes each individual from its chromosome, loads its weights into the generator and runs it; what is in
-brackets leaves decoding out on both sides. The batch is the number of showers that each individual makes.
+All in one process, on one core, in turns; each figure is the median over the rounds of CPU seconds. "Alone"
+decodes each individual from its chromosome, loads its weights into the generator and runs it; "loaded" only
+loads and runs, as if all weights of all individuals lay in memory. The batch is the number of showers that
+each individual makes.
 """
 
 from __future__ import annotations
@@ -13,18 +14,21 @@ import argparse
 import resource
 import time
 from collections.abc import Callable
-from functools import partial
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from caloforge.detector import Detector, load_detector
 from caloforge.evolution.algorithms import make_algorithm
-from caloforge.evolution.algorithms.base import Algorithm
-from caloforge.evolution.algorithms.parents import PARENTS
+from caloforge.evolution.algorithms.base import Algorithm, Generation
+from caloforge.evolution.algorithms.parents import Parents
+from caloforge.evolution.algorithms.rank_one import RankOneEs
 from caloforge.evolution.codings import make_coding
-from caloforge.evolution.population.many import Change, one_by_one
+from caloforge.evolution.population.many import Change, Weights, one_by_one
 from caloforge.evolution.population.showers import showers_of_each
 from caloforge.evolution.settings import DeepGaSettings, DenseSettings, EsSettings
 from caloforge.models import build_generator
@@ -40,6 +44,7 @@ readout:
   layers:
     - {name: a, thickness: 10 mm, grid: {kind: cartesian, window: [127.5 mm, 127.5 mm], cells: [25, 25]}}
 """
+PIECE = 64
 
 
 class Dense(Generator):
@@ -49,9 +54,8 @@ class Dense(Generator):
 
     def __init__(self) -> None:
         super().__init__(load_detector("calogan"))
-        widths = 32, 224, 224, self.detector.n_cells
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise((32, 224, 224, self.detector.n_cells)):
             layers += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers[:-1])
 
@@ -59,7 +63,95 @@ class Dense(Generator):
         return torch.softmax(self.layers(noise), dim=1) * incident
 
 
-def clock(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+class Population:
+    """The ways to make showers of all individuals."""
+
+    def __init__(self, generator: Generator, count: int, batch: int) -> None:
+        self.generator, self.count, self.batch = generator.eval(), count, batch
+        self.weights = dict(generator.named_parameters())
+        self.shapes = {name: tuple(weight.shape) for name, weight in self.weights.items()}
+        start = {name: weight.detach().numpy().copy() for name, weight in self.weights.items()}
+        spread = {name: max(float(weight.std()), 0.01) for name, weight in start.items()}
+        self.coding = make_coding(DenseSettings(), self.shapes, start, spread)
+        self.noise, self.incident = generator.sample_noise(batch), torch.full((batch, 1), 2e4)
+        self.buffers = dict(generator.named_buffers())
+        self.full, self.one = self._algorithm("full"), self._algorithm("one")
+        self.seeds, self.pairs = self.full.ask(), self.one.ask()
+        self.decoded = self._decoded(self.full, self.seeds, slice(None))
+
+    def ways(self) -> dict[str, Callable[[], None]]:
+        """All of them, by name."""
+        return {
+            "alone": lambda: self.alone(self.full, self.seeds),
+            "alone, of rank one": lambda: self.alone(self.one, self.pairs),
+            "loaded": self.loaded,
+            "lent": self.lent,
+            "at once": lambda: self.at_once(True),
+            "at once, decoded": lambda: self.at_once(False),
+            "rank one": self.rank_one,
+        }
+
+    def alone(self, algorithm: Algorithm[Any], generation: Generation) -> None:
+        """Decode, load and run one after the other."""
+        for number in range(self.count):
+            part = self._decoded(algorithm, generation, slice(number, number + 1))
+            self._run({name: value[0] for name, value in part.items()})
+
+    def loaded(self) -> None:
+        """Load and run one after the other."""
+        for number in range(self.count):
+            self._run({name: values[number] for name, values in self.decoded.items()})
+
+    def lent(self) -> None:
+        """Run one after the other, without loading."""
+        for number in range(self.count):
+            with one_by_one(self.generator, {name: values[number] for name, values in self.decoded.items()}):
+                self.generator(self.noise, self.incident)
+
+    def at_once(self, decode: bool) -> None:
+        """All of a piece in one pass."""
+        for part in self._pieces():
+            if decode:
+                self._make(part, self._decoded(self.full, self.seeds, part))
+            else:
+                self._make(part, {name: values[part] for name, values in self.decoded.items()})
+
+    def rank_one(self) -> None:
+        """All of a piece in one pass, as changes of what they share."""
+        assert isinstance(self.one, RankOneEs)
+        for part in self._pieces():
+            found = self.one.factors(self.pairs.shared, self.pairs.chromosomes[part], self.shapes)
+            self._make(part, {name: self._changed(name, *factors) for name, factors in found.items()})
+
+    def _algorithm(self, rank: str) -> Algorithm[Any]:
+        settings = EsSettings.model_validate({"population": self.count, "rank": rank, "first": 0})
+        return make_algorithm(settings, self.coding.start, self.coding.spread, 1, self.shapes)
+
+    def _decoded(self, algorithm: Algorithm[Any], generation: Generation, part: slice) -> dict[str, Tensor]:
+        genes = algorithm.decode(generation.shared, generation.chromosomes[part], self.coding.size)
+        return self.coding.decode(torch.from_numpy(genes))
+
+    def _changed(self, name: str, left: NDArray[np.float32], right: NDArray[np.float32]) -> Tensor | Change:
+        change = Change(*(torch.from_numpy(np.ascontiguousarray(side)) for side in (left, right)))
+        leaf = self.generator.get_submodule(name.rpartition(".")[0])
+        if type(leaf) is nn.Linear and name.endswith("weight"):
+            return change
+        outer = change.left.unsqueeze(2) * change.right.unsqueeze(1)
+        return self.weights[name] + outer.reshape(-1, *self.shapes[name])
+
+    def _pieces(self) -> list[slice]:
+        return [slice(first, first + PIECE) for first in range(0, self.count, PIECE)]
+
+    def _make(self, part: slice, weights: Weights) -> None:
+        size = len(range(*part.indices(self.count)))
+        showers_of_each(self.generator, weights, size, self.noise, self.incident, True)
+
+    def _run(self, state: dict[str, Tensor]) -> None:
+        self.generator.load_state_dict(state | self.buffers, strict=False)
+        self.generator(self.noise, self.incident)
+
+
+def clock(ways: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
     """CPU seconds of each way, in turns."""
     found: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
@@ -71,101 +163,28 @@ def clock(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float
     return {name: float(np.median(values)) for name, values in found.items()}
 
 
-def passes(generator: Generator, count: int, batch: int, rounds: int) -> None:
-    """One row of the table."""
-    generator.eval()
-    weights = dict(generator.named_parameters())
-    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
-    start = {name: weight.detach().numpy().copy() for name, weight in weights.items()}
-    spread = {name: max(float(weight.std()), 0.01) for name, weight in start.items()}
-    coding = make_coding(DenseSettings(), shapes, start, spread)
-    noise, incident = generator.sample_noise(batch), torch.full((batch, 1), 2e4)
-
-    def algorithm(rank: str) -> Algorithm:
-        settings = EsSettings(population=count, rank=rank, first=0)
-        return make_algorithm(settings, coding.start, coding.spread, 1, shapes)
-
-    full, one = algorithm("full"), algorithm("one")
-    seeds, pairs = full.ask(), one.ask()
-    decoded = coding.decode(torch.from_numpy(full.decode(seeds.shared, seeds.chromosomes, coding.size)))
-    states = [{name: values[number] for name, values in decoded.items()} for number in range(count)]
-    buffers = dict(generator.named_buffers())
-
-    def run(state: dict[str, Tensor]) -> None:
-        generator.load_state_dict(state | buffers, strict=False)
-        generator(noise, incident)
-
-    def alone(rank: Algorithm, generation: object) -> None:
-        for chromosome in generation.chromosomes:  # type: ignore[attr-defined]
-            genes = rank.decode(generation.shared, [chromosome], coding.size)  # type: ignore[attr-defined]
-            run({name: value[0] for name, value in coding.decode(torch.from_numpy(genes)).items()})
-
-    def loaded() -> None:
-        for state in states:
-            run(state)
-
-    def lent() -> None:
-        for state in states:
-            with one_by_one(generator, state):
-                generator(noise, incident)
-
-    def at_once(part: slice, weights: dict[str, Tensor | Change]) -> None:
-        size = len(range(*part.indices(count)))
-        showers_of_each(generator, weights, size, noise, incident, True)
-
-    def stacked(decode: bool) -> None:
-        for first in range(0, count, 64):
-            part = slice(first, first + 64)
-            found = {name: values[part] for name, values in decoded.items()}
-            if decode:
-                genes = full.decode(seeds.shared, seeds.chromosomes[part], coding.size)
-                found = coding.decode(torch.from_numpy(genes))
-            at_once(part, found)
-
-    def changed() -> None:
-        for first in range(0, count, 64):
-            part = slice(first, first + 64)
-            factors = one.factors(pairs.shared, pairs.chromosomes[part], shapes)  # type: ignore[attr-defined]
-            found: dict[str, Tensor | Change] = {}
-            for name, (left, right) in factors.items():
-                u, v = (
-                    torch.from_numpy(np.ascontiguousarray(left)),
-                    torch.from_numpy(np.ascontiguousarray(right)),
-                )
-                leaf = generator.get_submodule(name.rpartition(".")[0])
-                if type(leaf) is nn.Linear and name.endswith("weight"):
-                    found[name] = Change(u, v)
-                else:
-                    outer = u.unsqueeze(2) * v.unsqueeze(1)
-                    found[name] = weights[name] + outer.reshape(-1, *shapes[name])
-            at_once(part, found)
-
-    with torch.no_grad():
-        took = clock(
-            {
-                "alone": partial(alone, full, seeds),
-                "alone, rank one": partial(alone, one, pairs),
-                "loaded": loaded,
-                "lent": lent,
-                "stacked": partial(stacked, True),
-                "stacked, decoded": partial(stacked, False),
-                "rank one": changed,
-            },
-            rounds,
-        )
-    each = 1e3 * took["alone"] / count
-    print(
-        f"{count} x {generator.detector.n_cells} cells, {coding.size:,} weights, batch {batch}: "
-        f"{each:.2f} ms alone ({1e3 * took['loaded'] / count:.2f}); at once {took['alone'] / took['stacked']:.1f}x "
-        f"({took['loaded'] / took['stacked, decoded']:.1f}x, lent {took['loaded'] / took['lent']:.1f}x); "
-        f"rank one {took['alone'] / took['rank one']:.1f}x "
-        f"(beside its own chromosomes {took['alone, rank one'] / took['rank one']:.1f}x, "
-        f"beside loading {took['loaded'] / took['rank one']:.1f}x)"
-    )
+@torch.no_grad()
+def passes(generator: Generator, count: int, batches: tuple[int, ...], rounds: int) -> None:
+    """Print a table."""
+    weights = sum(weight.numel() for weight in generator.parameters())
+    print(f"\n{count} generators of {generator.detector.n_cells} cells, {weights:,} weights: ms for each\n")
+    heads = "alone", "at once", "alone, of rank one", "rank one", "loaded", "at once, decoded", "lent"
+    print("| batch | " + " | ".join(heads) + " |\n|---" + "|---" * len(heads) + "|")
+    for batch in batches:
+        took = clock(Population(generator, count, batch).ways(), rounds)
+        beside = dict(zip(heads, ("alone",) * 2 + ("alone, of rank one",) * 2 + ("loaded",) * 3, strict=True))
+        cells = [
+            f"{1e3 * took[name] / count:.3f}"
+            + (f" ({took[beside[name]] / took[name]:.1f}x)" if name != beside[name] else "")
+            for name in heads
+        ]
+        print(f"| {batch} | " + " | ".join(cells) + " |", flush=True)
 
 
 def deep_ga(genes: int, generations: int, population: int) -> None:
-    """Decoding the children of a generation, with their parents kept and without."""
+    """Print what decoding the children of a generation takes, with their parents kept and without."""
+    from caloforge.evolution.algorithms import deep_ga as module
+
     settings = DeepGaSettings(population=population, parents=4, elites=2)
     spread = np.full(genes, 0.05, np.float32)
     algorithm = make_algorithm(settings, np.zeros(genes, np.float32), spread, 1, {"w": (genes,)})
@@ -177,24 +196,27 @@ def deep_ga(genes: int, generations: int, population: int) -> None:
             algorithm.choose(random.random(len(elites.chromosomes)))
     generation = algorithm.ask()
 
-    def decode(limit: int, some: int) -> float:
-        PARENTS.limit = limit
+    def decode(some: int) -> float:
         begin = time.process_time()
         for chromosome in generation.chromosomes[:some]:
             algorithm.decode(generation.shared, [chromosome], genes)
         return (time.process_time() - begin) / some
 
-    decode(1 << 30, population)
-    kept, whole = decode(1 << 30, population), decode(0, 3)
+    module.PARENTS = Parents(limit=0)
+    whole = decode(4)
+    module.PARENTS = Parents(limit=1 << 30)
+    decode(population)
+    kept = decode(population)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"Deep GA, {genes:,} weights, population {population}, after {generations} generations: a child "
-        f"{1e3 * kept:.0f} ms with parents kept, {1e3 * whole:.0f} ms from its chain: {whole / kept:.1f}x; "
-        f"{np.mean([len(one) for one in generation.chromosomes]):.0f} bytes an individual; peak {peak:.0f} MB"
+        f"Deep GA, {genes:,} weights, population {population}, generation {generations}: a child takes "
+        f"{1e3 * kept:.0f} ms with parents kept, {1e3 * whole:.0f} ms from its chain, {whole / kept:.1f}x; "
+        f"{np.mean([len(one) for one in generation.chromosomes]):.0f} bytes; peak {peak:.0f} MB"
     )
 
 
 def main() -> None:
+    """Print all tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -204,17 +226,15 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(1)
     if options.only in (None, "dense"):
-        for batch in (1, 8, 32, 256):
-            passes(Dense(), 256, batch, options.rounds)
+        passes(Dense(), 256, (1, 8, 32, 256), options.rounds)
     if options.only in (None, "image"):
         generator = build_generator(load_recipe("evolve-2d").model, Detector.from_yaml(IMAGE))
         cells = torch.rand(500, 625) * 1e3
         generator.adapt(cells, cells.sum(1, keepdim=True))
-        for batch in (8, 32):
-            passes(generator, 64, batch, options.rounds)
+        passes(generator, 64, (1, 8, 32), options.rounds)
     if options.only in (None, "deep-ga"):
-        for population in (16, 64):
-            deep_ga(4_000_000, 20, population)
+        for population in (16, 64, 256):
+            deep_ga(4_000_000, 30, population)
 
 
 if __name__ == "__main__":

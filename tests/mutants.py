@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -244,3 +246,22 @@ def _same(one: Showers, two: Showers) -> bool:
         and (one.overflow is None) == (two.overflow is None)
         and (one.overflow is None or two.overflow is None or one.overflow.tobytes() == two.overflow.tobytes())
     )
+
+
+# --- what the judge is judged by ---
+
+
+def _dies() -> None:
+    os.kill(os.getpid(), 9)
+
+
+def _waits() -> None:
+    time.sleep(60)
+
+
+def _raises() -> None:
+    raise ValueError
+
+
+def _eats(megabytes: str) -> None:
+    np.ones(int(megabytes) * 125_000)

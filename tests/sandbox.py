@@ -49,9 +49,9 @@ class Sandbox:
     """
 
     def __init__(self, folder: Path, seconds: float = 30.0) -> None:
-        self._output = folder / "output.txt"
+        self._output, self._seconds = folder / "output.txt", seconds
         self._process = subprocess.Popen(
-            [sys.executable, __file__, str(self._output), str(seconds)],
+            [sys.executable, __file__, str(self._output)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -59,14 +59,14 @@ class Sandbox:
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
         )
 
-    def call(self, name: str, *arguments: object) -> Outcome:
+    def call(self, name: str, *arguments: object, seconds: float | None = None) -> Outcome:
         """Call a function by `module:function` with arguments that JSON has."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([name, *map(str, arguments)]) + "\n")
+        self._process.stdin.write(json.dumps([seconds or self._seconds, name, *map(str, arguments)]) + "\n")
         self._process.stdin.flush()
-        code, seconds, peak_mb = json.loads(self._process.stdout.readline())
-        return Outcome(code, seconds, peak_mb, self._output.read_text(errors="replace"))
+        code, took, peak_mb = json.loads(self._process.stdout.readline())
+        return Outcome(code, took, peak_mb, self._output.read_text(errors="replace"))
 
     def __enter__(self) -> Sandbox:
         return self
@@ -77,9 +77,9 @@ class Sandbox:
         self._process.communicate()
 
 
-def _serve(output: Path, limit: float) -> None:
+def _serve(output: Path) -> None:
     for line in sys.stdin:
-        name, *arguments = json.loads(line)
+        limit, name, *arguments = json.loads(line)
         with output.open("wb") as file:
             child = os.fork()
             if child == 0:
@@ -136,4 +136,4 @@ if __name__ == "__main__":
         "h5py",
     ):
         import_module(slow)
-    _serve(Path(sys.argv[1]), float(sys.argv[2]))
+    _serve(Path(sys.argv[1]))

@@ -15,14 +15,14 @@ from onnx import TensorProto, helper
 from typer.testing import CliRunner, Result
 
 from caloforge.cli.bundle import app
-from caloforge.deploy import Bundle, Engine, check_bundle, export, generate, sanitise_bundle
+from caloforge.deploy import Bundle, Engine, check_bundle, export, sanitise_bundle
 from caloforge.deploy.bundle import file_entry
 from caloforge.deploy.bundle.notes import strip_notes
 from caloforge.deploy.bundle.privacy import clean
 from caloforge.deploy.bundle.schema import SCHEMA_FILE, schema_text
 from caloforge.deploy.bundle.wire import refers_to_files, statement_in, with_statement
 from caloforge.errors import BundleError
-from deploy_toys import DETECTOR, make_bundle, make_graph, make_run, read_manifest, write_manifest
+from deploy_toys import DETECTOR, make_bundle, make_graph, read_manifest, write_manifest
 
 SECRET = "/home/jane/runs of may/showers.h5"
 
@@ -30,11 +30,6 @@ SECRET = "/home/jane/runs of may/showers.h5"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return make_bundle(tmp_path / "bundle")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("care") / "run")
 
 
 def _type(*words: object) -> Result:
@@ -188,73 +183,56 @@ def test_what_tells_of_people_and_machines(text: str, kept: str) -> None:
     assert bool(found) == (text != kept)
 
 
-@pytest.fixture(scope="module")
-def report(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of showers that the run made, judged against others of its own."""
-    from caloforge.validation import validate
-
-    folder = tmp_path_factory.mktemp("report")
-    for name, seed, count in (("geant4", 1, 400), ("own", 2, 200)):
-        generate(run, out=folder / f"{name}.h5", energy="1:100GeV", count=count, seed=seed)
-    validate(folder / "geant4.h5", folder / "own.h5", out=folder / "report", metrics="response")
-    return folder / "report"
-
-
-@pytest.fixture(scope="module")
-def exported(run: Path, report: Path) -> Bundle:
-    return export(run, report.parent / "bundle", report=report, licence="CC-BY-4.0")
-
-
-def test_export_writes_no_paths(exported: Bundle, run: Path) -> None:
-    assert check_bundle(exported.path).private == ()
-    assert str(run).encode() not in exported.graph()
-    assert b"site-packages" not in exported.graph()
-    model = onnx.load_model_from_string(exported.graph())
+def test_export_writes_no_paths(toy_export: Bundle, toy_run: Path) -> None:
+    assert check_bundle(toy_export.path).private == ()
+    assert str(toy_run).encode() not in toy_export.graph()
+    assert b"site-packages" not in toy_export.graph()
+    model = onnx.load_model_from_string(toy_export.graph())
     assert [entry.key for entry in model.metadata_props] == ["caloforge"]
     assert len(strip_notes(model)) == 1, "the statement"
 
 
-def test_licence_and_citation(exported: Bundle) -> None:
-    assert exported.manifest.licence == "CC-BY-4.0"
-    assert exported.manifest.citation == "arXiv:1705.02355", "the paper of the recipe"
+def test_licence_and_citation(toy_export: Bundle) -> None:
+    assert toy_export.manifest.licence == "CC-BY-4.0"
+    assert toy_export.manifest.citation == "arXiv:1705.02355", "the paper of the recipe"
 
 
-def test_a_report_goes_into_the_bundle(exported: Bundle, report: Path) -> None:
-    found = exported.manifest.report
-    numbers = json.loads((report / "report.json").read_text())["candidates"]["own"]["numbers"]
+def test_a_report_goes_into_the_bundle(toy_export: Bundle, toy_report: Path) -> None:
+    found = toy_export.manifest.report
+    numbers = json.loads((toy_report / "report.json").read_text())["candidates"]["own"]["numbers"]
     assert found != "not made"
     assert found.files["candidate"].showers == 200
     assert found.files["reference"].name == "geant4.h5"
     assert (found.showers_compared, found.floor) == (200, "halves of the reference")
     assert found.figures["response"].value == numbers["response"]["value"]
     assert found.figures["response"].floor == numbers["response"]["floor"]
-    output = _type("show", exported.path).output
+    output = _type("show", toy_export.path).output
     assert "Response, difference to Geant4" in output
     assert "halves of the reference" in output
 
 
-def test_a_report_about_others_is_refused(run: Path, report: Path, tmp_path: Path) -> None:
-    other = shutil.copytree(report, tmp_path / "other")
+def test_a_report_about_others_is_refused(toy_run: Path, toy_report: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(toy_report, tmp_path / "other")
     content = json.loads((other / "report.json").read_text())
     generator = content["candidates"]["own"]["provenance"]["generator"]
     for change in ({"weights_sha256": "0" * 64}, {"precision": "int8"}):
         content["candidates"]["own"]["provenance"]["generator"] = generator | change
         (other / "report.json").write_text(json.dumps(content))
         with pytest.raises(BundleError, match="not about this generator"):
-            export(run, tmp_path / "bundle", report=other)
+            export(toy_run, tmp_path / "bundle", report=other)
     del content["candidates"]["own"]["provenance"]["generator"]
     (other / "report.json").write_text(json.dumps(content))
     with pytest.raises(BundleError, match="not about this generator") as caught:
-        export(run, tmp_path / "bundle", report=other)
+        export(toy_run, tmp_path / "bundle", report=other)
     assert "does not say what made it" in str(caught.value)
     assert not (tmp_path / "bundle").exists()
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"schema": 1}', '{"schema": 2}'])
-def test_no_report(run: Path, tmp_path: Path, text: str) -> None:
+def test_no_report(toy_run: Path, tmp_path: Path, text: str) -> None:
     (tmp_path / "report.json").write_text(text)
     with pytest.raises(BundleError, match="report"):
-        export(run, tmp_path / "bundle", report=tmp_path)
+        export(toy_run, tmp_path / "bundle", report=tmp_path)
 
 
 def test_the_schema_that_ships_is_that_of_the_manifest() -> None:

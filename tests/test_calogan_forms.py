@@ -20,11 +20,11 @@ from caloforge.models import build_critic, build_generator
 from caloforge.models.blocks.conditions import Particles, Placement, incident_columns
 from caloforge.models.settings import CaloganSettings
 from caloforge.showers import Incident, Showers
-from caloforge.training import Recipe, load_recipe, train
+from caloforge.training import Recipe, load_recipe
 from caloforge.training.objectives.adversarial.losses import critic_loss, generator_loss
 from caloforge.training.objectives.settings import AdversarialSettings
 from caloforge.training.requests import Requests
-from tiny_toys import TINY
+from tiny_toys import TINY, train
 
 POSITRON, PHOTON, PION = -11, 22, 211
 EVERYTHING = CaloganSettings(latent=6, particles=(POSITRON, PION), given=("y", "phi", "theta", "x"))
@@ -319,6 +319,7 @@ def test_parity_of_the_bundle(sources: dict[str, Path]) -> None:
     assert engine.conditions == ("energy", "theta", "phi", "x", "y", "pdg")
     assert set(engine.valid.particles) == {POSITRON, PION}
     manifest = engine.bundle.manifest
+    assert (manifest.licence, manifest.report) == ("not stated", "not made")
     assert manifest.inputs[1].units == ("MeV", "rad", "rad", "mm", "mm", "1")
     assert manifest.graphs["fp32"].parity.max_relative < 1e-5
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ DISTRIBUTION = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
 THROUGH_OTHERS = {"onnxscript", "tensorboard", "cmaes"}
 
 
+@cache
 def imported() -> set[str]:
     """Import names of other people's packages; `_typeshed` is part of the type checker."""
     names = set()

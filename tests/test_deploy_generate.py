@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from caloforge.deploy import export, generate
+from caloforge.deploy import Bundle, generate
 from caloforge.errors import BundleError, CaloforgeError, OutputError, RangeError, ShowersError
 from caloforge.quantities import Spectrum
 from caloforge.showers import Incident, Showers
-from deploy_toys import DETECTOR, make_bundle, make_run
+from deploy_toys import DETECTOR, make_bundle
 
 
 @pytest.fixture
@@ -31,9 +31,8 @@ def test_energies_and_noise_come_from_the_seed(bundle: Path, tmp_path: Path) -> 
     assert np.ptp(first.incident.x) > 0, "columns that are not asked for fill their trained range"
 
 
-def test_few_values_are_drawn_as_they_are(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", phi=[-1.5, 1.5], values={"phi": [-1.5, 1.5]})
-    for source in (run, export(run, tmp_path / "bundle").path):
+def test_few_values_are_drawn_as_they_are(toy_run: Path, toy_export: Bundle, tmp_path: Path) -> None:
+    for source in (toy_run, toy_export.path):
         generate(source, energy="50GeV", count=50, out=tmp_path / f"{source.name}.h5")
         azimuth = Showers.load(tmp_path / f"{source.name}.h5").incident.phi
         assert set(azimuth.tolist()) == {-1.5, 1.5}

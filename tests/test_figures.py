@@ -33,9 +33,9 @@ from caloforge.search.figures import FIGURES, Constraint, known_figure, measure,
 from caloforge.search.figures.distances import mean_deviation, physics_distance, separation
 from caloforge.search.figures.timing import ms_per_shower
 from caloforge.showers import Incident, Showers
-from caloforge.training import Run, load_recipe, train
+from caloforge.training import Run, load_recipe
 from deploy_toys import make_bundle
-from tiny_toys import TINY, planar, tiny_showers
+from tiny_toys import TINY, planar, tiny_showers, train
 
 SEED = 5
 CHEAP = [name for name in FIGURES if name != "ms"]

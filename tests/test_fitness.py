@@ -13,7 +13,7 @@ from caloforge.detector import Detector
 from caloforge.errors import RecipeError
 from caloforge.evolution.fitness.fitness import Fitness
 from caloforge.evolution.fitness.settings import FitnessSettings
-from caloforge.models.blocks.energy_distance import directions
+from caloforge.models.blocks.energy_distance import directions, energy_distance
 from caloforge.observables.figure_of_merit import energy_ranges, figure_of_merit
 from caloforge.showers import Incident, Showers
 from tiny_toys import TINY, planar, tiny_showers
@@ -169,6 +169,20 @@ def test_the_figure_of_merit_needs_an_axis() -> None:
 def test_a_fitness_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="a weight that is not 0"):
         FitnessSettings(distance=0)
+
+
+def test_the_energy_distance_is_the_same_with_and_without_a_gradient() -> None:
+    random = torch.Generator().manual_seed(6)
+    real = torch.randn(20, 7, generator=random)
+    made = torch.randn(5, 20, 7, generator=random)
+    made[:, ::3] = real[::3]  # equal values too
+    found = energy_distance(made, real)
+    torch.testing.assert_close(energy_distance(made.clone().requires_grad_(), real).detach(), found)
+    pairs = made[:, :, None] - real[None, None]
+    own, truth = (x.unsqueeze(-2) - x.unsqueeze(-3) for x in (made, real))
+    others = ~torch.eye(20, dtype=torch.bool)
+    whole = [x.abs().mean(-1)[..., others].mean(-1) for x in (pairs, own, truth)]
+    torch.testing.assert_close(found, 2 * whole[0] - whole[1] - whole[2], rtol=1e-4, atol=1e-6)
 
 
 def test_incidents_may_be_of_any_number() -> None:

@@ -14,7 +14,7 @@ from sklearn.decomposition import FactorAnalysis
 from torch import Tensor
 
 from caloforge.detector import load_detector
-from caloforge.models.fitted.distributions import CellDistributions, _grouped
+from caloforge.models.fitted.distributions import CellDistributions, _at_shares, _grouped
 from caloforge.models.fitted.factors import CommonFactors
 from caloforge.models.fitted.layers import LayerIndex
 from caloforge.models.fitted.statistics import _below
@@ -90,6 +90,14 @@ def test_shares_have_the_quantiles_that_numpy_finds() -> None:
             below = (mine[mine > 0] < share[cell]).mean()
             assert below == pytest.approx(level, abs=0.012), cell
     assert not bool(found.shares(threshold, threshold, place).any())
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 333, 5000])
+def test_quantiles_are_numpys_to_the_last_bit(n: int) -> None:
+    rng = np.random.default_rng(n)
+    at = np.sort(np.append(rng.random(31), [0, 1]))
+    for values in (rng.normal(size=n), rng.normal(size=n).round(1)):
+        np.testing.assert_array_equal(_at_shares(values, at), np.quantile(values, at))
 
 
 def test_hits_change_with_the_energy_of_their_layer() -> None:

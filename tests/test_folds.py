@@ -12,10 +12,10 @@ import test_training as this
 from caloforge.detector import Detector
 from caloforge.errors import QuantityError, RecipeError, ShowersError
 from caloforge.showers import StreamingReader
-from caloforge.training import load_recipe, train
+from caloforge.training import load_recipe
 from caloforge.training.batches import TrainingData
 from caloforge.training.recipe import Recipe
-from tiny_toys import TINY, tiny_showers
+from tiny_toys import TINY, tiny_showers, train
 
 
 @pytest.fixture(scope="module")
@@ -109,10 +109,11 @@ def test_stopped_after_an_epoch_it_goes_on_as_if_it_had_not(tmp_path: Path, data
 TUNED = ("model={kind: tuned, latent: 4, width: 8, refine: true}", "objective={kind: adversarial}")
 
 
-def test_what_was_measured_is_handed_on(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_measured_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from caloforge.models.fitted.generator import FittedGenerator
     from caloforge.models.tuned.critic import TunedCritic
 
+    data = tiny_showers(60).save(tmp_path / "s.h5")
     measured: list[str] = []
     for kind in (FittedGenerator, TunedCritic):
 

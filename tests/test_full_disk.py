@@ -39,6 +39,7 @@ def limited(limit: int, do: Callable[[], object]) -> str:
 
 def _limited(limit: int, do: Callable[[], object], say: Connection) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    gc.freeze()  # what this process inherits is not looked at below
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
         do()

@@ -16,11 +16,11 @@ from caloforge.models.blocks.minibatch import MinibatchFeatures
 from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import LaganSettings
 from caloforge.showers import Incident, Showers, convert, open_showers
-from caloforge.training import Run, load_recipe, train
+from caloforge.training import Run, load_recipe
 from caloforge.training.hardware import Hardware
 from caloforge.training.objectives.adversarial.objective import AdversarialObjective
 from caloforge.training.requests import Requests
-from tiny_toys import planar
+from tiny_toys import planar, train
 
 FORMS = ("lagan", "dcgan", "fcn", "hybrid")
 JETS = (21, 24)

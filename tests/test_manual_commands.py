@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,15 @@ def _inline(text: str) -> list[list[str]]:
     return [shlex.split(words.removesuffix("...")) for words in found]
 
 
+@cache
+def _command() -> Any:
+    """All verbs; building them takes longer than reading a call."""
+    return typer.main.get_command(app)
+
+
 def parse(call: list[str], whole: bool) -> None:
     """Let the command line read a call without running it; `whole` ones must lack nothing."""
-    command: Any = typer.main.get_command(app)
+    command = _command()
     while hasattr(command, "commands") and call:
         if call[0].startswith("-"):
             # Not run: --install-completion would.

@@ -20,13 +20,13 @@ from caloforge.detector import Detector
 from caloforge.errors import RunError
 from caloforge.models import build_generator
 from caloforge.showers import Incident, open_showers
-from caloforge.training import Run, load_recipe, train
+from caloforge.training import Run, load_recipe
 from caloforge.training.batches import TrainingData
 from caloforge.training.hardware import Hardware
 from caloforge.training.measuring import adapt
 from caloforge.training.objectives import OBJECTIVES, objective_class
 from caloforge.training.objectives.base import Objective, Task
-from tiny_toys import TINY, tiny_showers
+from tiny_toys import TINY, tiny_showers, train
 
 QUICK = "schedule.batch=16", "schedule.epochs=2", "schedule.precision=fp32"
 TUNED = "{kind: tuned, width: 8, latent: 4, fit: {rounds: 1, factors: 2}}"
@@ -75,7 +75,7 @@ def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str]
 
     def run(name: str) -> Run:
         if name not in done:
-            done[name] = train(recipe(name), data, folder / str(len(done)))
+            done[name] = train(recipe(name), data, folder / str(len(done)), picture=True)
         return done[name]
 
     return run
@@ -178,7 +178,13 @@ def test_its_run_looks_at_the_physics_and_generates(
         assert file.read(0, 5).cells.sum() > 0
 
 
-@pytest.mark.parametrize("name", [name for name in ("fit", "toy") if name in HERE])
+# An export takes seconds, and tests of fitted runs have one of a fit.
+EXPORTED = {"fit": [pytest.mark.slow], "toy": []}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=marks) for name, marks in EXPORTED.items() if name in HERE]
+)
 def test_its_bundle_knows_nothing_of_it(name: str, runs: Callable[[str], Run], tmp_path: Path) -> None:
     export(runs(name).path, tmp_path / "bundle")
     cells = Engine(tmp_path / "bundle").generate(Incident.of([2e4, 3e4], pdg=-11), seed=1).cells

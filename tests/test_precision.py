@@ -143,6 +143,7 @@ def test_int8_knows_sums_within_products():
 
 
 @needs_nncf
+@pytest.mark.slow
 def test_nncf_reports_nothing(tmp_path: Path):
     program = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
@@ -293,6 +294,7 @@ def test_a_ladder_is_refused_and_a_small_rounding_accepted(tmp_path: Path):
     assert judged["bf16"].acceptance.figures["auc_cells"].fp32 is not None
 
 
+@pytest.mark.slow
 def test_a_bundle_with_bfloat16_is_judged_by_nobody_and_taken_when_asked_for(tmp_path: Path):
     import caloforge as cf
 

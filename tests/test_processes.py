@@ -27,11 +27,11 @@ from caloforge.errors import ProcessLostError, RecipeError, TrainingError
 from caloforge.models.blocks import grid, layers, processes
 from caloforge.models.blocks.minibatch import MinibatchFeatures
 from caloforge.showers import Incident, Showers
-from caloforge.training import Recipe, Run, load_recipe, train
+from caloforge.training import Recipe, Run, load_recipe
 from caloforge.training.metrics import read_metrics
 from caloforge.training.place import Place, find_place, first_host
 from caloforge.training.processes import all_or_none, together
-from tiny_toys import TINY, planar, tiny_showers
+from tiny_toys import TINY, planar, tiny_showers, train
 
 # Started once with everything imported: each further process is a copy of it, without waiting for torch.
 START = multiprocessing.get_context("forkserver")

@@ -30,7 +30,7 @@ from caloforge.models.fitted.response import ResponseFit
 from caloforge.models.settings import CaloganSettings
 from caloforge.samples import positrons
 from caloforge.showers import Showers
-from caloforge.training import Recipe, Run, load_recipe, train
+from caloforge.training import Recipe, Run, load_recipe
 from caloforge.training.hardware import Hardware
 from caloforge.training.metrics import read_metrics
 from caloforge.training.objectives.adversarial.objective import AdversarialObjective
@@ -40,7 +40,7 @@ from caloforge.training.requests import Requests
 from caloforge.training.seal import sealed_json
 from caloforge.training.trained_detector import for_showers
 from caloforge.training.watch import Watch
-from tiny_toys import TINY, tiny_showers
+from tiny_toys import TINY, tiny_showers, train
 
 SETTINGS = ("model.latent=4", "schedule.batch=16", "schedule.epochs=4", "schedule.precision=fp32")
 FREQUENT = ("schedule.checkpoint_seconds=1e-9", "schedule.report_steps=1")

@@ -17,9 +17,9 @@ from caloforge.errors import RunError
 from caloforge.models import build_critic, build_generator
 from caloforge.models.settings import CaloganSettings
 from caloforge.showers import Showers
-from caloforge.training import Recipe, Run, train
+from caloforge.training import Recipe, Run
 from caloforge.training.warm import warm_start
-from tiny_toys import TINY, tiny_showers
+from tiny_toys import TINY, tiny_showers, train
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,6 @@ from caloforge.errors import RecipeError
 from caloforge.models.base import Critic, Generator
 from caloforge.models.fitted.response import ResponseFit
 from caloforge.showers import Incident, Showers
-from caloforge.training import train
 from caloforge.training.curves import Curves, draw_curves
 from caloforge.training.hardware import Hardware
 from caloforge.training.metrics import read_metrics
@@ -28,7 +27,7 @@ from caloforge.training.quicklook import QuickLook
 from caloforge.training.recipe import ScheduleSettings
 from caloforge.training.requests import Requests
 from caloforge.training.schedule import rate_factor
-from tiny_toys import TINY, planar, tiny_showers
+from tiny_toys import TINY, planar, tiny_showers, train
 
 CUBES = planar((3, 4, 10), (3, 4, 10), name="cubes")
 
@@ -262,6 +261,7 @@ def test_pictures_are_not_drawn_all_the_time(tmp_path: Path, monkeypatch: pytest
 def test_a_run_has_its_picture(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
     data = tiny_showers().save(tmp_path / "s.h5")
-    run = train(this.recipe(tmp_path / "tiny.yaml", "schedule.epochs=1"), data, tmp_path / "run")
+    chosen = this.recipe(tmp_path / "tiny.yaml", "schedule.epochs=1")
+    run = train(chosen, data, tmp_path / "run", picture=True)
     assert "kept: epoch 1" in (run.path / "curves.svg").read_text()
     assert read_metrics(run.path / "metrics.jsonl")

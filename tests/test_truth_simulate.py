@@ -196,13 +196,13 @@ def test_a_production_that_began_before_there_was_a_first_is_resumed(tmp_path):
 
 @pytest.mark.geant4
 def test_killed_after_its_last_shower_it_is_only_closed(tmp_path):
-    arguments = ["calogan", "--particle", "e+", "--energy", "200:800MeV", "--count", "4", "--seed", "5"]
+    arguments = ["simulate", "calogan", "--particle", "e+", "--energy", "200:800MeV", "--count", "4"]
     few = OPTIONS | {"count": 4}
     with pytest.raises(InterruptedError):
         simulate(load_detector("calogan"), **few, out=tmp_path / "a.h5", progress=stop_after_first)
-    command = [*CALOFORGE, *arguments, "--out", "a.h5", "--resume"]
-    printed = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    assert "4 showers" in printed
+    told = CliRunner().invoke(app, [*arguments, "--seed", "5", "--out", str(tmp_path / "a.h5"), "--resume"])
+    assert told.exit_code == 0, told.output
+    assert "4 showers" in told.output
     assert len(Showers.load(tmp_path / "a.h5")) == 4
 
 

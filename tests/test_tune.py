@@ -90,6 +90,7 @@ def test_from_a_space_to_the_best_run(folder: Path, tmp_path: Path) -> None:
     assert "different recipe, constraints" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_folds_and_two_processes_a_training(folder: Path, tmp_path: Path) -> None:
     found = tune(
         *(recipe(folder), folder / "space.yaml"),

@@ -73,7 +73,7 @@ def samples(rng: np.random.Generator, n: int) -> SimpleNamespace:
     return SimpleNamespace(reference=sample(rng, n), floor=sample(rng, n), blocks=min(BLOCKS, n), seed=3)
 
 
-@pytest.mark.parametrize("n", [150, 600])
+@pytest.mark.parametrize("n", [pytest.param(150, marks=pytest.mark.slow), 600])
 def test_pulls_of_one_kind_of_showers_are_normal(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
     """Neither narrow nor wide, neither high nor low is preferred, and none is far off."""
     pulls = []

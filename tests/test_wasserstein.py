@@ -29,7 +29,7 @@ from caloforge.models.settings import (
     ModelSettings,
 )
 from caloforge.showers import Incident, Showers
-from caloforge.training import Recipe, load_recipe, train
+from caloforge.training import Recipe, load_recipe
 from caloforge.training.hardware import Hardware
 from caloforge.training.objectives.adversarial.losses import (
     generator_loss,
@@ -40,7 +40,7 @@ from caloforge.training.objectives.adversarial.objective import AdversarialObjec
 from caloforge.training.objectives.settings import AdversarialSettings
 from caloforge.training.requests import Requests
 from caloforge.training.watch import Watch
-from tiny_toys import TINY, planar
+from tiny_toys import TINY, planar, train
 
 WASSERSTEIN = AdversarialSettings(loss="wasserstein")
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from string import ascii_lowercase
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from caloforge.detector import Detector
 from caloforge.showers import Incident, Showers
+
+if TYPE_CHECKING:
+    from caloforge.training import Run
 
 
 def planar(*layers: tuple[int, int, float], name: str = "tiny") -> str:
@@ -33,3 +37,10 @@ def tiny_showers(n: int = 100, pdg: int = -11, seed: int = 0) -> Showers:
     cells = rng.exponential(size=(n, detector.n_cells)) * (rng.random((n, detector.n_cells)) < 0.7)
     cells *= (energy / cells.sum(1))[:, None]
     return Showers(detector, Incident.of(energy, pdg=pdg), cells.astype(np.float32), None, {"seed": seed})
+
+
+def train(*given: Any, picture: bool = False, **more: Any) -> Run:
+    """Train, without curves unless they are asked for: to draw them takes longer than a toy's training."""
+    from caloforge import training
+
+    return training.train(*given, picture=picture, **more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["known_particle", "particle_name", "pdg_id"]
 
 import re
+from functools import cache
 from typing import Any
 
 from caloforge.errors import ParticleError, nearest
@@ -81,14 +82,18 @@ def _by_name(name: str) -> Any:
     raise LookupError(name)
 
 
-def _unknown(text: str, where: object) -> ParticleError:
+@cache
+def _all_names() -> tuple[str, ...]:
     from particle import Particle
 
-    names = [*_COMMON, *(particle.name for particle in Particle.all())]
+    return *_COMMON, *(str(particle.name) for particle in Particle.all())
+
+
+def _unknown(text: str, where: object) -> ParticleError:
     return ParticleError(
         f"unknown particle {text!r}",
         where=where,
         got=text,
         expected=f"{', '.join(_COMMON)}, another name of the Particle Data Group, or a PDG id",
-        near=_WORDS.get(text.lower()) or nearest(text, _COMMON) or nearest(text, names),
+        near=_WORDS.get(text.lower()) or nearest(text, _COMMON) or nearest(text, _all_names()),
     )

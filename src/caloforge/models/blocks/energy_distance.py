@@ -6,7 +6,9 @@ __all__ = ["directions", "energy_distance", "of_the_same", "products"]
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _DIRECTIONS = 64
@@ -74,9 +76,31 @@ def energy_distance(made: Tensor, real: Tensor) -> Tensor:
         Shape `(...)`.
     """
     n = made.shape[-2]
+    if made.device.type == "cpu" and not (torch.is_grad_enabled() and made.requires_grad):
+        return _without_gradient(made, real)
     values, order = torch.cat([made, real.expand_as(made)], dim=-2).sort(dim=-2)
     # At each step between two values, how many more are below of one than of the other.
     ahead = (1 - 2 * (order >= n).int()).cumsum(-2)[..., :-1, :]
     every = (ahead * ahead * values.diff(dim=-2)).sum(-2)
     same = (made - real).abs().sum(-2)
     return 2 * (every - same).mean(-1) / max(n * (n - 1), 1)
+
+
+def _without_gradient(made: Tensor, real: Tensor) -> Tensor:
+    """The same by numpy, which sorts ten times as fast as torch."""
+    n = made.shape[-2]
+    own, truth = (np.ascontiguousarray(x.detach().mT.numpy()) for x in (made, real))
+    both = np.concatenate([own, np.broadcast_to(truth, own.shape)], axis=-1)
+    same = np.abs(own - truth).sum(-1)
+    # Sums of |differences| of all pairs of a sample; what is left of both together lies between them.
+    together, within, among = (_differences(x) for x in (both, own, truth))
+    found = 2 * (together - 2 * within - 2 * among - same).mean(-1) / max(n * (n - 1), 1)
+    return torch.as_tensor(found, dtype=made.dtype)
+
+
+def _differences(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Add up |differences| of all pairs along the last axis."""
+    n = values.shape[-1]
+    weights = (2 * np.arange(n) - n + 1).astype(values.dtype)
+    total: NDArray[np.float32] = np.sort(values, axis=-1) @ weights
+    return total

@@ -197,7 +197,8 @@ def _describe(shares: Tensor, orbits: Tensor, settings: FitSettings) -> _Describ
     shown = np.argsort(row, kind="stable")
     ends = np.cumsum(np.bincount(row))[:-1]
     groups = np.split(shown, ends)
-    table = np.stack([_quantiles(values[:, mine][hit[:, mine]], settings.levels) for mine in groups])
+    at = np.sin(0.5 * math.pi * np.linspace(0, 1, settings.levels)) ** 2
+    table = np.stack([_quantiles(values[:, mine][hit[:, mine]], at) for mine in groups])
     return _Described(threshold[place].astype(np.float32), row, table)
 
 
@@ -216,11 +217,20 @@ def _grouped(hits: NDArray[np.float64], seen: NDArray[np.int64], enough: int) ->
     return group
 
 
-def _quantiles(shares: NDArray[np.float32], levels: int) -> NDArray[np.float32]:
+def _quantiles(shares: NDArray[np.float32], at: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return quantiles of the logarithm, close at both ends, and rising: equal ones have no way back."""
     if not len(shares):
         shares = np.array([_FAINT], np.float32)
-    at = np.sin(0.5 * math.pi * np.linspace(0, 1, levels)) ** 2
-    found = np.quantile(np.log(shares.astype(np.float64)), at)
-    rising: NDArray[np.float64] = np.maximum.accumulate(found) + _RISE * np.arange(levels)
+    found = _at_shares(np.log(shares.astype(np.float64)), at)
+    rising: NDArray[np.float64] = np.maximum.accumulate(found) + _RISE * np.arange(len(at))
     return rising.astype(np.float32)
+
+
+def _at_shares(values: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what `np.quantile` does, to the last bit, in a sixth of its time for a few hundred values."""
+    ordered, place = np.sort(values), shares * (len(values) - 1)
+    below = place.astype(np.int64)
+    low, high, above = ordered[below], ordered[np.minimum(below + 1, len(values) - 1)], place - below
+    step = high - low
+    found: NDArray[np.float64] = np.where(above < 0.5, low + step * above, high - step * (1 - above))
+    return found
