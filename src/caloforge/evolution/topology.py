@@ -58,7 +58,7 @@ class TopologySettings(_Settings):
     """Generations of the objective's algorithm on the weights of each child."""
     first_steps: Whole = 100
     """The same of each founder, whose weights are random."""
-    tolerance: Annotated[float, Field(gt=1)] = 3.0
+    tolerance: Annotated[float, Field(gt=1)] = 1.5
     """A fitness so many times that of the best is too bad, however quick or small the generator is."""
     limits: LimitSettings = LimitSettings()
     ways: WaySettings = WaySettings()
