@@ -57,6 +57,12 @@ def evolve(
     """
     check_whole(jobs, "--jobs", 1, MOST_WORKERS)
     asked = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    if asked.topology is not None:
+        raise RecipeError(
+            "the topology of this recipe evolves, so that many runs come out",
+            where=f"recipe {asked.name}",
+            cure="caloforge.search.topology.evolve_topology, or take the section out: --set topology=",
+        )
     if asked.objective.kind != "evolution":
         raise RecipeError(
             "this recipe is trained, not evolved",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # What may differ when a training is resumed: it changes when to stop and what to keep, not what is learned.
 _FREE = {"epochs", "minutes", "checkpoint_seconds", "report_steps", "memory_mb"}
-_OF_THE_RECIPE = {"name", "about", "published", "made_for", "detector"}
+_OF_THE_RECIPE = {"name", "about", "published", "made_for", "detector", "topology"}
 
 
 def is_run(folder: Path) -> bool:

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from caloforge.documents import Document, KeyPath, Kind, parse_yaml, read_text
 from caloforge.errors import RecipeError, nearest
+from caloforge.evolution.topology import TopologySettings
 from caloforge.models.settings import CaloganSettings, ModelSettings
 from caloforge.quantities import MOST_AT_ONCE, MOST_SEED
 from caloforge.training.faults import recipe_error
@@ -118,6 +119,8 @@ class Recipe(BaseModel):
     model: ModelSettings = CaloganSettings()
     objective: ObjectiveSettings = Field(default_factory=dict, validate_default=True)
     schedule: ScheduleSettings = ScheduleSettings()
+    topology: TopologySettings | None = None
+    """How the model's stages evolve, in `caloforge evolve`; left out: they stay as they are."""
 
     @field_validator("objective", mode="before")
     @classmethod
@@ -132,6 +135,24 @@ class Recipe(BaseModel):
         if kind in OBJECTIVES and kind not in model.objectives:
             expected = f"{' or '.join(model.objectives)}, which models of kind {model.kind} learn by"
             raise PydanticCustomError("unsuited", "{expected}", {"expected": expected, "kind": kind})
+        return value
+
+    @field_validator("topology")
+    @classmethod
+    def _suits_model_and_objective(
+        cls, value: TopologySettings | None, info: ValidationInfo
+    ) -> TopologySettings | None:
+        model, objective = info.data.get("model"), info.data.get("objective")
+        if value is None or model is None or objective is None:
+            return value
+        if model.kind != "grown":
+            raise PydanticCustomError("no_stages", "left out, as only models of kind grown have such stages")
+        if objective.kind != "evolution" or objective.coding.kind == "directions":
+            raise PydanticCustomError(
+                "no_children",
+                "left out, unless weights evolve (objective.kind: evolution), in any coding "
+                "but directions, which are those of one topology",
+            )
         return value
 
     @property

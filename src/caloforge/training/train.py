@@ -89,6 +89,7 @@ def train(
     from caloforge.training.processes import all_or_none, together
 
     asked = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    _stays_as_it_is(asked)
     learning, folder, begin = objective_class(asked.objective.kind), Path(out), _paths(init)
     if not learning.learns:
         _needs_no_start(begin)
@@ -154,6 +155,16 @@ def _start_from(begin: list[Path], objective: Objective, run: Run) -> None:
 
 def _paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+
+
+def _stays_as_it_is(recipe: Recipe) -> None:
+    if recipe.topology is not None:
+        raise RecipeError(
+            "the stages of this recipe's model evolve, which is no training",
+            where=f"recipe {recipe.name}",
+            got="a section topology",
+            cure=f"caloforge evolve {recipe.name}, or take the section out: --set topology=",
+        )
 
 
 def _needs_no_start(init: list[Path]) -> None:

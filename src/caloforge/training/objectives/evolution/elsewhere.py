@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Elsewhere", "Spread", "Terms", "selected"]
+__all__ = ["Elsewhere", "Reading", "Spread", "Terms", "selected"]
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from caloforge.cluster import Cluster
+    from caloforge.detector import Detector
     from caloforge.evolution.judge import Judge
     from caloforge.training.recipe import Recipe
 
@@ -39,13 +40,19 @@ class Spread:
         function: What judges them there.
     """
 
-    def __init__(self, cluster: Cluster, function: Callable[..., Terms]) -> None:
+    def __init__(self, cluster: Cluster, function: Callable[..., Any]) -> None:
         self._todo: deque[Chunk] = deque()
         self._outcomes = cluster.run(function, self._chunks(), ahead=1)
         self._sent = 0
 
-    def __call__(self, parts: Iterable[tuple[Any, ...]]) -> list[Terms]:
+    def __call__(
+        self, parts: Iterable[tuple[Any, ...]], told: Callable[[], None] = lambda: None
+    ) -> list[Any]:
         """Judge parts of a generation, each the arguments of a call; what they give, in their order.
+
+        Args:
+            parts: Arguments.
+            told: Called after each.
 
         Raises:
             CaloforgeError: A part could not be judged, whoever tried.
@@ -54,12 +61,13 @@ class Spread:
         for arguments in parts:
             self._todo.append(Chunk(self._sent, arguments))
             self._sent += 1
-        found: dict[int, Terms] = {}
+        found: dict[int, Any] = {}
         while len(found) < self._sent - first:
             outcome = next(self._outcomes)
             if outcome.fault:
                 raise outcome.fault.error
             found[outcome.chunk.number] = outcome.result
+            told()
         return [found[number] for number in range(first, self._sent)]
 
     def close(self) -> None:
@@ -84,35 +92,51 @@ class Elsewhere:
     def __init__(self, judge: Judge, recipe: Recipe, paths: Sequence[Path], again: int) -> None:
         self._judge, self._recipe, self._again = judge, recipe, again
         self._paths = [path.absolute() for path in paths]
-        self._data: TrainingData | None = None
+        self._reading: Reading | None = None
 
     def __call__(
         self, shared: Sequence[NDArray[Any]], chromosomes: Sequence[bytes], number: int, elite: bool
     ) -> Terms:
         """Judge individuals of the generation of this number, by its batch; elites by what selects."""
-        if self._data is None:
-            self._begin()
-        showers = self._selected if elite and self._selected else self._batch(number)
+        if self._reading is None:
+            generator = self._judge.generator
+            self._reading = Reading(self._recipe, self._paths, generator.detector, generator.conditions)
+            self._judge.to(self._reading.hardware.device)
+            self._selected = self._reading.selected(self._again)
+        showers = self._selected if elite and self._selected else self._reading.batch(number)
         return self._judge(shared, chromosomes, number, *showers, elite=elite)
 
-    def _begin(self) -> None:
-        device = Hardware.choose(self._recipe.schedule).device
-        self._judge.to(device)
-        generator = self._judge.generator
-        self._data = TrainingData(self._paths, self._recipe, generator.detector, generator.conditions, device)
-        self._selected = selected(self._data, generator.conditions, device, self._again)
+
+class Reading:
+    """Real showers where there is no training loop: any batch by its number.
+
+    Args:
+        recipe: Says which showers train, and how they are shown.
+        paths: Shower files.
+        detector: Theirs.
+        conditions: Incident columns that the generator knows.
+    """
+
+    def __init__(
+        self, recipe: Recipe, paths: Sequence[Path], detector: Detector, conditions: Sequence[str]
+    ) -> None:
+        self.hardware, self._conditions = Hardware.choose(recipe.schedule), conditions
+        self.data = TrainingData(paths, recipe, detector, conditions, self.hardware.device)
         self._next, self._shown = -1, _NOTHING
         self._batches: Iterator[Shown] = iter(())
 
-    def _batch(self, number: int) -> Shown:
-        """The batch of a generation; one after the other they cost nothing but their reading."""
-        assert self._data is not None
+    def batch(self, number: int) -> Shown:
+        """Return the batch of a step; one after the other they cost nothing but their reading."""
         if number != self._next - 1:
-            epoch, step = divmod(number, self._data.steps)
+            epoch, step = divmod(number, self.data.steps)
             if number != self._next or not step:
-                self._batches = self._data.epoch(epoch, step)
+                self._batches = self.data.epoch(epoch, step)
             self._shown, self._next = next(self._batches), number + 1
         return self._shown
+
+    def selected(self, most: int) -> Shown | None:
+        """Return the first of the showers that select, see `selected`."""
+        return selected(self.data, self._conditions, self.hardware.device, most)
 
 
 def selected(data: TrainingData, conditions: Sequence[str], device: torch.device, most: int) -> Shown | None:
