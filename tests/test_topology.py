@@ -360,6 +360,12 @@ def test_more_generations_later(
     assert_same(whole, folder)
 
 
+def test_no_time_for_anything(data: Path, tmp_path: Path) -> None:
+    record = evolve_topology(recipe(), data, tmp_path / "out", minutes=1e-9)
+    assert record["generation"] == 0
+    assert "No generation has lived yet" in (tmp_path / "out" / "index.html").read_text()
+
+
 # --- what is refused ---
 
 

@@ -35,6 +35,8 @@ def front_of(state: State) -> list[Individual]:
 
 def diary(state: State) -> list[dict[str, Any]]:
     """Return one entry for each generation, of those who lived at its end."""
+    if not state.lived:
+        return []
     known = {one.number: one for one in state.individuals}
     founders = [one for one in state.individuals if not one.generation and one.fitness is not None]
     worst = max((one.fitness or 0.0 for one in founders), default=1.0), max(one.ms for one in founders)

@@ -18,6 +18,7 @@ from caloforge.cluster import open_cluster
 from caloforge.errors import EvolutionError, RecipeError, TrainingError
 from caloforge.models.grown.generator import GrownGenerator
 from caloforge.models.grown.inherit import Parent, weight_count
+from caloforge.quantities import MOST_WORKERS, check_whole
 from caloforge.search.topology.breeding import Unborn, bred, founders
 from caloforge.search.topology.cost import milliseconds
 from caloforge.search.topology.diary import write_diary
@@ -83,6 +84,7 @@ def evolve_topology(
         ClusterError: The cluster cannot be reached, or is lost.
         OutputError: `out` cannot be written, or another process writes there.
     """
+    check_whole(jobs, "--jobs", 1, MOST_WORKERS)
     if minutes is not None and not minutes > 0:  # nor NaN
         raise RecipeError("this is no time", where="--minutes", got=minutes, expected="more than 0")
     paths = shower_files(data)
