@@ -150,6 +150,20 @@ def test_a_killed_process_costs_only_time(alone: Run, data: Path, tmp_path: Path
     assert_same(alone, run)
 
 
+# --- against each other ---
+
+
+def test_generators_and_critics_evolve_against_each_other(data: Path, tmp_path: Path) -> None:
+    settings = ["objective.algorithm.population=6", "objective.critics.population=4", "objective.opponents=3"]
+    small = "model.critic=[{filters: 3, stride: 2}]"
+    run = evolve(load_recipe("evolve-adversarial", [*TINY, small, *settings]), data, tmp_path / "run")
+    steps = [entry for entry in run.metrics() if entry["kind"] == "step"]
+    assert len(steps) > 0
+    assert all(np.isfinite([entry["generator"], entry["critic"]]).all() for entry in steps)
+    with pytest.raises(RecipeError, match="one process"):
+        evolve(load_recipe("evolve-adversarial", [*TINY, small]), data, tmp_path / "two", jobs=2)
+
+
 # --- what is refused ---
 
 

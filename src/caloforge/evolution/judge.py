@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from caloforge.errors import RecipeError, TrainingError
 from caloforge.evolution.algorithms import algorithm_class
 from caloforge.evolution.algorithms.base import Generation
+from caloforge.evolution.algorithms.parents import PARENTS
 from caloforge.evolution.population.many import Change
 from caloforge.evolution.population.pieces import Pieces
 from caloforge.evolution.population.showers import batchable, showers_of_each
@@ -81,6 +82,7 @@ class Judge:
     ) -> None:
         self.generator, self.fitness, self.coding = generator, fitness, coding
         self._algorithm = algorithm_class(settings.algorithm)
+        PARENTS.limit = settings.memory_mb << 20
         self._seed = seed
         weights = dict(generator.named_parameters())
         self._weights = {name: weights[name] for name in coding.names}

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from caloforge.progress import Progress
     from caloforge.training import Run
 
+_EVOLVING = "evolution", "coevolution"
+
 
 def evolve(
     recipe: Recipe | str | Path,
@@ -63,7 +65,7 @@ def evolve(
             where=f"recipe {asked.name}",
             cure="caloforge.search.topology.evolve.evolve_topology, or take the section out: --set topology=",
         )
-    if asked.objective.kind != "evolution":
+    if asked.objective.kind not in _EVOLVING:
         raise RecipeError(
             "this recipe is trained, not evolved",
             where="objective.kind",

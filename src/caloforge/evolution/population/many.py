@@ -85,6 +85,8 @@ def _forward_of(leaf: nn.Module, own: Mapping[str, Tensor | Change], count: int)
     stacked = {name: value for name, value in own.items() if isinstance(value, Tensor)}
     if len(stacked) < len(own):
         raise TypeError(f"changes of rank one are for dense layers, not for {type(leaf).__name__}")
+    if isinstance(leaf, nn.Conv2d | nn.Conv3d) and _is_pointwise(leaf):
+        return partial(_pointwise, leaf, stacked, count)
     return partial(_in_turn, leaf, type(leaf).forward, stacked, count)
 
 
@@ -100,6 +102,24 @@ def _dense(leaf: nn.Linear, own: Mapping[str, Tensor | Change], count: int, x: T
     if isinstance(bias, Tensor):
         made += bias.reshape(-1, 1, made.shape[-1])
     return made.reshape(*x.shape[:-1], -1)
+
+
+def _is_pointwise(leaf: nn.Conv2d | nn.Conv3d) -> bool:
+    """Say whether a convolution looks at one cell: it then is a dense layer of its channels."""
+    if type(leaf) not in (nn.Conv2d, nn.Conv3d):
+        return False
+    plain = leaf.groups == 1 and set(leaf.kernel_size) == {1} and set(leaf.stride) == {1}
+    return plain and set(leaf.padding) <= {0, "valid"}
+
+
+def _pointwise(leaf: nn.Conv2d | nn.Conv3d, own: Mapping[str, Tensor], count: int, x: Tensor) -> Tensor:
+    weight, bias = own.get("weight", leaf.weight), own.get("bias", leaf.bias)
+    rows = x.movedim(1, -1)  # no copy where channels lie last
+    matrix = weight.reshape(weight.shape[: weight.dim() - x.dim() + 2])  # without the window of one cell
+    made = torch.matmul(rows.reshape(count, -1, x.shape[1]), matrix.mT)
+    if bias is not None:
+        made += bias.reshape(-1, 1, made.shape[-1])
+    return made.reshape(*rows.shape[:-1], -1).movedim(-1, 1)
 
 
 def _biased(own: Mapping[str, Tensor | Change], count: int, x: Tensor) -> Tensor:
