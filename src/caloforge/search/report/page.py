@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader
 from markupsafe import Markup
 
 from caloforge import __version__
@@ -29,6 +28,7 @@ from caloforge.search.report.view import View, label
 from caloforge.search.report.words import answer, hours, percent, title
 from caloforge.validation.figures.glyphs import outline
 from caloforge.validation.report.export import file_name
+from caloforge.validation.report.frame import framed
 from caloforge.validation.report.text import number
 
 _BEST, _FAULTS = 20, 10
@@ -86,7 +86,8 @@ def page(record: Mapping[str, Any]) -> str:
     words: dict[str, str] = {}
     for plate in (plate for s in sections for drawing in s.drawings for plate in drawing.plates):
         words.update(plate.words())
-    environment = _environment()
+    environment = framed("caloforge.search.report")
+    environment.filters.update(number=number, percent=percent, file=file_name, label=label, hours=hours)
     return environment.get_template("search.html").render(
         r=record,
         view=view,
@@ -100,23 +101,7 @@ def page(record: Mapping[str, Any]) -> str:
         figures=_figures(view),
         faults=_faults(record),
         version=__version__,
-        part=lambda name: Markup(_source(environment, name)),
     )
-
-
-def _environment() -> Environment:
-    own = PackageLoader("caloforge.search.report", "template")
-    house = PackageLoader("caloforge.validation.report", "template")
-    made = Environment(
-        loader=ChoiceLoader([own, house]), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    made.filters.update(number=number, percent=percent, file=file_name, label=label, hours=hours)
-    return made
-
-
-def _source(environment: Environment, name: str) -> str:
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
 
 
 def _sections(view: View) -> list[Section]:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader
 from markupsafe import Markup
 
 from caloforge import __version__
@@ -21,6 +20,7 @@ from caloforge.search.topology.figures.progress import progress
 from caloforge.search.topology.figures.sketch import sketch
 from caloforge.validation.figures.glyphs import outline
 from caloforge.validation.report.export import file_name
+from caloforge.validation.report.frame import framed
 from caloforge.validation.report.text import number
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def page(
     words: dict[str, str] = {}
     for plate in (plate for s in sections for drawing in s.drawings for plate in drawing.plates):
         words.update(plate.words())
-    environment = _environment()
+    environment = framed("caloforge.search.topology", "caloforge.search.report")
+    environment.filters.update(number=number, file=file_name, hours=hours)
     return environment.get_template("topology.html").render(
         state=state,
         members=members,
@@ -79,7 +80,6 @@ def page(
         figures=sorted({name for one in members for name in state.figures.get(one.number, {})} - {"ms"}),
         ways=WAYS,
         version=__version__,
-        part=lambda name: Markup(_source(environment, name)),
     )
 
 
@@ -117,19 +117,6 @@ def _sections(
         Section("ancestry", "Ancestry", "Who came from whom.", (ancestry(state, members),)),
         Section("progress", "Progress", "How the population came on.", tuple(progress(diary))),
     ]
-
-
-def _environment() -> Environment:
-    rooms = "caloforge.search.topology", "caloforge.search.report", "caloforge.validation.report"
-    loaders = [PackageLoader(room, "template") for room in rooms]
-    made = Environment(loader=ChoiceLoader(loaders), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    made.filters.update(number=number, file=file_name, hours=hours)
-    return made
-
-
-def _source(environment: Environment, name: str) -> str:
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
 
 
 def _best(members: Sequence[Individual]) -> Individual | None:

@@ -8,11 +8,9 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import groupby
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from caloforge import __version__
@@ -22,6 +20,7 @@ from caloforge.validation.figures.glyphs import outline
 from caloforge.validation.measure import Number
 from caloforge.validation.metrics.distances import LARGEST_P, Distance
 from caloforge.validation.report.export import chart_data, file_name
+from caloforge.validation.report.frame import framed
 from caloforge.validation.report.text import cell, chance, floor, mean, number, rich, sigmas, value
 from caloforge.validation.require import Outcome
 from caloforge.validation.study import Finding, Study, Tell, faults_first
@@ -191,12 +190,7 @@ def page(summary: Summary, charts: Sequence[Chart], tell: Tell | None = None) ->
         HTML that fetches nothing.
     """
     drawn, words = _draw(summary, charts, tell)
-    environment = Environment(
-        loader=PackageLoader("caloforge.validation.report", "template"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = framed()
     filters = {
         "number": number,
         "value": value,
@@ -225,14 +219,7 @@ def page(summary: Summary, charts: Sequence[Chart], tell: Tell | None = None) ->
         speed_columns=list(dict.fromkeys(key for row in summary.speed for key in row)),
         version=__version__,
         measures=_measures(summary),
-        part=partial(_part, environment),
     )
-
-
-def _part(environment: Environment, name: str) -> Markup:
-    """Return a file of the template as it is."""
-    assert environment.loader is not None
-    return Markup(environment.loader.get_source(environment, name)[0])
 
 
 def _draw(
