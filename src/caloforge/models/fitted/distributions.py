@@ -227,7 +227,7 @@ def _quantiles(shares: NDArray[np.float32], at: NDArray[np.float64]) -> NDArray[
 
 
 def _at_shares(values: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what `np.quantile` does, to the last bit, in a sixth of its time for a few hundred values."""
+    """Return what `np.quantile` does, to the last bit, and several times faster for a few hundred values."""
     ordered, place = np.sort(values), shares * (len(values) - 1)
     below = place.astype(np.int64)
     low, high, above = ordered[below], ordered[np.minimum(below + 1, len(values) - 1)], place - below
