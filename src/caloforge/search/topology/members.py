@@ -92,8 +92,12 @@ def figures_of(folder: Path, showers: Showers) -> dict[str, float]:
     Raises:
         TrainingError: It makes impossible showers, or cannot be exported.
     """
+    run = Run.open(folder)
     names = ("ms", "auc", "fpd") if len(showers) >= _FEWEST else ("ms",)
-    return measure(Run.open(folder), names, showers, seed=1)
+    found = measure(run, names, showers, seed=1)
+    # What else the machine does can only make it slower: on a busy one, one time in ten was half too long.
+    again = measure(run, ("ms",), showers, seed=1)
+    return found | {"ms": min(found["ms"], again["ms"])}
 
 
 def _epoch(steps: int, recipe: Recipe, facts: Mapping[str, Any]) -> int:
