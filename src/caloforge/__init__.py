@@ -28,6 +28,7 @@ __all__ = [
     "convert",
     "event",
     "evolve",
+    "evolve_topology",
     "export",
     "export_cpp",
     "export_hls",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from caloforge.deploy.runtimes import calibrate
     from caloforge.detector import Detector, load_detector
     from caloforge.search.evolve import evolve
+    from caloforge.search.topology.evolve import evolve_topology
     from caloforge.search.tune import tune
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
@@ -105,6 +107,7 @@ _ROOM_OF = {
     "simulate": "truth",
     "train": "training",
     "evolve": "search.evolve",
+    "evolve_topology": "search.topology.evolve",
     "tune": "search.tune",
     "validate": "validation",
 }

@@ -63,7 +63,7 @@ def evolve(
         raise RecipeError(
             "the topology of this recipe evolves, so that many runs come out",
             where=f"recipe {asked.name}",
-            cure="caloforge.search.topology.evolve.evolve_topology, or take the section out: --set topology=",
+            cure="caloforge.evolve_topology, or take the section out: --set topology=",
         )
     if asked.objective.kind not in _EVOLVING:
         raise RecipeError(
