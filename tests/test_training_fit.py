@@ -81,7 +81,7 @@ def test_the_tuned_model_can_be_fitted_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "override", "expected"),
     [
-        ("calogan", "objective={kind: fit}", "adversarial, which"),
+        ("calogan", "objective={kind: fit}", "adversarial or distance or evolution, which"),
         ("calogan-fit", "objective={kind: adversarial}", "fit, which"),
         ("calogan-fit", "objective={kind: fit, average: 0.5}", "kind"),
         ("calogan-fit", "objective={kind: fitting}", "'fit'"),
