@@ -29,6 +29,7 @@ from caloforge.evolution.algorithms.parents import Parents
 from caloforge.evolution.algorithms.rank_one import RankOneEs
 from caloforge.evolution.codings import make_coding
 from caloforge.evolution.population.many import Change, Weights, one_by_one
+from caloforge.evolution.population.pieces import Pieces
 from caloforge.evolution.population.showers import showers_of_each
 from caloforge.evolution.settings import DeepGaSettings, DenseSettings, EsSettings
 from caloforge.models import build_generator
@@ -44,7 +45,6 @@ readout:
   layers:
     - {name: a, thickness: 10 mm, grid: {kind: cartesian, window: [127.5 mm, 127.5 mm], cells: [25, 25]}}
 """
-PIECE = 64
 
 
 class Dense(Generator):
@@ -74,6 +74,7 @@ class Population:
         spread = {name: max(float(weight.std()), 0.01) for name, weight in start.items()}
         self.coding = make_coding(DenseSettings(), self.shapes, start, spread)
         self.noise, self.incident = generator.sample_noise(batch), torch.full((batch, 1), 2e4)
+        self.pieces = Pieces.measured(generator, self.weights, self.incident, 1 << 30)
         self.buffers = dict(generator.named_buffers())
         self.full, self.one = self._algorithm("full"), self._algorithm("one")
         self.seeds, self.pairs = self.full.ask(), self.one.ask()
@@ -140,11 +141,10 @@ class Population:
         return self.weights[name] + outer.reshape(-1, *self.shapes[name])
 
     def _pieces(self) -> list[slice]:
-        return [slice(first, first + PIECE) for first in range(0, self.count, PIECE)]
+        return list(self.pieces.of(self.count))
 
     def _make(self, part: slice, weights: Weights) -> None:
-        size = len(range(*part.indices(self.count)))
-        showers_of_each(self.generator, weights, size, self.noise, self.incident, True)
+        showers_of_each(self.generator, weights, part.stop - part.start, self.noise, self.incident, True)
 
     def _run(self, state: dict[str, Tensor]) -> None:
         self.generator.load_state_dict(state | self.buffers, strict=False)

@@ -183,6 +183,15 @@ def test_pieces_fit_the_memory_and_hold_everyone() -> None:
         )
 
 
+def test_pieces_stay_near_the_processor() -> None:
+    pieces = Pieces(weights=100, activations=1 << 20, cells=100, memory=1 << 40)
+    assert max(piece.stop - piece.start for piece in pieces.of(1000)) == 8
+    assert list(Pieces(weights=100, activations=1 << 30, cells=100, memory=1 << 40).of(5)) == [
+        slice(0, 4),
+        slice(4, 5),
+    ]
+
+
 def test_too_little_memory_is_said() -> None:
     with pytest.raises(EvolutionError, match=r"(?s)not even one.*memory_mb.*at least 3 MB"):
         Pieces(weights=1 << 20, activations=0, cells=1 << 14, memory=1 << 20)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from caloforge.models.base import Generator
 
 _MOST, _LEAST = 64, 16  # individuals of a piece: more gain little, fewer lose some
+_FEWEST = 4
 _SHARES = 8  # of a population that several processes can take
 _VIEWS = 16  # arrays as large as the cells that are there when showers are judged
 
@@ -30,6 +31,7 @@ class Pieces:
         activations: Bytes of what its layers put out for one batch.
         cells: Bytes of the showers of one batch, as an individual makes it.
         memory: Bytes that may be used.
+        cache: Bytes of what layers put out that are near at hand; beyond, one pass is slower than several.
 
     Raises:
         EvolutionError: Not even one fits.
@@ -39,6 +41,7 @@ class Pieces:
     activations: int
     cells: int
     memory: int
+    cache: int = 8 << 20
 
     def __post_init__(self) -> None:
         if self.each > self.memory:
@@ -57,7 +60,9 @@ class Pieces:
 
     def of(self, count: int) -> Iterator[slice]:
         """Cut so many individuals into pieces, the same however many processes there are."""
-        size = min(self.memory // self.each, max(_LEAST, min(_MOST, count // _SHARES)))
+        shared = max(_LEAST, count // _SHARES)
+        near = max(_FEWEST, self.cache // max(self.activations, 1))
+        size = min(self.memory // self.each, shared, near, _MOST)
         for first in range(0, count, size):
             yield slice(first, min(first + size, count))
 
@@ -80,4 +85,5 @@ class Pieces:
         for hook in hooks:
             hook.remove()
         weights = sum(value.numel() * value.element_size() for value in names.values())
-        return cls(weights, put_out, made.numel() * made.element_size(), memory)
+        cells = made.numel() * made.element_size()
+        return cls(weights, put_out, cells, memory, memory if made.is_cuda else cls.cache)
