@@ -86,7 +86,6 @@ class Judge:
         self._seed = seed
         weights = dict(generator.named_parameters())
         self._weights = {name: weights[name] for name in coding.names}
-        self._shapes = {name: tuple(weight.shape) for name, weight in self._weights.items()}
         self.at_once = batchable(generator, self._weights, incident[:_TRIED])
         self.pieces = Pieces.measured(generator, self._weights, incident, settings.memory_mb << 20)
 
@@ -149,7 +148,7 @@ class Judge:
             genes = self._algorithm.decode(shared, chromosomes, self.coding.size)
             return self.coding.decode(self._tensor(genes))
         mean = self.coding.decode(self._tensor(shared[0][None]))
-        factors = self._algorithm.factors(shared, chromosomes, self._shapes)
+        factors = self._algorithm.factors(shared, chromosomes, self.coding.evolving)
         return {name: self._changed(name, mean[name][0], *factors[name]) for name in mean}
 
     def _changed(

@@ -226,7 +226,7 @@ class EvolutionSettings(_Settings):
     again: Annotated[int, Field(ge=2)] = 500
     """Showers that select on which elites are judged again, where the algorithm has them."""
     memory_mb: Whole = 1024
-    """MB for individuals that are made and judged at once, in each process."""
+    """MB, in each process, for individuals that are judged at once, and as many for decoded parents."""
 
     @field_validator("coding")
     @classmethod

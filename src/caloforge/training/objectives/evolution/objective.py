@@ -6,6 +6,7 @@ __all__ = ["EvolutionObjective"]
 
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -65,7 +66,7 @@ class EvolutionObjective(Objective):
         self._initial = initial(self._evolved)
         self._judge: Judge | None = None
         self._spread: Spread | None = None
-        self._since = time.monotonic(), 0
+        self._since, self._evaluated = time.monotonic(), 0
 
     @classmethod
     def of(cls, generator: Generator, task: Task) -> Self:
@@ -113,6 +114,7 @@ class EvolutionObjective(Objective):
         generation = self.algorithm.ask()
         terms = self._terms(judge, generation, (cells, incident))
         fitness, faulty = all_numbers(terms["fitness"])
+        self._evaluated += len(fitness)
         self.algorithm.tell(fitness)
         self._choose(judge, (cells, incident))
         judge.give(self.algorithm.best())
@@ -131,9 +133,9 @@ class EvolutionObjective(Objective):
         return numbers | energies(made.sum(1).cpu(), cells.sum(1).cpu())
 
     def note(self, losses: Mapping[str, float]) -> str:
-        (then, first), now = self._since, (time.monotonic(), self.algorithm.generation)
-        speed = (now[1] - first) * self.algorithm.population / max(now[0] - then, 1e-9)
-        self._since = now
+        now = time.monotonic()
+        speed = self._evaluated / max(now - self._since, 1e-9)
+        self._since, self._evaluated = now, 0
         return (
             f"best {losses['best']:.4g}, median {losses['median']:.4g} ± {losses['deviation']:.2g}, "
             f"{speed:.0f} evaluations/s"
@@ -162,6 +164,11 @@ class EvolutionObjective(Objective):
             found.append({name: weights[name].numpy() for name in self._evolved if name in weights})
         return found
 
+    @cached_property
+    def _selected(self) -> tuple[Tensor, Tensor] | None:
+        task = self.task
+        return selected(task.data, self.generator.conditions, task.hardware.device, self.settings.again)
+
     def _judged(self, incident: Tensor) -> Judge:
         if self._judge is None:
             judge = Judge(self.generator, self.fitness, self.coding, self.settings, incident, self._seed)
@@ -188,7 +195,5 @@ class EvolutionObjective(Objective):
         elites = self.algorithm.elites()
         if elites is None:
             return
-        task = self.task
-        showers = selected(task.data, self.generator.conditions, task.hardware.device, self.settings.again)
-        terms = self._terms(judge, elites, showers or batch, elite=True)
+        terms = self._terms(judge, elites, self._selected or batch, elite=True)
         self.algorithm.choose(all_numbers(terms["fitness"])[0])
