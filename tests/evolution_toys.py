@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from caloforge.detector import Detector
 from caloforge.evolution.algorithms import make_algorithm
 from caloforge.evolution.algorithms.base import Algorithm, Generation
 from caloforge.evolution.settings import CmaEsSettings, DeepGaSettings, EsSettings, LeeaSettings, SnesSettings
+from caloforge.showers import Incident, Showers
+from tiny_toys import planar
 
 SHAPES = {"weight": (3, 4, 2), "bias": (3,)}
 SIZE = 27
@@ -50,3 +53,16 @@ def sphere(genes: np.ndarray) -> np.ndarray:
 def valley(genes: np.ndarray) -> np.ndarray:
     """Return a flatter Rosenbrock function: along a bent valley to (1, 1, ...)."""
     return (10 * (genes[:, 1:] - genes[:, :-1] ** 2) ** 2 + (1 - genes[:, :-1]) ** 2).sum(1)
+
+
+IMAGE = planar((6, 5, 10), name="image")
+
+
+def image_showers(n: int = 120) -> Showers:
+    """Showers of one layer, densest in its middle."""
+    rng = np.random.default_rng(5)
+    energy = rng.uniform(1e3, 5e4, n)
+    place = np.add.outer((np.arange(6) - 2.5) ** 2, (np.arange(5) - 2) ** 2).ravel() / 3
+    cells = rng.exponential(size=(n, 30)) * np.exp(-place)
+    cells *= (energy * rng.normal(0.9, 0.02, n) / cells.sum(1))[:, None]
+    return Showers(Detector.from_yaml(IMAGE), Incident.of(energy, pdg=11), cells.astype(np.float32))

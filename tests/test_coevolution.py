@@ -12,15 +12,16 @@ from torch import nn
 
 from caloforge.detector import Detector
 from caloforge.evolution.archive import Archive
-from caloforge.evolution.population.readings import Meetings, readings_of_each
-from caloforge.evolution.settings import CoevolutionSettings, LeeaSettings
+from caloforge.evolution.evolving import Evolving
+from caloforge.evolution.population.readings import critic_losses, generator_losses, readings_of_each
+from caloforge.evolution.settings import DenseSettings, LeeaSettings
 from caloforge.models import build_critic
 from caloforge.models.settings import GrownSettings, Look
 from caloforge.training.objectives.evolution.coevolution import Side
 from tiny_toys import planar
 
 Genes = NDArray[np.float32]
-SETTINGS = CoevolutionSettings(opponents=16)
+OPPONENTS = 16
 
 
 def side(room: int, seed: int) -> Side:
@@ -28,8 +29,7 @@ def side(room: int, seed: int) -> Side:
     numbers = nn.Parameter(torch.zeros(2))
     algorithm = LeeaSettings(population=32, power=0.3, rate=1, crossover=0, power_decay=1, first=0.1, decay=1)
     begin = {"pair": np.zeros(2, np.float32)}, {"pair": 1.0}
-    settings = SETTINGS.model_copy(update={"archive": room})
-    return Side({"pair": numbers}, algorithm, settings, warm=False, seed=seed, begin=begin)
+    return Side(Evolving({"pair": numbers}, begin, False, algorithm, DenseSettings(), seed), room, seed)
 
 
 def wins(mine: Genes, theirs: Genes) -> NDArray[np.float64]:
@@ -44,7 +44,7 @@ def progress(room: int, seed: int, generations: int = 150) -> float:
     sides = side(room, seed), side(room, seed + 1)
     for _ in range(generations):
         genes = [one.genes() for one in sides]
-        chosen = [one.opponents(own, SETTINGS.opponents) for one, own in zip(sides, genes, strict=True)]
+        chosen = [one.opponents(own, OPPONENTS) for one, own in zip(sides, genes, strict=True)]
         for one, own, against in zip(sides, genes, reversed(chosen), strict=True):
             one.learn(-torch.from_numpy(wins(own, against)))
     return float(np.mean([one.genes().sum(1).mean() for one in sides]))
@@ -128,8 +128,7 @@ def cross_entropy(logit: torch.Tensor, real: bool) -> float:
 def test_losses_of_meetings_are_means_of_cross_entropies() -> None:
     random = torch.Generator().manual_seed(2)
     real, made = torch.randn(3, 7, generator=random), torch.randn(3, 4, 7, generator=random)
-    found = Meetings.of(real, made)
     of_critic: Callable[[int], float] = lambda k: cross_entropy(real[k], True) + cross_entropy(made[k], False)  # noqa: E731
-    torch.testing.assert_close(found.critics, torch.tensor([of_critic(k) for k in range(3)]))
+    torch.testing.assert_close(critic_losses(real, made), torch.tensor([of_critic(k) for k in range(3)]))
     wanted = torch.tensor([cross_entropy(made[:, k], True) for k in range(4)])
-    torch.testing.assert_close(found.generators, wanted)
+    torch.testing.assert_close(generator_losses(made), wanted)

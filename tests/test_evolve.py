@@ -15,15 +15,13 @@ from typer.testing import CliRunner
 
 from caloforge.cli.main import app
 from caloforge.deploy import Engine, export
-from caloforge.detector import Detector
 from caloforge.errors import CaloforgeError, EvolutionError, RecipeError, TrainingError
-from caloforge.evolution.judge import all_numbers
+from caloforge.evolution.fitness.faulty import all_numbers
 from caloforge.search.evolve import evolve
-from caloforge.showers import Incident, Showers
+from caloforge.showers import Incident
 from caloforge.training import Recipe, Run, load_recipe, train
-from tiny_toys import planar
+from evolution_toys import image_showers
 
-IMAGE = planar((6, 5, 10), name="image")
 TINY = (
     "model={kind: grown, latent: 4, filters: 3, stages: [{filters: 3, grow: 2}]}",
     "schedule.batch=16",
@@ -38,13 +36,7 @@ def recipe(*settings: str) -> Recipe:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rng = np.random.default_rng(5)
-    energy = rng.uniform(1e3, 5e4, 120)
-    place = np.add.outer((np.arange(6) - 2.5) ** 2, (np.arange(5) - 2) ** 2).ravel() / 3
-    cells = rng.exponential(size=(120, 30)) * np.exp(-place)
-    cells *= (energy * rng.normal(0.9, 0.02, 120) / cells.sum(1))[:, None]
-    showers = Showers(Detector.from_yaml(IMAGE), Incident.of(energy, pdg=11), cells.astype(np.float32))
-    return showers.save(tmp_path_factory.mktemp("data") / "image.h5")
+    return image_showers().save(tmp_path_factory.mktemp("data") / "image.h5")
 
 
 @pytest.fixture(scope="module")

@@ -40,11 +40,9 @@ from caloforge.search.topology.nsga2 import (
     tournament,
 )
 from caloforge.search.topology.store import Store
-from caloforge.showers import Incident, Showers
 from caloforge.training import Recipe, Run, load_recipe, train
-from tiny_toys import planar
+from evolution_toys import IMAGE, image_showers
 
-IMAGE = planar((6, 5, 10), name="image")
 TINY = (
     "model={kind: grown, latent: 4, filters: 3, stages: [{filters: 3, grow: 2}]}",
     "objective.algorithm={kind: es, population: 4, rank: one}",
@@ -61,13 +59,7 @@ def recipe(*settings: str) -> Recipe:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rng = np.random.default_rng(5)
-    energy = rng.uniform(1e3, 5e4, 120)
-    place = np.add.outer((np.arange(6) - 2.5) ** 2, (np.arange(5) - 2) ** 2).ravel() / 3
-    cells = rng.exponential(size=(120, 30)) * np.exp(-place)
-    cells *= (energy * rng.normal(0.9, 0.02, 120) / cells.sum(1))[:, None]
-    showers = Showers(Detector.from_yaml(IMAGE), Incident.of(energy, pdg=11), cells.astype(np.float32))
-    return showers.save(tmp_path_factory.mktemp("data") / "image.h5")
+    return image_showers().save(tmp_path_factory.mktemp("data") / "image.h5")
 
 
 @pytest.fixture(scope="module")

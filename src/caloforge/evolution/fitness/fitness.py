@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from caloforge.errors import RecipeError
+from caloforge.evolution.fitness.faulty import broken
 from caloforge.evolution.fitness.terms import TERMS, Seen
 from caloforge.models.base import Network
+from caloforge.models.blocks.energy_distance import directions
 from caloforge.models.blocks.incidence import Incidence
 from caloforge.models.tuned.features import ShowerFeatures
 from caloforge.observables.figure_of_merit import axes_of, energy_ranges
@@ -88,24 +90,29 @@ class Fitness(Network):
             made: `(individuals, n, n_cells)` MeV.
             real: `(n, n_cells)` MeV.
             incident: `(n, k)` MeV, rad, mm.
-            along: From `directions(self.width)`.
+            along: From `along`.
 
         Returns:
             The terms that have a weight, and `fitness`, their sum: `(individuals,)` each, smaller is better.
             Showers that are no numbers, or all empty, give infinity.
         """
-        broken = ~made.isfinite().flatten(1).all(1) | (made.flatten(1).amax(1) <= 0)
-        made = made.nan_to_num(0, 0, 0) if bool(broken.any()) else made
+        faulty = broken(made)
+        made = made.nan_to_num(0, 0, 0) if bool(faulty.any()) else made
         seen = self._seen(made, real, incident, along)
         wanted = self.settings.wanted()
         terms = {name: TERMS[name](self, seen) for name in wanted}
         total = torch.stack([weight * terms[name] for name, weight in wanted.items()]).sum(0)
-        return terms | {"fitness": total.nan_to_num(torch.inf).masked_fill(broken, torch.inf)}
+        return terms | {"fitness": total.nan_to_num(torch.inf).masked_fill(faulty, torch.inf)}
 
     @property
     def width(self) -> int:
         """Observables, and what was asked for."""
         return self.features.count + self.incidence.width
+
+    def along(self, key: tuple[int, ...]) -> Tensor:
+        """Return directions in the space of observables and what was asked for; the key decides them."""
+        random = torch.Generator().manual_seed(int(np.random.default_rng(key).integers(2**62)))
+        return directions(self.width, torch.device("cpu"), random).to(self.ranges.device)
 
     def observe(self, cells: Tensor, incident: Tensor) -> Tensor:
         """Return observables of showers, `(n, n_cells)` to `(n, observables)`."""

@@ -1,10 +1,10 @@
-"""What many critics say of the same showers, and what meetings of two populations come to."""
+"""What many critics say of the same showers, and what generators and critics are then worth."""
 
 from __future__ import annotations
 
-__all__ = ["Meetings", "readings_of_each"]
+__all__ = ["critic_losses", "generator_losses", "readings_of_each"]
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -37,26 +37,26 @@ def readings_of_each(critic: Critic, weights: Weights, count: int, cells: Tensor
         return critic.read(*rows)["logit"].reshape(count, -1)
 
 
-class Meetings(NamedTuple):
-    """Losses of the players of one side, each a mean over those whom they met; smaller is better.
+def generator_losses(made: Tensor) -> Tensor:
+    """Return the cross entropy of each generator's showers, where being called real is wanted.
 
-    Attributes:
-        generators: Cross entropy of being called generated, where `real` is wanted: `(generators,)`.
-        critics: Cross entropy of telling real from generated: `(critics,)`.
+    Args:
+        made: Logits of critics, `(critics, generators, n)`.
+
+    Returns:
+        Means over the critics, `(generators,)`; smaller is better.
     """
+    return F.softplus(-made).mean((0, 2))
 
-    generators: Tensor
-    critics: Tensor
 
-    @classmethod
-    def of(cls, real: Tensor, made: Tensor) -> Meetings:
-        """Add up what critics said.
+def critic_losses(real: Tensor, made: Tensor) -> Tensor:
+    """Return the cross entropies of each critic's telling real from generated.
 
-        Args:
-            real: Logits of real showers, `(critics, n)`.
-            made: Of those of each generator, `(critics, generators, n)`.
-        """
-        fooled = F.softplus(-made).mean(2)
-        caught = F.softplus(made).mean(2)
-        known = F.softplus(-real).mean(1)
-        return cls(fooled.mean(0), known + caught.mean(1))
+    Args:
+        real: Logits of real showers, `(critics, n)`.
+        made: Of those of generators, `(critics, generators, n)`.
+
+    Returns:
+        That of real ones and the mean of the others', `(critics,)`; smaller is better.
+    """
+    return F.softplus(-real).mean(1) + F.softplus(made).mean((1, 2))

@@ -5,18 +5,18 @@ from __future__ import annotations
 __all__ = ["Raised", "Raiser"]
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import torch
 from safetensors.torch import load, save
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from caloforge.errors import RecipeError, TrainingError
-from caloforge.models.blocks.energy_distance import directions
-from caloforge.models.blocks.noise import draw_noise
+from caloforge.evolution.population.showers import noise_for
+from caloforge.models.blocks.threads import one_thread
 from caloforge.models.grown.generator import GrownGenerator
 from caloforge.training.objectives.base import Task
 from caloforge.training.objectives.evolution.elsewhere import Reading
@@ -74,7 +74,7 @@ class Raiser:
             first: Number of the first batch, the same for all that are born together.
             steps: Generations of its weights.
         """
-        with _one_thread(), torch.random.fork_rng([]):
+        with threadpool_limits(1), one_thread(), torch.random.fork_rng([]):
             random = np.random.default_rng((self._recipe.schedule.seed, _WEIGHTS, number))
             torch.manual_seed(int(random.integers(2**62)))
             objective = self._objective(model, load(weights), int(random.integers(2**62)))
@@ -123,13 +123,8 @@ class Raiser:
         assert self._reading is not None
         generator, fitness, seed = objective.generator, objective.fitness, self._recipe.schedule.seed
         cells, incident = judging(self._reading, cast("EvolutionSettings", self._recipe.objective).again)
-        random = np.random.default_rng((seed, _NOISE))
-        noise = torch.from_numpy(draw_noise(random, len(cells), generator.noise_shape)).to(cells.device)
-        along = directions(
-            fitness.width, torch.device("cpu"), torch.Generator().manual_seed(int(random.integers(2**62)))
-        )
-        made = generator(noise, incident).unsqueeze(0)
-        terms = fitness(made, cells, incident, along.to(cells.device))
+        made = generator(noise_for(generator, incident, (seed, _NOISE)), incident).unsqueeze(0)
+        terms = fitness(made, cells, incident, fitness.along((seed, _NOISE)))
         return {name: float(term[0]) for name, term in terms.items()}
 
 
@@ -157,17 +152,3 @@ def judging(reading: Reading, most: int) -> tuple[Tensor, Tensor]:
 def member_recipe(recipe: Recipe, model: GrownSettings) -> Recipe:
     """Return the recipe of one generator: its own stages, which stay as they are."""
     return recipe.model_copy(update={"model": model, "topology": None})
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let what comes out not depend on the threads of whoever computes it."""
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)

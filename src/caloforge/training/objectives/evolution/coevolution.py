@@ -4,27 +4,24 @@ from __future__ import annotations
 
 __all__ = ["CoevolutionObjective"]
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from caloforge.errors import RecipeError
-from caloforge.evolution.algorithms import make_algorithm
 from caloforge.evolution.archive import Archive
-from caloforge.evolution.codings import make_coding
+from caloforge.evolution.evolving import Evolving, evolved, initial
+from caloforge.evolution.fitness.faulty import all_numbers, broken
 from caloforge.evolution.fitness.fitness import Fitness
-from caloforge.evolution.judge import all_numbers, evolved, initial, one_thread
 from caloforge.evolution.noise import random_generator
-from caloforge.evolution.population.pieces import Pieces
-from caloforge.evolution.population.readings import Meetings, readings_of_each
-from caloforge.evolution.population.showers import batchable, showers_of_each
+from caloforge.evolution.population.readings import critic_losses, generator_losses, readings_of_each
+from caloforge.evolution.population.showers import ShowerMaker, noise_for
 from caloforge.models import build_critic
-from caloforge.models.blocks.energy_distance import directions
-from caloforge.models.blocks.noise import draw_noise
+from caloforge.models.blocks.threads import one_thread
 from caloforge.training.objectives.base import Objective
 from caloforge.training.objectives.evolution.alone import alone
 from caloforge.training.objectives.evolution.kept import Kept
@@ -33,54 +30,40 @@ from caloforge.training.objectives.gradients import energies
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from caloforge.evolution.algorithms.base import Algorithm
-    from caloforge.evolution.codings.base import Coding
-    from caloforge.evolution.settings import AlgorithmSettings, CoevolutionSettings
+    from caloforge.evolution.settings import CoevolutionSettings
     from caloforge.models.base import Critic, Generator
     from caloforge.training.objectives.base import Task
 
 _MEET, _NOISE = 1 << 61, 44  # tell random numbers apart
-_TRIED = 9
 _JUDGES = "trunk.*", "body.*"
+
+
+class _Meeting(NamedTuple):
+    """What both sides see in a generation: Geant4's showers, and what everyone's noise is."""
+
+    cells: Tensor
+    incident: Tensor
+    noise: Tensor
+    key: tuple[int, ...]
 
 
 class Side:
     """One of the two populations.
 
     Args:
-        weights: Those that evolve, by name.
-        algorithm: How.
-        settings: Of the objective.
-        warm: Whether they were given.
-        seed: Of all random numbers of this side.
-        begin: Where an initialisation draws around, and how widely.
+        evolving: Its weights, genes and algorithm.
+        room: Of its hall of fame.
+        seed: Of its random numbers.
     """
 
-    def __init__(
-        self,
-        weights: Mapping[str, nn.Parameter],
-        algorithm: AlgorithmSettings,
-        settings: CoevolutionSettings,
-        warm: bool,
-        seed: int,
-        begin: tuple[dict[str, NDArray[np.float32]], dict[str, float]],
-    ) -> None:
-        centre, spread = begin
-        if warm:
-            centre = {name: weight.detach().cpu().numpy() for name, weight in weights.items()}
-        shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
-        self.weights, self._seed = weights, seed
-        self.device = next(iter(weights.values())).device
-        self.coding: Coding = make_coding(settings.coding, shapes, centre, spread).to(self.device)
-        self.algorithm: Algorithm[Any] = make_algorithm(
-            algorithm.beginning_with(warm), self.coding.start, self.coding.spread, seed, self.coding.evolving
-        )
-        self.archive = Archive(settings.archive, self.coding.size, seed)
+    def __init__(self, evolving: Evolving, room: int, seed: int) -> None:
+        self.evolving, self.algorithm, self._seed = evolving, evolving.algorithm, seed
+        self.archive = Archive(room, evolving.coding.size, seed)
 
     def genes(self) -> NDArray[np.float32]:
         """Return those of this generation, `(population, size)`."""
         generation = self.algorithm.ask()
-        return self.algorithm.decode(generation.shared, generation.chromosomes, self.coding.size)
+        return self.algorithm.decode(generation.shared, generation.chromosomes, self.algorithm.size)
 
     def opponents(self, genes: NDArray[np.float32], count: int) -> NDArray[np.float32]:
         """Return some of this generation and, if there are any, as many of those who won before."""
@@ -90,22 +73,12 @@ class Side:
         before = random.choice(len(self.archive), old, replace=False) if old else np.zeros(0, np.int64)
         return np.concatenate([genes[now], self.archive.genes[before]])
 
-    def decoded(self, genes: NDArray[np.float32]) -> dict[str, Tensor]:
-        """Return weights of individuals, `(k, *shape)` each."""
-        return self.coding.decode(torch.from_numpy(np.ascontiguousarray(genes)).to(self.device))
-
     def learn(self, losses: Tensor) -> tuple[NDArray[np.float64], int]:
         """Let the next generation be born; return the fitness of this one, and how many were faulty."""
         fitness, faulty = all_numbers(losses.double().cpu().numpy())
         self.algorithm.tell(fitness)
         self.archive.put(self.algorithm.best())
         return fitness, faulty
-
-    def give(self) -> None:
-        """Let the network have the weights of the best."""
-        with torch.no_grad():
-            for name, value in self.decoded(self.algorithm.best()[None]).items():
-                self.weights[name].copy_(value[0])
 
 
 class CoevolutionObjective(Objective):
@@ -138,7 +111,7 @@ class CoevolutionObjective(Objective):
         # Of the critic, what estimates the incident energy has no part in this.
         self._evolved = evolved(generator, ("*",)), evolved(critic, _JUDGES)
         self._initial = [initial(weights) for weights in self._evolved]
-        self._way: tuple[bool, Pieces] | None = None
+        self._maker: ShowerMaker | None = None
 
     @classmethod
     def of(cls, generator: Generator, task: Task) -> Self:
@@ -157,10 +130,15 @@ class CoevolutionObjective(Objective):
         for network in self.networks.values():
             network.eval()
         settings, seed = self.settings, self.task.recipe.schedule.seed
+        kinds = settings.algorithm, settings.critics
         self.makers, self.critics = (
-            Side(weights, algorithm, settings, self.warm, seed + number, begin)
-            for number, (weights, algorithm, begin) in enumerate(
-                zip(self._evolved, (settings.algorithm, settings.critics), self._initial, strict=True)
+            Side(
+                Evolving(weights, begin, self.warm, algorithm, settings.coding, seed + number),
+                settings.archive,
+                seed + number,
+            )
+            for number, (weights, begin, algorithm) in enumerate(
+                zip(self._evolved, self._initial, kinds, strict=True)
             )
         )
         self.modules["evolution"] = Kept(
@@ -180,13 +158,14 @@ class CoevolutionObjective(Objective):
         """
         with one_thread():
             makers, critics = self.makers.genes(), self.critics.genes()
-            noise, number = self._noise(incident), self.makers.algorithm.generation
-            losses = self._generators(makers, critics, cells, incident, noise, number)
-            self_losses = self._critics(makers, critics, cells, incident, noise)
-            found = {"generator": self.makers.learn(losses), "critic": self.critics.learn(self_losses)}
+            key = self.task.recipe.schedule.seed, _NOISE, self.makers.algorithm.generation
+            meeting = _Meeting(cells, incident, noise_for(self.generator, incident, key), key)
+            of_makers = self._generators(makers, critics, meeting)
+            of_critics = self._critics(makers, critics, meeting)
+            found = {"generator": self.makers.learn(of_makers), "critic": self.critics.learn(of_critics)}
             for side in (self.makers, self.critics):
-                side.give()
-            made: Tensor = self.generator(noise, incident)
+                side.evolving.give_best()
+            made: Tensor = self.generator(meeting.noise, incident)
         told: dict[str, float] = {}
         for name, (fitness, faulty) in found.items():
             told |= {
@@ -208,77 +187,45 @@ class CoevolutionObjective(Objective):
         """Networks of a population are not compiled: each has weights of its own."""
 
     def _generators(
-        self,
-        makers: NDArray[np.float32],
-        critics: NDArray[np.float32],
-        cells: Tensor,
-        incident: Tensor,
-        noise: Tensor,
-        number: int,
+        self, makers: NDArray[np.float32], critics: NDArray[np.float32], meeting: _Meeting
     ) -> Tensor:
         """What each generator is worth to some critics, and to physics."""
         judges = self.critics.opponents(critics, self.settings.opponents)
-        weights = self.critics.decoded(judges)
+        weights = self.critics.evolving.decoded(judges)
         found: list[Tensor] = []
-        for showers in self._showers(makers, noise, incident):
-            said = self._said(weights, len(judges), showers, incident)
-            losses = Meetings.of(said.new_zeros(len(judges), 1), said).generators
+        for showers in self._showers(makers, meeting):
+            losses = generator_losses(self._said(weights, len(judges), showers, meeting.incident))
             if self.fitness is not None:
-                losses = losses + self.fitness(showers, cells, incident, self._along(number))["fitness"]
-            found.append(losses.masked_fill(_broken(showers), torch.inf))
+                along = self.fitness.along(meeting.key)
+                losses = losses + self.fitness(showers, meeting.cells, meeting.incident, along)["fitness"]
+            found.append(losses.masked_fill(broken(showers), torch.inf))
         return torch.cat(found)
 
     def _critics(
-        self,
-        makers: NDArray[np.float32],
-        critics: NDArray[np.float32],
-        cells: Tensor,
-        incident: Tensor,
-        noise: Tensor,
+        self, makers: NDArray[np.float32], critics: NDArray[np.float32], meeting: _Meeting
     ) -> Tensor:
         """What each critic is worth before real showers and those of some generators."""
         chosen = self.makers.opponents(makers, self.settings.opponents)
-        showers = torch.cat(list(self._showers(chosen, noise, incident))).nan_to_num(0, 0, 0)
+        showers = torch.cat(list(self._showers(chosen, meeting)))
         found: list[Tensor] = []
         for first in range(0, len(critics), self.settings.opponents):
             part = critics[first : first + self.settings.opponents]
-            weights = self.critics.decoded(part)
-            real = readings_of_each(self.critic, weights, len(part), cells, incident)
-            found.append(Meetings.of(real, self._said(weights, len(part), showers, incident)).critics)
+            weights = self.critics.evolving.decoded(part)
+            real = readings_of_each(self.critic, weights, len(part), meeting.cells, meeting.incident)
+            found.append(critic_losses(real, self._said(weights, len(part), showers, meeting.incident)))
         return torch.cat(found)
 
-    def _showers(self, genes: NDArray[np.float32], noise: Tensor, incident: Tensor) -> list[Tensor]:
+    def _showers(self, genes: NDArray[np.float32], meeting: _Meeting) -> Iterator[Tensor]:
         """Showers of generators in pieces, `(k, n, n_cells)` each."""
-        if self._way is None:
-            at_once = batchable(self.generator, self.makers.weights, incident[:_TRIED])
-            memory = self.settings.memory_mb << 20
-            pieces = Pieces.measured(self.generator, self.makers.weights, incident, memory)
-            self._way = at_once, pieces
-        at_once, pieces = self._way
-        made = []
-        for piece in pieces.of(len(genes)):
-            weights = self.makers.decoded(genes[piece])
-            count = len(genes[piece])
-            made.append(showers_of_each(self.generator, weights, count, noise, incident, at_once))
-        return made
+        if self._maker is None:
+            weights, memory = self._evolved[0], self.settings.memory_mb << 20
+            self._maker = ShowerMaker(self.generator, weights, meeting.incident, memory)
+        for piece in self._maker.pieces.of(len(genes)):
+            own = self.makers.evolving.decoded(genes[piece])
+            yield self._maker(own, len(genes[piece]), meeting.noise, meeting.incident)
 
     def _said(self, weights: dict[str, Tensor], count: int, showers: Tensor, incident: Tensor) -> Tensor:
         """Logits of critics, `(critics, generators, n)`."""
         rows = showers.nan_to_num(0, 0, 0).flatten(0, 1)
         asked = incident.expand(len(showers), *incident.shape).flatten(0, 1)
         return readings_of_each(self.critic, weights, count, rows, asked).reshape(count, len(showers), -1)
-
-    def _noise(self, incident: Tensor) -> Tensor:
-        number = self.makers.algorithm.generation
-        random = np.random.default_rng((self.task.recipe.schedule.seed, _NOISE, number))
-        return torch.from_numpy(draw_noise(random, len(incident), self.generator.noise_shape)).to(incident)
-
-    def _along(self, number: int) -> Tensor:
-        assert self.fitness is not None
-        random = torch.Generator().manual_seed(number)
-        return directions(self.fitness.width, torch.device("cpu"), random).to(self.hardware.device)
-
-
-def _broken(showers: Tensor) -> Tensor:
-    flat = showers.flatten(1)
-    return ~flat.isfinite().all(1) | (flat.nan_to_num(0, 0, 0).amax(1) <= 0)

@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caloforge.evolution.algorithms import make_algorithm
-from caloforge.evolution.codings import make_coding
+from caloforge.evolution.evolving import Evolving, evolved, initial
+from caloforge.evolution.fitness.faulty import all_numbers
 from caloforge.evolution.fitness.fitness import Fitness
-from caloforge.evolution.judge import Judge, all_numbers, evolved, initial
+from caloforge.evolution.judge import Judge
 from caloforge.training.objectives.base import Objective
 from caloforge.training.objectives.evolution.alone import alone
 from caloforge.training.objectives.evolution.elsewhere import Elsewhere, Spread, Terms, selected
@@ -80,19 +80,17 @@ class EvolutionObjective(Objective):
         super().begin()
         self.generator.eval()
         self.fitness.eval()
-        centre, spread = self._initial
-        if self.warm:
-            centre = {name: weight.detach().cpu().numpy() for name, weight in self._evolved.items()}
-        shapes = {name: tuple(weight.shape) for name, weight in self._evolved.items()}
-        self.coding = make_coding(self.settings.coding, shapes, centre, spread, self._examples())
-        self.coding.to(self.hardware.device)
-        self.algorithm = make_algorithm(
-            self.settings.algorithm.beginning_with(self.warm),
-            self.coding.start,
-            self.coding.spread,
+        settings = self.settings
+        self.evolving = Evolving(
+            self._evolved,
+            self._initial,
+            self.warm,
+            settings.algorithm,
+            settings.coding,
             self._seed,
-            self.coding.evolving,
+            self._examples(),
         )
+        self.algorithm = self.evolving.algorithm
         self.modules["evolution"] = Kept(algorithm=self.algorithm)
 
     def step(self, cells: Tensor, incident: Tensor) -> dict[str, Tensor]:
@@ -117,7 +115,7 @@ class EvolutionObjective(Objective):
         self._evaluated += len(fitness)
         self.algorithm.tell(fitness)
         self._choose(judge, (cells, incident))
-        judge.give(self.algorithm.best())
+        self.evolving.give_best()
         made = judge.showers(self.algorithm.generation - 1, incident)
         best = int(fitness.argmin())
         told = {
@@ -171,7 +169,9 @@ class EvolutionObjective(Objective):
 
     def _judged(self, incident: Tensor) -> Judge:
         if self._judge is None:
-            judge = Judge(self.generator, self.fitness, self.coding, self.settings, incident, self._seed)
+            judge = Judge(
+                self.generator, self.fitness, self.evolving.coding, self.settings, incident, self._seed
+            )
             self._judge = judge
             if self.task.cluster is not None:
                 there = Elsewhere(judge.copy(), self.task.recipe, self.task.data.paths, self.settings.again)
