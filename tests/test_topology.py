@@ -42,6 +42,7 @@ from caloforge.search.topology.nsga2 import (
 from caloforge.search.topology.store import Store
 from caloforge.training import Recipe, Run, load_recipe, train
 from evolution_toys import IMAGE, image_showers
+from tiny_toys import planar
 
 TINY = (
     "model={kind: grown, latent: 4, filters: 3, stages: [{filters: 3, grow: 2}]}",

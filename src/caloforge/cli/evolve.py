@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from caloforge.cli.completion import complete_recipe
-from caloforge.cli.options import ClusterOption
+from caloforge.cli.options import ClusterOption, DataOption, SettingsOption
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
 from caloforge.cli.trained import show_run, stopped
 
@@ -23,14 +23,9 @@ def evolve(
         str,
         typer.Argument(help="Recipe whose objective is an evolution.", autocompletion=complete_recipe),
     ],
-    data: Annotated[
-        list[Path],
-        typer.Option(help="Shower file, folder of them, or pattern in quotes; may be given several times."),
-    ],
+    data: DataOption,
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Change the recipe, e.g. schedule.epochs=10.")
-    ] = None,
+    settings: SettingsOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the evolution in --out.")] = False,
     init: Annotated[
         list[Path] | None, typer.Option(help="Begin with these weights: a run, or a safetensors file.")

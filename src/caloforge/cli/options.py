@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["ClusterOption", "check_purpose", "whole_numbers"]
+__all__ = ["ClusterOption", "DataOption", "SettingsOption", "check_purpose", "whole_numbers"]
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -16,6 +17,16 @@ ClusterOption: TypeAlias = Annotated[
     typer.Option(
         "--cluster", metavar="ADDRESS", help="Work on a cluster: dask://HOST:8786, ray:auto, ray:HOST:6379."
     ),
+]
+
+DataOption: TypeAlias = Annotated[
+    list[Path],
+    typer.Option(
+        "--data", help="Shower file, folder of them, or pattern in quotes; may be given several times."
+    ),
+]
+SettingsOption: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--set", help="Change the recipe, e.g. schedule.epochs=10.")
 ]
 
 

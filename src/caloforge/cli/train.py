@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caloforge.cli.completion import complete_recipe
-from caloforge.cli.options import check_purpose
+from caloforge.cli.options import DataOption, SettingsOption, check_purpose
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
 from caloforge.cli.trained import number, show_run, stopped
 from caloforge.errors import CaloforgeError, ProcessLostError, StoppedError
@@ -42,14 +42,9 @@ def train(
     recipe: Annotated[
         str, typer.Argument(help="Preset recipe (see --list) or YAML file.", autocompletion=complete_recipe)
     ],
-    data: Annotated[
-        list[Path],
-        typer.Option(help="Shower file, folder of them, or pattern in quotes; may be given several times."),
-    ],
+    data: DataOption,
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Change the recipe, e.g. schedule.epochs=10.")
-    ] = None,
+    settings: SettingsOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in --out.")] = False,
     init: Annotated[
         list[Path] | None,
