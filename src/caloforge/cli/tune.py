@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from caloforge.cli.completion import complete_recipe
+from caloforge.cli.options import DataOption
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say
 from caloforge.errors import StoppedError
 
@@ -36,10 +37,7 @@ def tune(
     space: Annotated[
         str | None, typer.Argument(help="Space: YAML file or name; left out: that of the recipe.")
     ] = None,
-    data: Annotated[
-        list[Path],
-        typer.Option(help="Shower file, folder of them, or pattern in quotes; may be given several times."),
-    ] = ...,  # type: ignore[assignment] # typer's word for a required option
+    data: DataOption = ...,  # type: ignore[assignment] # typer's word for a required option
     out: Annotated[Path, typer.Option(help="Folder of the study.")] = ...,  # type: ignore[assignment]
     trials: Annotated[int, typer.Option(min=1, help="Trials that the study shall have.")] = 100,
     settings: Annotated[
