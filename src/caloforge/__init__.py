@@ -21,6 +21,7 @@ __all__ = [
     "Run",
     "Showers",
     "__version__",
+    "account",
     "adopt",
     "bench",
     "calibrate",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from caloforge.deploy.native import export_cpp, export_host
     from caloforge.deploy.runtimes import calibrate
     from caloforge.detector import Detector, load_detector
+    from caloforge.search.account.account import account
     from caloforge.search.evolve import evolve
     from caloforge.search.topology.evolve import evolve_topology
     from caloforge.search.tune import tune
@@ -106,6 +108,7 @@ _ROOM_OF = {
     "sanitise_bundle": "deploy",
     "simulate": "truth",
     "train": "training",
+    "account": "search.account.account",
     "evolve": "search.evolve",
     "evolve_topology": "search.topology.evolve",
     "tune": "search.tune",

@@ -12,9 +12,10 @@ import typer
 from caloforge.cli.completion import complete_recipe
 from caloforge.cli.options import ClusterOption, DataOption, SettingsOption
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
-from caloforge.cli.trained import show_run, stopped
+from caloforge.cli.trained import number, show_run, stopped
 
 if TYPE_CHECKING:
+    from caloforge.search.account.record import Record
     from caloforge.training import Recipe
 
 
@@ -30,9 +31,24 @@ def evolve(
     init: Annotated[
         list[Path] | None, typer.Option(help="Begin with these weights: a run, or a safetensors file.")
     ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop after this time.", min=0.01)] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Stop after this time; with --report: of a core, for each arm (4).", min=0.01),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that judge individuals.")] = 1,
     cluster: ClusterOption = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Compare it with gradients at equal cost, and write a page.")
+    ] = False,
+    test: Annotated[
+        list[Path] | None, typer.Option(help="With --report: files of Geant4 showers that judge.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="With --report: trainings of each arm (3).")
+    ] = None,
+    arms: Annotated[
+        str | None, typer.Option(help="With --report: gradients, codings, or single arms, with commas.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Evolve a generator: a population of them is judged by each batch of showers, and has children.
@@ -41,12 +57,20 @@ def evolve(
 
     With a recipe whose topology evolves, too, many runs come out: the front of fitness, time and weights.
 
+    With --report, the same generator is evolved and trained by gradients, several times each, and a page says
+    what came out at equal core-seconds.
+
     Example: caloforge evolve evolve-2d --data showers.h5 --out runs/evolved --jobs 2
     """
     from caloforge.search.evolve import evolve as run_evolution
     from caloforge.training import load_recipe
 
     asked = load_recipe(recipe, settings or [])
+    compared = {"test": test, "minutes": minutes, "seeds": seeds, "arms": arms and arms.split(",")}
+    if report:
+        _begins_anew(init)
+        return _account(asked, data, out, resume=resume, jobs=jobs, cluster=cluster, **compared)
+    _of_reports(test=test, seeds=seeds, arms=arms)
     if asked.topology is not None:
         return _topology(asked, data, out, init, resume=resume, minutes=minutes, jobs=jobs, cluster=cluster)
     try:
@@ -65,6 +89,61 @@ def evolve(
     except KeyboardInterrupt:
         raise stopped(out) from None
     return show_run(run)
+
+
+def _of_reports(**given: object) -> None:
+    from caloforge.errors import RecipeError
+
+    for name, value in given.items():
+        if value:
+            raise RecipeError("only an account can use this", where=f"--{name}", cure="add --report")
+
+
+def _begins_anew(init: list[Path] | None) -> None:
+    from caloforge.errors import RecipeError
+
+    if init:
+        raise RecipeError(
+            "an account begins with random weights", where="--init", cure="leave --init or --report out"
+        )
+
+
+def _account(recipe: Recipe, data: list[Path], out: Path, **how: Any) -> None:
+    from caloforge.errors import StoppedError
+    from caloforge.search.account.account import account
+    from caloforge.search.account.record import Record
+
+    given = {name: value for name, value in how.items() if value is not None}
+    try:
+        with progress_bar(f"Comparing {raw(recipe.name)}") as progress:
+            found = account(recipe, data, out, progress=progress, **given)
+    except KeyboardInterrupt:
+        cure = "go on with the same command and --resume"
+        raise StoppedError(f"all arms that were finished are in {out}", cure=cure) from None
+    _show_account(Record.model_validate(found), recipe, out)
+    emit(found)
+
+
+def _show_account(record: Record, recipe: Recipe, out: Path) -> None:
+    from caloforge.search.account.arms import arms_of
+    from caloforge.search.account.fidelity import FIGURES
+    from caloforge.search.account.results import answer, rows_of
+
+    rows = rows_of(record, arms_of(recipe))
+    names = [name for name in FIGURES if name in record.floor]
+    lines = [
+        (row.arm.title, *(number(row.figure(name)) for name in names), f"{row.core_seconds:.0f}")
+        for row in rows.values()
+    ]
+    floor = ("Geant4 (floor)", *(number(record.floor[name]) for name in names), "–")
+    columns = ("arm", *(FIGURES[name] for name in names), "core-seconds")
+    table(f"Medians of showers that no training saw ({record.judges:,})", columns, [*lines, floor])
+    for text in answer(rows, record.floor):
+        say(text)
+    for one in record.members:
+        if one.failed:
+            say(f"{one.arm}, seed {one.seed}: {raw(one.failed)}")
+    say(f"Page: {raw(out / 'index.html')}")
 
 
 def _topology(recipe: Recipe, data: list[Path], out: Path, init: list[Path] | None, **how: Any) -> None:

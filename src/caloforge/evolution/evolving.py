@@ -102,13 +102,15 @@ def evolved(network: nn.Module, patterns: Sequence[str]) -> dict[str, nn.Paramet
     return {name: w for name, w in weights.items() if any(fnmatchcase(name, p) for p in patterns)}
 
 
-def initial(weights: Mapping[str, nn.Parameter]) -> tuple[dict[str, NDArray[np.float32]], dict[str, float]]:
+def initial(network: nn.Module, weights: Mapping[str, nn.Parameter]) -> Begin:
     """Return where an initialisation draws weights around, and how widely.
 
-    Weights that begin alike, as biases do, vary as widely as those beside them.
+    Weights that begin alike, as biases do, vary as widely as those beside them, or as their layer says in an
+    attribute `spread`.
 
     Args:
-        weights: Of a network that nothing has trained yet.
+        network: Which nothing has trained yet.
+        weights: Those of it that evolve, by name.
     """
     drawn = {
         name: float(weight.detach().std()) if weight.numel() > 1 else 0.0 for name, weight in weights.items()
@@ -117,10 +119,7 @@ def initial(weights: Mapping[str, nn.Parameter]) -> tuple[dict[str, NDArray[np.f
     for name, weight in weights.items():
         value = weight.detach().cpu().numpy()
         centre[name] = np.zeros_like(value) if drawn[name] else value.copy()
-        beside = max(w for other, w in drawn.items() if other.rpartition(".")[0] == name.rpartition(".")[0])
-        spread[name] = drawn[name] or beside or _ELSE
+        layer = name.rpartition(".")[0]
+        beside = max(width for other, width in drawn.items() if other.rpartition(".")[0] == layer)
+        spread[name] = drawn[name] or beside or getattr(network.get_submodule(layer), "spread", _ELSE)
     return centre, spread
-
-
-def _deviation(weight: Tensor) -> float:
-    return float(weight.std()) if weight.numel() > 1 else 0.0

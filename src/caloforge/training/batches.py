@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TrainingData", "selection_showers"]
+__all__ = ["TrainingData", "selection_showers", "unseen_showers"]
 
 import hashlib
 import time
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _OF_GPU = 4  # a GPU keeps as much as this part of its free memory
 _SELECT = 2000  # showers that compare epochs; more would not change the choice
+_JUDGE = 20_000  # showers that judge generators
 _SELECT_CELLS = 1 << 25  # cells of these at most, empty ones counted
 _RESPONSE = 4096  # showers whose response is measured
 _STRANGE = 0.1  # of the showers that select may have energies that none of those that train has
@@ -106,7 +107,7 @@ class TrainingData:
         if "pdg" not in conditions:
             _one_particle(self._facts.particles)
         selects = data.select or data.folds > 1
-        self.selection = _dense(*select, detector=self._reader.detector) if selects else None
+        self.selection = _dense(*select, self._reader.detector, _SELECT) if selects else None
         if data.split == "file" and self.selection is not None:
             _alike(self._facts, self.selection)
         self._mirrors = self._find_mirrors() if data.mirror else None
@@ -231,13 +232,37 @@ def selection_showers(paths: Sequence[Path], data: DataSettings, detector: Detec
     """
     if not data.select and data.folds == 1:
         raise RecipeError("no showers select", where="data.select", got=0, cure="--set data.select=0.15")
-    return _dense(*_split(paths, data)[1], detector=detector)
+    return _dense(*_split(paths, data)[1], detector, _SELECT)
 
 
-def _dense(paths: Sequence[Path], part: tuple[Fractions, ...], detector: Detector) -> Showers:
+def unseen_showers(paths: Sequence[Path], data: DataSettings | None, detector: Detector) -> Showers:
+    """Return the first showers that no training sees, as many as memory allows.
+
+    Args:
+        paths: Shower files.
+        data: Says which part of them trains or selects; None: none of them does.
+        detector: Of the training.
+
+    Raises:
+        RecipeError: All train or select.
+        ShowersError: A file cannot be read, or is of another detector.
+    """
+    used = 0.0 if data is None else data.train + data.select
+    if data is not None and data.split == "file":
+        paths, used = paths[round(used * len(paths)) :], 0.0
+    if not paths or used >= 1:
+        raise RecipeError(
+            "all showers train or select, so that none is left to judge",
+            where="data",
+            cure="smaller data.train and data.select, or showers that judge in a file of their own",
+        )
+    return _dense(paths, ((used, 1.0),), detector, _JUDGE)
+
+
+def _dense(paths: Sequence[Path], part: tuple[Fractions, ...], detector: Detector, showers: int) -> Showers:
     """The first showers of a part of the files."""
     with StreamingReader(paths, 1, select=part, shuffle=False, detector=detector) as reader:
-        most = min(_SELECT, max(1, _SELECT_CELLS // detector.n_cells))
+        most = min(showers, max(1, _SELECT_CELLS // detector.n_cells))
         rows = Sparse.concat(list(reader.in_order(most)))
     return Showers(detector, rows.incident, rows.dense(), rows.overflow)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Training"]
+__all__ = ["Ends", "Training"]
 
+import math
 import signal
 import threading
 import time
@@ -48,8 +49,25 @@ class Position:
     steps: int = 0
     """Steps done in all."""
     seconds: float = 0.0
+    core_seconds: float = 0.0
+    """Time of processors, with that of other processes which compute for it."""
     best: float | None = None
     """Score of the weights that are kept."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """When a training stops, whatever comes first.
+
+    Attributes:
+        seconds: After this time; a resumed training has it anew.
+        core_seconds: After this time of processors, that before a resume included.
+        epoch: After this epoch.
+    """
+
+    seconds: float = math.inf
+    core_seconds: float = math.inf
+    epoch: int | None = None
 
 
 class Training:
@@ -60,7 +78,7 @@ class Training:
         data: What it learns from.
         recipe: For how long, and what is kept.
         run: Where everything goes; a checkpoint there is continued.
-        ends: Seconds, and epoch, after which to stop.
+        ends: When to stop before.
         shown: Whether to write TensorBoard's event files, and to draw.
         progress: Called with (steps done, steps in all, note).
     """
@@ -71,14 +89,14 @@ class Training:
         data: TrainingData,
         recipe: Recipe,
         run: Run,
-        ends: tuple[float, int | None],
+        ends: Ends,
         shown: tuple[bool, bool],
         progress: Progress | None,
     ) -> None:
         self.objective, self.data, self.folder = objective, data, run
-        self.schedule, self.budget = recipe.schedule, ends[0]
+        self.schedule, self.ends = recipe.schedule, ends
         self.epochs = self.schedule.epochs if objective.learns else 0
-        self.end = min(self.epochs, ends[1] or self.epochs)
+        self.end = min(self.epochs, ends.epoch or self.epochs)
         self.steps = data.steps // objective.batches_per_step
         self.at, done = Position(), -1
         if run.checkpoint.is_file():
@@ -109,6 +127,7 @@ class Training:
             KeyboardInterrupt: It was interrupted; everything is saved.
         """
         self.begin = self.reported = self.saved = time.monotonic()
+        self.cores = time.process_time()
         self.waited = self.data.waited
         try:
             with _caught_signals() as signals:
@@ -169,8 +188,10 @@ class Training:
         """Whether to report, to stop and to save; clocks and signals differ, so the processes agree on it."""
         now = time.monotonic()
         self.at.seconds = self.start.seconds + now - self.begin
+        spent = time.process_time() - self.cores + self.objective.elsewhere
+        self.at.core_seconds = self.start.core_seconds + spent
         report = len(self.window) >= self.schedule.report_steps or now - self.reported >= _REPORT_SECONDS
-        over = now - self.begin >= self.budget
+        over = now - self.begin >= self.ends.seconds or self.at.core_seconds >= self.ends.core_seconds
         save = now - self.saved >= self.schedule.checkpoint_seconds
         signal_, *due = largest(max(signals, default=0), report, over, save)
         if signal_ and not signals:
@@ -189,6 +210,7 @@ class Training:
         entry = {
             "epoch": self.at.epoch,
             "seconds": self.at.seconds,
+            "core_seconds": self.at.core_seconds,
             "showers_per_second": speed,
             "waited": waited,
             **{f"{name}_rate": rate * self._rates() for name, rate in self.objective.rates.items()},
@@ -209,10 +231,14 @@ class Training:
     def _expected(self) -> int:
         """Steps at the end, which the time may cut short."""
         total = self.epochs * self.steps
-        used, done = self.reported - self.begin, self.at.steps - self.start.steps
-        if self.budget == float("inf") or not done:
+        done, begun = self.at.steps - self.start.steps, self.start.core_seconds
+        used = max(
+            (self.reported - self.begin) / self.ends.seconds,
+            (self.at.core_seconds - begun) / max(self.ends.core_seconds - begun, 1e-9),
+        )
+        if not used or not done:
             return total
-        return max(self.at.steps, min(total, self.start.steps + round(done * self.budget / used)))
+        return max(self.at.steps, min(total, self.start.steps + round(done / used)))
 
     def _note(self, losses: Mapping[str, float], speed: float) -> str:
         told = self.objective.note(losses)
@@ -232,7 +258,13 @@ class Training:
             self.at.best = score
             save_generator(self.objective.result, asdict(self.at), self.folder)
         if self.metrics and self.look:
-            entry = {"epoch": self.at.epoch, "seconds": self.at.seconds, "kept": kept, **found}
+            entry = {
+                "epoch": self.at.epoch,
+                "seconds": self.at.seconds,
+                "core_seconds": self.at.core_seconds,
+                "kept": kept,
+                **found,
+            }
             self.metrics.write("epoch", self.at.steps, entry)
         if self.curves:
             self.curves.draw()

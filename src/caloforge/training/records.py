@@ -65,6 +65,7 @@ class Entry(_Record):
     steps: Count
     epoch: Count = 0
     seconds: Annotated[float, Field(ge=0)] = 0.0
+    core_seconds: Annotated[float, Field(ge=0)] = 0.0
     showers_per_second: float = 0.0
     kept: bool = False
     geant4: dict[str, _Moments] = {}

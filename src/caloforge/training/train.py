@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["train"]
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -35,6 +36,7 @@ def train(
     resume: bool = False,
     init: str | Path | Sequence[str | Path] = (),
     minutes: float | None = None,
+    core_seconds: float | None = None,
     until: int | None = None,
     measured: str | Path | None = None,
     tensorboard: bool = False,
@@ -58,6 +60,7 @@ def train(
         init: Weights to begin with: folders of runs, safetensors files, or HDF5 files of the published 3DGAN,
             each for one or several networks. Without meaning once there is a checkpoint.
         minutes: Stop after this time; overrides the recipe's `schedule.minutes`.
+        core_seconds: Stop after this time of processors, all before a resume included.
         until: Stop after this epoch, with the physics looked at; `resume` goes on from there.
         measured: Folder where what the model measures of these showers before it learns is kept for other
             trainings of the same showers. A fit takes much longer to make than to read.
@@ -82,7 +85,7 @@ def train(
     from caloforge.showers import shower_files
     from caloforge.training.batches import TrainingData
     from caloforge.training.hardware import Hardware
-    from caloforge.training.loop import Training
+    from caloforge.training.loop import Ends, Training
     from caloforge.training.measuring import Measured, adapt
     from caloforge.training.objectives.base import Task
     from caloforge.training.place import find_place
@@ -125,8 +128,9 @@ def train(
         objective.begin()
         if chosen.schedule.compile:
             objective.compile()
-        budget = (minutes or chosen.schedule.minutes or float("inf")) * 60
-        Training(objective, batches, chosen, run, (budget, until), (tensorboard, picture), progress).run()
+        seconds = (minutes or chosen.schedule.minutes or math.inf) * 60
+        ends = Ends(seconds, core_seconds or math.inf, until)
+        Training(objective, batches, chosen, run, ends, (tensorboard, picture), progress).run()
     return run
 
 

@@ -138,6 +138,9 @@ class CellBias(nn.Module):
         cells: How many.
     """
 
+    spread = 1.0
+    """How widely an evolution draws them: a cell's share of the energy differs by factors from another's."""
+
     def __init__(self, cells: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(cells))

@@ -62,6 +62,7 @@ class Objective(ABC):
         result: From `begin` on: the generator that is wanted in the end.
         batches_per_step: Batches of real showers that a step takes.
         warm: Whether the networks begin with weights that were given; set before `begin`.
+        elsewhere: Seconds of processors that other processes have computed for it.
     """
 
     learns: ClassVar[bool] = True
@@ -72,6 +73,7 @@ class Objective(ABC):
 
     batches_per_step: int = 1
     warm: bool = False
+    elsewhere: float = 0.0
 
     def __init__(self, generator: Generator, hardware: Hardware) -> None:
         self.generator, self.hardware = generator, hardware

@@ -110,7 +110,8 @@ class CoevolutionObjective(Objective):
             self.networks["fitness"] = self.fitness
         # Of the critic, what estimates the incident energy has no part in this.
         self._evolved = evolved(generator, ("*",)), evolved(critic, _JUDGES)
-        self._initial = [initial(weights) for weights in self._evolved]
+        networks = generator, critic
+        self._initial = [initial(*pair) for pair in zip(networks, self._evolved, strict=True)]
         self._maker: ShowerMaker | None = None
 
     @classmethod
@@ -153,7 +154,8 @@ class CoevolutionObjective(Objective):
         """Let one generation of each side meet.
 
         Returns:
-            Best losses, `generator` and `critic`, their medians and `deviation`s; how many were `faulty`; and
+            Best losses, `generator` and `critic`, their medians and `deviation`s; how many there were on both
+            sides, `individuals`, and how many were `faulty`; and
             `energies` of the generator that has come out of it.
         """
         with one_thread():
@@ -173,6 +175,7 @@ class CoevolutionObjective(Objective):
                 f"{name}_median": float(np.median(fitness)),
                 f"{name}_faulty": faulty,
             }
+        told["individuals"] = len(makers) + len(critics)
         told["deviation"] = found["generator"][0].std()
         numbers = {name: torch.tensor(float(value)) for name, value in told.items()}
         return numbers | energies(made.sum(1).cpu(), cells.sum(1).cpu())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Elsewhere", "Reading", "Spread", "Terms", "selected"]
 
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -96,15 +97,21 @@ class Elsewhere:
 
     def __call__(
         self, shared: Sequence[NDArray[Any]], chromosomes: Sequence[bytes], number: int, elite: bool
-    ) -> Terms:
-        """Judge individuals of the generation of this number, by its batch; elites by what selects."""
+    ) -> tuple[Terms, float]:
+        """Judge individuals of the generation of this number, by its batch; elites by what selects.
+
+        Returns:
+            Their terms, and the seconds of a processor that it took.
+        """
+        begin = time.process_time()
         if self._reading is None:
             generator = self._judge.generator
             self._reading = Reading(self._recipe, self._paths, generator.detector, generator.conditions)
             self._judge.to(self._reading.hardware.device)
             self._selected = self._reading.selected(self._again)
         showers = self._selected if elite and self._selected else self._reading.batch(number)
-        return self._judge(shared, chromosomes, number, *showers, elite=elite)
+        terms = self._judge(shared, chromosomes, number, *showers, elite=elite)
+        return terms, time.process_time() - begin
 
 
 class Reading:

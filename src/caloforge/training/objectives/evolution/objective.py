@@ -63,7 +63,7 @@ class EvolutionObjective(Objective):
         self.settings, self.fitness, self.task = settings, fitness, task
         self.networks["fitness"] = fitness
         self._evolved = evolved(generator, settings.evolve)
-        self._initial = initial(self._evolved)
+        self._initial = initial(generator, self._evolved)
         self._judge: Judge | None = None
         self._spread: Spread | None = None
         self._since, self._evaluated = time.monotonic(), 0
@@ -102,8 +102,8 @@ class EvolutionObjective(Objective):
 
         Returns:
             Numbers that stay on the host: fitness of the `best`, the `median` and the `worst`; its standard
-            `deviation`; how many were `faulty`; bytes of an individual, `bytes`; for each term that of the
-            best; and `energies` of the generator that has come out of it.
+            `deviation`; how many `individuals` there were, and how many were `faulty`; bytes of one, `bytes`;
+            for each term that of the best; and `energies` of the generator that has come out of it.
 
         Raises:
             TrainingError: Not one of the individuals makes showers.
@@ -123,6 +123,7 @@ class EvolutionObjective(Objective):
             "median": np.median(fitness),
             "worst": fitness.max(),
             "deviation": fitness.std(),
+            "individuals": len(fitness),
             "faulty": faulty,
             "bytes": np.mean([len(one) for one in generation.chromosomes]),
             **{f"best_{name}": values[best] for name, values in terms.items() if name != "fitness"},
@@ -185,7 +186,9 @@ class EvolutionObjective(Objective):
         number = self.algorithm.generation - elite
         parts = [(individuals.shared, part, number) for part in judge.parts(individuals)]
         if self._spread is not None:
-            found = self._spread((*part, elite) for part in parts)
+            judged = self._spread((*part, elite) for part in parts)
+            self.elsewhere += sum(spent for _, spent in judged)
+            found = [terms for terms, _ in judged]
         else:
             found = [judge(*part, *showers, elite=elite) for part in parts]
         return {name: np.concatenate([one[name] for one in found]) for name in found[0]}

@@ -1,0 +1,1 @@
+"""The account: one generator evolved, and trained by gradients, at equal cost."""
