@@ -58,9 +58,9 @@ def valley(genes: np.ndarray) -> np.ndarray:
 IMAGE = planar((6, 5, 10), name="image")
 
 
-def image_showers(n: int = 120) -> Showers:
+def image_showers(n: int = 120, seed: int = 5) -> Showers:
     """Showers of one layer, densest in its middle."""
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(seed)
     energy = rng.uniform(1e3, 5e4, n)
     place = np.add.outer((np.arange(6) - 2.5) ** 2, (np.arange(5) - 2) ** 2).ravel() / 3
     cells = rng.exponential(size=(n, 30)) * np.exp(-place)

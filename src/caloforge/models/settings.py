@@ -218,6 +218,8 @@ class GrownSettings(_Settings):
     """From the coarsest cells to those of the detector."""
     kernel: Kernel = 3
     """Window of the convolution that makes the cells, after the last stage."""
+    image: Literal["learned", "measured"] = "learned"
+    """Whether the network has to learn the mean image, too, or begins with that of real showers."""
     critic: Annotated[tuple[Look, ...], Field(min_length=1, max_length=64)] = (
         Look(filters=16),
         Look(filters=32, stride=2),

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _SOFT = 0.01  # share of the hits of a layer that are softer than any that are made
 _LEAST = 1e-6  # MeV
+_NEVER = 0.1  # of the smallest mean share, for cells that are never hit
 _AFTER_SEED: Activation = "leaky-relu"
 
 
@@ -49,8 +50,8 @@ class GrownGenerator(Generator):
     .. math:: E_i = E\, s_i \quad\text{with}\quad s = \mathrm{softmax}(z),\ s_i = 0\ \text{where}\ E\,s_i < t
 
     scaled to the visible energy :math:`E`, which is drawn from the distribution of real showers. The
-    threshold :math:`t` of a layer is a soft one of its real hits. No image is measured: the network has to
-    learn it.
+    threshold :math:`t` of a layer is a soft one of its real hits. The network has to learn the mean image, or
+    the logarithms of measured mean shares are added to :math:`z`.
 
     All weights are those of plain layers that are called (`seed`, `stages`, `head`, `cells`), and no shower
     knows of the others in its batch: a pass for many generators at once can put its own layers there.
@@ -64,6 +65,7 @@ class GrownGenerator(Generator):
     """
 
     threshold: Tensor
+    image: Tensor
 
     def __init__(self, detector: Detector, settings: GrownSettings) -> None:
         super().__init__(detector)
@@ -89,12 +91,14 @@ class GrownGenerator(Generator):
         channels_last(self, settings.dimensions)
         self.responses = nn.ModuleList(EnergyScale(FitSettings()) for _ in range(max(self.particles, 1)))
         self.register_buffer("threshold", torch.zeros(detector.n_layers))
+        if settings.image == "measured":
+            self.register_buffer("image", torch.zeros(detector.n_cells))
         maps = [
             prod(size) for stage, size in zip(settings.stages, self.sizes[1:], strict=True) if stage.noise
         ]
         self.parts = [1, settings.latent, *maps]
         self.noise_shape = (sum(self.parts),)
-        self._by = settings.model_dump(mode="json", include={"particles", "given"})
+        self._by = settings.model_dump(mode="json", include={"particles", "given", "image"})
 
     def measures_by(self) -> dict[str, Any]:
         return self._by
@@ -106,6 +110,8 @@ class GrownGenerator(Generator):
             response.fit(cells[mine].sum(1), incident[mine, 0])  # type: ignore[operator]
         softest = [_softest(cells[:, span]) for span in self.layers.spans]
         self.threshold.copy_(torch.tensor(softest))
+        if self.settings.image == "measured":
+            self.image.copy_(_mean_image(cells))
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         for_energy, latent, *maps = torch.split(noise, self.parts, dim=1)
@@ -128,7 +134,7 @@ class GrownGenerator(Generator):
             made = activated(layer(seen), stage.activation)
             x = made + fitted(x, stage.filters) if stage.skip else made
         logits: Tensor = self.cells(self.head(x).flatten(1))
-        return logits
+        return logits + self.image if self.settings.image == "measured" else logits
 
     def _visible(self, normal: Tensor, energy: Tensor, given: Tensor) -> Tensor:
         """Return the energy in all cells, `(n,)` MeV."""
@@ -147,6 +153,13 @@ class GrownGenerator(Generator):
         # Gradients go through as if nothing had been emptied: an empty cell can become a hit again.
         kept = cells + (hits - cells).detach()
         return kept * (visible / kept.sum(1).clamp_min(_LEAST)).unsqueeze(1)
+
+
+def _mean_image(cells: Tensor) -> Tensor:
+    """Return the logarithms of the mean shares of all cells, a low one for those that are never hit."""
+    shares = (cells / cells.sum(1, keepdim=True).clamp_min(_LEAST)).mean(0)
+    hit = shares > 0
+    return shares.clamp_min(_NEVER * float(shares[hit].amin()) if bool(hit.any()) else 1.0).log()
 
 
 def _softest(cells: Tensor) -> float:

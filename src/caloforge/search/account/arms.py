@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 GRADIENTS, CODINGS = "gradients", "codings"
 _LONG = 10**6  # epochs: time ends it
 _BATCH = 128
-_DISTANCE = {"kind": "distance", "generator_rate": 1e-3, "average": 0.99}
-_FINER = {"sigma": 0.02}
+_DISTANCE = {"kind": "distance", "generator_rate": 2e-3, "average": 0.998}
+_FINER = {"sigma": 0.02, "rate": 0.005}  # where weights are good already
+_FINE: dict[str, Any] = {"coding": {"kind": "dense"}}
 _OTHERS: dict[str, dict[str, Any]] = {
     "separable": {"kind": "separable", "rank": 2},
     "cosine": {"kind": "cosine", "share": 0.3},
@@ -142,8 +143,13 @@ def _lasting(recipe: Recipe, **sections: Any) -> Recipe:
 
 
 def _by_gradients(recipe: Recipe, objective: dict[str, Any]) -> Recipe:
+    return _lasting(_in_larger_batches(recipe), objective=objective)
+
+
+def _in_larger_batches(recipe: Recipe) -> Recipe:
+    """Return a recipe for what looks at small differences: gradients, and weights that are good already."""
     schedule = recipe.schedule.model_dump(mode="json") | {"batch": _BATCH, "look_every": 10}
-    return _lasting(recipe, objective=objective, schedule=schedule)
+    return _lasting(recipe, schedule=schedule)
 
 
 def _adversarial() -> dict[str, Any]:
@@ -166,7 +172,7 @@ def _coevolved(recipe: Recipe) -> Recipe:
 
 def _finer(recipe: Recipe) -> Recipe:
     """Return the evolution for weights that are good already."""
-    return _evolving(recipe, algorithm=_algorithm(recipe, **_FINER), coding={"kind": "dense"})
+    return _evolving(_in_larger_batches(recipe), **_FINE, algorithm=_algorithm(recipe, **_FINER))
 
 
 def _last_layers(recipe: Recipe) -> Recipe:
@@ -174,10 +180,10 @@ def _last_layers(recipe: Recipe) -> Recipe:
     model: GrownSettings = recipe.model  # type: ignore[assignment]
     last = f"stages.{len(model.stages) - 1}.*"
     return _evolving(
-        recipe,
+        _in_larger_batches(recipe),
+        **_FINE,
         algorithm=_algorithm(recipe, **_FINER),
-        coding={"kind": "dense"},
-        evolve=[last, "head.*", "cells.*"],
+        evolve=[last, "head.*"],
         fitness={"distance": 1.0, "hits": 1.0, "depth": 1.0},
     )
 
