@@ -17,7 +17,7 @@ from caloforge.validation.figures.plate import Box, Plate
 if TYPE_CHECKING:
     from caloforge.search.account.results import Row
 
-_ROW, _LEFT, _BELOW = 19.0, 190.0, 42.0
+_ROW, _LEFT, _BELOW = 19.0, 205.0, 42.0
 
 
 def dots(rows: Mapping[str, Row], name: str, label: str, floor: float, group: str) -> Drawing:
@@ -35,14 +35,16 @@ def dots(rows: Mapping[str, Row], name: str, label: str, floor: float, group: st
     axis = value_axis(values[values > 0] if (values > 0).any() else values, decades=0.7)
     high = _ROW * len(rows) + _BELOW + 8
     plate = Plate(WIDTH, high)
-    box = Box(_LEFT, _BELOW, WIDTH - 8, high - 8)
-    panel = Panel(plate, box, axis.ends, (0.0, float(len(rows))), x_log=axis.log)
-    panel.line(np.array([floor, floor]), np.array([0.0, float(len(rows))]), "geant4", 1.2, dashed=True)
+    box, ends = Box(_LEFT, _BELOW, WIDTH - 8, high - 8), (-0.5, len(rows) - 0.5)
+    panel = Panel(plate, box, axis.ends, ends, x_log=axis.log)
+    panel.line(np.array([floor, floor]), np.array(ends), "geant4", 1.2, dashed=True)
     for place, (key, many) in enumerate(found.items()):
-        y = len(rows) - place - 0.5
         x = np.array([one.figures[name] for one in many])
         titles = [f"{rows[key].arm.title}, seed {one.seed}: {one.figures[name]:.4g}" for one in many]
-        panel.marks(axis.held(x), np.full(len(x), y), "circle", 3.0, "candidate-1", titles)
-        plate.text(_LEFT - 8, float(panel.up(np.array([y]))[0]) - 3.2, rows[key].arm.title, 9.0, "right")
-    panel.frame(label, "", numbers=False)
-    return Drawing(f"dots-{group}-{name}", label[0].upper() + label[1:], "", (plate,))
+        y = np.full(len(x), len(rows) - 1.0 - place)
+        panel.marks(axis.held(x), y, "circle", 3.0, "candidate-1", titles)
+    panel.frame(label, rows=[row.arm.title for row in reversed(list(rows.values()))])
+    title = label[0].upper() + label[1:]
+    return Drawing(
+        f"dots-{group}-{name}", title, "A point for each seed; the dashed line is the floor.", (plate,)
+    )
