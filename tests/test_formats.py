@@ -12,7 +12,8 @@ import pytest
 from caloforge.detector import load_detector
 from caloforge.errors import CaloforgeError, OutputError, ParticleError, ShowersError
 from caloforge.showers import FORMATS, Incident, ShowerFile, Showers, convert, inspect, open_showers
-from caloforge.showers.formats.lcd import lcd_theta, measured_theta
+from caloforge.showers.formats.beam import beam_theta
+from caloforge.showers.formats.lcd import measured_theta
 
 ULP = 2**-23  # relative distance of float32 neighbours, at most
 
@@ -199,6 +200,46 @@ def test_calogan_says_position_and_angle(tmp_path: Path) -> None:
     assert np.allclose(gun[2], -288)  # where their gun stands
 
 
+@pytest.mark.parametrize("name", ["calochallenge-2", "calochallenge-3"])
+def test_par04_there_and_back(name: str, tmp_path: Path) -> None:
+    showers = make(name, 6, theta=0.5, pdg=22)
+    there = convert(showers.save(tmp_path / "a.h5"), tmp_path / "b.par04.h5").path
+    columns = datasets(there)
+    sectors, rings = showers.detector.layers[0].shape
+    assert columns["showers"].shape == (6, rings, sectors, 45)
+    assert columns["showers"][3, 2, 5, 7] == showers.layers()[7][3, 5, 2]
+    with open_showers(there, particle="gamma") as file:
+        back = file.read(0, 6)
+        assert (file.format, file.detector.name) == ("par04", name)
+        assert "left out: incident_phi" in file.notes
+    assert np.array_equal(back.cells, showers.cells)
+    assert np.allclose(back.incident.theta, showers.incident.theta, atol=1e-6)
+    assert np.allclose(
+        np.sin(back.incident.theta) * np.sin(back.incident.phi),
+        np.sin(showers.incident.theta) * np.sin(showers.incident.phi),
+        atol=1e-6,
+    )
+
+
+def test_par04_of_layers_that_differ_is_refused(tmp_path: Path) -> None:
+    for name in ("calochallenge-1-photons", "clic"):
+        showers = make(name, 2).save(tmp_path / f"{name}.h5")
+        with pytest.raises(ShowersError, match="rings and sectors"):
+            convert(showers, tmp_path / "b.par04.h5")
+
+
+def test_calochallenge_may_keep_its_axes(tmp_path: Path) -> None:
+    """CaloDiffusion writes (n, layers, alpha, r)."""
+    showers = make("calochallenge-2", 3)
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["showers"] = showers.cells.reshape(3, 45, 16, 9)
+        file["incident_energies"] = showers.incident.energy[:, None]
+    with open_showers(path) as found:
+        assert found.detector.name == "calochallenge-2"
+        assert np.array_equal(found.read(0, 3).cells, showers.cells)
+
+
 def test_our_mtheta_is_theirs(published: Path) -> None:
     original = datasets(published / "clic" / "electrons-angle.h5")
     assert np.allclose(measured_theta(original["ECAL"]), original["mtheta"], rtol=1e-6)
@@ -290,7 +331,7 @@ def test_angles_on_the_border() -> None:
         theta=[0, 30 * degrees, 30 * degrees, 20 * degrees],
         phi=[0, 90 * degrees, -90 * degrees, 0],
     )
-    assert np.allclose(lcd_theta(ours) / degrees, [90, 60, 120, 90])
+    assert np.allclose(beam_theta(ours) / degrees, [90, 60, 120, 90])
 
 
 def test_lcd_unit_is_told_from_the_sum_or_can_be_said(tmp_path: Path) -> None:
@@ -400,7 +441,7 @@ WRONG = {
     "ECAL without a layer axis": ({"ECAL": (4, 25, 25), "target": (4, 2)}, "wrong shape"),
     "a target without energy": ({"ECAL": (4, 25, 25, 25), "target": (4, 1)}, "wrong shape"),
     "no energies at all": ({"ECAL": (4, 25, 25, 25)}, "lacks"),
-    "showers not flat": ({"showers": (4, 45, 16, 9), "incident_energies": (4, 1)}, "wrong shape"),
+    "showers not flat": ({"showers": (4, 45, 16), "incident_energies": (4, 1)}, "wrong shape"),
     "unknown number of cells": ({"showers": (4, 999), "incident_energies": (4, 1)}, "no preset"),
     "something else": ({"images": (4, 8, 8)}, "no showers in a format"),
     "no showers": ({"showers": (0, 368), "incident_energies": (0, 1)}, "no showers"),
@@ -465,7 +506,7 @@ def test_names_that_are_none(tmp_path: Path) -> None:
 
 
 def test_the_registry_is_complete() -> None:
-    assert set(FORMATS) == {"caloforge", "calogan", "lcd", "lcd-angle", "calochallenge", "lagan"}
+    assert set(FORMATS) == {"caloforge", "calogan", "lcd", "lcd-angle", "calochallenge", "par04", "lagan"}
     assert all(name == form.name for name, form in FORMATS.items())
 
 

@@ -4,9 +4,7 @@ Two dialects. `lcd`: orthogonal electrons, cells in GeV, `target` = [PDG id, ene
 cells in 50 x GeV (so that their sum is about the energy), `energy` in GeV, `theta` in rad, and `mtheta`, the
 angle measured from the image, which the original training reads.
 
-Their `theta` is the angle to the beam axis, which is the image's y axis: 90 degrees is orthogonal, less leans
-towards +y. Ours is the angle to the depth axis. Hence on the border theta_lcd = arccos(sin(theta) sin(phi)),
-and back theta = |90 deg - theta_lcd| with phi = +90 deg below and -90 deg above 90 deg.
+Their `theta` is the angle to the beam axis, see `beam.py`.
 """
 
 from __future__ import annotations
@@ -26,6 +24,7 @@ from caloforge.errors import ShowersError
 from caloforge.hdf5 import Hdf5File
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import GEV, ForeignFile, Format, GrowingFile, rows_of
+from caloforge.showers.formats.beam import beam_theta, from_beam_theta
 from caloforge.showers.incident import Incident
 
 if TYPE_CHECKING:
@@ -116,16 +115,14 @@ class LcdFile(ForeignFile):
         else:
             energy = self._energy[start:stop].ravel().astype(np.float64)
             pdg = self._pdg if self._ids is None else self._exact(self._ids[start:stop].ravel(), "pdgID")
-        lean = self._lean(start, stop)
-        return Incident.of(energy * GEV, pdg, np.abs(lean), np.sign(lean) * math.pi / 2)
+        return Incident.of(energy * GEV, pdg, *from_beam_theta(self._beam_theta(start, stop)))
 
-    def _lean(self, start: int, stop: int) -> NDArray[np.float64]:
-        """Angle from orthogonal incidence towards +y, `(n,)` rad."""
+    def _beam_theta(self, start: int, stop: int) -> NDArray[np.float64]:
         if self._theta is not None:
-            return math.pi / 2 - self._theta[start:stop].ravel().astype(np.float64)
+            return self._theta[start:stop].ravel().astype(np.float64)
         if self._eta is not None:
-            return np.arcsin(np.tanh(self._eta[start:stop].ravel().astype(np.float64)))
-        return np.zeros(stop - start)
+            return math.pi / 2 - np.arcsin(np.tanh(self._eta[start:stop].ravel().astype(np.float64)))
+        return np.full(stop - start, math.pi / 2)
 
     def _exact(self, ids: NDArray[Any], key: str) -> NDArray[np.int32]:
         """PDG ids, unless the file's numbers have too few digits for them."""
@@ -138,12 +135,6 @@ class LcdFile(ForeignFile):
                 cure="say which particle it is: --particle",
             )
         return ids.astype(np.int32)
-
-
-def lcd_theta(incident: Incident) -> NDArray[np.float64]:
-    """Angle to the image's y axis in rad, shape `(n,)`."""
-    theta, phi = incident.theta.astype(np.float64), incident.phi.astype(np.float64)
-    return np.asarray(math.pi / 2 - np.arcsin(np.sin(theta) * np.sin(phi)))
 
 
 def measured_theta(ecal: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -206,7 +197,7 @@ def _write_angle(path: Path, detector: Detector, parts: Iterable[Showers]) -> No
             images = _images(part, _ANGLE_UNIT)
             file.append("ECAL", images)
             file.append("energy", part.incident.energy / np.float64(GEV))
-            file.append("theta", lcd_theta(part.incident))
+            file.append("theta", beam_theta(part.incident))
             file.append("mtheta", measured_theta(images))
 
 
