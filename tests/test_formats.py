@@ -324,6 +324,27 @@ def test_written_lcd_has_what_its_training_reads(tmp_path: Path) -> None:
     assert close(again.cells, showers.cells)
 
 
+def test_negative_cells_are_clipped_and_counted(tmp_path: Path) -> None:
+    """Tiny ones are in every shower of a flow; what is no number, or minus infinity, stays impossible."""
+    cells = np.random.default_rng(1).exponential(1, (40, 368))
+    cells[:30, 7] = -1e-6
+    path = tmp_path / "flow.h5"
+    with h5py.File(path, "w") as file:
+        file["showers"], file["incident_energies"] = cells, np.full((40, 1), 1024.0)
+    with pytest.raises(ShowersError, match="--clip"):
+        convert(path, tmp_path / "a.h5")
+    done = convert(path, tmp_path / "b.h5", clip=True)
+    assert (done.showers, done.dropped) == (40, 0)
+    assert any("30 showers" in note and "-1e-06 MeV" in note for note in done.notes)
+    back = Showers.load(tmp_path / "b.h5").cells
+    assert np.array_equal(back, np.maximum(cells, 0).astype(np.float32))
+    with h5py.File(path, "a") as file:
+        file["showers"][0, 0], file["showers"][1, 0] = np.nan, -np.inf
+    with pytest.raises(ShowersError, match="1 NaN, 1 infinite in 2 showers"):
+        convert(path, tmp_path / "c.h5", clip=True)
+    assert convert(path, tmp_path / "d.h5", clip=True, drop_bad=True).showers == 38
+
+
 def test_angles_on_the_border() -> None:
     degrees = np.pi / 180
     ours = Incident.of(
