@@ -385,7 +385,9 @@ def test_a_file_says_all_or_nothing(files: SimpleNamespace, sources: dict[str, P
     make: Callable[..., Path] = generate
     with pytest.raises(CaloforgeError, match="not both") as caught:
         make(sources["run"], like=files.pions, particle="pi+", theta="0deg", out=tmp_path / "no.h5")
-    assert caught.value.details["got"] == "--particle, --theta and --like"
+    assert caught.value.details["got"] == "--theta and --like"
+    with pytest.raises(CaloforgeError, match="not both"):
+        make(sources["run"], like=files.pions, particle="pi+", out=tmp_path / "no.h5")
     whole = {"like": files.pions, "outside": "warn"}  # a file holds more than the part that trains
     with pytest.warns(RuntimeWarning, match="outside"):
         made = Showers.load(make(sources["run"], **whole, out=tmp_path / "like.h5"))

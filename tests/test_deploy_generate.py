@@ -111,6 +111,17 @@ def test_bad_requests(bundle: Path, tmp_path: Path) -> None:
         generate(tmp_path / "none", energy="50GeV", count=1, out=out)
 
 
+def test_a_file_that_names_no_particle(bundle: Path, tmp_path: Path) -> None:
+    """Its particles are those that the generator knows, unless they are named."""
+    nameless = Showers(DETECTOR, Incident.of([5e4, 6e4], pdg=0), np.ones((2, 20), np.float32))
+    path = nameless.save(tmp_path / "g4.h5")
+    made = Showers.load(generate(bundle, like=path, out=tmp_path / "a.h5"))
+    assert made.incident.pdg.tolist() == [-11, -11]
+    assert made.incident.energy.tolist() == [5e4, 6e4]
+    with pytest.raises(RangeError):
+        generate(bundle, like=path, particle="gamma", out=tmp_path / "b.h5")
+
+
 def test_more_than_the_file_has(bundle: Path, tmp_path: Path) -> None:
     Showers(DETECTOR, Incident.of([5e4], pdg=-11), np.ones((1, 20), np.float32)).save(tmp_path / "g4.h5")
     with pytest.raises(CaloforgeError, match="fewer showers"):

@@ -62,6 +62,29 @@ def test_a_file_with_several_particles_must_be_told_which(two_particles, particl
     assert ("did you mean: photon" in str(caught.value)) == (particle == "Photon")
 
 
+SLICES = """\
+<Bins>
+  <Particle pid="11" name="electron" latentDim="50">
+    <Bin etaMin="0" etaMax="130"><Layer id="0" r_edges="0,5,10" n_bin_alpha="1"/></Bin>
+    <Bin etaMin="130" etaMax="135"><Layer id="0" r_edges="0,5,10,15" n_bin_alpha="1"/></Bin>
+  </Particle>
+</Bins>
+"""
+
+
+def test_slices_of_eta_are_told_apart(tmp_path):
+    """FastCaloGAN's version 2: bins below particles, several of each."""
+    path = tmp_path / "binning.xml"
+    path.write_text(SLICES)
+    with pytest.raises(DetectorError, match="0 to 130, 130 to 135"):
+        read_binning_xml(path)
+    with pytest.raises(DetectorError, match="0 to 130, 130 to 135"):
+        read_binning_xml(path, "electron", eta=135)
+    found = read_binning_xml(path, "electron", eta=130)
+    assert (found.n_cells, found.binning.eta, found.binning.pid) == (3, (130.0, 135.0), 11)
+    assert read_binning_xml(path, eta=0).n_cells == 2
+
+
 def test_written_files_read_back_equal(two_particles, tmp_path):
     photon = read_binning_xml(two_particles, "photon")
     out = tmp_path / "again" / "binning.xml"

@@ -12,7 +12,8 @@ import pytest
 from caloforge.detector import load_detector
 from caloforge.errors import CaloforgeError, OutputError, ParticleError, ShowersError
 from caloforge.showers import FORMATS, Incident, ShowerFile, Showers, convert, inspect, open_showers
-from caloforge.showers.formats.lcd import lcd_theta, measured_theta
+from caloforge.showers.formats.beam import beam_theta
+from caloforge.showers.formats.lcd import measured_theta
 
 ULP = 2**-23  # relative distance of float32 neighbours, at most
 
@@ -98,7 +99,6 @@ def test_lcd_angle_there_and_back(published: Path, tmp_path: Path) -> None:
     source = published / "clic" / "electrons-angle.h5"
     there = convert(source, tmp_path / "a.h5", particle="e-")
     assert (there.source_format, there.detector, there.showers) == ("lcd-angle", "clic-angle", 300)
-    assert any("50 x GeV" in note for note in there.notes)
     again = datasets(convert(tmp_path / "a.h5", tmp_path / "b.lcd-angle.h5").path)
     original = datasets(source)
     assert original.keys() == again.keys()
@@ -108,6 +108,136 @@ def test_lcd_angle_there_and_back(published: Path, tmp_path: Path) -> None:
     showers = Showers.load(tmp_path / "a.h5")
     response = showers.cells.sum(axis=1) / showers.incident.energy
     assert 0.015 < response.mean() < 0.025
+
+
+def test_keys_tell_the_unit_of_lcd_files(tmp_path: Path) -> None:
+    """A muon's sum is that of no shower, and a calibrated calorimeter's is that of the other dialect."""
+    detector = load_detector("clic-angle")
+    cells = np.zeros((8, detector.n_cells), np.float32)
+    cells[:, 1300::2601] = 0.2
+    muons = Showers(detector, Incident.of(np.full(8, 50e3), 13), cells)
+    clic = load_detector("clic")
+    calibrated = np.zeros((8, clic.n_cells), np.float32)
+    calibrated[:, 312::625] = 2e3
+    for showers, suffix in ((muons, ".lcd-angle.h5"), (Showers(clic, muons.incident, calibrated), ".lcd.h5")):
+        ours = showers.save(tmp_path / f"ours{suffix}")
+        there = convert(ours, tmp_path / f"theirs{suffix}").path
+        with open_showers(there) as file:
+            assert close(file.read(0, 8).cells, showers.cells)
+
+
+def write_lcd(path: Path, n: int, scale: float, **columns: object) -> Path:
+    with h5py.File(path, "w") as file:
+        file["ECAL"] = np.full((n, 25, 25, 25), scale, np.float32)
+        for name, values in columns.items():
+            file[name] = values
+    return path
+
+
+def test_lcd_files_say_the_particle_in_several_places(tmp_path: Path) -> None:
+    """The keys of Triforce's converter."""
+    ids = np.array([22, 111, 11, -211])
+    path = write_lcd(tmp_path / "a.h5", 4, 1e-3, energy=np.full(4, 65.0), pdgID=ids, openingAngle=np.zeros(4))
+    with open_showers(path) as file:
+        assert file.read(0, 4).incident.pdg.tolist() == ids.tolist()
+        assert "left out: openingAngle" in file.notes
+    with open_showers(path, particle="gamma") as file:
+        assert set(file.read(0, 4).incident.pdg.tolist()) == {22}
+
+
+def test_lcd_files_say_the_angle_as_pseudorapidity(tmp_path: Path) -> None:
+    theta = np.radians([60.0, 90.0, 110.0])
+    eta = -np.log(np.tan(theta / 2))
+    energy = np.full(3, 100.0)
+    one = write_lcd(tmp_path / "a.h5", 3, 1e-4, energy=energy, eta=eta)
+    other = write_lcd(tmp_path / "b.h5", 3, 5e-3, energy=energy, theta=theta)
+    with open_showers(one) as first, open_showers(other) as second:
+        a, b = first.incident(), second.incident()
+        assert np.allclose(a.theta, b.theta, atol=1e-7)
+        assert np.allclose(np.sin(a.theta) * np.sin(a.phi), np.sin(b.theta) * np.sin(b.phi), atol=1e-7)
+
+
+def test_ids_of_ions_are_never_rounded(tmp_path: Path) -> None:
+    alpha = 1000020040
+    showers = make("clic", 3, pdg=alpha).save(tmp_path / "a.h5")
+    with pytest.raises(ShowersError, match="1000020040"):
+        convert(showers, tmp_path / "b.lcd.h5")
+    assert not (tmp_path / "b.lcd.h5").exists()
+    target = np.array([[alpha, 65.0]] * 3)
+    exact = write_lcd(tmp_path / "c.h5", 3, 1e-4, target=target)
+    with open_showers(exact) as file:
+        assert set(file.read(0, 3).incident.pdg.tolist()) == {alpha}
+    rounded = write_lcd(tmp_path / "d.h5", 3, 1e-4, target=target.astype(np.float32))
+    with open_showers(rounded) as file, pytest.raises(ShowersError, match="too few digits"):
+        file.read(0, 3)
+    with open_showers(rounded, particle="alpha") as file:
+        assert set(file.read(0, 3).incident.pdg.tolist()) == {alpha}
+
+
+def test_calogan_says_position_and_angle(tmp_path: Path) -> None:
+    """The keys of CaloGAN's branches that vary both; their world's origin is in the calorimeter's middle."""
+    detector, n = load_detector("calogan"), 4
+    theta, phi = np.radians([0.0, 5, 10, 15]), np.array([0.0, 0.5, 1, 2])
+    direction = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)])
+    front = np.array([[-10.0, 0, 20, 30], [5.0, 0, -5, 1], [-detector.depth / 2] * n])
+    gun = front - direction * 48 / direction[2]
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        for i, layer in enumerate(detector.layers):
+            file[f"layer_{i}"] = np.ones((n, *layer.shape))
+        file["energy"] = np.full((n, 1), 50.0)
+        for name, values in zip(("px", "py", "pz"), 50 * direction, strict=True):
+            file[name] = values[:, None]
+        for name, values in zip(("x0", "y0", "z0"), gun, strict=True):
+            file[name] = values[:, None]
+        file["t0"] = np.zeros((n, 1))
+    with open_showers(path, particle="e+") as found:
+        incident = found.read(0, n).incident
+        assert "left out: t0" in found.notes
+    assert np.allclose(incident.theta, theta, atol=1e-6)
+    assert np.allclose(incident.phi, phi, atol=1e-6)
+    assert np.allclose([incident.x, incident.y], front[:2], atol=1e-4)
+    assert np.allclose(gun[2], -288)  # where their gun stands
+
+
+@pytest.mark.parametrize("name", ["calochallenge-2", "calochallenge-3"])
+def test_par04_there_and_back(name: str, tmp_path: Path) -> None:
+    showers = make(name, 6, theta=0.5, pdg=22)
+    there = convert(showers.save(tmp_path / "a.h5"), tmp_path / "b.par04.h5").path
+    columns = datasets(there)
+    sectors, rings = showers.detector.layers[0].shape
+    assert columns["showers"].shape == (6, rings, sectors, 45)
+    assert columns["showers"][3, 2, 5, 7] == showers.layers()[7][3, 5, 2]
+    with open_showers(there, particle="gamma") as file:
+        back = file.read(0, 6)
+        assert (file.format, file.detector.name) == ("par04", name)
+        assert "left out: incident_phi" in file.notes
+    assert np.array_equal(back.cells, showers.cells)
+    assert np.allclose(back.incident.theta, showers.incident.theta, atol=1e-6)
+    assert np.allclose(
+        np.sin(back.incident.theta) * np.sin(back.incident.phi),
+        np.sin(showers.incident.theta) * np.sin(showers.incident.phi),
+        atol=1e-6,
+    )
+
+
+def test_par04_of_layers_that_differ_is_refused(tmp_path: Path) -> None:
+    for name in ("calochallenge-1-photons", "clic"):
+        showers = make(name, 2).save(tmp_path / f"{name}.h5")
+        with pytest.raises(ShowersError, match="rings and sectors"):
+            convert(showers, tmp_path / "b.par04.h5")
+
+
+def test_calochallenge_may_keep_its_axes(tmp_path: Path) -> None:
+    """CaloDiffusion writes (n, layers, alpha, r)."""
+    showers = make("calochallenge-2", 3)
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["showers"] = showers.cells.reshape(3, 45, 16, 9)
+        file["incident_energies"] = showers.incident.energy[:, None]
+    with open_showers(path) as found:
+        assert found.detector.name == "calochallenge-2"
+        assert np.array_equal(found.read(0, 3).cells, showers.cells)
 
 
 def test_our_mtheta_is_theirs(published: Path) -> None:
@@ -194,6 +324,27 @@ def test_written_lcd_has_what_its_training_reads(tmp_path: Path) -> None:
     assert close(again.cells, showers.cells)
 
 
+def test_negative_cells_are_clipped_and_counted(tmp_path: Path) -> None:
+    """Tiny ones are in every shower of a flow; what is no number, or minus infinity, stays impossible."""
+    cells = np.random.default_rng(1).exponential(1, (40, 368))
+    cells[:30, 7] = -1e-6
+    path = tmp_path / "flow.h5"
+    with h5py.File(path, "w") as file:
+        file["showers"], file["incident_energies"] = cells, np.full((40, 1), 1024.0)
+    with pytest.raises(ShowersError, match="--clip"):
+        convert(path, tmp_path / "a.h5")
+    done = convert(path, tmp_path / "b.h5", clip=True)
+    assert (done.showers, done.dropped) == (40, 0)
+    assert any("30 showers" in note and "-1e-06 MeV" in note for note in done.notes)
+    back = Showers.load(tmp_path / "b.h5").cells
+    assert np.array_equal(back, np.maximum(cells, 0).astype(np.float32))
+    with h5py.File(path, "a") as file:
+        file["showers"][0, 0], file["showers"][1, 0] = np.nan, -np.inf
+    with pytest.raises(ShowersError, match="1 NaN, 1 infinite in 2 showers"):
+        convert(path, tmp_path / "c.h5", clip=True)
+    assert convert(path, tmp_path / "d.h5", clip=True, drop_bad=True).showers == 38
+
+
 def test_angles_on_the_border() -> None:
     degrees = np.pi / 180
     ours = Incident.of(
@@ -201,18 +352,16 @@ def test_angles_on_the_border() -> None:
         theta=[0, 30 * degrees, 30 * degrees, 20 * degrees],
         phi=[0, 90 * degrees, -90 * degrees, 0],
     )
-    assert np.allclose(lcd_theta(ours) / degrees, [90, 60, 120, 90])
+    assert np.allclose(beam_theta(ours) / degrees, [90, 60, 120, 90])
 
 
-def test_lcd_unit_can_be_told(tmp_path: Path) -> None:
-    with h5py.File(
-        tmp_path / "full.h5", "w"
-    ) as file:  # a calorimeter without absorber: all energy in the cells
-        file["ECAL"] = np.full((3, 25, 25, 25), 10 / 25**3, np.float32)
-        file["target"] = np.float32([[11, 10]] * 3)
-    with open_showers(tmp_path / "full.h5") as file:
+def test_lcd_unit_is_told_from_the_sum_or_can_be_said(tmp_path: Path) -> None:
+    full = 10 / 25**3  # all energy in the cells: a calorimeter without absorber, or 50 x GeV
+    path = write_lcd(tmp_path / "full.h5", 3, full, energy=np.full(3, 10.0))
+    with open_showers(path) as file:
         assert file.format == "lcd-angle"
-    with open_showers(tmp_path / "full.h5", format="lcd") as file:
+        assert any("50 x GeV" in note for note in file.notes)
+    with open_showers(path, format="lcd") as file:
         assert np.allclose(file.read(0, 1).cells.sum(), 1e4, rtol=1e-4)
 
 
@@ -313,7 +462,7 @@ WRONG = {
     "ECAL without a layer axis": ({"ECAL": (4, 25, 25), "target": (4, 2)}, "wrong shape"),
     "a target without energy": ({"ECAL": (4, 25, 25, 25), "target": (4, 1)}, "wrong shape"),
     "no energies at all": ({"ECAL": (4, 25, 25, 25)}, "lacks"),
-    "showers not flat": ({"showers": (4, 45, 16, 9), "incident_energies": (4, 1)}, "wrong shape"),
+    "showers not flat": ({"showers": (4, 45, 16), "incident_energies": (4, 1)}, "wrong shape"),
     "unknown number of cells": ({"showers": (4, 999), "incident_energies": (4, 1)}, "no preset"),
     "something else": ({"images": (4, 8, 8)}, "no showers in a format"),
     "no showers": ({"showers": (0, 368), "incident_energies": (0, 1)}, "no showers"),
@@ -378,7 +527,7 @@ def test_names_that_are_none(tmp_path: Path) -> None:
 
 
 def test_the_registry_is_complete() -> None:
-    assert set(FORMATS) == {"caloforge", "calogan", "lcd", "lcd-angle", "calochallenge", "lagan"}
+    assert set(FORMATS) == {"caloforge", "calogan", "lcd", "lcd-angle", "calochallenge", "par04", "lagan"}
     assert all(name == form.name for name, form in FORMATS.items())
 
 

@@ -133,6 +133,20 @@ def test_pictures_of_every_kind_of_detector(name: str, tmp_path: Path) -> None:
     assert (image[..., :3].mean(axis=2) < 0.9).mean() > 0.02  # something is drawn
 
 
+def test_one_layer_fills_its_picture(tmp_path: Path) -> None:
+    """The average and one shower stand side by side: neither half of the upper part is empty."""
+    from matplotlib.image import imread
+
+    detector = load_detector("jet-image")
+    cells = np.random.default_rng(1).exponential(100, (4, detector.n_cells)).astype(np.float32)
+    showers = Showers(detector, Incident.of(np.full(4, 1e4), 11), cells)
+    image = imread(picture(showers.save(tmp_path / "a.h5"), tmp_path / "a.png"))[..., :3].mean(axis=2)
+    height, width = image.shape
+    upper = image[height // 6 : height // 2]
+    for half in (upper[:, : width // 2], upper[:, width // 2 :]):
+        assert (half < 0.9).mean() > 0.4
+
+
 def test_a_picture_of_one_empty_shower(tmp_path: Path) -> None:
     detector = load_detector("calogan")
     path = Showers(detector, Incident.of([1e3]), np.zeros((1, 504), np.float32)).save(tmp_path / "a.h5")

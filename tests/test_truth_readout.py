@@ -116,6 +116,29 @@ def test_the_sampling_fraction_divides_and_the_threshold_cuts():
     assert showers.overflow[0, 0] == 10
 
 
+def test_sections_have_sampling_fractions_of_their_own():
+    text = planar("sampling_fraction: 0.1").to_yaml()
+    first = next(line for line in text.splitlines() if line.strip().startswith("- {") and "grid" in line)
+    detector = Detector.from_yaml(
+        text.replace(first, first.replace("grid:", "sampling_fraction: 0.5, grid:"))
+    )
+    usual = Detector.from_yaml(text)
+    rng = np.random.default_rng(2)
+    places = rng.uniform((-30, -30, 0), (30, 30, detector.depth), (60, 3))
+    rows = [(0, 0, 1.0, tuple(place), tuple(place)) for place in places]
+    ours, theirs = read(detector, rows), read(usual, rows)
+    fractions = detector.sampling_fractions
+    assert set(fractions) == {0.1, 0.5}
+    for layer, fraction in zip(detector.layers, fractions, strict=True):
+        np.testing.assert_allclose(
+            ours.cells[:, layer.cells], theirs.cells[:, layer.cells] * 0.1 / fraction, rtol=1e-6
+        )
+    np.testing.assert_allclose(ours.overflow, theirs.overflow * 0.1 / fractions, rtol=1e-6)
+    assert ours.overflow.any()
+    assert Detector.from_yaml(detector.to_yaml()) == detector
+    assert detector.digest != usual.digest
+
+
 def test_no_deposits_give_empty_showers():
     showers = Readout(planar()).showers([], Incident.of([1e3, 2e3]))
     assert showers.cells.shape == (2, 4 * 8 + 4)

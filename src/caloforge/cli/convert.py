@@ -21,7 +21,7 @@ def convert(
     to: Annotated[
         str | None,
         typer.Option(
-            help="Format of OUT: caloforge, calogan, lcd, lcd-angle, calochallenge or lagan. "
+            help="Format of OUT: caloforge, calogan, lcd, lcd-angle, calochallenge, par04 or lagan. "
             "Otherwise its name tells, as in F.calogan.h5; F.h5 is caloforge's."
         ),
     ] = None,
@@ -31,6 +31,10 @@ def convert(
     particle: Annotated[str | None, typer.Option(help="As e+ or gamma, where IN cannot say.")] = None,
     drop_bad: Annotated[
         bool, typer.Option("--drop-bad", help="Leave out showers with NaN, infinite or negative energies.")
+    ] = False,
+    clip: Annotated[
+        bool,
+        typer.Option("--clip", help="Set negative energies of cells to 0, and say how many showers had any."),
     ] = False,
     layers: Annotated[
         str | None, typer.Option(help="Keep these layers only, as layer_1,layer_2; the others are left out.")
@@ -58,6 +62,7 @@ def convert(
             detector=load_detector(detector) if detector else None,
             particle=particle,
             drop_bad=drop_bad,
+            clip=clip,
             layers=[name.strip() for name in layers.split(",")] if layers is not None else (),
             flatten=flatten,
             progress=progress,

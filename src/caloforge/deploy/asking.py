@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["incident_for", "sample_incident", "spread_incident"]
+__all__ = ["incident_for", "sample_incident", "spread_incident", "wanted_particle"]
 
 from collections.abc import Mapping, Sequence
 
@@ -43,7 +43,7 @@ def incident_for(
         for name, span in valid.spans()
         if name != "energy"
     }
-    return Incident.of(energy, pdg=_particle(valid, particle), **columns)
+    return Incident.of(energy, pdg=wanted_particle(valid, particle), **columns)
 
 
 def _drawn_from(name: str, asked: Interval | str | None, span: Span) -> Interval | Span:
@@ -52,7 +52,12 @@ def _drawn_from(name: str, asked: Interval | str | None, span: Span) -> Interval
     )
 
 
-def _particle(valid: Validity, particle: str | int | None) -> int:
+def wanted_particle(valid: Validity, particle: str | int | None) -> int:
+    """Return the PDG id that is asked for; the only one of the training if none is.
+
+    Raises:
+        RangeError: The training had several particles, and none is named.
+    """
     if particle is not None:
         return pdg_id(particle)
     if len(valid.particles) != 1:

@@ -6,6 +6,7 @@ __all__ = ["generate", "open_sampler"]
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from caloforge import machine
-from caloforge.deploy.asking import incident_for
+from caloforge.deploy.asking import incident_for, wanted_particle
 from caloforge.deploy.bundle import Bundle, is_bundle
-from caloforge.deploy.bundle.validity import Outside
+from caloforge.deploy.bundle.validity import Outside, Validity
 from caloforge.deploy.engine import Engine
 from caloforge.deploy.sampling import Sampler, make_showers
 from caloforge.errors import BundleError, CaloforgeError, nearest
@@ -61,7 +62,8 @@ def generate(
         phi: Azimuth of the direction.
         x: Impact point on the front face, "1mm" or a range "-2:2mm".
         y: The same in y.
-        like: Instead, a shower file of any known format whose incident particles are taken over.
+        like: Instead, a shower file of any known format whose incident particles are taken over. Those of a
+            file that names none are `particle`, or the only one of the training.
         count: How many; with `like`, the first so many of that file (by default all).
         seed: The same seed gives the same showers, whatever the number of threads is.
         outside: What to do outside the trained range: "refuse" or "warn".
@@ -83,7 +85,8 @@ def generate(
     energies, noise, rest = np.random.SeedSequence(seed).spawn(3)
     places = {"theta": theta, "phi": phi, "x": x, "y": y}
     if like is not None:
-        incident = _taken_over(Path(like), {"energy": energy, "particle": particle, **places}, count)
+        incident = _taken_over(Path(like), {"energy": energy, **places}, count)
+        incident = _named(incident, sampler.valid, particle)
     else:
         spectrum, n = _asked(energy, count)
         drawn = spectrum.sample(np.random.default_rng(energies), n)
@@ -153,6 +156,20 @@ def _taken_over(like: Path, asked: Mapping[str, object], count: int | None) -> I
             expected=f"at most {len(incident)}",
         )
     return incident[slice(count)]
+
+
+def _named(incident: Incident, valid: Validity, particle: str | int | None) -> Incident:
+    """Say which particle those of a file are that names none: what was asked for, or the only one known."""
+    unknown = incident.pdg == 0
+    if particle is not None and not unknown.all():
+        raise CaloforgeError(
+            "incident particles can be given or taken from a file, not both",
+            got="--particle and --like a file that names its particles",
+            cure="leave one of them out",
+        )
+    if not unknown.any():
+        return incident
+    return replace(incident, pdg=np.where(unknown, wanted_particle(valid, particle), incident.pdg))
 
 
 def _asked(energy: Spectrum | str | None, count: int | None) -> tuple[Spectrum, int]:

@@ -21,8 +21,8 @@ from caloforge.writing import replace_text
 _MAX_BYTES = 10_000_000
 
 
-def read_binning_xml(path: str | Path, particle: str | None = None) -> Detector:
-    """Read a CaloChallenge binning file.
+def read_binning_xml(path: str | Path, particle: str | None = None, eta: float | None = None) -> Detector:
+    """Read a binning file of the CaloChallenge or of FastCaloGAN, whose version 2 has bins below particles.
 
     The file says nothing about materials and depths: the detector has no stack, its layers count as
     1 mm thick, and only active deposits count. Layer ids and the number of ids, empty layers included,
@@ -31,12 +31,14 @@ def read_binning_xml(path: str | Path, particle: str | None = None) -> Detector:
     Args:
         path: The XML file.
         particle: Name of the particle to read, if the file has several.
+        eta: Where, in the units of the file's `etaMin`, if the file has several slices of the particle.
 
     Raises:
-        DetectorError: if the file is missing, is not XML, or not a binning of rings and sectors.
+        DetectorError: if the file is missing, is not XML, or not a binning of rings and sectors, or if
+            several of its binnings are as they were asked for.
     """
     where = str(path)
-    element = _choose(_bins(Path(path)), particle, where)
+    element = _choose(_bins(Path(path)), particle, eta, where)
     layers = list(_layers(element, where))
     description: dict[str, Any] = {
         "name": re.sub(r"[^\w.-]", "-", Path(path).stem, flags=re.ASCII).lstrip("_.-") or "binning",
@@ -64,13 +66,18 @@ def _bins(path: Path) -> list[ElementTree.Element]:
         data = path.read_bytes()
         if len(data) > _MAX_BYTES:
             raise DetectorError("this is not a binning file", where=str(path), got=f"{len(data):,} bytes")
-        bins = list(ElementTree.fromstring(data, ElementTree.XMLParser(target=_Builder())).iter("Bin"))
+        root = ElementTree.fromstring(data, ElementTree.XMLParser(target=_Builder()))
     except OSError as error:
         raise DetectorError(f"the file cannot be read: {error.strerror}", where=str(path)) from None
     except _DoctypeError:
         raise DetectorError("this is not a binning file", where=str(path), got="a DOCTYPE") from None
     except ElementTree.ParseError as error:
         raise DetectorError(f"this is not XML: {error}", where=str(path)) from None
+    for element in root.iter("Particle"):
+        for below in element.iter("Bin"):
+            for key in ("name", "pid"):
+                below.set(key, below.get(key) or _attribute(element, key, str(path)))
+    bins = list(root.iter("Bin"))
     if not bins:
         raise DetectorError(
             "this is not a binning file",
@@ -80,19 +87,46 @@ def _bins(path: Path) -> list[ElementTree.Element]:
     return bins
 
 
-def _choose(bins: list[ElementTree.Element], particle: str | None, where: str) -> ElementTree.Element:
-    names = [element.get("name", "") for element in bins]
-    if particle is None and len(bins) == 1:
-        return bins[0]
-    if particle in names:
-        return bins[names.index(particle)]
+def _choose(
+    bins: list[ElementTree.Element], particle: str | None, eta: float | None, where: str
+) -> ElementTree.Element:
+    of_it = [one for one in bins if particle in (None, one.get("name"))]
+    found = [one for one in of_it if eta is None or _covers(one, eta, where)]
+    if len(found) == 1:
+        return found[0]
+    names = list(dict.fromkeys(one.get("name", "") for one in bins))
+    if not of_it or len({one.get("name") for one in found}) > 1:
+        raise DetectorError(
+            "which particle's binning?" if particle is None else f"no binning for {particle!r}",
+            where=where,
+            got=particle,
+            expected="one of " + ", ".join(names),
+            near=nearest(particle, names) if particle else None,
+        )
+    asked = of_it[0].get("name") if particle is None else particle
     raise DetectorError(
-        "which particle's binning?" if particle is None else f"no binning for {particle!r}",
+        f"which slice of eta of {asked}?" if found else f"no binning for {asked} at this eta",
         where=where,
-        got=particle,
-        expected="one of " + ", ".join(names),
-        near=nearest(particle, names) if particle else None,
+        got=eta,
+        expected="one of " + ", ".join(f"{one.get('etaMin')} to {one.get('etaMax')}" for one in of_it),
+        cure="say where, in the file's own units: read_binning_xml(path, particle, eta=...)",
     )
+
+
+def _covers(element: ElementTree.Element, eta: float, where: str) -> bool:
+    """Whether a slice has this eta; one that has no ends has all."""
+    if element.get("etaMin") is None:
+        return True
+    low, high = (_real(element, key, where) for key in ("etaMin", "etaMax"))
+    return low <= eta < high
+
+
+def _real(element: ElementTree.Element, key: str, where: str) -> float:
+    value = _attribute(element, key, where)
+    try:
+        return float(value)
+    except ValueError:
+        raise DetectorError(f"{key} is not a number", where=where, got=value) from None
 
 
 def _layers(element: ElementTree.Element, where: str) -> Iterator[dict[str, Any]]:

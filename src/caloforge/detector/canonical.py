@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 
 from caloforge.detector.grids import CartesianGrid, Grid
+from caloforge.detector.readout import alike
 
 if TYPE_CHECKING:
     from caloforge.detector.detector import Detector
@@ -98,9 +99,10 @@ def _readout(detector: Detector) -> Iterator[str]:
 
 def _mergeable(before: Layer, layer: Layer) -> bool:
     """Whether two neighbours can be written as one entry with a count."""
-    same = (before.thickness, before.grid) == (layer.thickness, layer.grid)
     follows = layer.start == before.end and layer.id == before.id + 1
-    return same and follows and all(part.name == f"layer_{part.id}" for part in (before, layer))
+    return (
+        alike(before, layer) and follows and all(part.name == f"layer_{part.id}" for part in (before, layer))
+    )
 
 
 def _groups(items: Sequence[_T], together: Callable[[_T, _T], bool]) -> list[list[_T]]:
@@ -121,6 +123,8 @@ def _layer(group: Sequence[Layer], nominal: bool) -> str:
         fields.append(f"count: {len(group)}")
     if not nominal:
         fields += [f"start: {_mm(first.start)}", f"thickness: {_mm(first.thickness)}"]
+    if first.sampling_fraction is not None:
+        fields.append(f"sampling_fraction: {first.sampling_fraction!r}")
     return f"  - {{{', '.join(fields)}, grid: {_grid(first.grid)}}}"
 
 

@@ -156,6 +156,12 @@ class Detector(Part):
         return any(spec.thickness is None for spec in self.readout.layers)
 
     @property
+    def sampling_fractions(self) -> NDArray[np.float64]:
+        """What the deposits of each layer are divided by, shape `(n_layers,)`; 1 where nothing is said."""
+        usual = self.readout.sampling_fraction or 1.0
+        return np.array([layer.sampling_fraction or usual for layer in self.layers])
+
+    @property
     def n_layers(self) -> int:
         """Number of readout layers."""
         return len(self.layers)

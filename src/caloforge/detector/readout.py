@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["MAX_CELLS", "MAX_LAYERS", "CartesianSpec", "Layer", "LayerSpec", "PolarSpec", "Readout", "expand"]
+__all__ = [
+    "MAX_CELLS",
+    "MAX_LAYERS",
+    "CartesianSpec",
+    "Layer",
+    "LayerSpec",
+    "PolarSpec",
+    "Readout",
+    "alike",
+    "expand",
+]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -111,11 +121,15 @@ class PolarSpec(Part):
         return PolarGrid(tuple(round(i * size, 9) for i in range((self.r_cells or 0) + 1)), self.alpha)
 
 
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
 class LayerSpec(Part):
     """One layer, or `count` equal ones, as the file has them.
 
     `thickness` may be absent only where there is no material stack: the depth is then unknown and each
-    layer is taken as 1 mm thick. `id` is the number the experiment gives the layer.
+    layer is taken as 1 mm thick. `id` is the number the experiment gives the layer. `sampling_fraction`
+    stands for that of the readout, where sections differ.
     """
 
     name: Name | None = None
@@ -123,6 +137,7 @@ class LayerSpec(Part):
     count: Count = 1
     start: Length | None = None
     thickness: Thickness | None = None
+    sampling_fraction: Fraction | None = None
     grid: CartesianSpec | PolarSpec = Field(discriminator="kind")
 
     def layer_names(self, first_id: int) -> list[str]:
@@ -139,7 +154,7 @@ class Readout(Part):
         deposits: `all` counts energy in every slab, `active` only in active ones.
         frame: `detector`, or `particle`: z runs along the particle from where it enters.
         centre: the window's centre: the z `axis`, or the energy `barycentre` rounded to a cell.
-        sampling_fraction: a cell is its deposit divided by this.
+        sampling_fraction: a cell is its deposit divided by this, unless its layer has its own.
         threshold: cells below it are 0, MeV (after the division).
         layers: in order of depth.
     """
@@ -147,7 +162,7 @@ class Readout(Part):
     deposits: Literal["all", "active"]
     frame: Literal["detector", "particle"] = "detector"
     centre: Literal["axis", "barycentre"] = "axis"
-    sampling_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    sampling_fraction: Fraction | None = None
     threshold: Energy | None = None
     layers: tuple[LayerSpec, ...] = Field(min_length=1)
 
@@ -204,6 +219,7 @@ class Layer:
         thickness: Its thickness, mm.
         grid: Its cells.
         cells: Where its cells are in the vector of a shower.
+        sampling_fraction: Its own, where it is not the readout's.
     """
 
     name: str
@@ -213,6 +229,7 @@ class Layer:
     thickness: float
     grid: Grid
     cells: slice
+    sampling_fraction: float | None = None
 
     @property
     def end(self) -> float:
@@ -230,6 +247,13 @@ class Layer:
         return self.grid.n_cells
 
 
+def alike(one: Layer, other: Layer) -> bool:
+    """Whether two layers differ in their place alone."""
+    return all(
+        getattr(one, name) == getattr(other, name) for name in ("thickness", "grid", "sampling_fraction")
+    )
+
+
 def expand(specs: Sequence[LayerSpec]) -> tuple[Layer, ...]:
     """Return all layers in order; a layer starts where the one before ended unless it says `start`."""
     layers: list[Layer] = []
@@ -242,5 +266,6 @@ def expand(specs: Sequence[LayerSpec]) -> tuple[Layer, ...]:
             offset = layers[-1].cells.stop if layers else 0
             cells = slice(offset, offset + grid.n_cells)
             thickness = spec.thickness or NOMINAL_THICKNESS
-            layers.append(Layer(name, len(layers), first_id + i, start, thickness, grid, cells))
+            own = spec.sampling_fraction
+            layers.append(Layer(name, len(layers), first_id + i, start, thickness, grid, cells, own))
     return tuple(layers)

@@ -22,7 +22,7 @@ import numpy as np
 from caloforge.detector.canonical import runs
 from caloforge.detector.detector import Detector
 from caloforge.detector.grids import CartesianGrid, Grid
-from caloforge.detector.readout import Layer
+from caloforge.detector.readout import Layer, alike
 from caloforge.detector.stack import Slab
 
 
@@ -48,11 +48,11 @@ def stack_runs(detector: Detector) -> list[StackRun]:
 
 
 def layer_groups(detector: Detector) -> list[list[Layer]]:
-    """Group neighbouring layers of equal thickness and grid."""
+    """Group neighbouring layers that are alike."""
     groups: list[list[Layer]] = []
     for layer in detector.layers:
         before = groups[-1][-1] if groups else None
-        if before and (before.thickness, before.grid) == (layer.thickness, layer.grid):
+        if before and alike(before, layer):
             groups[-1].append(layer)
         else:
             groups.append([layer])
@@ -65,8 +65,11 @@ def readout_rule(detector: Detector) -> str:
     active = sorted({slab.material for slab in detector.slabs if slab.active})
     where = "all slabs" if readout.deposits == "all" else " and ".join(active) or "active material"
     text = f"A cell is the energy deposited in {where}"
-    if readout.sampling_fraction is not None:
-        text += f", divided by the sampling fraction {readout.sampling_fraction:g}"
+    fractions = list(dict.fromkeys(detector.sampling_fractions.tolist()))
+    if len(fractions) > 1:
+        text += f", divided by the sampling fraction of its layer ({', '.join(f'{f:g}' for f in fractions)})"
+    elif fractions != [1]:
+        text += f", divided by the sampling fraction {fractions[0]:g}"
     if readout.threshold is not None:
         text += f"; below {_energy(readout.threshold)} it is 0"
     frame = depth_axis(detector) if readout.frame == "detector" else "the particle's direction"

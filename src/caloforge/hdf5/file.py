@@ -53,10 +53,12 @@ class Hdf5File:
 
     Attributes:
         path: The file.
+        taken: Names of the datasets that were asked for.
     """
 
     def __init__(self, path: Path, file: Library | Apart) -> None:
         self.path, self._file = path, file
+        self.taken: set[str] = set()
         self._known: dict[str, Described | None] = {}
 
     def keys(self) -> list[str]:
@@ -101,6 +103,7 @@ class Hdf5File:
                 got=f"{have} {np.dtype(found.dtype) if numbers else found.dtype}",
                 expected=f"{wanted} of numbers".replace("'", ""),
             )
+        self.taken.add(key)
         return Dataset(self._file, key, have, np.dtype(found.dtype))
 
     def attribute(self, key: str, group: str = "/") -> str | None:

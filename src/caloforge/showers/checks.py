@@ -1,16 +1,20 @@
-"""Energies that no calorimeter can measure: counted, and refused or dropped."""
+"""Energies that no calorimeter can measure: counted, and refused, dropped or clipped."""
 
 from __future__ import annotations
 
-__all__ = ["BadEnergies"]
+__all__ = ["BadEnergies", "Clipped"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
 from caloforge.showers.incident import Incident
+
+if TYPE_CHECKING:
+    from caloforge.showers.container import Showers
 
 
 @dataclass
@@ -69,8 +73,34 @@ class BadEnergies:
                 where=where,
                 got=str(self),
                 expected="finite energies of 0 or more in every cell, incident particles of more than 0 MeV",
-                cure="`caloforge convert IN OUT --drop-bad` writes a file without these showers",
+                cure="`caloforge convert IN OUT --drop-bad` writes a file without these showers"
+                + (", with --clip negative cells become 0" if self.negative else ""),
             )
+
+
+@dataclass
+class Clipped:
+    """Sets negative energies of cells to 0: flows and diffusion models give tiny ones in every shower."""
+
+    showers: int = 0
+    least: float = 0.0
+    energy: float = 0.0
+
+    def __call__(self, part: Showers) -> Showers:
+        """Return showers without them, and count those that had any."""
+        below = np.isfinite(part.cells) & (part.cells < 0)
+        if not below.any():
+            return part
+        self.showers += int(below.any(axis=1).sum())
+        self.least = min(self.least, float(part.cells[below].min()))
+        self.energy += float(part.cells[below].sum(dtype=np.float64))
+        return replace(part, cells=np.where(below, np.float32(0), part.cells))
+
+    def __str__(self) -> str:
+        return (
+            f"negative cells of {self.showers:,} showers are 0 now: down to {self.least:.3g} MeV, "
+            f"{self.energy:.3g} MeV in all"
+        )
 
 
 def _incident_good(incident: Incident) -> NDArray[np.bool_]:

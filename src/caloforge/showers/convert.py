@@ -13,7 +13,7 @@ import numpy as np
 
 from caloforge import __version__
 from caloforge.errors import ShowersError
-from caloforge.showers.checks import BadEnergies
+from caloforge.showers.checks import BadEnergies, Clipped
 from caloforge.showers.container import Showers
 from caloforge.showers.formats import FORMATS, Format, known_format, open_showers
 from caloforge.showers.reduced import Reduction, reduce
@@ -58,6 +58,7 @@ def convert(
     detector: Detector | None = None,
     particle: str | None = None,
     drop_bad: bool = False,
+    clip: bool = False,
     layers: Sequence[str] = (),
     flatten: bool = False,
     progress: Progress | None = None,
@@ -72,6 +73,7 @@ def convert(
         detector: What was hit, where `src` cannot say and no preset has its shape.
         particle: Name of the incident particle, where `src` cannot say.
         drop_bad: Leave out showers with NaN, infinite or negative energies instead of refusing the file.
+        clip: Set negative energies of cells to 0, as the CaloChallenge does with those of generators.
         layers: Names of the layers that are kept, of a detector that is named after them; none: all.
         flatten: Add up layers that follow each other and have the same grid.
         progress: Called after every piece.
@@ -85,7 +87,7 @@ def convert(
         if len(source) == 0:
             raise ShowersError("the file holds no showers", where=src)
         fewer = reduce(source.detector, layers, flatten) if layers or flatten else None
-        work = _Conversion(source, target, drop_bad, fewer, progress)
+        work = _Conversion(source, target, _Cure(drop_bad, Clipped() if clip else None), fewer, progress)
         written = fewer.detector if fewer else source.detector
         target.write(Path(dst), written, work.parts())
     return Converted(
@@ -96,8 +98,16 @@ def convert(
         work.written,
         work.bad.showers,
         str(work.bad),
-        (*source.notes, *(fewer.notes() if fewer else ()), *work.lost()),
+        (*source.notes, *work.clipped(), *(fewer.notes() if fewer else ()), *work.lost()),
     )
+
+
+@dataclass(frozen=True)
+class _Cure:
+    """What becomes of impossible energies: showers are left out, or negative cells clipped, or neither."""
+
+    drop: bool
+    clipped: Clipped | None
 
 
 class _Conversion:
@@ -107,11 +117,11 @@ class _Conversion:
         self,
         source: ShowerSource,
         target: Format,
-        drop_bad: bool,
+        cure: _Cure,
         fewer: Reduction | None,
         progress: Progress | None,
     ) -> None:
-        self._source, self._target, self._drop_bad, self._progress = source, target, drop_bad, progress
+        self._source, self._target, self._cure, self._progress = source, target, cure, progress
         self._fewer = fewer
         self.bad = BadEnergies()
         self.written = 0
@@ -128,7 +138,7 @@ class _Conversion:
                 yield replace(part, provenance=provenance)
             if self._progress:
                 self._progress(stop, len(self._source), f"{self.bad.showers} bad" if self.bad else "")
-        if not self._drop_bad:
+        if not self._cure.drop:
             self.bad.refuse(self._source.path)
         if not self.written:
             raise ShowersError(
@@ -137,7 +147,12 @@ class _Conversion:
                 got=str(self.bad),
             )
 
+    def clipped(self) -> tuple[str, ...]:
+        return (str(self._cure.clipped),) if self._cure.clipped and self._cure.clipped.showers else ()
+
     def _clean(self, part: Showers) -> Showers:
+        if self._cure.clipped:
+            part = self._cure.clipped(part)
         good = self.bad.good(part.incident, part.cells, part.overflow)
         return part if good.all() else part[good]
 
@@ -158,6 +173,7 @@ class _Conversion:
             "from": self._source.path.name,
             "format": self._source.format,
             "notes": list(self._source.notes),
+            **({"clip": True} if self._cure.clipped else {}),
             "caloforge": __version__,
             **(self._fewer.step() if self._fewer else {}),
         }

@@ -1,4 +1,6 @@
-"""A picture of a shower file: the average image of every layer, one shower, and their profile in depth."""
+"""A picture of a shower file: the average image of every layer, one shower, and their profile in depth.
+
+A single layer has no depth: its profile is across."""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caloforge.detector.grids import PolarGrid
 from caloforge.errors import ShowersError
 from caloforge.particles import particle_name
 from caloforge.showers.container import Showers
@@ -63,7 +66,8 @@ def draw(source: ShowerSource, sums: Survey, out: Path, shower: int | None = Non
     average = sums.image / max(sums.showers, 1)
     _draw_faces(mean_area, layers, average, shape, f"Average of {sums.showers:,} showers{some}")
     _draw_faces(one_area, layers, one.cells[0], shape, _caption(one, number))
-    _draw_profile(profile_area.subplots(), sums, one)
+    draw_below = _draw_profile if sums.detector.n_layers > 1 else _draw_across
+    draw_below(profile_area.subplots(), sums, one)
     drawn = io.BytesIO()
     try:
         figure.savefig(drawn, format=out.suffix[1:].lower(), dpi=130)
@@ -79,8 +83,9 @@ def _areas(n: int) -> tuple[Any, Any, Any, Any, tuple[int, int]]:
     from matplotlib.figure import Figure
 
     rows, columns = _arrangement(n)
-    beside = rows > 1 and columns <= rows + 1  # square blocks go side by side, wide ones below each other
-    side = 1.35 if beside else min(3.1, max(1.05, 9.0 / columns))
+    # Square blocks go side by side, wide ones below each other.
+    beside = n == 1 or (rows > 1 and columns <= rows + 1)
+    side = 3.1 if n == 1 else 1.35 if beside else min(3.1, max(1.05, 9.0 / columns))
     width = (columns * side + 1.0) * (2 if beside else 1)
     block = rows * (side + 0.05) + 0.35 if rows > 1 else 0.86 * side + 0.85
     height = (1 if beside else 2) * block
@@ -159,17 +164,35 @@ def _draw_profile(ax: Any, sums: Survey, one: Showers) -> None:
     edges = np.arange(len(mean) + 1) - 0.5
     low, high = np.maximum(mean - spread, 0), mean + spread
     ax.stairs(high, edges, baseline=low, fill=True, color=_SPREAD, label="standard deviation between showers")
-    ax.stairs(mean, edges, color=_MEAN, linewidth=1.6, label="average")
-    ax.stairs(single, edges, color=_ONE, linewidth=1.2, label="the one shower")
-    top = np.nanmax([high.max(), single.max(), 1e-12], initial=1e-12, where=True)
-    ax.set_xlim(edges[0], edges[-1])
-    ax.set_ylim(0, 1.08 * float(top) if np.isfinite(top) else None)
+    _draw_both(ax, mean, single, float(np.nanmax(high, initial=0)))
     ax.set_ylabel("share of the incident\nenergy [%]", fontsize=9)
-    ax.tick_params(labelsize=8)
     if len(mean) <= 10:
         names = [layer.name.replace("_", " ") for layer in sums.detector.layers]
         ax.set_xticks(range(len(mean)), names)
     else:
         ax.set_xlabel("layer", fontsize=9)
+
+
+def _draw_across(ax: Any, sums: Survey, one: Showers) -> None:
+    """Draw how the energy of the only layer is shared by its columns in x, or by its rings."""
+    layer = sums.detector.layers[0]
+    polar = isinstance(layer.grid, PolarGrid)
+    images = [np.asarray(cells, np.float64).reshape(layer.shape) for cells in (sums.image, one.cells[0])]
+    across = [image.sum(axis=0 if polar else 1) for image in images]
+    mean, single = (100 * energy / (energy.sum() or np.nan) for energy in across)
+    _draw_both(ax, mean, single, 0.0)
+    ax.set_ylabel("share of the layer's\nenergy [%]", fontsize=9)
+    ax.set_xlabel("ring" if polar else "column of cells along x", fontsize=9)
+
+
+def _draw_both(ax: Any, mean: NDArray[np.float64], single: NDArray[np.float64], top: float) -> None:
+    """Draw the average and the one shower as steps; the axis reaches at least to `top`."""
+    edges = np.arange(len(mean) + 1) - 0.5
+    ax.stairs(mean, edges, color=_MEAN, linewidth=1.6, label="average")
+    ax.stairs(single, edges, color=_ONE, linewidth=1.2, label="the one shower")
+    most = np.nanmax([top, np.nanmax(mean, initial=0), np.nanmax(single, initial=0), 1e-12])
+    ax.set_xlim(edges[0], edges[-1])
+    ax.set_ylim(0, 1.08 * float(most) if np.isfinite(most) else None)
+    ax.tick_params(labelsize=8)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize=8)

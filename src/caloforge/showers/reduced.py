@@ -42,6 +42,14 @@ def reduce(detector: Detector, layers: Sequence[str] = (), flatten: bool = False
             got=", ".join(f"{x.name} {x.shape[0]} x {x.shape[1]}" for x in kept),
             cure="leave --flatten out, or keep layers of the same grid only, with --layers",
         )
+    for group in groups:
+        if len({float(detector.sampling_fractions[layer.index]) for layer in group}) > 1:
+            raise ShowersError(
+                "layers with different sampling fractions have no sum that could be simulated",
+                where=f"detector {detector.name}",
+                got=", ".join(layer.name for layer in group),
+                cure="keep those of one section with --layers",
+            )
     return Reduction(detector, groups, flatten)
 
 

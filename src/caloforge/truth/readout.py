@@ -64,12 +64,14 @@ class Readout:
         self._bins = [bins_of(grid, CM) for grid in grids]
         self._grid_of_layer = np.array([grids.index(layer.grid) for layer in detector.layers])
         self._first_cell = np.array([layer.cells.start for layer in detector.layers])
+        fractions, cells = detector.sampling_fractions, [layer.n_cells for layer in detector.layers]
+        self._fractions = np.concatenate([np.repeat(fractions, cells), fractions])
 
     def showers(self, steps: Sequence[Steps], incident: Incident) -> Showers:
         """Return the showers that `steps` belong to.
 
         Energy beside a layer's grid is in its overflow; energy outside all layers' depths is not read out.
-        Both are divided by the sampling fraction; the threshold applies to cells only.
+        Both are divided by the sampling fraction of their layer; the threshold applies to cells only.
 
         Args:
             steps: Deposits; their `shower` counts rows of `incident`.
@@ -80,7 +82,7 @@ class Readout:
             impact = np.column_stack([incident.x, incident.y]).astype(np.float64) / CM
             hits = centred(hits, impact, self._bins[0])
         n_cells = self.detector.n_cells
-        energies = self._summed(hits, len(incident)) / (self.detector.readout.sampling_fraction or 1.0)
+        energies = self._summed(hits, len(incident)) / self._fractions
         cells, beside = energies[:, :n_cells], energies[:, n_cells:]
         cells[cells < (self.detector.readout.threshold or 0.0)] = 0.0
         return Showers(self.detector, incident, cells.astype(np.float32), beside.astype(np.float32))

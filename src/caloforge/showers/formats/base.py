@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from caloforge.detector import Detector
 
 GEV = 1000.0  # MeV
+_NAMED = 12  # datasets that are left out
 
 Opener = Callable[[Path, "Detector | None", int | None], ShowerSource]
 Writer = Callable[[Path, "Detector", Iterable[Showers]], None]
@@ -69,11 +70,18 @@ class ForeignFile(ShowerSource):
         self._file = open_hdf5(self.path)
         try:
             self._n, shapes = self._find(self._file)
+            self._name_what_is_left_out(self._file)
             self.detector = detector or self._preset(shapes)
             self._check_shapes(shapes)
         except BaseException:
             self.close()
             raise
+
+    def _name_what_is_left_out(self, file: Hdf5File) -> None:
+        left = [key for key in sorted(file.keys()) if key not in file.taken and file.shape(key) is not None]
+        if left:
+            more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+            self.notes = (*self.notes, f"left out: {', '.join(left[:_NAMED])}{more}")
 
     def _check_shapes(self, shapes: list[tuple[int, ...]]) -> None:
         have = [layer.shape for layer in self.detector.layers]

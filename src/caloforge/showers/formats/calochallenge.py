@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class CaloChallengeFile(ForeignFile):
     """Reads `showers` (N, cells) and `incident_energies` (N, 1) in MeV.
 
-    The cells are in the order of ours: layer by layer, r fastest. Without a detector, their number must be
+    The cells are in the order of ours: layer by layer, r fastest; (N, layers, alpha, r), as some codes keep
+    them, is the same. Without a detector, their number must be
     that of a preset. The particle is the detector's (`binning.pid`).
     """
 
@@ -31,12 +32,14 @@ class CaloChallengeFile(ForeignFile):
 
     def _find(self, file: Hdf5File) -> tuple[int, list[tuple[int, ...]]]:
         self._energy, n = rows_of(file, "incident_energies")
-        self._showers = file.dataset("showers", (n, None))
-        return n, [self._showers.shape[1:]]
+        deep = len(file.shape("showers") or ()) == 4
+        self._showers = file.dataset("showers", (n, None, None, None) if deep else (n, None))
+        shape = self._showers.shape[1:]
+        return n, [shape[1:]] * shape[0] if deep else [shape]
 
     def _cells(self, start: int, stop: int) -> NDArray[np.float32]:
         cells: NDArray[np.float32] = self._showers[start:stop].astype(np.float32)
-        return cells
+        return cells.reshape(stop - start, self.detector.n_cells)
 
     def _incident(self, start: int, stop: int) -> Incident:
         binning = self.detector.binning

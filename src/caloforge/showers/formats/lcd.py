@@ -4,9 +4,7 @@ Two dialects. `lcd`: orthogonal electrons, cells in GeV, `target` = [PDG id, ene
 cells in 50 x GeV (so that their sum is about the energy), `energy` in GeV, `theta` in rad, and `mtheta`, the
 angle measured from the image, which the original training reads.
 
-Their `theta` is the angle to the beam axis, which is the image's y axis: 90 degrees is orthogonal, less leans
-towards +y. Ours is the angle to the depth axis. Hence on the border theta_lcd = arccos(sin(theta) sin(phi)),
-and back theta = |90 deg - theta_lcd| with phi = +90 deg below and -90 deg above 90 deg.
+Their `theta` is the angle to the beam axis, see `beam.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ import math
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +24,7 @@ from caloforge.errors import ShowersError
 from caloforge.hdf5 import Hdf5File
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import GEV, ForeignFile, Format, GrowingFile, rows_of
+from caloforge.showers.formats.beam import beam_theta, from_beam_theta
 from caloforge.showers.incident import Incident
 
 if TYPE_CHECKING:
@@ -35,10 +34,11 @@ _ANGLE_UNIT = GEV / 50  # MeV per unit of a cell
 
 
 class LcdFile(ForeignFile):
-    """Reads `ECAL` (N, x, y, layer) with `target` (N, 2 or more), or with `energy` and, if there, `theta`.
+    """Reads `ECAL` (N, x, y, layer) with `target` (N, 2 or more), or with `energy`, `theta` and `pdgID`.
 
-    The unit of the cells is that of the dialect asked for; if none was, it is told from the sum of the
-    cells over the incident energy, about 0.02 for GeV and 1 for 50 x GeV.
+    Without `theta`, `eta` says the angle if it is there. The unit of the cells is that of the dialect asked
+    for; if none was, keys tell it: GeV with `target`, 50 x GeV with `theta` or `mtheta`. With neither it is
+    told from the sum of the cells over the incident energy, about 0.02 for GeV and 1 for 50 x GeV.
 
     Args:
         path: The file.
@@ -51,14 +51,16 @@ class LcdFile(ForeignFile):
         self, path: Path, detector: Detector | None, pdg: int | None, unit: float | None = None
     ) -> None:
         super().__init__(path, detector, pdg)
-        self._unit = unit or self._tell_unit()
+        self._unit = unit or self._said_unit or self._tell_unit()
         self.format = "lcd-angle" if self._unit == _ANGLE_UNIT else "lcd"
 
     def _find(self, file: Hdf5File) -> tuple[int, list[tuple[int, ...]]]:
         self._ecal = file.dataset("ECAL", (None, None, None, None))
         n, x, y, layers = self._ecal.shape
-        self._target = None
+        self._target = self._ids = None
+        self._said_unit = None
         if "target" in file:
+            self._said_unit = GEV
             self._target = file.dataset("target", (n, None))
             if self._target.shape[1] < 2:
                 raise ShowersError(
@@ -69,10 +71,14 @@ class LcdFile(ForeignFile):
                 )
         else:
             self._energy, _ = rows_of(file, "energy", n)
-            self._pdg = self._unknown_particle()
+            if "pdgID" in file and self.pdg is None:
+                self._ids = rows_of(file, "pdgID", n)[0]
+            else:
+                self._pdg = self._unknown_particle()
         self._theta = rows_of(file, "theta", n)[0] if "theta" in file else None
-        if "HCAL" in file:
-            self.notes = (*self.notes, "its HCAL is left out")
+        self._eta = rows_of(file, "eta", n)[0] if "eta" in file and self._theta is None else None
+        if self._target is None and ("theta" in file or "mtheta" in file):
+            self._said_unit = _ANGLE_UNIT
         return n, [(x, y)] * layers
 
     def _tell_unit(self) -> float:
@@ -101,23 +107,34 @@ class LcdFile(ForeignFile):
         return scaled
 
     def _incident(self, start: int, stop: int) -> Incident:
+        pdg: int | NDArray[np.int32]
         if self._target is not None:
-            target = self._target[start:stop][:, :2].astype(np.float64)
-            pdg = target[:, 0].astype(np.int32) if self.pdg is None else self.pdg
-            energy = target[:, 1]
+            target = self._target[start:stop][:, :2]
+            pdg = self._exact(target[:, 0], "target") if self.pdg is None else self.pdg
+            energy = target[:, 1].astype(np.float64)
         else:
-            energy, pdg = self._energy[start:stop].ravel().astype(np.float64), self._pdg
-        theta, phi = np.zeros(stop - start), np.zeros(stop - start)
+            energy = self._energy[start:stop].ravel().astype(np.float64)
+            pdg = self._pdg if self._ids is None else self._exact(self._ids[start:stop].ravel(), "pdgID")
+        return Incident.of(energy * GEV, pdg, *from_beam_theta(self._beam_theta(start, stop)))
+
+    def _beam_theta(self, start: int, stop: int) -> NDArray[np.float64]:
         if self._theta is not None:
-            lean = math.pi / 2 - self._theta[start:stop].ravel().astype(np.float64)
-            theta, phi = np.abs(lean), np.sign(lean) * math.pi / 2
-        return Incident.of(energy * GEV, pdg, theta, phi)
+            return self._theta[start:stop].ravel().astype(np.float64)
+        if self._eta is not None:
+            return math.pi / 2 - np.arcsin(np.tanh(self._eta[start:stop].ravel().astype(np.float64)))
+        return np.full(stop - start, math.pi / 2)
 
-
-def lcd_theta(incident: Incident) -> NDArray[np.float64]:
-    """Angle to the image's y axis in rad, shape `(n,)`."""
-    theta, phi = incident.theta.astype(np.float64), incident.phi.astype(np.float64)
-    return np.asarray(math.pi / 2 - np.arcsin(np.sin(theta) * np.sin(phi)))
+    def _exact(self, ids: NDArray[Any], key: str) -> NDArray[np.int32]:
+        """PDG ids, unless the file's numbers have too few digits for them."""
+        lost = ids.dtype.kind == "f" and np.abs(ids) >= 2.0 ** np.finfo(ids.dtype).nmant
+        if np.any(lost):
+            raise ShowersError(
+                "PDG ids in this file are rounded: its numbers have too few digits for those of ions",
+                where=f"{self.path}, key {key!r}",
+                got=f"{ids[lost][0]:.0f} as {ids.dtype}",
+                cure="say which particle it is: --particle",
+            )
+        return ids.astype(np.int32)
 
 
 def measured_theta(ecal: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -163,7 +180,15 @@ def _write_target(path: Path, detector: Detector, parts: Iterable[Showers]) -> N
         for part in parts:
             file.append("ECAL", _images(part, GEV))
             energy = part.incident.energy / np.float64(GEV)
-            file.append("target", np.stack([part.incident.pdg, energy], axis=1).astype(np.float32))
+            target = np.stack([part.incident.pdg, energy], axis=1).astype(np.float32)
+            ions = part.incident.pdg[target[:, 0] != part.incident.pdg]
+            if len(ions):
+                raise ShowersError(
+                    "the LCD format has too few digits for the PDG ids of ions",
+                    got=f"PDG id {ions[0]}",
+                    cure="write another format: --to caloforge, or lcd-angle, which holds no particle",
+                )
+            file.append("target", target)
 
 
 def _write_angle(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:  # noqa: ARG001
@@ -172,7 +197,7 @@ def _write_angle(path: Path, detector: Detector, parts: Iterable[Showers]) -> No
             images = _images(part, _ANGLE_UNIT)
             file.append("ECAL", images)
             file.append("energy", part.incident.energy / np.float64(GEV))
-            file.append("theta", lcd_theta(part.incident))
+            file.append("theta", beam_theta(part.incident))
             file.append("mtheta", measured_theta(images))
 
 
