@@ -209,6 +209,7 @@ def test_answers_are_medians_over_seeds() -> None:
     told = answer(rows, record.floor)
     assert "3 times" in told[0]
     assert "0.6 and 0.2" in told[0]
+    assert "an AUC of 0.9 and 0.9" in told[0]
     assert "numbers of hits 0.1 to 0.05" in told[1]
     assert np.isnan(rows["adversarial"].figure("merit"))
     assert rows["evolved"].range("merit") == pytest.approx(1.3)

@@ -82,7 +82,7 @@ def rows_of(record: Record, arms: Mapping[str, Arm]) -> dict[str, Row]:
 
 def answer(rows: Mapping[str, Row], floor: Mapping[str, float]) -> list[str]:
     """Return what came out in sentences, the most important first."""
-    told = [_beside_gradients(rows, floor), _hits(rows), _hybrids(rows), _coding(rows)]
+    told = [_beside_gradients(rows, floor), _with_as_many(rows), _hits(rows), _hybrids(rows), _coding(rows)]
     return [text for text in told if text]
 
 
@@ -95,7 +95,18 @@ def _beside_gradients(rows: Mapping[str, Row], floor: Mapping[str, float]) -> st
     return (
         f"At equal core-seconds the figure of merit of the evolved generator is {own / twin:.3g} times that "
         f"of the same generator trained by gradients: {number(own)} and {number(twin)} (floor "
-        f"{number(floor['merit'])})."
+        f"{number(floor['merit'])}). Trees tell them from Geant4 with an AUC of "
+        f"{number(rows['evolved'].figure('auc'))} and {number(rows['distance'].figure('auc'))}."
+    )
+
+
+def _with_as_many(rows: Mapping[str, Row]) -> str:
+    row = rows.get("distance-few")
+    if row is None or not row.good:
+        return ""
+    return (
+        f"With as many real showers, which cost gradients {number(row.core_seconds)} core-seconds, they "
+        f"reach {number(row.figure('merit'))}, and an AUC of {number(row.figure('auc'))}."
     )
 
 
