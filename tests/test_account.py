@@ -140,6 +140,54 @@ def test_it_goes_on_with_what_is_missing(done: tuple[Path, dict], data: Path, te
     assert again == found
 
 
+def test_the_page_keeps_arms_that_are_not_asked_for_again(
+    done: tuple[Path, dict], data: Path, test: Path
+) -> None:
+    folder, found = done
+    again = account(recipe(), data, folder, test=test, minutes=0.01, seeds=1, arms=["evolved"], resume=True)
+    assert again == found
+    assert "directions of trained runs" in (folder / "index.html").read_text()
+
+
+def test_more_seeds_give_an_arm_what_it_lacked(data: Path, test: Path, tmp_path: Path) -> None:
+    went = {}
+    for seeds in (1, 2):
+        told = account(
+            recipe(),
+            data,
+            tmp_path / "out",
+            test=test,
+            minutes=0.01,
+            seeds=seeds,
+            arms=["directions"],
+            resume=True,
+        )
+        went[seeds] = {(one["arm"], one["seed"]): one["failed"] for one in told["members"]}
+    assert "more --seeds" in went[1]["directions", 1]
+    assert went[2] == dict.fromkeys([(arm, n) for arm in ("distance", "directions") for n in (1, 2)])
+
+
+def test_it_does_not_go_on_with_other_showers(done: tuple[Path, dict], test: Path, tmp_path: Path) -> None:
+    other = image_showers(400, seed=12).save(tmp_path / "other.h5")
+    with pytest.raises(SearchError, match="other showers") as refused:
+        account(recipe(), other, done[0], test=test, minutes=0.01, seeds=3, resume=True)
+    assert "image.h5" in refused.value.details["expected"]
+
+
+def test_genes_that_cannot_evolve_are_part_of_the_account(data: Path, test: Path, tmp_path: Path) -> None:
+    few = recipe(
+        "model={kind: grown, latent: 16, filters: 8, stages: [{filters: 8, grow: 2}]}",
+        "objective.algorithm={kind: cma-es}",
+        "objective.coding={kind: separable, rank: 1}",
+    )
+    arms = ("evolved", "dense")
+    told = account(few, data, tmp_path / "out", test=test, minutes=0.01, seeds=1, arms=arms)
+    failed = {one["arm"]: one["failed"] for one in told["members"]}
+    assert failed["evolved"] is None
+    assert "too many genes for CMA-ES" in failed["dense"]
+    assert "too many genes for CMA-ES" in (tmp_path / "out" / "index.html").read_text()
+
+
 # --- core-seconds ---
 
 
@@ -211,6 +259,15 @@ def test_answers_are_medians_over_seeds() -> None:
     assert "0.6 and 0.2" in told[0]
     assert "an AUC of 0.9 and 0.9" in told[0]
     assert "numbers of hits 0.1 to 0.05" in told[1]
+    hybrids = [
+        *members,
+        *(
+            member(f"{one}-{two}", 0, figures)
+            for one, two in (("evolved", "trained"), ("trained", "evolved"))
+        ),
+    ]
+    told = answer(rows_of(record.model_copy(update={"members": tuple(hybrids)}), arms), record.floor)
+    assert "0.9 (evolved, then gradients), 0.9 (gradients, then evolved)." in told[2]
     assert np.isnan(rows["adversarial"].figure("merit"))
     assert rows["evolved"].range("merit") == pytest.approx(1.3)
 
@@ -224,6 +281,22 @@ def test_arms_bring_what_they_need() -> None:
     assert list(chosen_arms(asked, ["directions"])) == ["distance", "directions"]
     assert "cosine" in chosen_arms(asked, ["codings"])
     assert "cosine" not in chosen_arms(asked, [])
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "finer"),
+    [
+        ({"kind": "es", "rate": 0.1}, {"sigma": 0.02, "rate": 0.005}),
+        ({"kind": "snes"}, {"sigma": 0.02}),
+        ({"kind": "leea", "rate": 0.1}, {"power": 0.02, "rate": 0.1}),  # a share of the genes, not a length
+        ({"kind": "deep-ga"}, {"power": 0.02}),
+    ],
+)
+def test_good_weights_are_changed_by_little(algorithm: dict, finer: dict) -> None:
+    asked = load_recipe("evolve-2d", [f"objective.algorithm={json.dumps(algorithm)}"])
+    told = arms_of(asked)["trained-evolved"].legs[1].recipe.model_dump(mode="json")["objective"]["algorithm"]
+    own = asked.model_dump(mode="json")["objective"]["algorithm"]
+    assert told == own | finer
 
 
 def test_the_own_coding_is_not_compared_with_itself() -> None:
@@ -250,6 +323,14 @@ def test_bad_input_is_said(changes: dict, words: str, data: Path, tmp_path: Path
 def test_too_few_showers_that_judge(data: Path, tmp_path: Path) -> None:
     with pytest.raises(SearchError, match="too few showers judge"):
         account(recipe(), data, tmp_path / "out")  # 15 % of 400
+
+
+def test_showers_that_judge_do_not_train(data: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.h5"
+    link.symlink_to(data)
+    with pytest.raises(SearchError, match="among those that train"):
+        account(recipe(), data, tmp_path / "out", test=link)
+    assert not (tmp_path / "out").exists()
 
 
 def test_other_recipes_have_no_account(data: Path, tmp_path: Path) -> None:

@@ -215,6 +215,10 @@ def test_genes_that_cannot_be_evolved_are_refused(start: np.ndarray, spread: np.
     [
         ({"kind": "deep-ga", "population": 1}, "greater than or equal to 2"),
         ({"kind": "deep-ga", "population": 10, "parents": 11}, "at most the population, 10"),
+        (
+            {"kind": "deep-ga", "population": 4, "elites": 2},
+            "at most the population, 4",
+        ),  # 20 parents, left out
         ({"kind": "es", "population": 7}, "even number"),
         ({"kind": "es", "population": 0}, "greater than or equal to 2"),
         ({"kind": "leea", "rate": 1.5}, "less than or equal to 1"),

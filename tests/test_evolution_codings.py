@@ -198,6 +198,13 @@ def test_a_hypernetwork_is_a_layer_of_sines_at_each_coordinate() -> None:
     np.testing.assert_allclose(weights["volume"][0], expected, rtol=1e-3, atol=1e-6)
 
 
+def test_the_smallest_share_of_frequencies_is_the_mean() -> None:
+    coding = make_coding(CosineSettings(share=1e-9), SHAPES, ZEROS, SPREAD, RUNS)
+    matrix = coding.decode(drawn(coding, 3))["matrix"]
+    assert torch.allclose(matrix, matrix[:, :1, :1].expand_as(matrix), atol=1e-6)
+    assert matrix.abs().max() > 0
+
+
 def test_directions_are_those_of_numpy() -> None:
     coding = make("directions", RUNS[0])
     flat = np.stack([np.concatenate([run[key].ravel() for key in SHAPES]) for run in RUNS]).astype(np.float64)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from caloforge.cli.main import app
 from caloforge.deploy import Engine, export
-from caloforge.errors import CaloforgeError, EvolutionError, RecipeError, TrainingError
+from caloforge.errors import CaloforgeError, EvolutionError, RecipeError, RunError, TrainingError
 from caloforge.evolution.fitness.faulty import all_numbers
 from caloforge.search.evolve import evolve
 from caloforge.showers import Incident
@@ -171,6 +171,16 @@ def test_what_cannot_be_evolved_is_said(settings: list[str], words: str, data: P
     with pytest.raises(RecipeError, match=words):
         evolve(recipe(*settings), data, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_directions_are_of_runs_of_the_same_model(alone: Run, data: Path, tmp_path: Path) -> None:
+    asked = recipe(
+        "model={kind: grown, latent: 4, filters: 5, stages: [{filters: 5, grow: 2}]}",
+        f"objective.coding={{kind: directions, runs: [{alone.path}, {alone.path}]}}",
+    )
+    with pytest.raises(RunError, match="another model") as refused:
+        evolve(asked, data, tmp_path / "run")
+    assert str(alone.path) == refused.value.details["where"]
 
 
 @pytest.mark.parametrize(

@@ -71,11 +71,11 @@ class DeepGaSettings(_Algorithm):
     kind: Literal["deep-ga"] = "deep-ga"
     population: Several = 1000
     """Individuals of a generation, with the elite."""
-    parents: Whole = 20
+    parents: Annotated[Whole, Field(validate_default=True)] = 20
     """The best, which have children."""
     power: Positive = 0.05
     """Standard deviation of a mutation."""
-    elites: Whole = 10
+    elites: Annotated[Whole, Field(validate_default=True)] = 10
     """Candidates that are judged again; the best of them lives on unchanged."""
 
     @field_validator("parents", "elites")

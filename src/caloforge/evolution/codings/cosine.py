@@ -29,7 +29,7 @@ class CosineCoding(PartwiseCoding):
         extent = start.shape[2:] if math.prod(start.shape[2:]) > 1 else start.shape
         axes = sum(length > 1 for length in extent)
         share = self.settings.share ** (1 / max(axes, 1)) - _ROUNDING
-        kept = [math.ceil(length * share) for length in extent]
+        kept = [max(1, math.ceil(length * share)) for length in extent]
         if start.ndim < 2 or math.prod(kept) == math.prod(extent):
             return DensePart(start, spread)
         return _Cosine(start, spread, extent, kept)

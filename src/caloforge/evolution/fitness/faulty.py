@@ -26,7 +26,8 @@ def all_numbers(fitness: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]
         raise TrainingError(
             "not one individual of a generation makes showers",
             expected="numbers, and some energy in the cells",
-            cure="start anew with a smaller objective.algorithm.sigma or power, or another schedule.seed",
+            cure="start anew with a smaller sigma, power, rate or first in objective.algorithm, "
+            "or with another schedule.seed",
         )
     worst = fitness[good].max()
     return np.where(good, fitness, worst + (_WORST - 1) * abs(worst) + 1), int((~good).sum())

@@ -13,12 +13,12 @@ from caloforge.cluster import Chunk, open_cluster
 from caloforge.errors import RecipeError
 from caloforge.models.grown.inherit import weight_count
 from caloforge.quantities import MOST_WORKERS, check_whole
-from caloforge.search.account.arms import Arm, chosen_arms
+from caloforge.search.account.arms import Arm, arms_of, chosen_arms
 from caloforge.search.account.fidelity import fidelity
 from caloforge.search.account.member import Member, Order, do
 from caloforge.search.account.page import page
 from caloforge.search.account.record import Record, Store
-from caloforge.search.account.showers import halves
+from caloforge.search.account.showers import halves, same_training_showers
 from caloforge.showers import shower_files
 from caloforge.training.recipe import Recipe, load_recipe
 from caloforge.training.trained_detector import for_showers
@@ -99,11 +99,12 @@ def account(
             ),
             resume,
         )
+        same_training_showers(folder, record, paths)
         first, told = chosen.schedule.seed, progress or (lambda *_: None)
         here = _Account(wanted, seeds, first, data_names, test_names, store, record, told)
         with open_cluster(cluster, jobs) as found:
             here.run(found)
-        replace_text(folder / "index.html", page(here.record, wanted))
+        replace_text(folder / "index.html", page(here.record, arms_of(chosen)))
         return here.record.model_dump(mode="json")
 
 
@@ -140,7 +141,8 @@ class _Account:
 
     def _order(self, arm: Arm, seed: int) -> Iterator[Order]:
         """What is to be done for an arm with a seed, if it is not done yet and can be done."""
-        if self.record.member(arm.key, seed) is not None:
+        done = self.record.member(arm.key, seed)
+        if done is not None and not (done.failed and arm.needs):  # what an arm needs may be there by now
             return
         lacking = self._lacking(arm, seed)
         if lacking:

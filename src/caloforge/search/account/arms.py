@@ -18,7 +18,13 @@ GRADIENTS, CODINGS = "gradients", "codings"
 _LONG = 10**6  # epochs: time ends it
 _BATCH = 128
 _DISTANCE = {"kind": "distance", "generator_rate": 2e-3, "average": 0.998}
-_FINER = {"sigma": 0.02, "rate": 0.005}  # where weights are good already
+_FINER: dict[str, dict[str, Any]] = {  # where weights are good already
+    "es": {"sigma": 0.02, "rate": 0.005},
+    "snes": {"sigma": 0.02},
+    "cma-es": {"sigma": 0.02},
+    "deep-ga": {"power": 0.02},
+    "leea": {"power": 0.02},
+}
 _FINE: dict[str, Any] = {"coding": {"kind": "dense"}}
 _OTHERS: dict[str, dict[str, Any]] = {
     "separable": {"kind": "separable", "rank": 2},
@@ -165,6 +171,11 @@ def _algorithm(recipe: Recipe, **changes: Any) -> dict[str, Any]:
     return told | {key: value for key, value in changes.items() if key in told}
 
 
+def _finer_algorithm(recipe: Recipe) -> dict[str, Any]:
+    told = _algorithm(recipe)
+    return told | _FINER[told["kind"]]
+
+
 def _coevolved(recipe: Recipe) -> Recipe:
     objective = load_recipe("evolve-adversarial").objective.model_dump(mode="json")
     return _lasting(recipe, objective=objective)
@@ -172,7 +183,7 @@ def _coevolved(recipe: Recipe) -> Recipe:
 
 def _finer(recipe: Recipe) -> Recipe:
     """Return the evolution for weights that are good already."""
-    return _evolving(_in_larger_batches(recipe), **_FINE, algorithm=_algorithm(recipe, **_FINER))
+    return _evolving(_in_larger_batches(recipe), **_FINE, algorithm=_finer_algorithm(recipe))
 
 
 def _last_layers(recipe: Recipe) -> Recipe:
@@ -182,7 +193,7 @@ def _last_layers(recipe: Recipe) -> Recipe:
     return _evolving(
         _in_larger_batches(recipe),
         **_FINE,
-        algorithm=_algorithm(recipe, **_FINER),
+        algorithm=_finer_algorithm(recipe),
         evolve=[last, "head.*"],
         fitness={"distance": 1.0, "hits": 1.0, "depth": 1.0},
     )

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from caloforge.deploy.sampling import make_showers
 from caloforge.deploy.torch_sampler import RunSampler
-from caloforge.errors import RunError, ShowersError, TrainingError
+from caloforge.errors import EvolutionError, RunError, ShowersError, TrainingError
 from caloforge.search.account.fidelity import fidelity
 from caloforge.search.account.showers import halves
 from caloforge.training import Run, train
@@ -131,7 +131,7 @@ class Member(BaseModel):
 def do(order: Order) -> Member:
     """Train, evolve and judge; what a killed worker left is gone on with.
 
-    A training that diverges is part of the account: it is reported, not raised.
+    A training that diverges, and genes that cannot evolve, are part of the account: reported, not raised.
     """
     legs: list[Trained] = []
     folder, begin = Path(order.folder), list[Path]()
@@ -151,7 +151,7 @@ def do(order: Order) -> Member:
                     until=order.until,
                 )
                 legs.append(_trained(run, place, order))
-            except (TrainingError, ShowersError) as error:
+            except (TrainingError, ShowersError, EvolutionError) as error:
                 return Member(arm=order.arm, seed=order.seed, legs=tuple(legs), failed=str(error))
             begin = [run.path]
     return Member(arm=order.arm, seed=order.seed, legs=tuple(legs))

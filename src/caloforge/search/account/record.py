@@ -49,8 +49,9 @@ class Record(BaseModel):
         return next((one for one in self.members if (one.arm, one.seed) == (arm, seed)), None)
 
     def with_member(self, member: Member) -> Record:
-        """Return it with one more."""
-        return self.model_copy(update={"members": (*self.members, member)})
+        """Return it with one more, in the place of what that arm and seed came to before."""
+        others = (one for one in self.members if (one.arm, one.seed) != (member.arm, member.seed))
+        return self.model_copy(update={"members": (*others, member)})
 
 
 class Store:

@@ -126,7 +126,7 @@ def _hybrids(rows: Mapping[str, Row]) -> str:
     keys = [key for key in ("distance", "evolved-trained", "trained-evolved") if key in rows]
     if len(keys) < 3:
         return ""
-    told = [f"{rows[key].arm.title} {number(rows[key].figure('auc'))}" for key in keys]
+    told = [f"{number(rows[key].figure('auc'))} ({rows[key].arm.title})" for key in keys]
     return f"Hybrids, by the AUC of trees: {', '.join(told)}."
 
 

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from caloforge.errors import RunError
 from caloforge.evolution.evolving import Evolving, evolved, initial
 from caloforge.evolution.fitness.faulty import all_numbers
 from caloforge.evolution.fitness.fitness import Fitness
@@ -161,6 +162,7 @@ class EvolutionObjective(Objective):
             run = Run.open(run_folder(Path(folder)))
             weights = weights_below(run.read(run.weights)[0], "generator")
             found.append({name: weights[name].numpy() for name in self._evolved if name in weights})
+            _of_the_same_model(found[-1], self._evolved, folder)
         return found
 
     @cached_property
@@ -200,3 +202,18 @@ class EvolutionObjective(Objective):
             return
         terms = self._terms(judge, elites, self._selected or batch, elite=True)
         self.algorithm.choose(all_numbers(terms["fitness"])[0])
+
+
+def _of_the_same_model(
+    weights: Mapping[str, NDArray[np.float32]], wanted: Mapping[str, Tensor], folder: str
+) -> None:
+    for name, weight in wanted.items():
+        got = weights[name].shape if name in weights else None
+        if got != tuple(weight.shape):
+            raise RunError(
+                "this run has another model than the recipe, so its weights show no directions",
+                where=folder,
+                got=f"{name} of shape {got}" if got else f"no {name}",
+                expected=f"{name} of shape {tuple(weight.shape)}",
+                cure="name runs with the recipe's own section model in objective.coding.runs",
+            )
