@@ -234,3 +234,12 @@ def test_the_command_refuses_what_is_trained(data: Path, tmp_path: Path) -> None
     done = CliRunner().invoke(app, ["evolve", "calogan", "--data", str(data), "--out", str(tmp_path / "run")])
     assert isinstance(done.exception, CaloforgeError)
     assert "caloforge train calogan" in str(done.exception)
+
+
+def test_a_start_that_is_refused_leaves_the_folder_free(data: Path, tmp_path: Path) -> None:
+    large = "model={kind: grown, latent: 16, filters: 16, stages: [{filters: 16, grow: 2}]}"
+    out = tmp_path / "run"
+    with pytest.raises(EvolutionError, match="too many genes"):
+        evolve(recipe(large, "objective.algorithm={kind: cma-es}"), data, out)
+    assert not out.exists()
+    assert evolve(recipe("schedule.epochs=1"), data, out).kept.is_file()

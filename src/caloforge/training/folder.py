@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["is_run", "prepare_run"]
+__all__ = ["beginning", "is_run", "prepare_run"]
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caloforge.detector import Detector
-from caloforge.errors import RunError
+from caloforge.errors import CaloforgeError, RunError
 from caloforge.machine import processor, versions
 from caloforge.training.objectives import objective_class
 from caloforge.training.pretrained import run_folder
@@ -23,12 +25,26 @@ if TYPE_CHECKING:
 
 # What may differ when a training is resumed: it changes when to stop and what to keep, not what is learned.
 _FREE = {"epochs", "minutes", "checkpoint_seconds", "report_steps", "memory_mb"}
+_FILES = "recipe.yaml", "init.json", "environment.json", "data.json", "detector.yaml"
 _OF_THE_RECIPE = {"name", "about", "published", "made_for", "detector", "topology"}
 
 
 def is_run(folder: Path) -> bool:
     """Whether a training has begun there."""
     return (folder / "recipe.yaml").exists()
+
+
+@contextmanager
+def beginning(folder: Path) -> Iterator[None]:
+    """Leave a folder free again if a training that is new there is refused before its first step."""
+    new = not is_run(folder)
+    try:
+        yield
+    except CaloforgeError:
+        if new:
+            for name in _FILES:
+                (folder / name).unlink(missing_ok=True)
+        raise
 
 
 def prepare_run(

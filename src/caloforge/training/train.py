@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from caloforge.errors import RecipeError, RunError
 from caloforge.quantities import MOST_AT_ONCE, check_whole
-from caloforge.training.folder import is_run, prepare_run
+from caloforge.training.folder import beginning, is_run, prepare_run
 from caloforge.training.objectives import objective_class
 from caloforge.training.recipe import Recipe, load_recipe
 from caloforge.training.run import CHECKPOINT, Run
@@ -122,10 +122,11 @@ def train(
         if not largest((folder / CHECKPOINT).is_file())[0]:  # which holds what was measured
             known = None if measured is None else Measured.by(Path(measured), chosen, batches)
             adapt(objective.networks.values(), batches, chosen.schedule.seed, known, progress)
-        with all_or_none():
-            run, begin = prepare_run(folder, chosen, detector, batches.facts(), hardware, begin)
-            _start_from(begin, objective, run)
-        objective.begin()
+        with beginning(folder):
+            with all_or_none():
+                run, begin = prepare_run(folder, chosen, detector, batches.facts(), hardware, begin)
+                _start_from(begin, objective, run)
+            objective.begin()
         if chosen.schedule.compile:
             objective.compile()
         seconds = (minutes or chosen.schedule.minutes or math.inf) * 60

@@ -139,7 +139,7 @@ def do(order: Order) -> Member:
     with threadpool_limits(1):
         torch.set_num_threads(1)
         for number, (recipe, most) in enumerate(zip(order.recipes, order.core_seconds, strict=True)):
-            place = Path("runs") / f"{order.arm}-{order.seed}-{number + 1}"
+            place = Path("runs") / _name(order, number)
             try:
                 run = train(
                     _seeded(recipe, order.seed),
@@ -155,6 +155,14 @@ def do(order: Order) -> Member:
                 return Member(arm=order.arm, seed=order.seed, legs=tuple(legs), failed=str(error))
             begin = [run.path]
     return Member(arm=order.arm, seed=order.seed, legs=tuple(legs))
+
+
+def _name(order: Order, number: int) -> str:
+    """Return the name of a run: directions of more runs are another training."""
+    name = f"{order.arm}-{order.seed}-{number + 1}"
+    coding = getattr(order.recipes[number].objective, "coding", None)
+    runs = getattr(coding, "runs", ())
+    return f"{name}-of-{len(runs)}" if runs else name
 
 
 def _seeded(recipe: Recipe, seed: int) -> Recipe:
