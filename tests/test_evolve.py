@@ -190,7 +190,7 @@ def test_directions_are_of_runs_of_the_same_model(alone: Run, data: Path, tmp_pa
         ("objective.algorithm={population: 7}", "even number"),
         ("objective.algorithm={kind: ga}", "deep-ga"),
         ("objective.fitness={distanze: 1}", "distance"),
-        ("objective.fitness.distance=0", "a weight that is not 0"),
+        ("objective.fitness={distance: 0}", "a weight that is not 0"),
         ("objective.coding={kind: sparse}", "separable"),
         ("objective={kind: evolution, algorithm: {rank: one}, coding: {kind: cosine}}", "kind: dense"),
     ],

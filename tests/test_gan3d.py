@@ -29,7 +29,8 @@ from caloforge.models.published.gan3d_angle import angle_to_y
 from caloforge.models.published.measured import EDGES, count_cells, image_angle
 from caloforge.models.settings import Gan3dAngleSettings, Gan3dSettings, ModelSettings
 from caloforge.showers import Incident
-from caloforge.showers.formats.lcd import lcd_theta, measured_theta
+from caloforge.showers.formats.beam import beam_theta
+from caloforge.showers.formats.lcd import measured_theta
 from caloforge.training import load_recipe
 from caloforge.training.hardware import Hardware
 from caloforge.training.objectives.adversarial.objective import AdversarialObjective
@@ -218,7 +219,7 @@ def test_angles_are_those_of_the_published_files() -> None:
     rng = np.random.default_rng(3)
     theta, phi = rng.uniform(0, 0.6, 50), rng.uniform(-np.pi, np.pi, 50)
     incident = torch.from_numpy(np.stack([theta, theta, phi], axis=1))
-    expected = lcd_theta(Incident.of(np.ones(50), 11, theta, phi))
+    expected = beam_theta(Incident.of(np.ones(50), 11, theta, phi))
     np.testing.assert_allclose(angle_to_y(incident).numpy(), expected, atol=1e-6)
     leaning = angle_to_y(torch.tensor([[1.0, 0.5, np.pi / 2], [1.0, 0.5, -np.pi / 2], [1.0, 0.5, 0.0]]))
     np.testing.assert_allclose(leaning.numpy(), [np.pi / 2 - 0.5, np.pi / 2 + 0.5, np.pi / 2], atol=1e-6)

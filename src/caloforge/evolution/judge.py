@@ -88,7 +88,8 @@ class Judge:
             elite: Judge those of the generation that are judged again: with other noise.
         """
         noise = noise_for(self.generator, incident, (self._seed, _ELITE if elite else _NOISE, number))
-        with one_thread():
+        # Genes beyond all numbers make no showers: their individual is the worst, and no warning is due.
+        with one_thread(), np.errstate(over="ignore", invalid="ignore"):
             weights, count = self._decoded(shared, chromosomes), len(chromosomes)
             made = self.maker(weights, count, noise, incident)
             terms = self.fitness(made, cells, incident, self.fitness.along((self._seed, _DIRECTIONS, number)))

@@ -63,7 +63,8 @@ class Side:
     def genes(self) -> NDArray[np.float32]:
         """Return those of this generation, `(population, size)`."""
         generation = self.algorithm.ask()
-        return self.algorithm.decode(generation.shared, generation.chromosomes, self.algorithm.size)
+        with np.errstate(over="ignore", invalid="ignore"):  # as in `Judge`
+            return self.algorithm.decode(generation.shared, generation.chromosomes, self.algorithm.size)
 
     def opponents(self, genes: NDArray[np.float32], count: int) -> NDArray[np.float32]:
         """Return some of this generation and, if there are any, as many of those who won before."""
