@@ -309,6 +309,7 @@ def test_the_own_coding_is_not_compared_with_itself() -> None:
     ("changes", "words"),
     [
         ({"arms": ["distence"]}, "distance"),
+        ({"arms": [""]}, "no arm"),
         ({"seeds": 0}, "--seeds"),
         ({"minutes": 0.0}, "--minutes"),
         ({"jobs": 0}, "--jobs"),

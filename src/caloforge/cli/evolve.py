@@ -66,7 +66,8 @@ def evolve(
     from caloforge.training import load_recipe
 
     asked = load_recipe(recipe, settings or [])
-    compared = {"test": test, "minutes": minutes, "seeds": seeds, "arms": arms and arms.split(",")}
+    wanted = None if arms is None else [name.strip() for name in arms.split(",")]
+    compared = {"test": test, "minutes": minutes, "seeds": seeds, "arms": wanted}
     if report:
         _begins_anew(init)
         return _account(asked, data, out, resume=resume, jobs=jobs, cluster=cluster, **compared)

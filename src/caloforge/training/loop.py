@@ -50,7 +50,7 @@ class Position:
     """Steps done in all."""
     seconds: float = 0.0
     core_seconds: float = 0.0
-    """Time of processors, with that of other processes which compute for it."""
+    """Time of processors: of this process, and of those that judge individuals for it."""
     best: float | None = None
     """Score of the weights that are kept."""
 

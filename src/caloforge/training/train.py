@@ -98,8 +98,9 @@ def train(
         _needs_no_start(begin)
     if until is not None:
         check_whole(until, "until", 1, MOST_AT_ONCE)
-    if minutes is not None and not minutes > 0:  # nor NaN
-        raise RecipeError("this is no time to train", where="--minutes", got=minutes, expected="more than 0")
+    for name, time in (("--minutes", minutes), ("core_seconds", core_seconds)):
+        if time is not None and not time > 0:  # nor NaN
+            raise RecipeError("this is no time to train", where=name, got=time, expected="more than 0")
     paths = shower_files(data)
     chosen, detector = for_showers(asked, paths[0])
     place = find_place()
