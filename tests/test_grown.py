@@ -195,3 +195,23 @@ def test_stages_pass_through_a_written_recipe() -> None:
     import yaml
 
     assert Recipe.model_validate(yaml.safe_load(recipe.to_yaml())) == recipe
+
+
+def test_a_measured_image_is_what_it_begins_with() -> None:
+    """With weights that do nothing, shares are the measured means; a cell never hit has next to nothing."""
+    settings = SETTINGS.model_copy(update={"image": "measured"})
+    torch.manual_seed(3)
+    generator = GrownGenerator(EQUAL, settings).eval()
+    cells, incident = _showers(EQUAL, 2000)
+    cells = cells * torch.linspace(0.1, 2, EQUAL.n_cells)
+    cells[:, 3] = 0
+    generator.adapt(cells, incident)
+    nn.init.zeros_(generator.head.weight)
+    generator.threshold.zero_()
+    with torch.no_grad():
+        made = generator(torch.randn(2000, *generator.noise_shape), incident)
+    shares, wanted = (x / x.sum(1, keepdim=True) for x in (made, cells))
+    wanted = wanted.mean(0)
+    np.testing.assert_allclose(shares.mean(0)[wanted > 0], wanted[wanted > 0], rtol=1e-2)
+    assert 0 < float(shares[0, 3]) < 0.2 * float(wanted[wanted > 0].min())
+    assert "image" not in GrownGenerator(EQUAL, SETTINGS).state_dict()
