@@ -363,5 +363,5 @@ def test_a_changed_account_is_noticed(
 def test_options_of_reports_need_one(data: Path, tmp_path: Path) -> None:
     command = ["evolve", "evolve-2d", "--data", str(data), "--out", str(tmp_path / "x"), "--seeds", "2"]
     found = CliRunner().invoke(app, command)
-    assert isinstance(found.exception, RecipeError)
-    assert "--report" in found.exception.details["cure"]
+    assert isinstance(found.exception, CaloforgeError)
+    assert found.exception.details["expected"] == "--seeds for --report"

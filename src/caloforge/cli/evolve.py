@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from caloforge.cli.completion import complete_recipe
-from caloforge.cli.options import ClusterOption, DataOption, SettingsOption
+from caloforge.cli.options import ClusterOption, DataOption, SettingsOption, check_purpose
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
 from caloforge.cli.trained import number, show_run, stopped
 
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from caloforge.training import Recipe
 
 
+_MEANT_FOR = {
+    "init": ("an evolution",),
+    **dict.fromkeys(("test", "seeds", "arms"), ("--report",)),
+}
+
+
 def evolve(
+    context: typer.Context,
     recipe: Annotated[
         str,
         typer.Argument(help="Recipe whose objective is an evolution.", autocompletion=complete_recipe),
@@ -65,13 +72,12 @@ def evolve(
     from caloforge.search.evolve import evolve as run_evolution
     from caloforge.training import load_recipe
 
+    check_purpose(context, "--report" if report else "an evolution", _MEANT_FOR)
     asked = load_recipe(recipe, settings or [])
     wanted = None if arms is None else [name.strip() for name in arms.split(",")]
     compared = {"test": test, "minutes": minutes, "seeds": seeds, "arms": wanted}
     if report:
-        _begins_anew(init)
         return _account(asked, data, out, resume=resume, jobs=jobs, cluster=cluster, **compared)
-    _of_reports(test=test, seeds=seeds, arms=arms)
     if asked.topology is not None:
         return _topology(asked, data, out, init, resume=resume, minutes=minutes, jobs=jobs, cluster=cluster)
     try:
@@ -90,23 +96,6 @@ def evolve(
     except KeyboardInterrupt:
         raise stopped(out) from None
     return show_run(run)
-
-
-def _of_reports(**given: object) -> None:
-    from caloforge.errors import RecipeError
-
-    for name, value in given.items():
-        if value:
-            raise RecipeError("only an account can use this", where=f"--{name}", cure="add --report")
-
-
-def _begins_anew(init: list[Path] | None) -> None:
-    from caloforge.errors import RecipeError
-
-    if init:
-        raise RecipeError(
-            "an account begins with random weights", where="--init", cure="leave --init or --report out"
-        )
 
 
 def _account(recipe: Recipe, data: list[Path], out: Path, **how: Any) -> None:

@@ -145,7 +145,7 @@ class ForeignFile(ShowerSource):
 
 def _quiet() -> np.errstate:
     """NaN and numbers beyond float32 are found and reported later, with their count."""
-    return np.errstate(over="ignore", invalid="ignore")
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 @lru_cache(maxsize=64)
