@@ -174,6 +174,19 @@ def test_ids_of_ions_are_never_rounded(tmp_path: Path) -> None:
         assert set(file.read(0, 3).incident.pdg.tolist()) == {alpha}
 
 
+def test_what_is_not_read_need_not_be_readable(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["showers"], file["incident_energies"] = np.ones((4, 368)), np.full((4, 1), 1e3)
+        file["elsewhere"] = h5py.ExternalLink("gone.h5", "/x")
+        file["nowhere"] = h5py.SoftLink("/nothing")
+        file.create_dataset("lists", (4,), dtype=h5py.vlen_dtype(np.float32))
+        file["group/deep"] = np.ones(3)
+    with open_showers(path) as found:
+        assert found.read(0, 4).cells.shape == (4, 368)
+        assert any(note.startswith("left out: ") and "lists" in note for note in found.notes)
+
+
 def test_calogan_says_position_and_angle(tmp_path: Path) -> None:
     """The keys of CaloGAN's branches that vary both; their world's origin is in the calorimeter's middle."""
     detector, n = load_detector("calogan"), 4

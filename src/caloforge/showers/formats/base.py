@@ -78,7 +78,10 @@ class ForeignFile(ShowerSource):
             raise
 
     def _name_what_is_left_out(self, file: Hdf5File) -> None:
-        left = [key for key in sorted(file.keys()) if key not in file.taken and file.shape(key) is not None]
+        # By their names alone: nobody has to be able to read what is not read.
+        names = sorted(file.keys())
+        groups = {name.rpartition("/")[0] for name in names}
+        left = [name for name in names if name not in file.taken | groups]
         if left:
             more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
             self.notes = (*self.notes, f"left out: {', '.join(left[:_NAMED])}{more}")
