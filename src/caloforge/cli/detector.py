@@ -90,7 +90,8 @@ def _show_stack(detector: Detector) -> None:
 
 def _slab(slab: Slab) -> str:
     text = f"{slab.material} {slab.thickness:g}"
-    return f"[green]{text} (active)[/green]" if slab.active else text
+    light = "" if slab.birks is None else f", Birks {slab.birks:g} mm/MeV"
+    return f"[green]{text} (active{light})[/green]" if slab.active else text
 
 
 def _depth(detector: Detector) -> str:

@@ -73,12 +73,13 @@ def _head(detector: Detector) -> Iterator[str]:
 def _stack(detector: Detector) -> Iterator[str]:
     if detector.stack:
         yield "stack:"
-    slabs = [(slab.material, slab.thickness, slab.active) for slab in detector.slabs]
+    slabs = [(slab.material, slab.thickness, slab.active, slab.birks) for slab in detector.slabs]
     for repeat, period in runs(slabs):
         yield f"- repeat: {repeat}"
         yield "  slabs:"
-        for material, thickness, active in period:
+        for material, thickness, active, birks in period:
             flag = ", active: true" if active else ""
+            flag += "" if birks is None else f", birks: {birks!r} mm/MeV"
             yield f"  - {{material: {_text(material)}, thickness: {_mm(thickness)}{flag}}}"
 
 
@@ -92,6 +93,8 @@ def _readout(detector: Detector) -> Iterator[str]:
         yield f"  sampling_fraction: {readout.sampling_fraction!r}"
     if readout.threshold is not None:
         yield f"  threshold: {readout.threshold!r} MeV"
+    if readout.gate is not None:
+        yield f"  gate: {readout.gate!r} ns"
     yield "  layers:"
     for group in _groups(detector.layers, _mergeable):
         yield _layer(group, detector.depth_is_nominal)

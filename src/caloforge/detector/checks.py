@@ -60,10 +60,19 @@ def check_materials(detector: Detector) -> None:
 
 
 def check_stack(detector: Detector) -> None:
-    """Check the number of slabs, and that something is active if only active slabs count."""
+    """Check the number of slabs, that only active ones make light, and that there are some if it counts."""
     n_slabs = sum(group.repeat * len(group.slabs) for group in detector.stack)
     if n_slabs > MAX_SLABS:
         raise wrong("too many slabs", at=("stack",), got=f"{n_slabs:,}", expected=f"at most {MAX_SLABS:,}")
+    for g, group in enumerate(detector.stack):
+        for s, slab in enumerate(group.slabs):
+            if slab.birks is not None and not slab.active:
+                raise wrong(
+                    "only an active slab makes light that can saturate",
+                    at=("stack", g, "slabs", s, "birks"),
+                    got=f"birks at a slab of {slab.material} that is not active",
+                    expected="birks beside `active: true`",
+                )
     active = any(slab.active for group in detector.stack for slab in group.slabs)
     if detector.stack and detector.readout.deposits == "active" and not active:
         raise wrong(

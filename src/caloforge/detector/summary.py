@@ -39,7 +39,7 @@ class StackRun:
 def stack_runs(detector: Detector) -> list[StackRun]:
     """Fold the stack into sequences that repeat, in order of depth."""
     found, position = [], 0
-    for repeat, period in runs([(s.material, s.thickness, s.active) for s in detector.slabs]):
+    for repeat, period in runs([(s.material, s.thickness, s.active, s.birks) for s in detector.slabs]):
         last = position + repeat * len(period)
         slabs = detector.slabs[position : position + len(period)]
         found.append(StackRun(repeat, slabs, slabs[0].start, detector.slabs[last - 1].end))
@@ -64,7 +64,9 @@ def readout_rule(detector: Detector) -> str:
     readout = detector.readout
     active = sorted({slab.material for slab in detector.slabs if slab.active})
     where = "all slabs" if readout.deposits == "all" else " and ".join(active) or "active material"
-    text = f"A cell is the energy deposited in {where}"
+    text = f"A cell is the energy {_counted(detector)}deposited in {where}"
+    if readout.gate is not None:
+        text += f" within {readout.gate:g} ns after light from the front face could be there"
     fractions = list(dict.fromkeys(detector.sampling_fractions.tolist()))
     if len(fractions) > 1:
         text += f", divided by the sampling fraction of its layer ({', '.join(f'{f:g}' for f in fractions)})"
@@ -76,6 +78,10 @@ def readout_rule(detector: Detector) -> str:
     text += f". Depth runs along {frame}; cells are centred on "
     on_axis = depth_axis(detector) if readout.frame == "detector" else "the particle's line"
     return text + (on_axis if readout.centre == "axis" else "the energy barycentre, rounded to a cell") + "."
+
+
+def _counted(detector: Detector) -> str:
+    return "(saturated by Birks' law) " if any(slab.birks for slab in detector.slabs) else ""
 
 
 def digitisation_rule(detector: Detector) -> str:
@@ -134,7 +140,13 @@ def describe(detector: Detector) -> dict[str, Any]:
                 "start": run.start,
                 "end": run.end,
                 "slabs": [
-                    {"material": s.material, "thickness": s.thickness, "active": s.active} for s in run.slabs
+                    {
+                        "material": s.material,
+                        "thickness": s.thickness,
+                        "active": s.active,
+                        "birks": s.birks,
+                    }
+                    for s in run.slabs
                 ],
             }
             for run in stack_runs(detector)

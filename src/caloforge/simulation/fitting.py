@@ -70,7 +70,9 @@ class _Stack(tuple[Any, ...]):
 
 def _stack(detector: Detector) -> _Stack:
     """Slabs with what they are made of: a mixture may have any name."""
-    return _Stack((_made_of(detector, slab), slab.thickness, slab.active) for slab in detector.slabs)
+    return _Stack(
+        (_made_of(detector, slab), slab.thickness, slab.active, slab.birks) for slab in detector.slabs
+    )
 
 
 def _made_of(detector: Detector, slab: Slab) -> Any:

@@ -18,6 +18,7 @@ from caloforge.truth.geometry import CM, geometry, slab_paths
 from caloforge.truth.gun import portions, primaries, random_indices, random_seed
 from caloforge.truth.readout import Readout
 from caloforge.truth.steps import collect
+from caloforge.truth.visible import seen_in_slabs
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector, Slab
@@ -100,6 +101,7 @@ class Engine:
         self.detector = detector
         self._readout = Readout(detector)
         self._paths = slab_paths(detector)
+        self._seen = seen_in_slabs(detector)
         self._simulation = start(detector.name, geometry(detector, before), physics, seed)
         self._simulation.sample_deposits = "detailed" if deposits else None
         # The first run builds tables for all particles and materials: no shower's time should hold that.
@@ -153,7 +155,7 @@ class Engine:
             deposits = run(self.detector.name, self._simulation, shot, numbers[rows])
             steps = [
                 replace(part, shower=row[part.shower])
-                for part in collect(deposits, self._paths, last - first)
+                for part in collect(deposits, self._paths, last - first, self._seen)
             ]
             places = Incident.of(np.ones(len(there)))  # of a readout that does not follow the particle
             cells[there] += self._readout.showers(steps, places).cells
@@ -170,5 +172,5 @@ class Engine:
 
     def _run(self, incident: Incident, first: int) -> Showers:
         deposits = self.transport(incident, first)
-        steps = collect(deposits, self._paths, len(incident))
+        steps = collect(deposits, self._paths, len(incident), self._seen)
         return self._readout.showers(steps, incident)
