@@ -4,8 +4,8 @@ A step of length dx that loses dE shows dE / (1 + kB dE/dx) (J. B. Birks, Proc. 
 as in Geant4's `G4EmSaturation`. Geant4 knows the true length of a step; its record has both ends only.
 Electrons below 1 MeV are scattered so much that the straight line is 1.1 to 1.9 times too short: for them the
 length is what they need on average to lose that energy, the difference of two ranges. With both, 10 GeV
-electrons in iron and polystyrene with kB = 0.126 mm/MeV show 97.09 % of the deposits, with straight lines alone
-96.5 %; with true lengths (geant4_pybind 0.1.3, Geant4 11.4) it is 97.08 %.
+electrons in iron and polystyrene with kB = 0.126 mm/MeV show 97.09 % of the deposits, with straight lines
+96.5 %, with true lengths (geant4_pybind 0.1.3, Geant4 11.4) 97.08 %.
 """
 
 from __future__ import annotations
