@@ -73,12 +73,12 @@ def check_stack(detector: Detector) -> None:
                     got=f"birks at a slab of {slab.material} that is not active",
                     expected="birks beside `active: true`",
                 )
-    active = any(slab.active for group in detector.stack for slab in group.slabs)
-    if detector.stack and detector.readout.deposits == "active" and not active:
+    if detector.stack and not detector.counted.any():
+        kind = detector.readout.deposits
         raise wrong(
-            "only deposits in active slabs count, and no slab is active",
+            f"only deposits in {kind} slabs count, and no slab is {kind}",
             at=("readout", "deposits"),
-            got="active",
+            got=kind,
             expected="deposits: all, or `active: true` at the slabs that are read out",
         )
 

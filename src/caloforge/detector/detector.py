@@ -140,6 +140,17 @@ class Detector(Part):
         """All slabs in depth order."""
         return stacks.expand(self.stack)
 
+    def made_of(self, slab: Slab) -> Any:
+        """What a slab is made of, whatever a mixture is named; equal for equal materials."""
+        mixture = self.materials.get(slab.material)
+        return slab.material if mixture is None else (mixture.density, sorted(mixture.nist.items()))
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """Whether deposits in each slab count, shape `(n_slabs,)`."""
+        active = np.array([slab.active for slab in self.slabs], bool)
+        return {"all": np.ones_like(active), "active": active, "passive": ~active}[self.readout.deposits]
+
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """All readout layers in depth order."""

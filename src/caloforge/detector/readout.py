@@ -151,7 +151,7 @@ class Readout(Part):
     """How deposits become cells.
 
     Args:
-        deposits: `all` counts energy in every slab, `active` only in active ones.
+        deposits: `all` counts energy in every slab, `active` only in active ones, `passive` in the others.
         frame: `detector`, or `particle`: z runs along the particle from where it enters.
         centre: the window's centre: the z `axis`, or the energy `barycentre` rounded to a cell.
         sampling_fraction: a cell is its deposit divided by this, unless its layer has its own.
@@ -160,7 +160,7 @@ class Readout(Part):
         layers: in order of depth.
     """
 
-    deposits: Literal["all", "active"]
+    deposits: Literal["all", "active", "passive"]
     frame: Literal["detector", "particle"] = "detector"
     centre: Literal["axis", "barycentre"] = "axis"
     sampling_fraction: Fraction | None = None

@@ -62,8 +62,10 @@ def layer_groups(detector: Detector) -> list[list[Layer]]:
 def readout_rule(detector: Detector) -> str:
     """Say in one sentence how a deposit becomes a cell."""
     readout = detector.readout
-    active = sorted({slab.material for slab in detector.slabs if slab.active})
-    where = "all slabs" if readout.deposits == "all" else " and ".join(active) or "active material"
+    counted = zip(detector.slabs, detector.counted.tolist(), strict=True)
+    materials = sorted({slab.material for slab, counts in counted if counts})
+    where = "all slabs" if readout.deposits == "all" else " and ".join(materials)
+    where = where or f"{readout.deposits} material"
     text = f"A cell is the energy {_counted(detector)}deposited in {where}"
     if readout.gate is not None:
         text += f" within {readout.gate:g} ns after light from the front face could be there"

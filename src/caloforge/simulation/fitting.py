@@ -7,7 +7,7 @@ __all__ = ["check_fit"]
 from collections.abc import Iterator
 from typing import Any
 
-from caloforge.detector import CartesianGrid, Detector, PolarGrid, Slab
+from caloforge.detector import CartesianGrid, Detector, PolarGrid
 from caloforge.errors import DetectorError
 
 
@@ -71,10 +71,5 @@ class _Stack(tuple[Any, ...]):
 def _stack(detector: Detector) -> _Stack:
     """Slabs with what they are made of: a mixture may have any name."""
     return _Stack(
-        (_made_of(detector, slab), slab.thickness, slab.active, slab.birks) for slab in detector.slabs
+        (detector.made_of(slab), slab.thickness, slab.active, slab.birks) for slab in detector.slabs
     )
-
-
-def _made_of(detector: Detector, slab: Slab) -> Any:
-    mixture = detector.materials.get(slab.material)
-    return slab.material if mixture is None else (mixture.density, sorted(mixture.nist.items()))

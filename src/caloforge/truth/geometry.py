@@ -47,12 +47,15 @@ def check_stack(detector: Detector) -> None:
         )
 
 
-def geometry(detector: Detector, before: Sequence[Slab] = ()) -> dict[str, Any]:
+def geometry(
+    detector: Detector, before: Sequence[Slab] = (), recorded: NDArray[np.bool_] | None = None
+) -> dict[str, Any]:
     """Return calzone's description of the detector, its deposits recorded where they count.
 
     Args:
         detector: What is hit; planar if anything stands before it.
         before: Slabs that stand before it, at negative depths; their deposits are not recorded.
+        recorded: Of which slabs deposits are recorded, shape `(n_slabs,)`; by default of those that count.
 
     Raises:
         DetectorError: The detector has no material stack.
@@ -60,9 +63,10 @@ def geometry(detector: Detector, before: Sequence[Slab] = ()) -> dict[str, Any]:
     check_stack(detector)
     names = _names(detector)
     world = _world(detector, names, before)
+    records = detector.counted if recorded is None else recorded
     for number, slab in enumerate(detector.slabs):
         volume = {"material": names.get(slab.material, slab.material), **_solid(detector, slab)}
-        if slab.active or detector.readout.deposits == "all":
+        if records[number]:
             volume["role"] = "record_deposits"
         _mother(detector, world, number)[f"Slab{number}"] = volume
     return {"World": world, "materials": _materials(detector, names)}

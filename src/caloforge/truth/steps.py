@@ -48,13 +48,13 @@ class Steps:
 
 
 def collect(
-    deposits: Mapping[str, Any], paths: Sequence[str], n_showers: int, seen: Mapping[int, Seen]
+    deposits: Mapping[str, Any], paths: Sequence[str | None], n_showers: int, seen: Mapping[int, Seen]
 ) -> list[Steps]:
     """Join calzone's deposits of all slabs.
 
     Args:
         deposits: What `Simulation.run` returned with detailed deposits.
-        paths: calzone's names of the slabs, in depth order.
+        paths: calzone's names of the slabs, in depth order; None for those that do not count.
         n_showers: Showers of the batch.
         seen: By the number of the slab: what is seen of its deposits, where that is not all.
 
@@ -63,7 +63,7 @@ def collect(
     """
     # Slab by slab and not in the order of the dict, which is that of the batch's first hits: the order of
     # summation, and so the last bit of a cell, must not depend on what else is in the batch.
-    found = [deposits.get(path) for path in paths]
+    found = [None if path is None else deposits.get(path) for path in paths]
     lines = [None if here is None else here.line for here in found]
     points = [None if here is None else here.point for here in found]
     return [*_steps(lines, "end", n_showers, seen), *_steps(points, "position", n_showers, seen)]

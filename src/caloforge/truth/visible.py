@@ -61,10 +61,7 @@ class _Gate:
 
     def __init__(self, detector: Detector) -> None:
         self._last = detector.readout.gate or 0.0
-        self._depth = lambda points: points[:, 2]
-        if detector.shape == "barrel":
-            radius = (detector.inner_radius or 0.0) / CM
-            self._depth = lambda points: np.hypot(points[:, 0], points[:, 1]) - radius
+        self._radius = None if detector.inner_radius is None else detector.inner_radius / CM
 
     def __call__(self, records: NDArray[Any]) -> Real:
         seen: Real = self.opens(records) * records["value"]
@@ -75,7 +72,8 @@ class _Gate:
         line = "end" in (records.dtype.names or ())
         place = (records["start"] + records["end"]) / 2 if line else records["position"]
         when = records["time"].mean(axis=1) if line else records["time"]
-        opens: NDArray[np.bool_] = when / _NS - CM * self._depth(place) / _LIGHT <= self._last
+        depth = place[:, 2] if self._radius is None else np.hypot(place[:, 0], place[:, 1]) - self._radius
+        opens: NDArray[np.bool_] = when / _NS - CM * depth / _LIGHT <= self._last
         return opens
 
 
