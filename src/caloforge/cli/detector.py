@@ -1,4 +1,4 @@
-"""`caloforge detector list | show | plot | materials`: known detectors, those in your files, materials."""
+"""`caloforge detector list | show | plot | materials | calibrate`: known detectors, yours, and materials."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caloforge.cli.calibrate import calibrate
 from caloforge.cli.completion import complete_detector
 from caloforge.cli.terminal import JsonOption, emit, raw, say, table
 
@@ -182,6 +183,9 @@ def materials(
 
     found = find_materials(pattern)
     columns = ("material", "g/cm3", "radiation length mm", "Moliere radius mm", "interaction length mm")
-    table("Materials", columns, [(m.name, *(f"{v:.4g}" for v in list(vars(m).values())[1:])) for m in found])
+    table("Materials", columns, [(m.name, *(f"{v:.4g}" for v in list(vars(m).values())[1:5])) for m in found])
     say("[dim]Mixtures of your own go under `materials:` in the detector's file.[/dim]")
     emit({"materials": [vars(m) for m in found]})
+
+
+app.command()(calibrate)

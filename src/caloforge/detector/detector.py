@@ -172,6 +172,32 @@ class Detector(Part):
         usual = self.readout.sampling_fraction or 1.0
         return np.array([layer.sampling_fraction or usual for layer in self.layers])
 
+    def with_fractions(self, fractions: Sequence[float]) -> Detector:
+        """The same detector with other sampling fractions, one for each layer; equal ones are the readout's.
+
+        Raises:
+            DetectorError: Another number of fractions than layers, or one outside of (0, 1].
+        """
+        if len(fractions) != self.n_layers:
+            problem = f"{self.name!r} needs one sampling fraction for each layer"
+            raise DetectorError(problem, got=len(fractions), expected=self.n_layers)
+        same = len(set(fractions)) == 1
+        layers = tuple(
+            self._spec(layer).model_copy(update={"sampling_fraction": None if same else fraction})
+            for layer, fraction in zip(self.layers, fractions, strict=True)
+        )
+        whole = {"sampling_fraction": fractions[0] if same else None, "layers": layers}
+        fields = {name: getattr(self, name) for name in Detector.model_fields}
+        fields["readout"] = self.readout.model_copy(update=whole)
+        # By its text, which is read with all checks.
+        return Detector.from_yaml(Detector.model_construct(**fields).to_yaml(), f"the detector {self.name}")
+
+    def _spec(self, layer: Layer) -> readouts.LayerSpec:
+        """A layer alone, as a file would have it."""
+        specs = [spec for spec in self.readout.layers for _ in range(spec.count)]
+        place = {} if self.depth_is_nominal else {"start": layer.start, "thickness": layer.thickness}
+        return specs[layer.index].model_copy(update={"name": layer.name, "id": layer.id, "count": 1, **place})
+
     @property
     def n_layers(self) -> int:
         """Number of readout layers."""
