@@ -26,7 +26,7 @@ def convert(
         ),
     ] = None,
     detector: Annotated[
-        str | None, typer.Option(help="Preset or YAML file, where IN cannot say what was hit.")
+        str | None, typer.Option(help="Preset, YAML or binning XML, where IN cannot say what was hit.")
     ] = None,
     particle: Annotated[str | None, typer.Option(help="As e+ or gamma, where IN cannot say.")] = None,
     drop_bad: Annotated[

@@ -22,7 +22,7 @@ def inspect(
         typer.Option(help="Draw the average image of each layer and one shower: .png, .svg, .pdf."),
     ] = None,
     detector: Annotated[
-        str | None, typer.Option(help="Preset or YAML file, where FILE cannot say what was hit.")
+        str | None, typer.Option(help="Preset, YAML or binning XML, where FILE cannot say what was hit.")
     ] = None,
     from_: Annotated[str | None, typer.Option("--from", help="Format of FILE, if not told from it.")] = None,
     json: JsonOption = False,
