@@ -153,6 +153,7 @@ class _Conversion:
                 "no shower of the file is without impossible energies",
                 where=self._source.path,
                 got=str(self.bad),
+                cure=self.bad.cure(droppable=False),
             )
 
     def clipped(self) -> tuple[str, ...]:
