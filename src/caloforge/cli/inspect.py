@@ -79,7 +79,14 @@ def _facts(found: dict[str, Any]) -> list[str]:
         )
     bad = found["bad"]
     state = f"[red]bad: {bad['text']}[/red]" if bad["showers"] else "[green]all energies possible[/green]"
-    return [*lines, f"content    {state}"]
+    lines.append(f"content    {state}")
+    if repeated := found["repeated"]["showers"]:
+        one, other = found["repeated"]["first"]
+        lines.append(
+            f"repeated   [red]{repeated:,} showers were there before, bit for bit[/red]: the first is number "
+            f"{other:,}, the same as number {one:,} (from 0)"
+        )
+    return lines
 
 
 def _range(name: str, low: float, high: float) -> str:
