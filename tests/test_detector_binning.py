@@ -5,7 +5,9 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
+from typer.testing import CliRunner
 
+from caloforge.cli.detector import app
 from caloforge.detector import Detector, PolarGrid, load_detector, read_binning_xml, write_binning_xml
 from caloforge.errors import DetectorError, OutputError
 
@@ -83,6 +85,32 @@ def test_slices_of_eta_are_told_apart(tmp_path):
     found = read_binning_xml(path, "electron", eta=130)
     assert (found.n_cells, found.binning.eta, found.binning.pid) == (3, (130.0, 135.0), 11)
     assert read_binning_xml(path, eta=0).n_cells == 2
+
+
+def test_a_binning_file_is_a_detector_file(tmp_path):
+    """Told by its content, whatever its name; a particle goes by any of its names."""
+    path = tmp_path / "slices.yaml"
+    path.write_text(SLICES, encoding="utf-16")
+    assert load_detector(path, "electron", 130) == read_binning_xml(path, "electron", 130)
+    for name in ("e-", "11", " electron"):
+        assert load_detector(path, name, 0).n_cells == 2
+    with pytest.raises(DetectorError, match="one of electron"):
+        load_detector(path, "e+", 0)
+    for other in ("calogan", tmp_path / "mine.yaml"):
+        (tmp_path / "mine.yaml").write_text(load_detector("calogan").to_yaml())
+        with pytest.raises(DetectorError, match="leave --particle and --eta out"):
+            load_detector(other, eta=1.0)
+
+
+def test_the_command_shows_a_slice(tmp_path):
+    path = tmp_path / "binning.xml"
+    path.write_text(SLICES)
+    shown = CliRunner().invoke(app, ["show", str(path), "--eta", "131"], catch_exceptions=False).stdout
+    assert "PDG id 11, eta from 130 to 135" in shown
+    assert "1 layers, 3 cells" in shown
+    with pytest.raises(DetectorError, match="0 to 130, 130 to 135") as caught:
+        CliRunner().invoke(app, ["show", str(path)], catch_exceptions=False)
+    assert "--eta" in str(caught.value)
 
 
 def test_written_files_read_back_equal(two_particles, tmp_path):

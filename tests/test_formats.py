@@ -443,6 +443,17 @@ def test_impossible_energies_are_refused_or_dropped(tmp_path: Path, target: str)
         assert file.read(0, 5).cells.min() > 0
 
 
+def test_no_cure_is_named_that_cannot_help(tmp_path: Path) -> None:
+    """Where every shower has a negative cell, leaving showers out leaves none."""
+    path = tmp_path / "flow.h5"
+    with h5py.File(path, "w") as file:
+        file["showers"], file["incident_energies"] = np.full((4, 368), -1e-6), np.full((4, 1), 1024.0)
+    with pytest.raises(ShowersError, match="no shower") as error:
+        convert(path, tmp_path / "b.h5", drop_bad=True)
+    assert "--clip" in str(error.value)
+    assert "--drop-bad" not in str(error.value)
+
+
 def test_reading_refuses_impossible_energies(tmp_path: Path) -> None:
     with open_showers(bad_file(tmp_path / "a.h5")) as file:
         assert len(file.read(2, 4)) == 2

@@ -18,6 +18,7 @@ from caloforge.detector import Detector, load_detector
 from caloforge.errors import CaloforgeError, OutputError, ShowersError
 from caloforge.showers import Incident, Showers, picture
 from caloforge.showers import inspect as look
+from caloforge.showers.survey import Survey
 
 app = typer.Typer()
 app.command()(convert)
@@ -93,6 +94,26 @@ def test_inspect_tells_a_program(file: Path) -> None:
     assert found["hits_per_shower"] == pytest.approx((showers.cells > 0).sum(axis=1).mean())
     assert found["incident"]["energy"] == [showers.incident.energy.min(), showers.incident.energy.max()]
     assert found["provenance"]["seed"] == 1
+
+
+def test_repeated_showers_are_named(file: Path, tmp_path: Path) -> None:
+    """How often, and the first two, whatever the pieces; empty showers are all alike, and no repetition."""
+    assert look(file)["repeated"] == {"showers": 0, "first": None}
+    assert "repeated" not in run("inspect", file).output
+    showers = Showers.load(file)
+    showers.cells[[1, 2]] = 0
+    again = showers[[0, 1, 2, 3, 4, 3, 5, 0, 3]]
+    again.incident.energy[:] = np.arange(1, 10) * 1e3  # the cells decide
+    path = again.save(tmp_path / "b.h5")
+    assert look(path)["repeated"] == {"showers": 3, "first": [3, 5]}
+    assert (
+        "3 showers were there before, bit for bit: the first is number 5, the same as number 3"
+        in " ".join(run("inspect", path).output.split())
+    )
+    sums = Survey(showers.detector)
+    for start in (0, 4, 6):
+        sums.add(again[start : {0: 4, 4: 6, 6: 9}[start]])
+    assert sums.repeats.found() == (3, (3, 5))
 
 
 def test_the_checksum_sees_every_change(file: Path, tmp_path: Path) -> None:

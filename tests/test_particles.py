@@ -27,6 +27,11 @@ from caloforge.particles import particle_name, pdg_id
         ("He4", 1000020040),
         ("22", 22),
         ("+22", 22),
+        ("electron", 11),
+        ("Positron ", -11),
+        ("photon", 22),
+        ("proton", 2212),
+        ("neutron", 2112),
         (-11, -11),
     ],
 )
@@ -34,7 +39,9 @@ def test_particles_go_by_name_or_pdg_id(name, pdg):
     assert pdg_id(name) == pdg
 
 
-@pytest.mark.parametrize(("name", "near"), [("gama", "gamma"), ("pi_0", "pi0"), ("K_+", "K+")])
+@pytest.mark.parametrize(
+    ("name", "near"), [("gama", "gamma"), ("pi_0", "pi0"), ("K_+", "K+"), ("pion", "pi+"), ("muon", "mu-")]
+)
 def test_an_unknown_particle_is_refused_with_the_nearest_name(name, near):
     with pytest.raises(ParticleError, match="unknown particle") as error:
         pdg_id(name)

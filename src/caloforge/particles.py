@@ -10,15 +10,8 @@ from typing import Any
 
 from caloforge.errors import ParticleError, nearest
 
-_WORDS = {
-    "electron": "e-",
-    "positron": "e+",
-    "photon": "gamma",
-    "muon": "mu-",
-    "pion": "pi+",
-    "proton": "p",
-    "neutron": "n",
-}
+_WORDS = {"electron": "e-", "positron": "e+", "photon": "gamma", "proton": "p", "neutron": "n"}
+_OF_TWO_CHARGES = {"muon": "mu-", "pion": "pi+", "kaon": "K+", "tau": "tau-"}
 _COMMON = ("e-", "e+", "gamma", "mu-", "mu+", "pi0", "pi+", "pi-", "K+", "K-", "K(L)0", "p", "n")
 
 
@@ -26,7 +19,7 @@ def pdg_id(name: str | int, where: object = "--particle") -> int:
     """Return the PDG id of a particle.
 
     Args:
-        name: A name (`e+`, `gamma`, `pi0`, `K_S0`, `He4`) or a PDG id (`-11`, `"22"`).
+        name: A name (`e+`, `gamma`, `pi0`, `K_S0`, `He4`, `electron`) or a PDG id (`-11`, `"22"`).
         where: What to name in an error.
 
     Raises:
@@ -37,6 +30,7 @@ def pdg_id(name: str | int, where: object = "--particle") -> int:
         (-11, 22)
     """
     text = str(name).strip()
+    text = _WORDS.get(text.lower(), text)
     try:
         found = known_particle(int(text)) if _is_number(text) else _by_name(text)
     except LookupError:
@@ -95,5 +89,5 @@ def _unknown(text: str, where: object) -> ParticleError:
         where=where,
         got=text,
         expected=f"{', '.join(_COMMON)}, another name of the Particle Data Group, or a PDG id",
-        near=_WORDS.get(text.lower()) or nearest(text, _COMMON) or nearest(text, _all_names()),
+        near=_OF_TWO_CHARGES.get(text.lower()) or nearest(text, _COMMON) or nearest(text, _all_names()),
     )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 __all__ = ["complete_detector", "complete_recipe", "complete_run"]
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[1]
 
 
 def complete_detector(incomplete: str) -> list[str]:
-    """Offer detectors: presets and YAML files."""
-    return _fitting(_names("detector/presets/*.yaml"), incomplete) + _paths(incomplete, ".yaml")
+    """Offer detectors: presets, YAML files and binning files."""
+    presets = _fitting(_names("detector/presets/*.yaml"), incomplete)
+    return presets + _paths(incomplete, ".yaml", ".xml")
 
 
 def complete_recipe(incomplete: str) -> list[str]:
@@ -22,7 +23,7 @@ def complete_recipe(incomplete: str) -> list[str]:
 
 def complete_run(incomplete: str) -> list[str]:
     """Offer runs and bundles: those that ship, and folders."""
-    return _fitting(_names("pretrained/*/"), incomplete) + _paths(incomplete, None)
+    return _fitting(_names("pretrained/*/"), incomplete) + _paths(incomplete)
 
 
 def _names(pattern: str) -> list[str]:
@@ -33,15 +34,15 @@ def _fitting(names: Iterable[str], incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-def _paths(incomplete: str, suffix: str | None) -> list[str]:
-    """Folders, to go on into, and files of the suffix."""
+def _paths(incomplete: str, *suffixes: str) -> list[str]:
+    """Folders, to go on into, and files of the suffixes."""
     folder, slash, start = incomplete.rpartition("/")
     place = Path(f"{folder}{slash}" or ".")
     found = sorted(place.iterdir()) if place.is_dir() else []
     found = [path for path in found if path.name.startswith(start) and (start or path.name[0] != ".")]
-    offered = [f"{path.name}/" if path.is_dir() else path.name for path in found if _fits(path, suffix)]
+    offered = [f"{path.name}/" if path.is_dir() else path.name for path in found if _fits(path, suffixes)]
     return [f"{folder}{slash}{name}" for name in offered]
 
 
-def _fits(path: Path, suffix: str | None) -> bool:
-    return path.is_dir() or path.suffix == suffix
+def _fits(path: Path, suffixes: Sequence[str]) -> bool:
+    return path.is_dir() or path.suffix in suffixes

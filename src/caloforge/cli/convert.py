@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from caloforge.cli.options import whole_numbers
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say
 
 
@@ -26,7 +27,7 @@ def convert(
         ),
     ] = None,
     detector: Annotated[
-        str | None, typer.Option(help="Preset or YAML file, where IN cannot say what was hit.")
+        str | None, typer.Option(help="Preset, YAML or binning XML, where IN cannot say what was hit.")
     ] = None,
     particle: Annotated[str | None, typer.Option(help="As e+ or gamma, where IN cannot say.")] = None,
     drop_bad: Annotated[
@@ -42,13 +43,25 @@ def convert(
     flatten: Annotated[
         bool, typer.Option("--flatten", help="Add up layers that follow each other and have the same grid.")
     ] = False,
+    rebin: Annotated[
+        str | None,
+        typer.Option(
+            metavar="2x2", help="Add up so many neighbouring cells (x, y; sectors, rings), and 2x2x5: layers."
+        ),
+    ] = None,
+    crop: Annotated[
+        str | None,
+        typer.Option(metavar="24x24", help="Keep so many cells around the middle; 9: the inner rings."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Convert shower files from and to the published formats, and take fewer layers of a detector.
+    """Convert shower files from and to the published formats, and take fewer layers or cells of a detector.
 
     Example: caloforge convert positrons.h5 showers.h5 --particle e+
 
     Example: caloforge convert electrons.h5 images.h5 --flatten
+
+    Example: caloforge convert electrons.h5 coarse.h5 --crop 15x15 --rebin 3x3
     """
     from caloforge.detector import load_detector
     from caloforge.showers import convert as run
@@ -65,6 +78,8 @@ def convert(
             clip=clip,
             layers=[name.strip() for name in layers.split(",")] if layers is not None else (),
             flatten=flatten,
+            rebin=whole_numbers(rebin, "--rebin", "x", "2x2") if rebin is not None else (),
+            crop=whole_numbers(crop, "--crop", "x", "24x24") if crop is not None else (),
             progress=progress,
         )
     formats = f"{done.source_format} -> {done.format}"

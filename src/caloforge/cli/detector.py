@@ -23,9 +23,13 @@ app = typer.Typer(
 _Name = Annotated[
     str,
     typer.Argument(
-        metavar="DETECTOR", help="A preset's name, or a YAML file.", autocompletion=complete_detector
+        metavar="DETECTOR",
+        help="A preset's name, a YAML file, or a binning file in XML.",
+        autocompletion=complete_detector,
     ),
 ]
+_Particle = Annotated[str | None, typer.Option(help="Whose binning, where the XML has several (photon, 22).")]
+_Eta = Annotated[float | None, typer.Option(help="Of which slice of eta, in the units of the XML's etaMin.")]
 
 
 @app.command("list")
@@ -52,20 +56,25 @@ def _brief(detector: Detector) -> dict[str, object]:
 
 
 @app.command()
-def show(detector: _Name, json: JsonOption = False) -> None:
+def show(detector: _Name, particle: _Particle = None, eta: _Eta = None, json: JsonOption = False) -> None:
     """Say what a detector is made of and how it is read out.
 
     Example: caloforge detector show calogan
+
+    Example: caloforge detector show binning.xml --particle photon --eta 10
     """
     from rich.markup import escape
 
     from caloforge.detector import load_detector
     from caloforge.detector.summary import describe, digitisation_rule, readout_rule
 
-    found = load_detector(detector)
+    found = load_detector(detector, particle, eta)
     say(f"[bold]{found.name}[/bold]  {escape(found.about)}")
     if found.source:
         say(f"[dim]{escape(found.source)}[/dim]")
+    if found.binning and found.binning.eta:
+        low, high = found.binning.eta
+        say(f"PDG id {found.binning.pid}, eta from {low:g} to {high:g} in the binning file's own units")
     _show_stack(found)
     _show_materials(found)
     _show_layers(found)
@@ -149,6 +158,9 @@ def _show_layers(detector: Detector) -> None:
 @app.command()
 def plot(
     detector: _Name,
+    *,
+    particle: _Particle = None,
+    eta: _Eta = None,
     out: Annotated[Path, typer.Option("--out", help="The picture: .png, .svg or .pdf.")],
     layer: Annotated[
         list[str] | None, typer.Option("--layer", help="Layer whose face to draw; may be repeated.")
@@ -162,7 +174,7 @@ def plot(
     from caloforge.detector import load_detector
     from caloforge.detector.drawing import draw
 
-    found = load_detector(detector)
+    found = load_detector(detector, particle, eta)
     faces = draw(found, out, layer)
     say(f"[bold]{raw(out)}[/bold]: {found.name} from the side, and the cells of {', '.join(faces)}")
     emit({"picture": str(out), "detector": found.name, "layers": faces})

@@ -22,7 +22,7 @@ def inspect(
         typer.Option(help="Draw the average image of each layer and one shower: .png, .svg, .pdf."),
     ] = None,
     detector: Annotated[
-        str | None, typer.Option(help="Preset or YAML file, where FILE cannot say what was hit.")
+        str | None, typer.Option(help="Preset, YAML or binning XML, where FILE cannot say what was hit.")
     ] = None,
     from_: Annotated[str | None, typer.Option("--from", help="Format of FILE, if not told from it.")] = None,
     json: JsonOption = False,
@@ -79,7 +79,14 @@ def _facts(found: dict[str, Any]) -> list[str]:
         )
     bad = found["bad"]
     state = f"[red]bad: {bad['text']}[/red]" if bad["showers"] else "[green]all energies possible[/green]"
-    return [*lines, f"content    {state}"]
+    lines.append(f"content    {state}")
+    if repeated := found["repeated"]["showers"]:
+        one, other = found["repeated"]["first"]
+        lines.append(
+            f"repeated   [red]{repeated:,} showers were there before, bit for bit[/red]: the first is number "
+            f"{other:,}, the same as number {one:,} (from 0)"
+        )
+    return lines
 
 
 def _range(name: str, low: float, high: float) -> str:

@@ -53,15 +53,15 @@ def check_purpose(context: typer.Context, purpose: str, meant_for: Mapping[str, 
             )
 
 
-def whole_numbers(text: str, option: str) -> list[int]:
-    """Read numbers that are separated by commas.
+def whole_numbers(text: str, option: str, between: str = ",", example: str = "1,8,16") -> list[int]:
+    """Read numbers with commas, or another sign, between them.
 
     Raises:
         CaloforgeError: They are none.
     """
     try:
-        return [int(part) for part in text.split(",")]
+        return [int(part) for part in text.split(between)]
     except ValueError:
         raise CaloforgeError(
-            "these are not whole numbers", where=option, got=text, expected="for example 1,8,16"
+            "these are not whole numbers", where=option, got=text, expected=f"for example {example}"
         ) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["read_binning_xml", "write_binning_xml"]
+__all__ = ["is_xml", "read_binning_xml", "write_binning_xml"]
 
 import re
 from collections.abc import Iterator
@@ -15,10 +15,28 @@ from caloforge.detector.grids import PolarGrid
 from caloforge.detector.reading import described
 from caloforge.detector.readout import MAX_LAYERS
 from caloforge.documents import Document
-from caloforge.errors import DetectorError, nearest
+from caloforge.errors import DetectorError, ParticleError, nearest
+from caloforge.particles import pdg_id
 from caloforge.writing import replace_text
 
 _MAX_BYTES = 10_000_000
+_SAY_WHICH = (
+    "`detector show FILE --particle NAME --eta ETA`, eta in the file's own units; other commands take such "
+    "a binning as YAML: docs/detectors.md, Binning files"
+)
+_MARKS = b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"  # of UTF-8 and UTF-16, before the text
+
+
+def is_xml(path: str | Path) -> bool:
+    """Whether a file begins as XML does; no YAML of a detector can."""
+    try:
+        with Path(path).open("rb") as file:
+            begin = file.read(200)
+    except OSError:
+        return False
+    for mark in _MARKS:
+        begin = begin.removeprefix(mark)
+    return begin.replace(b"\0", b"").lstrip().startswith(b"<")
 
 
 def read_binning_xml(path: str | Path, particle: str | None = None, eta: float | None = None) -> Detector:
@@ -30,7 +48,7 @@ def read_binning_xml(path: str | Path, particle: str | None = None, eta: float |
 
     Args:
         path: The XML file.
-        particle: Name of the particle to read, if the file has several.
+        particle: Which one, if the file has several: its name in the file, any other name, or its PDG id.
         eta: Where, in the units of the file's `etaMin`, if the file has several slices of the particle.
 
     Raises:
@@ -38,7 +56,7 @@ def read_binning_xml(path: str | Path, particle: str | None = None, eta: float |
             several of its binnings are as they were asked for.
     """
     where = str(path)
-    element = _choose(_bins(Path(path)), particle, eta, where)
+    element = _choose(_bins(Path(path)), particle and particle.strip(), eta, where)
     layers = list(_layers(element, where))
     description: dict[str, Any] = {
         "name": re.sub(r"[^\w.-]", "-", Path(path).stem, flags=re.ASCII).lstrip("_.-") or "binning",
@@ -90,7 +108,7 @@ def _bins(path: Path) -> list[ElementTree.Element]:
 def _choose(
     bins: list[ElementTree.Element], particle: str | None, eta: float | None, where: str
 ) -> ElementTree.Element:
-    of_it = [one for one in bins if particle in (None, one.get("name"))]
+    of_it = [one for one in bins if particle in (None, one.get("name"))] or _by_id(bins, particle)
     found = [one for one in of_it if eta is None or _covers(one, eta, where)]
     if len(found) == 1:
         return found[0]
@@ -102,6 +120,7 @@ def _choose(
             got=particle,
             expected="one of " + ", ".join(names),
             near=nearest(particle, names) if particle else None,
+            cure=_SAY_WHICH if len(names) > 1 else None,
         )
     asked = of_it[0].get("name") if particle is None else particle
     raise DetectorError(
@@ -109,8 +128,17 @@ def _choose(
         where=where,
         got=eta,
         expected="one of " + ", ".join(f"{one.get('etaMin')} to {one.get('etaMax')}" for one in of_it),
-        cure="say where, in the file's own units: read_binning_xml(path, particle, eta=...)",
+        cure=_SAY_WHICH,
     )
+
+
+def _by_id(bins: list[ElementTree.Element], particle: str | None) -> list[ElementTree.Element]:
+    """Those of a particle that the file has under another name: `gamma` is its photon."""
+    try:
+        pid = str(pdg_id(particle or ""))
+    except ParticleError:
+        return []
+    return [one for one in bins if (one.get("pid") or "").strip() == pid]
 
 
 def _covers(element: ElementTree.Element, eta: float, where: str) -> bool:

@@ -12,6 +12,7 @@ __all__ = [
     "Readout",
     "alike",
     "expand",
+    "spec_of",
 ]
 
 from collections.abc import Sequence
@@ -119,6 +120,13 @@ class PolarSpec(Part):
             return PolarGrid(self.r_edges, self.alpha)
         size = self.r_size or 0.0
         return PolarGrid(tuple(round(i * size, 9) for i in range((self.r_cells or 0) + 1)), self.alpha)
+
+
+def spec_of(grid: Grid) -> CartesianSpec | PolarSpec:
+    """Return a grid as a detector file has it."""
+    if isinstance(grid, PolarGrid):
+        return PolarSpec.model_construct(kind="polar", alpha=grid.alpha, r_edges=grid.r_edges)
+    return CartesianSpec.model_construct(kind="cartesian", window=grid.window, cells=grid.cells)
 
 
 Fraction = Annotated[float, Field(gt=0, le=1)]

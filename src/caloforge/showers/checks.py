@@ -73,9 +73,16 @@ class BadEnergies:
                 where=where,
                 got=str(self),
                 expected="finite energies of 0 or more in every cell, incident particles of more than 0 MeV",
-                cure="`caloforge convert IN OUT --drop-bad` writes a file without these showers"
-                + (", with --clip negative cells become 0" if self.negative else ""),
+                cure=self.cure(),
             )
+
+    def cure(self, droppable: bool = True) -> str | None:
+        """What `convert` can do; leaving showers out is no cure where none would be left (`droppable`)."""
+        others = self.nan or self.infinite or self.incident
+        clip, drop = "--clip sets negative cells to 0", "--drop-bad leaves these showers out"
+        cures = [clip] if self.negative and (droppable or not others) else []
+        cures += [drop] if droppable else []
+        return f"`caloforge convert IN OUT`: {', '.join(cures)}" if cures else None
 
 
 @dataclass

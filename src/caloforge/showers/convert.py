@@ -61,6 +61,8 @@ def convert(
     clip: bool = False,
     layers: Sequence[str] = (),
     flatten: bool = False,
+    rebin: Sequence[int] = (),
+    crop: Sequence[int] = (),
     progress: Progress | None = None,
 ) -> Converted:
     """Convert a shower file, piece by piece.
@@ -76,17 +78,23 @@ def convert(
         clip: Set negative energies of cells to 0, as the CaloChallenge does with those of generators.
         layers: Names of the layers that are kept, of a detector that is named after them; none: all.
         flatten: Add up layers that follow each other and have the same grid.
+        rebin: How many neighbouring cells are added up in x and y, or in sectors and rings, `(2, 2)`; a third
+            number adds up as many layers of the same grid.
+        crop: Cells that are kept around the middle in x and y, `(24, 24)`; `(9,)`: inner rings of polar
+            grids.
         progress: Called after every piece.
 
     Raises:
-        ShowersError: A damaged or unknown file, impossible energies, or layers that are not there.
+        ShowersError: A damaged or unknown file, impossible energies, layers that are not there, or cells that
+            do not divide.
         OutputError: `dst` exists, another process writes it, or the disk is full.
     """
     target = known_format(to) if to else _by_name(Path(dst))
     with open_showers(src, detector, format=from_, particle=particle) as source:
         if len(source) == 0:
             raise ShowersError("the file holds no showers", where=src)
-        fewer = reduce(source.detector, layers, flatten) if layers or flatten else None
+        asked = layers or flatten or rebin or crop
+        fewer = reduce(source.detector, layers, flatten, rebin, crop) if asked else None
         work = _Conversion(source, target, _Cure(drop_bad, Clipped() if clip else None), fewer, progress)
         written = fewer.detector if fewer else source.detector
         target.write(Path(dst), written, work.parts())
@@ -145,6 +153,7 @@ class _Conversion:
                 "no shower of the file is without impossible energies",
                 where=self._source.path,
                 got=str(self.bad),
+                cure=self.bad.cure(droppable=False),
             )
 
     def clipped(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from caloforge.showers.checks import BadEnergies
 from caloforge.showers.container import Showers
 from caloforge.showers.formats import open_showers
 from caloforge.showers.incident import COLUMNS
+from caloforge.showers.repeats import Repeats
 from caloforge.showers.source import ShowerSource
 from caloforge.showers.sparse import Sparse
 
@@ -48,6 +49,7 @@ class Survey:
         low: Least value of each incident column; `high` the greatest.
         cell: Least cell energy above zero and greatest, MeV.
         bad: Impossible values; such showers are not in the sums.
+        repeats: Showers that are there more than once.
     """
 
     detector: Detector
@@ -63,6 +65,7 @@ class Survey:
     high: dict[str, float] = field(default_factory=dict)
     cell: tuple[float, float] = (np.inf, 0.0)
     bad: BadEnergies = field(default_factory=BadEnergies)
+    repeats: Repeats = field(default_factory=Repeats)
 
     def __post_init__(self) -> None:
         self.image = np.zeros(self.detector.n_cells)
@@ -90,6 +93,7 @@ class Survey:
 
     def _digest(self, part: Showers) -> None:
         rows = Sparse.of(part.incident, part.cells, part.overflow)
+        self.repeats.add(rows)
         values: dict[str, NDArray[Any]] = dict(rows.incident.items())
         values["hits"] = np.diff(rows.offset)
         values["index"] = rows.index.astype("<u4")
@@ -152,7 +156,8 @@ def inspect(
 
     Returns:
         Counts, detector, particles, ranges of the incident columns, response by energy, energy and occupancy
-        by layer, impossible values, provenance, and a checksum of the content. Energies in MeV, angles in
+        by layer, impossible values, repeated showers (how many were there before, and the numbers of the
+        first two alike), provenance, and a checksum of the content. Energies in MeV, angles in
         rad, lengths in mm; `spread` is the standard deviation over the mean.
 
     Raises:
@@ -166,6 +171,7 @@ def summary(source: ShowerSource, sums: Survey) -> dict[str, Any]:
     """The survey of a file as plain values; see `inspect`."""
     detector = source.detector
     hits = int(sums.hits.sum())
+    repeated, pair = sums.repeats.found()
     return {
         "file": str(source.path),
         "bytes": source.path.stat().st_size,
@@ -188,6 +194,7 @@ def summary(source: ShowerSource, sums: Survey) -> dict[str, Any]:
         "cell_energy": list(sums.cell) if hits else None,
         "overflow_fraction": _ratio(sums.overflow, sums.overflow + float(sums.image.sum())),
         "bad": {**sums.bad.__dict__, "text": str(sums.bad)},
+        "repeated": {"showers": repeated, "first": pair and list(pair)},
         "notes": list(source.notes),
         "provenance": source.provenance,
         "checksum": sums.checksum,

@@ -46,11 +46,14 @@ def only_particle(bundle: Bundle, particle: str | int | None) -> int:
         return known[0]
     if asked in known:
         return int(asked)
+    names = list(map(particle_name, known))
     raise RangeError(
-        "a host's graph is for one particle, which the host does not say: which one is wanted?",
+        "a host's graph is for one particle, which the host does not say: which one is wanted?"
+        if asked is None
+        else "the generator does not know this particle",
         got=None if asked is None else particle_name(asked),
-        expected=", ".join(map(particle_name, known)),
-        cure="say it with --particle (Python: particle='e-')",
+        expected=", ".join(names),
+        cure=f"say it with --particle (Python: particle={names[0]!r})" if len(names) > 1 else None,
     )
 
 
