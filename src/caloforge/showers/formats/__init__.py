@@ -8,10 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caloforge.errors import ShowersError, nearest
-from caloforge.hdf5 import open_hdf5
 from caloforge.particles import pdg_id
-from caloforge.showers.formats import calochallenge, calogan, lagan, lcd, native, par04
+from caloforge.showers.formats import (
+    calochallenge,
+    calogan,
+    edm4hep,
+    getting_high,
+    lagan,
+    lcd,
+    native,
+    npz,
+    par04,
+    par04_root,
+    parquet,
+    root,
+    showerdata,
+)
 from caloforge.showers.formats.base import Format
+from caloforge.showers.formats.storage import open_storage
 from caloforge.showers.journal import is_journal
 from caloforge.showers.source import ShowerSource
 
@@ -22,12 +36,19 @@ FORMATS: dict[str, Format] = {
     form.name: form
     for form in (
         native.FORMAT,
+        npz.FORMAT,
         calogan.FORMAT,
         lcd.FORMAT,
         lcd.ANGLE,
         calochallenge.FORMAT,
         par04.FORMAT,
         lagan.FORMAT,
+        getting_high.FORMAT,
+        showerdata.FORMAT,
+        parquet.FORMAT,
+        root.FORMAT,
+        par04_root.FORMAT,
+        edm4hep.FORMAT,
     )
 }
 
@@ -76,9 +97,9 @@ def known_format(name: str) -> Format:
 def _recognise(path: Path) -> str:
     if path.is_file() and is_journal(path):
         return "caloforge"
-    with open_hdf5(path) as file:
+    with open_storage(path) as file:
         for form in FORMATS.values():
-            if form.recognises(file):
+            if isinstance(file, form.storage) and form.recognises(file):
                 return form.name
         keys = ", ".join(file.keys()[:30]) or "no keys"
     raise ShowersError(

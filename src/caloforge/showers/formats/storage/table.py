@@ -1,0 +1,56 @@
+"""Tables of showers, one row each, as ROOT and Parquet hold them: columns of numbers and of lists."""
+
+from __future__ import annotations
+
+__all__ = ["Lists", "Table"]
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Lists:
+    """One list of numbers per row.
+
+    Attributes:
+        offset: Where each row begins in `values`, shape `(n + 1,)`, from 0.
+        values: The numbers of all rows, one after the other.
+    """
+
+    offset: NDArray[np.int64]
+    values: NDArray[Any]
+
+    @classmethod
+    def of(cls, counts: NDArray[np.integer], values: NDArray[Any]) -> Lists:
+        """Make them of the lengths of the rows, shape `(n,)`."""
+        return cls(np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]), values)
+
+    def rows(self, start: int, stop: int) -> Lists:
+        """Neighbouring rows."""
+        offset = self.offset[start : stop + 1]
+        return Lists(offset - offset[0], self.values[offset[0] : offset[-1]])
+
+
+class Table(Protocol):
+    """Columns that are read by rows."""
+
+    def __len__(self) -> int: ...
+
+    def __contains__(self, key: str) -> bool: ...
+
+    def flat(self, key: str, start: int, stop: int) -> NDArray[Any]:
+        """One number per row, shape `(stop - start,)`.
+
+        Raises:
+            ShowersError: No such column, another type, or a damaged file.
+        """
+
+    def lists(self, key: str, start: int, stop: int) -> Lists:
+        """One list per row.
+
+        Raises:
+            ShowersError: No such column, another type, or a damaged file.
+        """
