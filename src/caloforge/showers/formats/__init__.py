@@ -52,6 +52,8 @@ FORMATS: dict[str, Format] = {
     )
 }
 
+_TOLD = 30  # names of what is in a file
+
 
 def open_showers(
     path: str | Path,
@@ -101,10 +103,11 @@ def _recognise(path: Path) -> str:
         for form in FORMATS.values():
             if isinstance(file, form.storage) and form.recognises(file):
                 return form.name
-        keys = ", ".join(file.keys()[:30]) or "no keys"
+        keys = ", ".join(file.keys()[:_TOLD]) or "no keys"
+        near = [form.about for form in FORMATS.values() if isinstance(file, form.storage)]
     raise ShowersError(
         "the file holds no showers in a format that caloforge knows",
         where=path,
         got=keys,
-        expected="; ".join(form.about for form in FORMATS.values()),
+        expected="; ".join(near),
     )

@@ -89,8 +89,7 @@ class ForeignFile(ShowerSource, Generic[FileT]):
             self._n, shapes = self._find(self._file)
             self.detector = self._hit(detector, shapes)
             self._name_what_is_left_out(self._file)
-            if shapes is not None:
-                self._check_shapes(shapes)
+            self._check_shapes(shapes)
         except BaseException:
             self.close()
             raise
@@ -113,9 +112,9 @@ class ForeignFile(ShowerSource, Generic[FileT]):
             more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
             self.notes = (*self.notes, f"left out: {', '.join(left[:_NAMED])}{more}")
 
-    def _check_shapes(self, shapes: Shapes) -> None:
+    def _check_shapes(self, shapes: Shapes | None) -> None:
         have = [layer.shape for layer in self.detector.layers]
-        if shapes != have and shapes != [(self.detector.n_cells,)]:
+        if shapes is not None and shapes != have and shapes != [(self.detector.n_cells,)]:
             raise ShowersError(
                 f"these showers do not fit the detector {self.detector.name!r}",
                 where=self.path,

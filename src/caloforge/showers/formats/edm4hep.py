@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caloforge.errors import ShowersError
 from caloforge.particles import known_particle
 from caloforge.showers.container import Showers
-from caloforge.showers.formats.base import GEV, Format
+from caloforge.showers.formats.base import GEV, Format, Shapes
 from caloforge.showers.formats.hits import Hits, HitsFile, cell_at, layer_at
 from caloforge.showers.formats.storage.root import RootFile, RootTable, jagged, new_root
+from caloforge.showers.formats.storage.table import Lists
 from caloforge.showers.incident import Incident
 from caloforge.showers.sparse import Sparse
 
@@ -39,7 +41,7 @@ class Edm4hepFile(HitsFile[RootFile]):
     """
 
     format = "edm4hep"
-    _many = 0
+    _several = 0  # events with several incident particles
 
     def _opened(self, path: Path) -> RootFile:
         return RootFile(path)
@@ -49,8 +51,14 @@ class Edm4hepFile(HitsFile[RootFile]):
         self._collections = _hits_of(self._table)
         found = _particles_of(self._table)
         self._particles = _PARTICLES if _PARTICLES in found else (found or [_PARTICLES])[0]
+        for name in self._collections:
+            self._table.take(*(f"{name}.{key}" for key in ("cellID", "energy", *_PLACE)))
+        self._table.take(*(f"{self._particles}.{key}" for key in _PARTICLE))
         self.notes = (*self.notes, f"hits of {', '.join(self._collections)}; particles of {self._particles}")
         return len(self._table), None
+
+    def _check_shapes(self, shapes: Shapes | None) -> None:  # noqa: ARG002
+        _check_still(self.detector)
 
     def _hits(self, start: int, stop: int) -> Hits:
         parts = [self._hits_of(name, start, stop) for name in self._collections]
@@ -68,10 +76,20 @@ class Edm4hepFile(HitsFile[RootFile]):
         cell = cell_at(self.detector, layer_at(self.detector, z), x, y)
         return Hits(energy.offset, cell, energy.values.astype(np.float64) * GEV)
 
+    def _count(self, hits: Hits, start: int, stop: int) -> None:
+        key = f"{self._particles}.generatorStatus"
+        status = self._table.lists(key, min(stop, max(start, self._seen)), stop)
+        event = _events(status, np.flatnonzero(status.values == _FINAL))
+        self._several += int((np.bincount(event) > 1).sum())
+        super()._count(hits, start, stop)
+
+    def _counted(self) -> tuple[str, ...]:
+        several = f"{self._several:,} events have several particles of generatorStatus 1: the first is taken"
+        return (*super()._counted(), *[several] * (self._several > 0))
+
     def _incident(self, start: int, stop: int) -> Incident:
         columns = {key: self._table.lists(f"{self._particles}.{key}", start, stop) for key in _PARTICLE}
-        row, several = _primary(columns["generatorStatus"].offset, columns["generatorStatus"].values)
-        self._many += several
+        row = _primary(columns["generatorStatus"])
         found = {key: _taken(lists.values, row) for key, lists in columns.items()}
         momentum, vertex = (np.stack([found[f"{v}.{axis}"] for axis in "xyz"]) for v in _VECTORS)
         return _at_face(found["PDG"] if self.pdg is None else self.pdg, found["mass"], momentum, vertex)
@@ -94,6 +112,27 @@ def _particles_of(table: RootTable) -> list[str]:
     return [name for name in names if all(f"{name}.{key}" in table for key in _PARTICLE)]
 
 
+def _check_still(detector: Detector) -> None:
+    """Raise unless the cells have places of their own.
+
+    Raises:
+        ShowersError: A barrel, or cells that move with each particle.
+    """
+    readout = detector.readout
+    moving = {
+        "shape: barrel": detector.shape == "barrel",
+        "frame: particle": readout.frame == "particle",
+        "centre: barycentre": readout.centre == "barycentre",
+    }
+    if any(moving.values()):
+        raise ShowersError(
+            f"hits of EDM4hep have places in the world, which the cells of {detector.name!r} have not",
+            got=", ".join(what for what, there in moving.items() if there),
+            expected="a planar detector with frame: detector and centre: axis",
+            cure="give one whose cells stand still",
+        )
+
+
 def _recognises(file: RootFile) -> bool:
     if _TREE not in file.trees:
         return False
@@ -101,14 +140,18 @@ def _recognises(file: RootFile) -> bool:
     return bool(_hits_of(table) and _particles_of(table))
 
 
-def _primary(offset: NDArray[np.int64], status: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
-    """Place of each event's incident particle, -1 where there is none; and how many events have several."""
-    final = np.flatnonzero(status == _FINAL)
-    event = np.searchsorted(offset, final, side="right") - 1
-    row = np.where(np.diff(offset) > 0, offset[:-1], -1)
-    found, first, counts = np.unique(event, return_index=True, return_counts=True)
-    row[found] = final[first]
-    return row, int((counts > 1).sum())
+def _primary(status: Lists) -> NDArray[np.int64]:
+    """Place of each event's incident particle, -1 where there is none."""
+    final = np.flatnonzero(status.values == _FINAL)
+    row = np.where(np.diff(status.offset) > 0, status.offset[:-1], -1)
+    event, first = np.unique(_events(status, final), return_index=True)
+    row[event] = final[first]
+    return row
+
+
+def _events(lists: Lists, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The row that each place in the values belongs to."""
+    return np.searchsorted(lists.offset, places, side="right") - 1
 
 
 def _taken(values: NDArray[Any], row: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -137,13 +180,14 @@ def _at_face(
     )
 
 
-def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:  # noqa: ARG001
+def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
     hit = ", ".join(f'"{key}": float32' for key in ("energy", *_PLACE))
     particle = ", ".join(f'"{key}": float64' for key in _PARTICLE[2:])
     kinds = {
         _HITS: f'var * {{"cellID": uint64, {hit}}}',
         _PARTICLES: f'var * {{"PDG": int32, "generatorStatus": int32, {particle}}}',
     }
+    _check_still(detector)
     with new_root(path) as file:
         tree = file.mktree(_TREE, kinds, title="GeV, mm", field_name=lambda outer, inner: f"{outer}.{inner}")
         for part in parts:

@@ -81,6 +81,7 @@ def cell_at(
 class HitsFile(ForeignFile[FileT]):
     """Frame of a reader of files that hold hits; those outside the cells are left out and counted."""
 
+    _opened_with: tuple[str, ...] | None = None  # the notes of its opening
     _seen = 0  # showers whose hits were counted
     _hits_seen = _hits_outside = 0
     _energy_seen = _energy_outside = 0.0
@@ -104,16 +105,19 @@ class HitsFile(ForeignFile[FileT]):
         self._energy_outside += float(energy[outside].sum())
 
     def raw(self, start: int, stop: int) -> Showers:
+        if self._opened_with is None:
+            self._opened_with = self.notes
         showers = super().raw(start, stop)
-        self.notes = (*(note for note in self.notes if not note.startswith(_OUTSIDE)), *self._outside())
+        self.notes = (*self._opened_with, *self._counted())
         return showers
 
-    def _outside(self) -> tuple[str, ...]:
+    def _counted(self) -> tuple[str, ...]:
+        """What was seen in the showers that were read."""
         if not self._hits_outside:
             return ()
         share = 100 * self._energy_outside / self._energy_seen if self._energy_seen else 0.0
         hits = f"{self._hits_outside:,} of {self._hits_seen:,} hits with {share:.3g}% of the energy"
-        return (f"{_OUTSIDE}: {hits}",)
+        return (f"outside all cells, and left out: {hits}",)
 
     def incident(self) -> Incident:
         """The incident columns of all showers, read piece by piece."""
@@ -121,6 +125,3 @@ class HitsFile(ForeignFile[FileT]):
 
         spans = list(self.spans(_AT_ONCE)) or [(0, 0)]
         return Incident.concat([self.columns(start, stop) for start, stop in spans])
-
-
-_OUTSIDE = "left out, as they lie outside all cells"

@@ -46,6 +46,8 @@ class Par04RootFile(HitsFile[RootFile]):
     def _find(self, file: RootFile) -> tuple[int, Shapes | None]:
         particles, mesh = _trees(file) or _NEW
         self._particles, self._mesh = file.table(particles), file.table(mesh)
+        self._particles.take("EnergyMC")
+        self._mesh.take("EnergyCell", *_MESH)
         n = len(self._particles)
         if len(self._mesh) != n:
             raise ShowersError(
@@ -63,8 +65,10 @@ class Par04RootFile(HitsFile[RootFile]):
         )
         return super()._preset([(sectors, rings)] * layers)
 
-    def _hits(self, start: int, stop: int) -> Hits:
+    def _check_shapes(self, shapes: Shapes | None) -> None:  # noqa: ARG002
         check_mesh(self.detector)
+
+    def _hits(self, start: int, stop: int) -> Hits:
         sectors, rings = self.detector.layers[0].shape
         energy = self._mesh.lists("EnergyCell", start, stop)
         place = np.stack([self._place(name, energy.offset, start, stop) for name in _MESH])

@@ -57,10 +57,11 @@ class TableFile(HitsFile[FileT]):
         self.provenance = _json(self._text("provenance"))
         self._has_overflow = "overflow" in self._table
         self._flat = CELLS not in self._table
-        if not self._flat:
+        cells = [SHOWERS] if self._flat else [CELLS, ENERGIES]
+        self._table.take("energy", *self._names, *cells, *["overflow"] * self._has_overflow)
+        if not self._flat or n == 0:
             return n, None
-        first = self._table.lists(SHOWERS, 0, min(n, 1))
-        return n, [(len(first.values),)]
+        return n, [(len(self._table.lists(SHOWERS, 0, 1).values),)]
 
     @abstractmethod
     def _rows(self, file: FileT) -> Table: ...

@@ -8,6 +8,7 @@ import math
 import shutil
 import struct
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -30,6 +31,12 @@ _MAX_RATIO = 1100  # zlib reaches 1032
 _ANY_RATIO = 64 << 20  # bytes that any member may unpack to
 _MAX_ROW = 512 << 20  # bytes
 _LOCAL = struct.Struct("<4s22xHH")  # of a member's own header: its mark, lengths of its name and its extras
+
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+    *(SyntaxError, tokenize.TokenError),  # numpy's, of a header that is none
+    *(EOFError, KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError),
+)
 
 
 @dataclass(frozen=True)
@@ -284,15 +291,7 @@ def _reading(where: object) -> Iterator[None]:
     """Turn what zipfile, zlib and numpy raise on a damaged file into one clear message."""
     try:
         yield
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        EOFError,
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:
+    except _DAMAGE as error:
         raise ShowersError(
             "damaged npz file: it cannot be read to the end",
             where=where,

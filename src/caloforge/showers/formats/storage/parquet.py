@@ -40,7 +40,7 @@ class ParquetFile:
         self.taken: set[str] = set()
         self._read: dict[str, tuple[int, Any]] = {}
         with _reading(path):
-            self._file = parquet.ParquetFile(path)
+            self._file = parquet.ParquetFile(path, page_checksum_verification=True)
             self._schema = self._file.schema_arrow
             about = self._file.metadata
             rows = [about.row_group(i).num_rows for i in range(about.num_row_groups)]
@@ -60,6 +60,14 @@ class ParquetFile:
         """A text of the file's metadata; None if there is none of this name."""
         found = (self._schema.metadata or {}).get(name.encode())
         return None if found is None else found.decode(errors="replace")
+
+    def take(self, *keys: str) -> None:
+        """See `Table`."""
+        for key in keys:
+            if key not in self:
+                near, got = nearest(key, self.keys()), ", ".join(self.keys()[:30])
+                raise ShowersError("the file lacks a column", where=self._where(key), got=got, near=near)
+        self.taken.update(keys)
 
     def flat(self, key: str, start: int, stop: int) -> NDArray[Any]:
         """See `Table`."""
@@ -85,11 +93,6 @@ class ParquetFile:
 
     def _parts(self, key: str, start: int, stop: int) -> Iterator[Any]:
         """Rows of a column, from one row group after the other."""
-        if key not in self:
-            near = nearest(key, self.keys())
-            got = ", ".join(self.keys()[:30])
-            raise ShowersError("the file lacks a column", where=self._where(key), got=got, near=near)
-        self.taken.add(key)
         while start < stop:
             group = int(np.searchsorted(self._ends, start, side="right")) - 1
             end = min(stop, int(self._ends[group + 1]))
@@ -101,6 +104,9 @@ class ParquetFile:
             self._check_claim(key, group)
             with _reading(f"{self._where(key)}, row group {group}"):
                 column = self._file.read_row_group(group, columns=[key], use_threads=False).column(0)
+                rows = int(self._ends[group + 1] - self._ends[group])
+                if len(column) != rows:
+                    raise ValueError(f"{len(column)} rows, where {rows} are promised")
                 self._read[key] = group, column.combine_chunks()
         return self._read[key][1]
 
@@ -140,7 +146,8 @@ def new_parquet(path: Path, schema: Any) -> Iterator[Any]:
         MissingExtraError: No pyarrow.
         OutputError: It exists, another process writes it, or the disk is full.
     """
-    with new_file(path) as out, pyarrow().parquet.ParquetWriter(out, schema) as file:
+    writer = pyarrow().parquet.ParquetWriter
+    with new_file(path) as out, writer(out, schema, write_page_checksum=True) as file:
         yield file
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _AHEAD = 1024  # rows that are read at least: a basket or cluster is unpacked as a whole
 _MAX_TEXT = 16 << 20  # characters
+_TOLD = 300  # characters of what uproot says
 
 
 class RootFile:
@@ -44,12 +45,25 @@ class RootFile:
             self._file = uproot.open(path, array_cache=None)
         try:
             with _reading(path):
+                self._check_size(int(self._file.file.fEND))
                 self._trees = {name: self._file[name] for name in self._names() if self._is_table(name)}
                 self._keys = [name for name in self._names() if name not in self._trees]
                 self._keys += [f"{tree}/{key}" for tree, found in self._trees.items() for key in _keys(found)]
         except BaseException:
             self.close()
             raise
+
+    def _check_size(self, end: int) -> None:
+        """Uproot reads what is left of a file without its end."""
+        size = self.path.stat().st_size
+        if size < end:
+            raise ShowersError(
+                "the file is truncated",
+                where=self.path,
+                got=f"{size:,} bytes",
+                expected=f"{end:,}, as its header says",
+                cure="the copy did not finish: copy it again",
+            )
 
     def _names(self) -> list[str]:
         return list(dict.fromkeys(self._file.keys(cycle=False)))
@@ -129,6 +143,14 @@ class RootTable:
         """Names of the columns."""
         return [key for key in _keys(self._tree) if key in self]
 
+    def take(self, *keys: str) -> None:
+        """See `Table`."""
+        for key in keys:
+            if key not in self:
+                near, got = nearest(key, self.keys()), ", ".join(self.keys()[:30])
+                raise ShowersError("the tree lacks a branch", where=self._where(key), got=got, near=near)
+        self._file.taken.update(f"{self._name}/{key}" for key in keys)
+
     def flat(self, key: str, start: int, stop: int) -> NDArray[Any]:
         """See `Table`."""
         rows = self._rows(key, start, stop)
@@ -156,11 +178,6 @@ class RootTable:
         return rows[start - first : stop - first]
 
     def _array(self, key: str, start: int, stop: int) -> Any:
-        if key not in self:
-            near = nearest(key, self.keys())
-            got = ", ".join(self.keys()[:30])
-            raise ShowersError("the tree lacks a branch", where=self._where(key), got=got, near=near)
-        self._file.taken.add(f"{self._name}/{key}")
         with _reading(self._where(key)):
             column = self._tree[key]
             self._check_claim(key, column)
@@ -220,10 +237,16 @@ def _uproot() -> Any:
 
 
 def _keys(tree: Any) -> list[str]:
-    """Names of all columns; those of a group of branches have the group's name in front already."""
-    if hasattr(tree, "itervalues") and tree.classname != "ROOT::RNTuple":
-        return [branch.name for branch in tree.itervalues(recursive=True)]
-    return list(tree.keys())
+    """Names of all columns with numbers: not those of groups, nor of what counts the others' numbers."""
+    if isinstance(tree, _uproot().TTree):
+        branches = list(tree.itervalues(recursive=True))
+        # By its leaf: of split vectors, uproot's `count_branch` is the first of those that are counted.
+        counters = {b.count_leaf.member("fName") for b in branches if b.count_leaf is not None}
+        keys = [branch.name for branch in branches if branch.name not in counters]
+    else:
+        keys = list(tree.keys())
+    groups = {".".join(parts[:i]) for key in keys for parts in [key.split(".")] for i in range(1, len(parts))}
+    return [key for key in keys if key not in groups]
 
 
 def _numbers(rows: Any) -> NDArray[Any]:
@@ -246,6 +269,6 @@ def _reading(where: object) -> Iterator[None]:
         raise ShowersError(
             "this ROOT file cannot be read",
             where=where,
-            got=(str(error).strip().splitlines() or [type(error).__name__])[0],
+            got=" ".join(str(error).split())[:_TOLD] or type(error).__name__,
             cure="if it is damaged or truncated, make or copy it again",
         ) from error

@@ -41,16 +41,23 @@ class Table(Protocol):
 
     def __contains__(self, key: str) -> bool: ...
 
+    def take(self, *keys: str) -> None:
+        """Say which columns are read.
+
+        Raises:
+            ShowersError: One of them is not there.
+        """
+
     def flat(self, key: str, start: int, stop: int) -> NDArray[Any]:
         """One number per row, shape `(stop - start,)`.
 
         Raises:
-            ShowersError: No such column, another type, or a damaged file.
+            ShowersError: It has another type, or the file is damaged.
         """
 
     def lists(self, key: str, start: int, stop: int) -> Lists:
         """One list per row.
 
         Raises:
-            ShowersError: No such column, another type, or a damaged file.
+            ShowersError: It has another type, or the file is damaged.
         """
