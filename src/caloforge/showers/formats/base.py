@@ -261,10 +261,7 @@ class GrowingFile:
         found = self._file[key]
         start = len(found)
         found.resize(start + len(rows), axis=0)
-        objects = np.empty(len(rows), object)  # h5py takes lists of one length for a table
-        for place, row in enumerate(rows):
-            objects[place] = row
-        found[start:] = objects
+        found[start:] = list(rows)  # an array of objects of one length would be taken for a table (h5py 3.16)
         self._file.check()
 
     def attribute(self, name: str, text: str) -> None:

@@ -57,7 +57,8 @@ class NpzShowers(ArraysFile):
 
     def _told(self, name: str, n: int) -> float:
         few = min(n, FEW)
-        total = self._showers[:few].reshape(few, -1).sum(axis=1, dtype=np.float64)
+        axes = tuple(range(1, len(self._showers.shape)))
+        total = self._showers[:few].sum(axis=axes, dtype=np.float64)
         ratio = response(total, self._energy[:few])
         unit = 1.0 if same_unit(ratio) else GEV
         what = "MeV" if unit == 1.0 else "GeV"
