@@ -179,6 +179,17 @@ def test_what_holds_no_showers_is_refused(data: bytes, tmp_path: Path) -> None:
     assert "x.h5" in str(error.value)
 
 
+FITS = {("calochallenge", "npz"), *((form, form) for form in CASES)}
+
+
+@pytest.mark.parametrize(("asked", "form"), sorted({(a, f) for a in FORMATS for f in CASES} - FITS))
+def test_a_format_that_is_asked_for_wrongly_is_refused(asked: str, form: str, tmp_path: Path) -> None:
+    _, path = written(form, tmp_path, 4)
+    with pytest.raises(ShowersError) as error:
+        open_showers(path, detector_of(CASES[form][0]), format=asked).close()
+    assert path.name in str(error.value)
+
+
 def test_folders_hold_files_of_every_kind(tmp_path: Path) -> None:
     names = ["a.h5", "b.hdf5", "c.npz", "d.parquet", "e.root"]
     for name in [*names, "f.txt"]:

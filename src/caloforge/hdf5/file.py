@@ -201,8 +201,7 @@ def open_hdf5(path: str | Path, *, apart: bool = False) -> Hdf5File:
     version = _superblock(path)
     if version is None:
         size = path.stat().st_size
-        cure = "showers are read from HDF5 files only"
-        raise ShowersError("not an HDF5 file", where=path, got=f"{size} bytes", cure=cure)
+        raise ShowersError("not an HDF5 file", where=path, got=f"{size} bytes", expected="HDF5")
     name = str(path.resolve())
     return Hdf5File(path, Apart(name) if apart or version < _CHECKED else Library(name))
 

@@ -25,7 +25,7 @@ from caloforge.showers.formats import (
     showerdata,
 )
 from caloforge.showers.formats.base import Format
-from caloforge.showers.formats.storage import open_storage
+from caloforge.showers.formats.storage import KINDS, kind_of, open_storage
 from caloforge.showers.journal import is_journal
 from caloforge.showers.source import ShowerSource
 
@@ -77,7 +77,9 @@ def open_showers(
     path = Path(path)
     pdg = None if particle is None else pdg_id(particle)
     if format is not None:
-        return known_format(format).open(path, detector, pdg)
+        form = known_format(format)
+        _check_kind(path, form)
+        return form.open(path, detector, pdg)
     name = _recognise(path)
     if name == "caloforge":
         return native.open_native(path, detector, pdg)
@@ -94,6 +96,20 @@ def known_format(name: str) -> Format:
         known = ", ".join(FORMATS)
         raise ShowersError("unknown shower format", got=name, expected=known, near=nearest(name, FORMATS))
     return FORMATS[name]
+
+
+def _check_kind(path: Path, form: Format) -> None:
+    if path.is_file() and is_journal(path):
+        return
+    kind = kind_of(path)
+    if not issubclass(kind, form.storage):
+        raise ShowersError(
+            f"no file of the format {form.name!r}",
+            where=path,
+            got=KINDS[kind],
+            expected=" or ".join(KINDS[known] for known in form.storage),
+            cure="without --from, the content tells the format",
+        )
 
 
 def _recognise(path: Path) -> str:

@@ -166,7 +166,7 @@ class ForeignFile(ShowerSource, Generic[FileT]):
             raise ShowersError(
                 "the file does not say what was hit",
                 where=self.path,
-                cure="give the detector: --detector NAME or FILE.yaml",
+                cure="give the detector: --detector NAME or FILE.yaml; `convert` makes a file that says it",
             )
         found = preset_like(tuple(shapes))
         if found is None:

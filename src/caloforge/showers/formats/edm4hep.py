@@ -49,6 +49,12 @@ class Edm4hepFile(HitsFile[RootFile]):
     def _find(self, file: RootFile) -> tuple[int, None]:
         self._table = file.table(_TREE)
         self._collections = _hits_of(self._table)
+        if not self._collections:
+            raise ShowersError(
+                "the file holds no collection of simulated calorimeter hits",
+                where=f"{self.path}, tree {_TREE!r}",
+                expected=", ".join(f"NAME.{key}" for key in ("cellID", "energy", *_PLACE)),
+            )
         found = _particles_of(self._table)
         self._particles = _PARTICLES if _PARTICLES in found else (found or [_PARTICLES])[0]
         for name in self._collections:

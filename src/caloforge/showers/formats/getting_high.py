@@ -36,7 +36,7 @@ class GettingHighFile(ArraysFile):
     format = "getting-high"
 
     def _find(self, file: Arrays) -> tuple[int, Shapes]:
-        group = _groups(file)[0]
+        group = (_groups(file) or ["NxN"])[0]
         self._energy, n = rows_of(file, f"{group}/energy")
         self._layers = file.dataset(f"{group}/layers", (n, None, None, None))
         self._unit = self._told(min(n, FEW))

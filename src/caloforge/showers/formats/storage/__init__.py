@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-__all__ = ["ARRAYS", "Arrays", "Opened", "open_arrays", "open_storage"]
+__all__ = ["ARRAYS", "KINDS", "Arrays", "Opened", "kind_of", "open_arrays", "open_storage"]
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -46,12 +45,33 @@ class Opened(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
 
-_BEGINS: dict[bytes, Callable[[Path], Opened]] = {
+KINDS: dict[type, str] = {Hdf5File: "HDF5", NpzFile: "npz", RootFile: "ROOT", ParquetFile: "Parquet"}
+_BEGINS: dict[bytes, type] = {
     b"root": RootFile,
     b"PAR1": ParquetFile,
     b"PK\x03\x04": NpzFile,
     b"PK\x05\x06": NpzFile,  # a zip of nothing
 }
+
+
+def kind_of(path: Path) -> type:
+    """What a file is, by its first bytes; what is missing or empty counts as HDF5, which says so.
+
+    Raises:
+        ShowersError: It is nothing that is known.
+    """
+    if not path.is_file() or path.stat().st_size == 0:
+        return Hdf5File
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head not in _BEGINS and not is_hdf5(path):
+        raise ShowersError(
+            "not a file of showers: its first bytes are those of no kind that is known",
+            where=path,
+            got=f"{path.stat().st_size} bytes, the first are {head!r}",
+            expected=", ".join(KINDS.values()),
+        )
+    return _BEGINS.get(head, Hdf5File)
 
 
 def open_storage(path: Path) -> Opened:
@@ -61,7 +81,9 @@ def open_storage(path: Path) -> Opened:
         ShowersError: Missing, empty, damaged, or of no kind that is known.
         MissingExtraError: The package that reads it is not installed.
     """
-    return _opener(path)(path)
+    kind = kind_of(path)
+    opened: Opened = open_hdf5(path) if kind is Hdf5File else kind(path)
+    return opened
 
 
 def open_arrays(path: Path) -> Arrays:
@@ -70,22 +92,4 @@ def open_arrays(path: Path) -> Arrays:
     Raises:
         ShowersError: Missing, empty, damaged, or of another kind.
     """
-    opener = _opener(path)
-    return NpzFile(path) if opener is NpzFile else open_hdf5(path)
-
-
-def _opener(path: Path) -> Callable[[Path], Opened]:
-    if not path.is_file() or path.stat().st_size == 0:
-        return open_hdf5  # which says what is there instead
-    with path.open("rb") as file:
-        head = file.read(4)
-    if head in _BEGINS:
-        return _BEGINS[head]
-    if not is_hdf5(path):
-        raise ShowersError(
-            "not a file of showers: its first bytes are those of no kind that is known",
-            where=path,
-            got=f"{path.stat().st_size} bytes, the first are {head!r}",
-            expected="HDF5, npz, ROOT or Parquet",
-        )
-    return open_hdf5
+    return NpzFile(path) if kind_of(path) is NpzFile else open_hdf5(path)

@@ -99,9 +99,8 @@ class RootFile:
             ShowersError: There is none of this name.
         """
         if name not in self._trees:
-            raise ShowersError(
-                "the file lacks a tree", where=self.path, got=", ".join(self._trees), near=name
-            )
+            got = ", ".join(self._trees) or "no trees"
+            raise ShowersError("the file lacks a tree", where=self.path, got=got, expected=name)
         return RootTable(self, name, self._trees[name])
 
     def text(self, name: str) -> str | None:
