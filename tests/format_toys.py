@@ -13,10 +13,11 @@ from caloforge.showers import Incident, Showers
 STILL = """
 name: still
 readout:
-  deposits: all
+  deposits: active
+  sampling_fraction: 0.25
   layers:
     - {count: 2, start: 4 mm, thickness: 3 mm, grid: {kind: cartesian, window: [40 mm, 30 mm], cells: [4, 5]}}
-    - {thickness: 10 mm, grid: {kind: polar, r_edges: "0, 5, 20 mm", alpha: 6}}
+    - {thickness: 10 mm, sampling_fraction: 0.5, grid: {kind: polar, r_edges: "0, 5, 20 mm", alpha: 6}}
 """
 
 

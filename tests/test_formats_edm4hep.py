@@ -64,13 +64,15 @@ def test_edm4hep_hits_are_where_they_lie(rntuple: bool, tmp_path: Path) -> None:
     with open_showers(path, detector) as file:
         showers = file.read(0, 2)
         assert file.format == "edm4hep"
-        assert any("1 of 4 hits with 66.4% of the energy" in note for note in file.notes)
+        assert any("1 of 4 hits with 79.6% of the energy" in note for note in file.notes)  # 2000 of 2512 MeV
+        assert any("sampling fraction: 0.25, 0.5" in note for note in file.notes)
         assert any("hits of ECal; particles of MCParticles" in note for note in file.notes)
     first, second = showers[:1].layers(), showers[1:].layers()
-    assert first[0][0, 2, 2] == pytest.approx(1)  # x = 1 mm of 4 columns of 10 mm, y = 1 mm of 5 rows of 6 mm
-    assert first[1][0, 0, 0] == pytest.approx(2)
-    assert showers.cells[0].sum() == pytest.approx(3)
-    assert second[2][0, 3, 0] == pytest.approx(250)  # the ring within 5 mm, the sector that begins at 0
+    # Deposits in MeV over the sampling fraction of their layer.
+    assert first[0][0, 2, 2] == pytest.approx(1 / 0.25)  # x = 1 mm of 4 columns of 10 mm, y of 5 rows of 6 mm
+    assert first[1][0, 0, 0] == pytest.approx(2 / 0.25)
+    assert showers.cells[0].sum() == pytest.approx(3 / 0.25)
+    assert second[2][0, 3, 0] == pytest.approx(250 / 0.5)  # the ring within 5 mm, the sector that begins at 0
 
 
 def test_edm4hep_particles_fly_straight_to_the_face(tmp_path: Path) -> None:
@@ -102,9 +104,18 @@ def test_edm4hep_collections_are_added_and_reconstructed_ones_are_not(tmp_path: 
         MCParticles=PARTICLES,
     )
     with open_showers(path, detector_of("still")) as file:
-        assert file.read(0, 1).cells.sum() == pytest.approx(6)
+        assert file.read(0, 1).cells.sum() == pytest.approx(6 / 0.25)
         assert any("hits of A, B;" in note for note in file.notes)
         assert any("left out: events/Digits.cellID" in note for note in file.notes)
+
+
+@pytest.mark.parametrize("key", ["energy", "position.x", "position.z"])
+def test_edm4hep_places_and_energies_must_be_as_many(key: str, tmp_path: Path) -> None:
+    path = edm4hep(tmp_path / "a.root", ECal={**HITS, key: [[1.0], [2.0]]}, MCParticles=PARTICLES)
+    with open_showers(path, detector_of("still")) as file:
+        with pytest.raises(ShowersError, match="differ in length") as error:
+            file.read(0, 2)
+        assert "row 0" in str(error.value)
 
 
 def test_edm4hep_events_of_several_particles_are_counted(tmp_path: Path) -> None:
@@ -145,7 +156,8 @@ def test_edm4hep_as_uproot_reads_it(tmp_path: Path) -> None:
         rows = {name: file["events"][name].array() for name in file["events"].keys()}  # noqa: SIM118
     index, energy = lists(showers)
     assert ak.all(rows["CalorimeterHits.cellID"] == index)
-    assert np.allclose(ak.flatten(rows["CalorimeterHits.energy"]), ak.flatten(energy) / 1e3)
+    share = np.where(ak.flatten(index) < 40, 0.25, 0.5)
+    assert np.allclose(ak.flatten(rows["CalorimeterHits.energy"]), share * ak.flatten(energy) / 1e3)
     x, y, z = showers.detector.positions[ak.to_numpy(ak.flatten(index))].T
     for axis, values in {"x": x, "y": y, "z": z}.items():
         assert np.allclose(ak.flatten(rows[f"CalorimeterHits.position.{axis}"]), values)

@@ -23,7 +23,7 @@ CASES = {
     "npz": ("calogan", True),
     "parquet": ("calogan", True),
     "root": ("still", True),
-    "par04-root": ("calochallenge-2", True),
+    "par04-root": ("calochallenge-2", False),
     "edm4hep": ("still", False),
     "showerdata": ("still", False),
     "getting-high": ("clic", True),

@@ -121,7 +121,7 @@ def test_row_groups_beyond_measure_are_refused(
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no energies": ({"cell_index": [[1]], "cell_energy": [[1.0]]}, "no showers in a format"),
-    "other lengths": ({"energy": [1.0], "cell_index": [[1, 2]], "cell_energy": [[1.0]]}, "as many cells"),
+    "other lengths": ({"energy": [1.0], "cell_index": [[1, 2]], "cell_energy": [[1.0]]}, "differ in length"),
     "too large": ({"energy": [1.0], "cell_index": [[504]], "cell_energy": [[1.0]]}, "none of the detector"),
     "below 0": ({"energy": [1.0], "cell_index": [[-1]], "cell_energy": [[1.0]]}, "none of the detector"),
     "broken": ({"energy": [1.0], "cell_index": [[0.5]], "cell_energy": [[1.0]]}, "none of the detector"),
@@ -270,7 +270,8 @@ def test_par04_ntuples_are_filled_into_the_mesh(old: bool, tmp_path: Path) -> No
         assert (file.format, file.detector.name) == ("par04-root", "calochallenge-2")
         assert any("taken for the preset" in note for note in file.notes)
     wanted = dense(columns).transpose(0, 3, 2, 1).reshape(9, -1)  # layer, sector, ring
-    assert np.array_equal(showers.cells, wanted.astype(np.float32))
+    # The preset's cells are deposits over its sampling fraction.
+    assert np.allclose(showers.cells, wanted / 0.033, rtol=1e-6)
     assert np.allclose(showers.incident.energy, np.linspace(1e3, 9e3, 9))
     assert set(showers.incident.pdg) == {22}
 
@@ -282,7 +283,7 @@ def test_par04_ntuples_as_its_conversion_reads_them(tmp_path: Path) -> None:
         columns = {name: file["virtualReadout"][name].array() for name in mesh(1)}
         assert np.allclose(file["global"]["EnergyMC"].array(), showers.incident.energy)
     again = dense(columns).transpose(0, 3, 2, 1).reshape(20, -1)
-    assert np.array_equal(again.astype(np.float32), showers.cells)
+    assert np.allclose(again, 0.033 * showers.cells, rtol=1e-6)
 
 
 def test_hits_beside_the_mesh_are_counted(tmp_path: Path) -> None:
@@ -297,6 +298,15 @@ def test_hits_beside_the_mesh_are_counted(tmp_path: Path) -> None:
         open_showers(path)
     with pytest.raises(ShowersError, match="rings and sectors"):
         open_showers(path, detector_of("calogan"))
+
+
+def test_par04_places_and_energies_must_be_as_many(tmp_path: Path) -> None:
+    columns = mesh()
+    columns["phiCell"] = columns["phiCell"][:, 1:]
+    with open_showers(par04(tmp_path / "a.root", columns, old=False)) as file:
+        with pytest.raises(ShowersError, match="differ in length") as error:
+            file.read(0, 3)
+        assert "29 in 'phiCell'" in str(error.value)
 
 
 def test_par04_trees_of_different_lengths_are_refused(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from caloforge.errors import ShowersError
 from caloforge.particles import known_particle
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import GEV, Format, Shapes
-from caloforge.showers.formats.hits import Hits, HitsFile, cell_at, layer_at
+from caloforge.showers.formats.hits import Hits, HitsFile, cell_at, fractions, layer_at
 from caloforge.showers.formats.storage.root import RootFile, RootTable, jagged, new_root
-from caloforge.showers.formats.storage.table import Lists
+from caloforge.showers.formats.storage.table import Lists, lists_alike
 from caloforge.showers.incident import Incident
 from caloforge.showers.sparse import Sparse
 
@@ -41,6 +41,7 @@ class Edm4hepFile(HitsFile[RootFile]):
     """
 
     format = "edm4hep"
+    deposits = True
     _several = 0  # events with several incident particles
 
     def _opened(self, path: Path) -> RootFile:
@@ -48,7 +49,7 @@ class Edm4hepFile(HitsFile[RootFile]):
 
     def _find(self, file: RootFile) -> tuple[int, None]:
         self._table = file.table(_TREE)
-        self._collections = _hits_of(self._table)
+        self._collections = _collections_of(self._table)
         if not self._collections:
             raise ShowersError(
                 "the file holds no collection of simulated calorimeter hits",
@@ -77,10 +78,14 @@ class Edm4hepFile(HitsFile[RootFile]):
         return Hits(offset, cell, energy)
 
     def _hits_of(self, name: str, start: int, stop: int) -> Hits:
-        energy = self._table.lists(f"{name}.energy", start, stop)
-        x, y, z = (self._table.lists(f"{name}.{key}", start, stop).values for key in _PLACE)
-        cell = cell_at(self.detector, layer_at(self.detector, z), x, y)
-        return Hits(energy.offset, cell, energy.values.astype(np.float64) * GEV)
+        keys = [f"{name}.{key}" for key in ("energy", *_PLACE)]
+        energy, *places = lists_alike(self._table, keys, start, stop, self.path)
+        x, y, z = (lists.values for lists in places)
+        layer = layer_at(self.detector, z)
+        deposit = energy.values.astype(np.float64) * GEV
+        return Hits(
+            energy.offset, cell_at(self.detector, layer, x, y), deposit / fractions(self.detector, layer)
+        )
 
     def _count(self, hits: Hits, start: int, stop: int) -> None:
         key = f"{self._particles}.generatorStatus"
@@ -94,14 +99,15 @@ class Edm4hepFile(HitsFile[RootFile]):
         return (*super()._counted(), *[several] * (self._several > 0))
 
     def _incident(self, start: int, stop: int) -> Incident:
-        columns = {key: self._table.lists(f"{self._particles}.{key}", start, stop) for key in _PARTICLE}
+        keys = [f"{self._particles}.{key}" for key in _PARTICLE]
+        columns = dict(zip(_PARTICLE, lists_alike(self._table, keys, start, stop, self.path), strict=True))
         row = _primary(columns["generatorStatus"])
         found = {key: _taken(lists.values, row) for key, lists in columns.items()}
         momentum, vertex = (np.stack([found[f"{v}.{axis}"] for axis in "xyz"]) for v in _VECTORS)
         return _at_face(found["PDG"] if self.pdg is None else self.pdg, found["mass"], momentum, vertex)
 
 
-def _hits_of(table: RootTable) -> list[str]:
+def _collections_of(table: RootTable) -> list[str]:
     """Collections of simulated hits; reconstructed ones have an error of the energy."""
     keys = table.keys()
     names = [key.removesuffix(".cellID") for key in keys if key.endswith(".cellID")]
@@ -143,7 +149,7 @@ def _recognises(file: RootFile) -> bool:
     if _TREE not in file.trees:
         return False
     table = file.table(_TREE)
-    return bool(_hits_of(table) and _particles_of(table))
+    return bool(_collections_of(table) and _particles_of(table))
 
 
 def _primary(status: Lists) -> NDArray[np.int64]:
@@ -187,13 +193,13 @@ def _at_face(
 
 
 def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
+    _check_still(detector)
     hit = ", ".join(f'"{key}": float32' for key in ("energy", *_PLACE))
     particle = ", ".join(f'"{key}": float64' for key in _PARTICLE[2:])
     kinds = {
         _HITS: f'var * {{"cellID": uint64, {hit}}}',
         _PARTICLES: f'var * {{"PDG": int32, "generatorStatus": int32, {particle}}}',
     }
-    _check_still(detector)
     with new_root(path) as file:
         tree = file.mktree(_TREE, kinds, title="GeV, mm", field_name=lambda outer, inner: f"{outer}.{inner}")
         for part in parts:
@@ -202,9 +208,10 @@ def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
 
 def _hit_columns(part: Showers) -> Any:
     hits = Sparse.of(part.incident, part.cells, None)
-    place = part.detector.positions[hits.index].astype(np.float32)
-    columns = {"cellID": hits.index.astype(np.uint64), "energy": (hits.energy / np.float64(GEV)).astype("f4")}
-    return jagged(hits.offset, columns | dict(zip(_PLACE, place.T, strict=True)))
+    deposit = hits.energy * fractions(part.detector, part.detector.layer_of_cell[hits.index]) / GEV
+    places = part.detector.positions[hits.index].astype(np.float32).T
+    values = (hits.index.astype(np.uint64), deposit.astype(np.float32), *places)
+    return jagged(hits.offset, dict(zip(("cellID", "energy", *_PLACE), values, strict=True)))
 
 
 def _particle_columns(incident: Incident) -> Any:

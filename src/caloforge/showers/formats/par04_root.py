@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import Format, Shapes
-from caloforge.showers.formats.hits import Hits, HitsFile
+from caloforge.showers.formats.hits import Hits, HitsFile, fractions
 from caloforge.showers.formats.par04 import check_mesh
 from caloforge.showers.formats.storage.root import RootFile, jagged, new_root
+from caloforge.showers.formats.storage.table import lists_alike
 from caloforge.showers.incident import Incident
 from caloforge.showers.sparse import Sparse
 
@@ -39,6 +39,7 @@ class Par04RootFile(HitsFile[RootFile]):
     """
 
     format = "par04-root"
+    deposits = True
 
     def _opened(self, path: Path) -> RootFile:
         return RootFile(path)
@@ -70,23 +71,14 @@ class Par04RootFile(HitsFile[RootFile]):
 
     def _hits(self, start: int, stop: int) -> Hits:
         sectors, rings = self.detector.layers[0].shape
-        energy = self._mesh.lists("EnergyCell", start, stop)
-        place = np.stack([self._place(name, energy.offset, start, stop) for name in _MESH])
+        energy, *places = lists_alike(self._mesh, ("EnergyCell", *_MESH), start, stop, self.path)
+        place = np.stack([lists.values.astype(np.int64) for lists in places])
         size = np.array([[self.detector.n_layers], [sectors], [rings]])
         inside = ((place >= 0) & (place < size)).all(axis=0)
         layer, sector, ring = place
         cell = np.where(inside, (layer * sectors + sector) * rings + ring, -1)
-        return Hits(energy.offset, cell, energy.values.astype(np.float64))
-
-    def _place(self, name: str, offset: NDArray[np.int64], start: int, stop: int) -> NDArray[np.int64]:
-        lists = self._mesh.lists(name, start, stop)
-        if not np.array_equal(lists.offset, offset):
-            raise ShowersError(
-                "a shower has not as many places as energies",
-                where=f"{self.path}, branch {name!r}",
-                got=f"in entries {start} to {stop - 1}",
-            )
-        return lists.values.astype(np.int64)
+        share = fractions(self.detector, np.where(inside, layer, -1))
+        return Hits(energy.offset, cell, energy.values.astype(np.float64) / share)
 
     def _incident(self, start: int, stop: int) -> Incident:
         return Incident.of(self._particles.flat("EnergyMC", start, stop), self._pdg)
@@ -117,7 +109,7 @@ def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
             places = np.unravel_index(hits.index.astype(np.int64), shape)
             columns = {name: place.astype(np.int32) for name, place in zip(_MESH, places, strict=True)}
             particles.extend({"EnergyMC": part.incident.energy.astype(np.float64)})
-            energy = hits.energy.astype(np.float64)
+            energy = hits.energy * fractions(detector, places[0])
             mesh.extend({"cells": jagged(hits.offset, {"EnergyCell": energy, **columns})})
 
 

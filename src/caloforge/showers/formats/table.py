@@ -14,7 +14,7 @@ import numpy as np
 from caloforge.errors import ShowersError
 from caloforge.showers.formats.hits import Hits, HitsFile
 from caloforge.showers.formats.storage import Opened
-from caloforge.showers.formats.storage.table import Lists, Table
+from caloforge.showers.formats.storage.table import Lists, Table, lists_alike
 from caloforge.showers.incident import COLUMNS, Incident
 from caloforge.showers.sparse import Sparse
 
@@ -77,13 +77,7 @@ class TableFile(HitsFile[FileT]):
             cells = self._equal(SHOWERS, start, stop, self.detector.n_cells)
             every = np.tile(np.arange(self.detector.n_cells), stop - start)
             return Hits(cells.offset, every, cells.values.astype(np.float64))
-        index, energy = (self._table.lists(key, start, stop) for key in (CELLS, ENERGIES))
-        if not np.array_equal(index.offset, energy.offset):
-            raise ShowersError(
-                "a shower has not as many cells as energies",
-                where=self.path,
-                got=f"in rows {start} to {stop - 1}",
-            )
+        index, energy = lists_alike(self._table, (CELLS, ENERGIES), start, stop, self.path)
         self._check_index(index.values)
         return Hits(index.offset, index.values.astype(np.int64), energy.values.astype(np.float64))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["Lists", "Table"]
+__all__ = ["Lists", "Table", "lists_alike"]
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from caloforge.errors import ShowersError
 
 
 @dataclass(frozen=True)
@@ -61,3 +64,23 @@ class Table(Protocol):
         Raises:
             ShowersError: It has another type, or the file is damaged.
         """
+
+
+def lists_alike(table: Table, keys: Iterable[str], start: int, stop: int, where: object) -> list[Lists]:
+    """Several columns of lists, which have one length in each row.
+
+    Raises:
+        ShowersError: They have not, or what `Table.lists` raises.
+    """
+    found = {key: table.lists(key, start, stop) for key in keys}
+    first, *others = found.values()
+    for key, lists in zip(list(found)[1:], others, strict=True):
+        row = np.flatnonzero(np.diff(lists.offset) != np.diff(first.offset))
+        if len(row):
+            raise ShowersError(
+                "lists of one row differ in length",
+                where=f"{where}, row {start + row[0]}",
+                got=f"{np.diff(lists.offset)[row[0]]} in {key!r}",
+                expected=f"{np.diff(first.offset)[row[0]]}, as in {next(iter(found))!r}",
+            )
+    return list(found.values())
