@@ -163,16 +163,17 @@ def test_a_missing_package_is_named(
     assert not list(tmp_path.glob("*x*"))
 
 
-def test_content_tells_and_not_the_name(tmp_path: Path) -> None:
-    for form in CASES:
-        _, path = written(form, tmp_path, 4)
-        other = path.rename(tmp_path / f"{form}.data")
-        with open_showers(other, detector_of(CASES[form][0])) as file:
-            assert file.format == form
+@pytest.mark.parametrize("form", CASES)
+def test_content_tells_and_not_the_name(form: str, tmp_path: Path) -> None:
+    _, path = written(form, tmp_path, 4)
+    with open_showers(path.rename(tmp_path / "some.data"), detector_of(CASES[form][0])) as file:
+        assert file.format == form
 
 
 @pytest.mark.parametrize("data", [b"a,b\n1,2\n", b"\x93NUMPY", b"rootroot", b"PAR1", b"PK\x03\x04"])
 def test_what_holds_no_showers_is_refused(data: bytes, tmp_path: Path) -> None:
+    if data == b"PAR1":
+        pytest.importorskip("pyarrow")
     (tmp_path / "x.h5").write_bytes(data)
     with pytest.raises(ShowersError) as error:
         open_showers(tmp_path / "x.h5")
