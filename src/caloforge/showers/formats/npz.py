@@ -16,7 +16,8 @@ from caloforge.errors import ShowersError
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import GEV, ArraysFile, Format, Shapes, rows_of
 from caloforge.showers.formats.storage import Arrays
-from caloforge.showers.formats.storage.npz import NpzFile, NpzOutput
+from caloforge.showers.formats.storage.npz import NpzFile
+from caloforge.showers.formats.storage.npz_output import NpzOutput
 from caloforge.showers.formats.units import FEW, response, same_unit
 from caloforge.showers.incident import Incident
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["FORMAT", "ParquetShowers"]
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,12 +43,8 @@ def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
     columns = _columns(first)
     schema = pa.schema([(name, column.type) for name, column in columns.items()], metadata=about)
     with new_parquet(path, schema) as file:
-        for part in _all(first, rest):
+        for part in chain([first], rest):
             file.write_table(pa.table(_columns(part), schema=schema))
-
-
-def _all(first: Showers, rest: Iterator[Showers]) -> Iterator[Showers]:
-    return chain([first], rest)
 
 
 def _columns(part: Showers) -> dict[str, Any]:

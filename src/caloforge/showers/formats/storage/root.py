@@ -20,7 +20,7 @@ from caloforge.writing import new_file
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_AHEAD = 1024  # rows that are read at least: a basket or cluster is unpacked as a whole
+_FIRST, _PIECE = 1024, 32 << 20  # rows that are read first, and bytes later: a basket is unpacked as a whole
 _MAX_TEXT = 16 << 20  # characters
 _TOLD = 300  # characters of what uproot says
 
@@ -131,6 +131,7 @@ class RootTable:
     def __init__(self, file: RootFile, name: str, tree: Any) -> None:
         self._file, self._name, self._tree = file, name, tree
         self._read: dict[str, tuple[int, int, Any]] = {}
+        self._ahead: dict[str, int] = {}  # rows
 
     def __len__(self) -> int:
         return int(self._tree.num_entries)
@@ -171,16 +172,20 @@ class RootTable:
     def _rows(self, key: str, start: int, stop: int) -> Any:
         first, last, rows = self._read.get(key, (0, 0, None))
         if rows is None or start < first or stop > last:
-            first, last = start, min(len(self), max(stop, start + _AHEAD))
+            first, last = start, min(len(self), max(stop, start + self._ahead.get(key, _FIRST)))
             rows = self._array(key, first, last)
             self._read[key] = first, last, rows
+            self._ahead[key] = max(_FIRST, _PIECE * len(rows) // max(1, rows.nbytes))
         return rows[start - first : stop - first]
 
     def _array(self, key: str, start: int, stop: int) -> Any:
+        import awkward as ak
+
         with _reading(self._where(key)):
             column = self._tree[key]
             self._check_claim(key, column)
-            rows = column.array(entry_start=start, entry_stop=stop)
+            # Packed: a part of a cluster of an RNTuple would keep all of it in memory.
+            rows = ak.to_packed(column.array(entry_start=start, entry_stop=stop))
         if len(rows) != stop - start:
             raise self._wrong(key, f"{len(rows)} rows from {start} to {stop}", "all of them")
         return rows
