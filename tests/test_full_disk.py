@@ -19,7 +19,7 @@ import resource
 
 from caloforge.detector import load_detector
 from caloforge.errors import CaloforgeError, OutputError
-from caloforge.showers import Incident, ShowerFile, Showers, ShowerWriter, convert, merge
+from caloforge.showers import FORMATS, Incident, ShowerFile, Showers, ShowerWriter, convert, merge
 from caloforge.writing import new_folder, replace_bytes
 
 
@@ -65,10 +65,16 @@ def test_showers_are_saved_whole_or_not_at_all(tmp_path: Path, limit: int) -> No
     assert left(tmp_path) == []
 
 
+OF_FORMAT = {"lcd": "clic", "lcd-angle": "clic", "getting-high": "clic", "lagan": "jet-image"}
+OF_FORMAT |= {"par04": "calochallenge-2", "par04-root": "calochallenge-2"}
+
+
 @pytest.mark.parametrize("limit", [0, 3_000, 60_000, 300_000])
-@pytest.mark.parametrize("name", ["calogan", "calochallenge", "lcd", "lagan", "caloforge"])
+@pytest.mark.parametrize("name", FORMATS)
 def test_formats_are_written_whole_or_not_at_all(tmp_path: Path, name: str, limit: int) -> None:
-    detector = load_detector({"lcd": "clic", "lagan": "jet-image"}.get(name, "calogan"))
+    for package in {"parquet": ["pyarrow.parquet"], "root": ["uproot"]}.get(name.rpartition("-")[2], []):
+        pytest.importorskip(package)
+    detector = load_detector(OF_FORMAT.get(name, "calogan"))
     rng, n = np.random.default_rng(1), 400_000 // detector.n_cells
     cells = rng.exponential(size=(n, detector.n_cells)).astype(np.float32)
     Showers(detector, Incident.of(rng.uniform(1e3, 1e5, n), pdg=24), cells).save(tmp_path / "in.h5")

@@ -22,7 +22,8 @@ def convert(
     to: Annotated[
         str | None,
         typer.Option(
-            help="Format of OUT: caloforge, calogan, lcd, lcd-angle, calochallenge, par04 or lagan. "
+            help="Format of OUT: caloforge, calogan, lcd, lcd-angle, calochallenge, par04, par04-root, "
+            "lagan, getting-high, showerdata, npz, parquet, root or edm4hep. "
             "Otherwise its name tells, as in F.calogan.h5; F.h5 is caloforge's."
         ),
     ] = None,
@@ -58,6 +59,8 @@ def convert(
     """Convert shower files from and to the published formats, and take fewer layers or cells of a detector.
 
     Example: caloforge convert positrons.h5 showers.h5 --particle e+
+
+    Example: caloforge convert hits.edm4hep.root showers.h5 --detector mine.yaml
 
     Example: caloforge convert electrons.h5 images.h5 --flatten
 

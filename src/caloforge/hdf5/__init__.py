@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Dataset", "Hdf5File", "is_hdf5", "open_hdf5"]
+__all__ = ["Dataset", "Hdf5File", "ListDataset", "is_hdf5", "open_hdf5"]
 
-from caloforge.hdf5.file import Dataset, Hdf5File, is_hdf5, open_hdf5
+from caloforge.hdf5.file import Dataset, Hdf5File, ListDataset, is_hdf5, open_hdf5

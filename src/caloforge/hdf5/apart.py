@@ -8,6 +8,7 @@ import atexit
 import os
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError, WorkerError
@@ -48,6 +49,11 @@ class Apart:
         """See `Library`."""
         rows: NDArray[Any] = self._ask("read", key, start, stop)
         return rows
+
+    def lists(self, key: str, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """See `Library`."""
+        found: tuple[NDArray[np.int64], NDArray[Any]] = self._ask("lists", key, start, stop)
+        return found
 
     def attribute(self, key: str, group: str) -> str | None:
         """See `Library`."""

@@ -34,14 +34,19 @@ _PLUGINS = {
 _REPACK = "rewrite it with HDF5's own tool: h5repack -l CHUNK=... -f GZIP=1 IN OUT"
 
 
-def check_claim(found: h5py.Dataset, where: str) -> None:
+def check_claim(found: h5py.Dataset, where: str, item: int) -> None:
     """Check that all that a dataset of numbers claims is in the file, in pieces that can be read.
+
+    Args:
+        found: The dataset.
+        where: Its place, for errors.
+        item: Bytes of one of its values; of a list, of what leads to it.
 
     Raises:
         ShowersError: Chunks or rows that were never written, that are too large, unpack to more than a file
             of this size can hold, or need a filter that is not installed.
     """
-    row = math.prod(found.shape[1:]) * found.dtype.itemsize
+    row = math.prod(found.shape[1:]) * item
     claim, stored = row * (found.shape[0] if found.shape else 1), found.id.get_storage_size()
     size = Path(found.file.filename).stat().st_size
     if stored > size:
@@ -53,7 +58,7 @@ def check_claim(found: h5py.Dataset, where: str) -> None:
         if stored < claim:
             raise _never_written(found.shape, claim, stored, where)
         return
-    _check_chunks(found, where)
+    _check_chunks(found, where, item)
     _check_filters(found, where)
     if claim > max(_ANY_RATIO, _MAX_RATIO * stored):
         got = f"{claim:,} bytes of {stored:,} stored"
@@ -62,8 +67,8 @@ def check_claim(found: h5py.Dataset, where: str) -> None:
         )
 
 
-def _check_chunks(found: h5py.Dataset, where: str) -> None:
-    chunk = math.prod(found.chunks) * found.dtype.itemsize
+def _check_chunks(found: h5py.Dataset, where: str, item: int) -> None:
+    chunk = math.prod(found.chunks) * item
     if chunk > MAX_CHUNK:
         raise _too_much(
             "the chunks of a dataset are too large", where, f"{chunk:,} bytes each", MAX_CHUNK, _REPACK

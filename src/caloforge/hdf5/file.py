@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Dataset", "Hdf5File", "is_hdf5", "open_hdf5"]
+__all__ = ["Dataset", "Hdf5File", "ListDataset", "is_hdf5", "open_hdf5"]
 
 import math
 from pathlib import Path
@@ -19,6 +19,7 @@ from caloforge.hdf5.library import Described, Library
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CHECKED = 3  # version of the superblock from which on all metadata carry checksums
 _PIECE = 32 << 20  # bytes read at a time
+_LISTS = 256  # lists read at a time
 
 
 class Dataset:
@@ -48,6 +49,28 @@ class Dataset:
         return out
 
 
+class ListDataset:
+    """Lists of numbers in an HDF5 file, read by rows.
+
+    They lie in a heap that has no checksum in any version of HDF5, so another process reads them.
+    """
+
+    def __init__(self, file: Apart, key: str, n: int) -> None:
+        self._file, self._key, self._n = file, key, n
+
+    def __len__(self) -> int:
+        return self._n
+
+    def rows(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """The length of each list, shape `(stop - start,)`, and the numbers of all, one after the other."""
+        parts = [
+            self._file.lists(self._key, first, min(first + _LISTS, stop))
+            for first in range(start, stop, _LISTS)
+        ] or [self._file.lists(self._key, start, start)]
+        counts, values = zip(*parts, strict=True)
+        return np.concatenate(counts), np.concatenate(values)
+
+
 class Hdf5File:
     """An open HDF5 file; a context manager.
 
@@ -60,6 +83,7 @@ class Hdf5File:
         self.path, self._file = path, file
         self.taken: set[str] = set()
         self._known: dict[str, Described | None] = {}
+        self._loose: Apart | None = None
 
     def keys(self) -> list[str]:
         """Names in the root group, and below each of its groups; of very many the first ones."""
@@ -94,17 +118,37 @@ class Hdf5File:
                 near=nearest(key, names),
             )
         have = tuple(found.shape)
-        numbers = found.dtype[1:2] in ITEM_KINDS and have != ()
+        numbers = found.dtype[1:2] in ITEM_KINDS and have != () and not found.lists
         if not numbers or (shape is not None and not _fits(have, shape)):
             wanted = "any shape" if shape is None else tuple("any" if n is None else n for n in shape)
             raise ShowersError(
                 "a dataset has the wrong shape or type",
                 where=where,
-                got=f"{have} {np.dtype(found.dtype) if numbers else found.dtype}",
+                got=f"{have} {'lists of ' * found.lists}{np.dtype(found.dtype) if numbers else found.dtype}",
                 expected=f"{wanted} of numbers".replace("'", ""),
             )
         self.taken.add(key)
         return Dataset(self._file, key, have, np.dtype(found.dtype))
+
+    def lists(self, key: str, n: int) -> ListDataset:
+        """A dataset of `n` lists of numbers, each of any length.
+
+        Raises:
+            ShowersError: Absent, of another shape or type, or it claims more than the file stores.
+        """
+        found = self._describe(key)
+        if found is None or not found.lists or tuple(found.shape) != (n,):
+            got = f"{tuple(found.shape)} {found.dtype}" if found else _told(self.keys())
+            raise ShowersError(
+                "a dataset of lists has the wrong shape or type" if found else "the file lacks a dataset",
+                where=f"{self.path}, key {key!r}",
+                got=got,
+                expected=f"{n} lists of numbers",
+            )
+        self.taken.add(key)
+        if self._loose is None:
+            self._loose = self._file if isinstance(self._file, Apart) else Apart(str(self.path.resolve()))
+        return ListDataset(self._loose, key, n)
 
     def attribute(self, key: str, group: str = "/") -> str | None:
         """A single text or number of a group as text; None if it is absent."""
@@ -119,6 +163,8 @@ class Hdf5File:
 
     def close(self) -> None:
         """Close the file."""
+        if self._loose is not None and self._loose is not self._file:
+            self._loose.close()
         self._file.close()
 
     def _describe(self, key: str) -> Described | None:
@@ -155,8 +201,7 @@ def open_hdf5(path: str | Path, *, apart: bool = False) -> Hdf5File:
     version = _superblock(path)
     if version is None:
         size = path.stat().st_size
-        cure = "showers are read from HDF5 files only"
-        raise ShowersError("not an HDF5 file", where=path, got=f"{size} bytes", cure=cure)
+        raise ShowersError("not an HDF5 file", where=path, got=f"{size} bytes", expected="HDF5")
     name = str(path.resolve())
     return Hdf5File(path, Apart(name) if apart or version < _CHECKED else Library(name))
 

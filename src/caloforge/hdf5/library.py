@@ -26,10 +26,14 @@ _SMALL_CACHE = 1 << 20  # bytes that HDF5 gives to a dataset's chunks by itself
 
 
 class Described(NamedTuple):
-    """What a dataset says of itself; `dtype` is as numpy writes it, or what cannot be read as numbers."""
+    """What a dataset says of itself; `dtype` is as numpy writes it, or what cannot be read as numbers.
+
+    `lists`: whether each of its rows is a list of such numbers, of any length.
+    """
 
     shape: list[int]
     dtype: str
+    lists: bool = False
 
 
 class Library:
@@ -71,8 +75,13 @@ class Library:
                 kind = found.dtype
             except TypeError as error:  # a type that numpy lacks
                 return Described(list(found.shape or ()), str(error))
+            item = h5py.check_vlen_dtype(kind)
+            if isinstance(item, np.dtype) and item.kind in ITEM_KINDS and found.shape:
+                check_claim(found, where, found.id.get_type().get_size())
+                self._found[key] = found
+                return Described(list(found.shape), item.str, lists=True)
             if kind.kind in ITEM_KINDS and found.shape is not None:
-                check_claim(found, where)
+                check_claim(found, where, kind.itemsize)
                 self._found[key] = _with_cache(found)
             return Described(list(found.shape or ()), kind.str if kind.kind in ITEM_KINDS else str(kind))
 
@@ -83,6 +92,15 @@ class Library:
         with reading(f"{self._path}, key {key!r}, rows {start} to {stop - 1}"):
             rows: NDArray[Any] = self._found[key][start:stop]
             return rows
+
+    def lists(self, key: str, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Rows of a dataset of lists: the length of each, and the numbers of all, one after the other."""
+        described = self.describe(key)
+        with reading(f"{self._path}, key {key!r}, rows {start} to {stop - 1}"):
+            rows = self._found[key][start:stop]
+            counts = np.array([len(row) for row in rows], np.int64)
+            nothing = np.zeros(0, described.dtype if described else None)
+            return counts, np.concatenate([nothing, *rows])
 
     def attribute(self, key: str, group: str) -> str | None:
         """A single text or number, as text; None if it is absent.

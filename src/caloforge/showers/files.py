@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from caloforge.detector import Detector
 
 _OPEN = 64  # an open one takes about 1 MB
-_SUFFIXES = {".h5", ".hdf5"}
+_SUFFIXES = (".h5", ".hdf5", ".npz", ".parquet", ".root")
 
 
 def shower_files(given: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Find shower files: a file, a folder (its `*.h5` and `*.hdf5`), a pattern, or several of these.
+    """Find shower files: a file, a folder, a pattern, or several of these.
 
     Args:
-        given: Names; `**` in a pattern stands for any folders.
+        given: Names; `**` in a pattern stands for any folders. Of a folder it is the files that end in `.h5`,
+            `.hdf5`, `.npz`, `.parquet` or `.root`.
 
     Returns:
         Files in the order given, those of a folder or a pattern sorted by name, each once.
@@ -60,7 +61,7 @@ def _expand(path: Path) -> list[Path]:
             "there are no shower files here" if path.is_dir() else "no file matches this pattern",
             where=path,
             got=f"{len(parts)} unfinished productions" if parts else None,
-            expected="files that end in .h5 or .hdf5" if path.is_dir() else None,
+            expected=f"files that end in {', '.join(_SUFFIXES)}" if path.is_dir() else None,
             near=None if path.is_dir() or path.parent.is_dir() else _nearest_folder(path),
         )
     return files

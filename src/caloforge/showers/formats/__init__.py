@@ -8,10 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caloforge.errors import ShowersError, nearest
-from caloforge.hdf5 import open_hdf5
 from caloforge.particles import pdg_id
-from caloforge.showers.formats import calochallenge, calogan, lagan, lcd, native, par04
+from caloforge.showers.formats import (
+    calochallenge,
+    calogan,
+    edm4hep,
+    getting_high,
+    lagan,
+    lcd,
+    native,
+    npz,
+    par04,
+    par04_root,
+    parquet,
+    root,
+    showerdata,
+)
 from caloforge.showers.formats.base import Format
+from caloforge.showers.formats.storage import KINDS, kind_of, open_storage
 from caloforge.showers.journal import is_journal
 from caloforge.showers.source import ShowerSource
 
@@ -22,14 +36,23 @@ FORMATS: dict[str, Format] = {
     form.name: form
     for form in (
         native.FORMAT,
+        npz.FORMAT,
         calogan.FORMAT,
         lcd.FORMAT,
         lcd.ANGLE,
         calochallenge.FORMAT,
         par04.FORMAT,
         lagan.FORMAT,
+        getting_high.FORMAT,
+        showerdata.FORMAT,
+        parquet.FORMAT,
+        root.FORMAT,
+        par04_root.FORMAT,
+        edm4hep.FORMAT,
     )
 }
+
+_TOLD = 30  # names of what is in a file
 
 
 def open_showers(
@@ -54,7 +77,9 @@ def open_showers(
     path = Path(path)
     pdg = None if particle is None else pdg_id(particle)
     if format is not None:
-        return known_format(format).open(path, detector, pdg)
+        form = known_format(format)
+        _check_kind(path, form)
+        return form.open(path, detector, pdg)
     name = _recognise(path)
     if name == "caloforge":
         return native.open_native(path, detector, pdg)
@@ -73,17 +98,32 @@ def known_format(name: str) -> Format:
     return FORMATS[name]
 
 
+def _check_kind(path: Path, form: Format) -> None:
+    if path.is_file() and is_journal(path):
+        return
+    kind = kind_of(path)
+    if not issubclass(kind, form.storage):
+        raise ShowersError(
+            f"no file of the format {form.name!r}",
+            where=path,
+            got=KINDS[kind],
+            expected=" or ".join(KINDS[known] for known in form.storage),
+            cure="without --from, the content tells the format",
+        )
+
+
 def _recognise(path: Path) -> str:
     if path.is_file() and is_journal(path):
         return "caloforge"
-    with open_hdf5(path) as file:
+    with open_storage(path) as file:
         for form in FORMATS.values():
-            if form.recognises(file):
+            if isinstance(file, form.storage) and form.recognises(file):
                 return form.name
-        keys = ", ".join(file.keys()[:30]) or "no keys"
+        keys = ", ".join(file.keys()[:_TOLD]) or "no keys"
+        near = [form.about for form in FORMATS.values() if isinstance(file, form.storage)]
     raise ShowersError(
         "the file holds no showers in a format that caloforge knows",
         where=path,
         got=keys,
-        expected="; ".join(form.about for form in FORMATS.values()),
+        expected="; ".join(near),
     )

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["GEV", "ForeignFile", "Format", "GrowingFile", "preset_like", "rows_of"]
+__all__ = [
+    "GEV",
+    "ArraysFile",
+    "ForeignFile",
+    "Format",
+    "GrowingFile",
+    "Shapes",
+    "preset_like",
+    "rows_of",
+]
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,15 +19,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
-from caloforge.hdf5 import Dataset, Hdf5File, open_hdf5
-from caloforge.hdf5.output import Hdf5Output, hdf5_into
-from caloforge.showers.container import Showers
+from caloforge.hdf5 import Dataset
+from caloforge.hdf5.output import Hdf5Output, hdf5_into, put_text
+from caloforge.showers.container import Showers, same_detector
+from caloforge.showers.formats.storage import ARRAYS, Arrays, Opened, open_arrays
+from caloforge.showers.formats.storage.npz import NpzArray
 from caloforge.showers.incident import Incident
 from caloforge.showers.source import ShowerSource
 from caloforge.writing import new_file
@@ -29,6 +41,9 @@ if TYPE_CHECKING:
 GEV = 1000.0  # MeV
 _NAMED = 12  # datasets that are left out
 
+FileT = TypeVar("FileT", bound=Opened)
+Shapes = list[tuple[int, ...]]
+"""Shapes of the layers, or one flat shape."""
 Opener = Callable[[Path, "Detector | None", int | None], ShowerSource]
 Writer = Callable[[Path, "Detector", Iterable[Showers]], None]
 
@@ -42,42 +57,53 @@ class Format:
         about: One line on who writes it and in which units.
         suffix: A file name that ends like this is written in this format.
         keeps: Incident columns that the format has a place for, and `overflow` if it has one.
-        recognises: Whether an open HDF5 file is of this format.
+        recognises: Whether an open file, of a kind that is in `storage`, is of this format.
         open: Makes the reader, from path, detector or None, and PDG id or None.
         write: Writes all showers to a path that does not exist.
+        storage: What such files are stored in.
     """
 
     name: str
     about: str
     suffix: str
     keeps: frozenset[str]
-    recognises: Callable[[Hdf5File], bool]
+    recognises: Callable[[Any], bool]
     open: Opener
     write: Writer
+    storage: tuple[type, ...] = ARRAYS
 
 
-class ForeignFile(ShowerSource):
-    """Frame of a reader of somebody else's HDF5 file.
+class ForeignFile(ShowerSource, Generic[FileT]):
+    """Frame of a reader of somebody else's file.
 
-    A subclass finds its datasets in `_find`, which returns the number of showers, the shapes of the
-    layers (or one flat shape), and reads rows in `_read`.
+    A subclass opens it in `_opened` and finds its columns in `_find`, which returns the number of showers and
+    the shapes of the layers, or None where they do not show. `_cells` and `_incident` read rows.
     """
 
     def __init__(self, path: Path, detector: Detector | None, pdg: int | None) -> None:
         self.path = Path(path)
         self.provenance: dict[str, Any] = {}
         self.pdg = pdg
-        self._file = open_hdf5(self.path)
+        self._file = self._opened(self.path)
         try:
             self._n, shapes = self._find(self._file)
+            self.detector = self._hit(detector, shapes)
             self._name_what_is_left_out(self._file)
-            self.detector = detector or self._preset(shapes)
             self._check_shapes(shapes)
         except BaseException:
             self.close()
             raise
 
-    def _name_what_is_left_out(self, file: Hdf5File) -> None:
+    def _hit(self, given: Detector | None, shapes: Shapes | None) -> Detector:
+        """The detector: what the file says, the given one, or a preset of these shapes."""
+        said = self._said(self._file)
+        if said is not None:
+            if given is not None:
+                same_detector(given, said, self.path)
+            return said
+        return given or self._preset(shapes)
+
+    def _name_what_is_left_out(self, file: FileT) -> None:
         # By their names alone: nobody has to be able to read what is not read.
         names = sorted(file.keys())
         groups = {name.rpartition("/")[0] for name in names}
@@ -86,9 +112,9 @@ class ForeignFile(ShowerSource):
             more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
             self.notes = (*self.notes, f"left out: {', '.join(left[:_NAMED])}{more}")
 
-    def _check_shapes(self, shapes: list[tuple[int, ...]]) -> None:
+    def _check_shapes(self, shapes: Shapes | None) -> None:
         have = [layer.shape for layer in self.detector.layers]
-        if shapes != have and shapes != [(self.detector.n_cells,)]:
+        if shapes is not None and shapes != have and shapes != [(self.detector.n_cells,)]:
             raise ShowersError(
                 f"these showers do not fit the detector {self.detector.name!r}",
                 where=self.path,
@@ -101,7 +127,14 @@ class ForeignFile(ShowerSource):
         return self._n
 
     @abstractmethod
-    def _find(self, file: Hdf5File) -> tuple[int, list[tuple[int, ...]]]: ...
+    def _opened(self, path: Path) -> FileT: ...
+
+    @abstractmethod
+    def _find(self, file: FileT) -> tuple[int, Shapes | None]: ...
+
+    def _said(self, file: FileT) -> Detector | None:  # noqa: ARG002
+        """The detector that the file names, if it does."""
+        return None
 
     @abstractmethod
     def _cells(self, start: int, stop: int) -> NDArray[np.float32]: ...
@@ -128,7 +161,13 @@ class ForeignFile(ShowerSource):
     def close(self) -> None:
         self._file.close()
 
-    def _preset(self, shapes: list[tuple[int, ...]]) -> Detector:
+    def _preset(self, shapes: Shapes | None) -> Detector:
+        if shapes is None:
+            raise ShowersError(
+                "the file does not say what was hit",
+                where=self.path,
+                cure="give the detector: --detector NAME or FILE.yaml; `convert` makes a file that says it",
+            )
         found = preset_like(tuple(shapes))
         if found is None:
             raise ShowersError(
@@ -144,6 +183,13 @@ class ForeignFile(ShowerSource):
         if self.pdg is None:
             self.notes = (*self.notes, "the file does not say which particle (`convert --particle e+` does)")
         return self.pdg or 0
+
+
+class ArraysFile(ForeignFile[Arrays]):
+    """Frame of a reader of named arrays, in HDF5 or npz."""
+
+    def _opened(self, path: Path) -> Arrays:
+        return open_arrays(path)
 
 
 def _quiet() -> np.errstate:
@@ -163,7 +209,7 @@ def preset_like(shapes: tuple[tuple[int, ...], ...]) -> Detector | None:
     return None
 
 
-def rows_of(file: Hdf5File, key: str, n: int | None = None) -> tuple[Dataset, int]:
+def rows_of(file: Arrays, key: str, n: int | None = None) -> tuple[Dataset | NpzArray, int]:
     """A column, `(n,)` or `(n, 1)`, and its length.
 
     Raises:
@@ -206,6 +252,21 @@ class GrowingFile:
             found.resize(start + len(values), axis=0)
             found[start:] = values
         self._file.check()
+
+    def append_lists(self, key: str, rows: Sequence[NDArray[np.float32]]) -> None:
+        """Add lists of any length to a dataset of lists, which the first ones make."""
+        if key not in self._file:
+            kind, chunk = h5py.vlen_dtype(np.float32), max(1, len(rows))
+            self._file.create_dataset(key, shape=(0,), maxshape=(None,), chunks=(chunk,), dtype=kind)
+        found = self._file[key]
+        start = len(found)
+        found.resize(start + len(rows), axis=0)
+        found[start:] = list(rows)  # an array of objects of one length would be taken for a table (h5py 3.16)
+        self._file.check()
+
+    def attribute(self, name: str, text: str) -> None:
+        """Write a text."""
+        put_text(self._file, name, text)
 
 
 def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.hdf5 import Hdf5File
 from caloforge.showers.container import Showers
-from caloforge.showers.formats.base import ForeignFile, Format, GrowingFile, rows_of
+from caloforge.showers.formats.base import ArraysFile, Format, GrowingFile, Shapes, rows_of
+from caloforge.showers.formats.storage import Arrays
 from caloforge.showers.incident import Incident
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
 
 
-class CaloChallengeFile(ForeignFile):
+class CaloChallengeFile(ArraysFile):
     """Reads `showers` (N, cells) and `incident_energies` (N, 1) in MeV.
 
     The cells are in the order of ours: layer by layer, r fastest; (N, layers, alpha, r), as some codes keep
@@ -30,7 +30,7 @@ class CaloChallengeFile(ForeignFile):
 
     format = "calochallenge"
 
-    def _find(self, file: Hdf5File) -> tuple[int, list[tuple[int, ...]]]:
+    def _find(self, file: Arrays) -> tuple[int, Shapes]:
         self._energy, n = rows_of(file, "incident_energies")
         deep = len(file.shape("showers") or ()) == 4
         self._showers = file.dataset("showers", (n, None, None, None) if deep else (n, None))

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.hdf5 import Dataset, Hdf5File
+from caloforge.hdf5 import Dataset
 from caloforge.showers.container import Showers
-from caloforge.showers.formats.base import GEV, ForeignFile, Format, GrowingFile, rows_of
+from caloforge.showers.formats.base import GEV, ArraysFile, Format, GrowingFile, Shapes, rows_of
+from caloforge.showers.formats.storage import Arrays
+from caloforge.showers.formats.storage.npz import NpzArray
 from caloforge.showers.incident import Incident
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
 
 
-class CaloganFile(ForeignFile):
+class CaloganFile(ArraysFile):
     """Reads `layer_0`, `layer_1` ... (N, x, y) in MeV, `energy` (N, 1) in GeV, and `overflow` if there.
 
     Any number of layers is read; without a detector, their shapes must be those of a preset. The particle
@@ -31,7 +33,7 @@ class CaloganFile(ForeignFile):
 
     format = "calogan"
 
-    def _find(self, file: Hdf5File) -> tuple[int, list[tuple[int, ...]]]:
+    def _find(self, file: Arrays) -> tuple[int, Shapes]:
         self._energy, n = rows_of(file, "energy")
         names = file.keys()
         count = sum(name.startswith("layer_") for name in names)
@@ -42,7 +44,7 @@ class CaloganFile(ForeignFile):
         self._origin = self._vectors(file, ("x0", "y0", "z0"), n)
         return n, [layer.shape[1:] for layer in self._layers]
 
-    def _vectors(self, file: Hdf5File, names: Sequence[str], n: int) -> list[Dataset]:
+    def _vectors(self, file: Arrays, names: Sequence[str], n: int) -> list[Dataset | NpzArray]:
         """Columns of three components; none if the file has none of them."""
         if not any(name in file for name in names):
             return []
@@ -70,7 +72,7 @@ class CaloganFile(ForeignFile):
         return None if self._outside is None else self._outside[start:stop].astype(np.float32)
 
 
-def _rows(columns: Sequence[Dataset], start: int, stop: int) -> list[NDArray[np.float64]]:
+def _rows(columns: Sequence[Dataset | NpzArray], start: int, stop: int) -> list[NDArray[np.float64]]:
     return [column[start:stop].ravel().astype(np.float64) for column in columns]
 
 

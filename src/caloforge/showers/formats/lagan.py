@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
-from caloforge.hdf5 import Hdf5File
 from caloforge.showers.container import Showers
-from caloforge.showers.formats.base import GEV, ForeignFile, Format, GrowingFile, rows_of
+from caloforge.showers.formats.base import GEV, ArraysFile, Format, GrowingFile, Shapes, rows_of
+from caloforge.showers.formats.storage import Arrays
 from caloforge.showers.incident import Incident
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SIGNAL, BACKGROUND = 24, 21
 
 
-class LaganFile(ForeignFile):
+class LaganFile(ArraysFile):
     """Reads `image` (N, rows, columns) and `jet_pt` (N,) in GeV, and `signal` (N,), 1 or 0.
 
     Masses and substructure, which the published file has too, are left out. Without a detector, the shape of
@@ -36,7 +36,7 @@ class LaganFile(ForeignFile):
 
     format = "lagan"
 
-    def _find(self, file: Hdf5File) -> tuple[int, list[tuple[int, ...]]]:
+    def _find(self, file: Arrays) -> tuple[int, Shapes]:
         self._image = file.dataset("image", (None, None, None))
         n = len(self._image)
         self._momentum, self._signal = rows_of(file, "jet_pt", n)[0], rows_of(file, "signal", n)[0]

@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
-from caloforge.hdf5 import Hdf5File
 from caloforge.showers.container import Showers
-from caloforge.showers.formats.base import GEV, ForeignFile, Format, GrowingFile, rows_of
+from caloforge.showers.formats.base import GEV, ArraysFile, Format, GrowingFile, Shapes, rows_of
 from caloforge.showers.formats.beam import beam_theta, from_beam_theta
+from caloforge.showers.formats.storage import Arrays
+from caloforge.showers.formats.units import FEW, response
 from caloforge.showers.incident import Incident
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _ANGLE_UNIT = GEV / 50  # MeV per unit of a cell
 
 
-class LcdFile(ForeignFile):
+class LcdFile(ArraysFile):
     """Reads `ECAL` (N, x, y, layer) with `target` (N, 2 or more), or with `energy`, `theta` and `pdgID`.
 
     Without `theta`, `eta` says the angle if it is there. The unit of the cells is that of the dialect asked
@@ -54,7 +55,7 @@ class LcdFile(ForeignFile):
         self._unit = unit or self._said_unit or self._tell_unit()
         self.format = "lcd-angle" if self._unit == _ANGLE_UNIT else "lcd"
 
-    def _find(self, file: Hdf5File) -> tuple[int, list[tuple[int, ...]]]:
+    def _find(self, file: Arrays) -> tuple[int, Shapes]:
         self._ecal = file.dataset("ECAL", (None, None, None, None))
         n, x, y, layers = self._ecal.shape
         self._target = self._ids = None
@@ -82,16 +83,11 @@ class LcdFile(ForeignFile):
         return n, [(x, y)] * layers
 
     def _tell_unit(self) -> float:
-        n = min(self._n, 200)
-        if n == 0:
-            return GEV
-        with np.errstate(all="ignore"):
-            total = self._ecal[:n].sum(axis=(1, 2, 3), dtype=np.float64)
-            ratios = total / (self._incident(0, n).energy / GEV)
-        ratios = ratios[np.isfinite(ratios)]
-        if not len(ratios):
+        n = min(self._n, FEW)
+        total = self._ecal[:n].sum(axis=(1, 2, 3), dtype=np.float64)
+        ratio = response(total, self._incident(0, n).energy / GEV)
+        if ratio is None:
             return GEV  # none of them is possible: whoever reads them will say so
-        ratio = float(np.median(ratios))
         unit = GEV if ratio < 0.2 else _ANGLE_UNIT
         what, other = ("GeV", "lcd-angle") if unit == GEV else ("50 x GeV", "lcd")
         note = (

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caloforge.errors import ShowersError
+from caloforge.hdf5 import Hdf5File
 from caloforge.showers.container import same_detector
 from caloforge.showers.formats.base import Format
 from caloforge.showers.incident import COLUMNS
@@ -46,4 +47,5 @@ FORMAT = Format(
     recognises=lambda file: file.attribute("schema") is not None,
     open=open_native,
     write=write_all,
+    storage=(Hdf5File,),
 )

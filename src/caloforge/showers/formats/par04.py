@@ -6,7 +6,7 @@ see `beam.py`, and `incident_phi` around it, which the symmetry of a barrel make
 
 from __future__ import annotations
 
-__all__ = ["FORMAT", "Par04File"]
+__all__ = ["FORMAT", "Par04File", "check_mesh"]
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 
 from caloforge.detector import PolarGrid
 from caloforge.errors import ShowersError
-from caloforge.hdf5 import Hdf5File
 from caloforge.showers.container import Showers
-from caloforge.showers.formats.base import ForeignFile, Format, GrowingFile, rows_of
+from caloforge.showers.formats.base import ArraysFile, Format, GrowingFile, Shapes, rows_of
 from caloforge.showers.formats.beam import beam_theta, from_beam_theta
+from caloforge.showers.formats.storage import Arrays
 from caloforge.showers.incident import Incident
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
 
 
-class Par04File(ForeignFile):
+class Par04File(ArraysFile):
     """Reads `showers` (N, R, phi, z) and `incident_energy` (N,) in MeV, and `incident_theta` if there, rad.
 
     Without a detector, the shape must be that of a preset. The file does not name the particle.
@@ -35,7 +35,7 @@ class Par04File(ForeignFile):
 
     format = "par04"
 
-    def _find(self, file: Hdf5File) -> tuple[int, list[tuple[int, ...]]]:
+    def _find(self, file: Arrays) -> tuple[int, Shapes]:
         self._energy, n = rows_of(file, "incident_energy")
         self._showers = file.dataset("showers", (n, None, None, None))
         self._theta = rows_of(file, "incident_theta", n)[0] if "incident_theta" in file else None
@@ -55,7 +55,12 @@ class Par04File(ForeignFile):
         return Incident.of(energy, self._pdg, *from_beam_theta(theta))
 
 
-def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
+def check_mesh(detector: Detector) -> None:
+    """Raise unless all layers have the same rings and sectors.
+
+    Raises:
+        ShowersError: They differ, or are cut into rectangles.
+    """
     shapes = {layer.shape for layer in detector.layers}
     if len(shapes) != 1 or not isinstance(detector.layers[0].grid, PolarGrid):
         raise ShowersError(
@@ -63,6 +68,10 @@ def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
             got=f"the detector {detector.name!r}",
             cure="write another format: --to caloforge",
         )
+
+
+def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
+    check_mesh(detector)
     with GrowingFile.create(path) as file:
         for part in parts:
             mesh = np.stack(part.layers(), axis=-1)  # (n, phi, R, z)

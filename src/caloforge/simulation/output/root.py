@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["root_writer"]
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caloforge.errors import MissingExtraError
+from caloforge.showers.formats.storage.root import new_root
 from caloforge.simulation.output.base import PARTICLES, About, cell_columns, particle_columns
-from caloforge.writing import new_file
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -30,13 +28,7 @@ def root_writer(path: Path, about: About) -> Iterator[_RootWriter]:
         MissingExtraError: No uproot or awkward.
         OutputError: It exists, another process writes it, or the disk is full.
     """
-    try:
-        import awkward  # noqa: F401
-        import uproot
-    except ImportError as error:
-        raise MissingExtraError(error.name or "uproot", "root") from None
-    # uproot closes the file that it is given.
-    with new_file(path) as out, os.fdopen(os.dup(out.fileno()), "r+b") as sink, uproot.recreate(sink) as file:
+    with new_root(path) as file:
         yield _RootWriter(file, about)
 
 
