@@ -13,7 +13,7 @@ from caloforge.cli.completion import complete_detector
 from caloforge.cli.terminal import JsonOption, emit, raw, say, table
 
 if TYPE_CHECKING:
-    from caloforge.detector import Detector, Slab
+    from caloforge.detector import Detector, Row, Slab
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="rich", help="List, show and draw detectors; list materials."
@@ -88,7 +88,12 @@ def _show_stack(detector: Detector) -> None:
     table(f"Stack: {_size(detector)}", columns, rows)
 
 
-def _slab(slab: Slab) -> str:
+def _slab(slab: Slab | Row) -> str:
+    from caloforge.detector import Row
+
+    if isinstance(slab, Row):
+        plates = " + ".join(map(_slab, slab.sequence))
+        return f"{slab.thickness:g} deep, across {slab.across}: ({plates})"
     text = f"{slab.material} {slab.thickness:g}"
     return f"[green]{text} (active)[/green]" if slab.active else text
 

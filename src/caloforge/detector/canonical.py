@@ -11,6 +11,7 @@ import yaml
 
 from caloforge.detector.grids import CartesianGrid, Grid
 from caloforge.detector.readout import alike
+from caloforge.detector.stack import Row, Slab
 
 if TYPE_CHECKING:
     from caloforge.detector.detector import Detector
@@ -73,13 +74,23 @@ def _head(detector: Detector) -> Iterator[str]:
 def _stack(detector: Detector) -> Iterator[str]:
     if detector.stack:
         yield "stack:"
-    slabs = [(slab.material, slab.thickness, slab.active) for slab in detector.slabs]
-    for repeat, period in runs(slabs):
+    position = 0
+    for repeat, period in runs([slab.content for slab in detector.slabs]):
         yield f"- repeat: {repeat}"
         yield "  slabs:"
-        for material, thickness, active in period:
-            flag = ", active: true" if active else ""
-            yield f"  - {{material: {_text(material)}, thickness: {_mm(thickness)}{flag}}}"
+        for slab in detector.slabs[position : position + len(period)]:
+            yield f"  - {_slab(slab) if isinstance(slab, Slab) else _row(slab)}"
+        position += repeat * len(period)
+
+
+def _slab(slab: Slab) -> str:
+    flag = ", active: true" if slab.active else ""
+    return f"{{material: {_text(slab.material)}, thickness: {_mm(slab.thickness)}{flag}}}"
+
+
+def _row(row: Row) -> str:
+    slabs = _list(map(_slab, row.sequence))
+    return f"{{thickness: {_mm(row.thickness)}, across: {row.across}, slabs: {slabs}}}"
 
 
 def _readout(detector: Detector) -> Iterator[str]:

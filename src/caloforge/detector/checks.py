@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from caloforge.detector.materials import unknown_material
 from caloforge.detector.nist import NIST_MATERIALS
 from caloforge.detector.parts import wrong
-from caloforge.detector.stack import MAX_SLABS
+from caloforge.detector.stack import MAX_SLABS, RowSpec, SlabSpec, in_row
 
 if TYPE_CHECKING:
     from caloforge.detector.detector import Detector
     from caloforge.detector.readout import Layer
 
+_Place = tuple[str | int, ...]
 _TOLERANCE = 1e-6  # mm; far below anything that can be built, far above rounding
 
 
@@ -53,24 +54,61 @@ def check_materials(detector: Detector) -> None:
                 expected="a name that does not begin with G4_",
             )
     valid = (*detector.materials, *NIST_MATERIALS)
+    for at, spec in _specs(detector):
+        plates = {at: spec} if isinstance(spec, SlabSpec) else _below(at, spec)
+        for place, plate in plates.items():
+            if plate.material not in detector.materials and plate.material not in NIST_MATERIALS:
+                raise unknown_material(plate.material, valid, at=(*place, "material"))
+
+
+def _specs(detector: Detector) -> Iterator[tuple[_Place, SlabSpec | RowSpec]]:
     for g, group in enumerate(detector.stack):
-        for s, slab in enumerate(group.slabs):
-            if slab.material not in detector.materials and slab.material not in NIST_MATERIALS:
-                raise unknown_material(slab.material, valid, at=("stack", g, "slabs", s, "material"))
+        for s, spec in enumerate(group.slabs):
+            yield ("stack", g, "slabs", s), spec
+
+
+def _below(at: _Place, row: RowSpec) -> dict[_Place, SlabSpec]:
+    return {(*at, "slabs", number): plate for number, plate in enumerate(row.slabs)}
 
 
 def check_stack(detector: Detector) -> None:
-    """Check the number of slabs, and that something is active if only active slabs count."""
-    n_slabs = sum(group.repeat * len(group.slabs) for group in detector.stack)
+    """Check rows, the number of slabs, and that something is active if only active slabs count."""
+    for at, spec in _specs(detector):
+        if isinstance(spec, RowSpec):
+            _check_row(detector, spec, at)
+    n_slabs = sum(
+        group.repeat * (1 if isinstance(spec, SlabSpec) else in_row(spec, detector.extents[spec.across]))
+        for group in detector.stack
+        for spec in group.slabs
+    )
     if n_slabs > MAX_SLABS:
-        raise wrong("too many slabs", at=("stack",), got=f"{n_slabs:,}", expected=f"at most {MAX_SLABS:,}")
-    active = any(slab.active for group in detector.stack for slab in group.slabs)
+        most = f"at most {MAX_SLABS:,}, each plate of a row counted"
+        raise wrong("too many slabs", at=("stack",), got=f"{n_slabs:,}", expected=most)
+    active = any(slab.active for slab in detector.plates)
     if detector.stack and detector.readout.deposits == "active" and not active:
         raise wrong(
             "only deposits in active slabs count, and no slab is active",
             at=("readout", "deposits"),
             got="active",
             expected="deposits: all, or `active: true` at the slabs that are read out",
+        )
+
+
+def _check_row(detector: Detector, row: RowSpec, at: _Place) -> None:
+    extent = detector.extents.get(row.across)
+    if extent is None:
+        raise wrong(
+            "plates cannot follow each other around a barrel: the gaps between them would grow with depth",
+            at=(*at, "across"),
+            got=f"across: {row.across}",
+            expected="across: y, along the axis of the barrel",
+        )
+    if row.period > extent + _TOLERANCE:
+        raise wrong(
+            "the sequence of plates is longer than the detector is wide",
+            at=(*at, "slabs"),
+            got=f"{row.period:g} mm",
+            expected=f"at most {extent:g} mm in {row.across} (size: of the detector)",
         )
 
 

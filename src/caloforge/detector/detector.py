@@ -28,7 +28,7 @@ from caloforge.detector.materials import Mixture
 from caloforge.detector.parts import Name, Part, Thickness
 from caloforge.detector.reading import read_yaml
 from caloforge.detector.readout import Layer, Readout
-from caloforge.detector.stack import Slab, SlabGroup
+from caloforge.detector.stack import Row, Slab, SlabGroup
 from caloforge.errors import DetectorError
 
 
@@ -136,9 +136,21 @@ class Detector(Part):
     __str__ = __repr__
 
     @cached_property
-    def slabs(self) -> tuple[Slab, ...]:
-        """All slabs in depth order."""
-        return stacks.expand(self.stack)
+    def slabs(self) -> tuple[Slab | Row, ...]:
+        """All slabs and rows of plates in depth order."""
+        return stacks.expand(self.stack, self.extents)
+
+    @property
+    def plates(self) -> tuple[Slab, ...]:
+        """All pieces of material: slabs in depth order, and in their place the plates of rows."""
+        return tuple(plate for slab in self.slabs for plate in slab.plates)
+
+    @property
+    def extents(self) -> dict[str, float]:
+        """How wide the detector is, mm, by the axes that end; around a barrel there is no end."""
+        if self.size is None:
+            return {}
+        return {"y": 2 * self.size[0]} if self.shape == "barrel" else dict(zip("xy", self.size, strict=True))
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:

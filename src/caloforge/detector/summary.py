@@ -23,7 +23,7 @@ from caloforge.detector.canonical import runs
 from caloforge.detector.detector import Detector
 from caloforge.detector.grids import CartesianGrid, Grid
 from caloforge.detector.readout import Layer, alike
-from caloforge.detector.stack import Slab
+from caloforge.detector.stack import Row, Slab
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class StackRun:
     """A sequence of slabs that repeats: `repeat` times `slabs`, from `start` to `end` mm of depth."""
 
     repeat: int
-    slabs: tuple[Slab, ...]
+    slabs: tuple[Slab | Row, ...]
     start: float
     end: float
 
@@ -39,7 +39,7 @@ class StackRun:
 def stack_runs(detector: Detector) -> list[StackRun]:
     """Fold the stack into sequences that repeat, in order of depth."""
     found, position = [], 0
-    for repeat, period in runs([(s.material, s.thickness, s.active) for s in detector.slabs]):
+    for repeat, period in runs([slab.content for slab in detector.slabs]):
         last = position + repeat * len(period)
         slabs = detector.slabs[position : position + len(period)]
         found.append(StackRun(repeat, slabs, slabs[0].start, detector.slabs[last - 1].end))
@@ -62,7 +62,7 @@ def layer_groups(detector: Detector) -> list[list[Layer]]:
 def readout_rule(detector: Detector) -> str:
     """Say in one sentence how a deposit becomes a cell."""
     readout = detector.readout
-    active = sorted({slab.material for slab in detector.slabs if slab.active})
+    active = sorted({plate.material for plate in detector.plates if plate.active})
     where = "all slabs" if readout.deposits == "all" else " and ".join(active) or "active material"
     text = f"A cell is the energy deposited in {where}"
     fractions = list(dict.fromkeys(detector.sampling_fractions.tolist()))
@@ -133,9 +133,7 @@ def describe(detector: Detector) -> dict[str, Any]:
                 "repeat": run.repeat,
                 "start": run.start,
                 "end": run.end,
-                "slabs": [
-                    {"material": s.material, "thickness": s.thickness, "active": s.active} for s in run.slabs
-                ],
+                "slabs": [_slab(slab) for slab in run.slabs],
             }
             for run in stack_runs(detector)
         ],
@@ -146,6 +144,13 @@ def describe(detector: Detector) -> dict[str, Any]:
         "binning": detector.binning.model_dump() if detector.binning else None,
         "digitisation": _electronics(detector),
     }
+
+
+def _slab(slab: Slab | Row) -> dict[str, Any]:
+    if isinstance(slab, Row):
+        plates = [_slab(plate) for plate in slab.sequence]
+        return {"thickness": slab.thickness, "across": slab.across, "slabs": plates}
+    return {"material": slab.material, "thickness": slab.thickness, "active": slab.active}
 
 
 def _electronics(detector: Detector) -> dict[str, Any] | None:
@@ -161,11 +166,14 @@ def _electronics(detector: Detector) -> dict[str, Any] | None:
     return {**by_layer, **rest, "rule": digitisation_rule(detector)}
 
 
-def material_thickness(slabs: Sequence[Slab]) -> dict[str, float]:
-    """Return how much of each material a particle straight ahead crosses, mm, thickest first."""
+def material_thickness(slabs: Sequence[Slab | Row]) -> dict[str, float]:
+    """Return how much of each material particles straight ahead cross on average, mm, thickest first."""
     total: dict[str, float] = defaultdict(float)
     for slab in slabs:
-        total[slab.material] = round(total[slab.material] + slab.thickness, 9)
+        width = sum(plate.thickness for plate in slab.plates)
+        for plate in slab.plates:
+            share = slab.thickness * plate.thickness / width
+            total[plate.material] = round(total[plate.material] + share, 9)
     return dict(sorted(total.items(), key=lambda item: -item[1]))
 
 

@@ -7,7 +7,7 @@ __all__ = ["check_fit"]
 from collections.abc import Iterator
 from typing import Any
 
-from caloforge.detector import CartesianGrid, Detector, PolarGrid, Slab
+from caloforge.detector import CartesianGrid, Detector, PolarGrid, Row, Slab
 from caloforge.errors import DetectorError
 
 
@@ -70,9 +70,12 @@ class _Stack(tuple[Any, ...]):
 
 def _stack(detector: Detector) -> _Stack:
     """Slabs with what they are made of: a mixture may have any name."""
-    return _Stack((_made_of(detector, slab), slab.thickness, slab.active) for slab in detector.slabs)
+    return _Stack(_made_of(detector, slab) for slab in detector.slabs)
 
 
-def _made_of(detector: Detector, slab: Slab) -> Any:
+def _made_of(detector: Detector, slab: Slab | Row) -> tuple[Any, ...]:
+    if isinstance(slab, Row):
+        return tuple(_made_of(detector, plate) for plate in slab.sequence), slab.thickness, slab.across
     mixture = detector.materials.get(slab.material)
-    return slab.material if mixture is None else (mixture.density, sorted(mixture.nist.items()))
+    what = slab.material if mixture is None else (mixture.density, sorted(mixture.nist.items()))
+    return what, slab.thickness, slab.active

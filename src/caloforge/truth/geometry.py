@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caloforge.detector import Row, Slab
 from caloforge.errors import DetectorError
 
 if TYPE_CHECKING:
-    from caloforge.detector import Detector, Mixture, Slab
+    from caloforge.detector import Detector, Mixture
 
 CM = 10.0
 """Millimetres in a centimetre."""
@@ -61,9 +62,13 @@ def geometry(detector: Detector, before: Sequence[Slab] = ()) -> dict[str, Any]:
     names = _names(detector)
     world = _world(detector, names, before)
     for number, slab in enumerate(detector.slabs):
-        volume = {"material": names.get(slab.material, slab.material), **_solid(detector, slab)}
-        if slab.active or detector.readout.deposits == "all":
-            volume["role"] = "record_deposits"
+        solid = _solid(detector, slab)
+        if isinstance(slab, Slab):
+            volume = _filled(detector, names, slab, solid)
+        else:
+            volume = {"material": "G4_Galactic", **solid}
+            for place, plate in enumerate(slab.plates):
+                volume[f"Plate{place}"] = _filled(detector, names, plate, _plate(slab, plate, solid))
         _mother(detector, world, number)[f"Slab{number}"] = volume
     return {"World": world, "materials": _materials(detector, names)}
 
@@ -77,12 +82,14 @@ def entrance(detector: Detector, before: Sequence[Slab]) -> dict[str, Any]:
 
 
 def slab_paths(detector: Detector) -> list[str]:
-    """Return calzone's names of all slabs, in depth order."""
+    """Return calzone's names of all pieces of material, in the order of `detector.plates`."""
     shell = "Shell{}." if detector.shape == "barrel" else ""
-    return [
-        f"World.{shell.format(number // _TUBES_PER_SHELL)}Slab{number}"
-        for number in range(len(detector.slabs))
-    ]
+    paths = []
+    for number, slab in enumerate(detector.slabs):
+        path = f"World.{shell.format(number // _TUBES_PER_SHELL)}Slab{number}"
+        row = isinstance(slab, Row)
+        paths += [f"{path}.Plate{place}" for place in range(len(slab.plates))] if row else [path]
+    return paths
 
 
 def world_columns(detector: Detector) -> tuple[int, int, int]:
@@ -141,7 +148,25 @@ def _barrel_world(detector: Detector) -> dict[str, Any]:
     return {"material": "G4_Galactic", "box": [side / CM for side in box]}
 
 
-def _solid(detector: Detector, slab: Slab) -> dict[str, Any]:
+def _filled(detector: Detector, names: dict[str, str], slab: Slab, solid: dict[str, Any]) -> dict[str, Any]:
+    """A piece of material of that shape, recorded if it counts."""
+    recorded = slab.active or detector.readout.deposits == "all"
+    role = {"role": "record_deposits"} if recorded else {}
+    return {"material": names.get(slab.material, slab.material), **solid, **role}
+
+
+def _plate(row: Row, plate: Slab, whole: dict[str, Any]) -> dict[str, Any]:
+    """The part of a row's solid that one of its plates fills, in the row's own axes."""
+    thickness, middle = plate.thickness / CM, (plate.start + plate.thickness / 2) / CM
+    if "cylinder" in whole:
+        return {"cylinder": whole["cylinder"] | {"length": thickness}, "position": [0.0, 0.0, middle]}
+    box, position = list(whole["box"]), [0.0, 0.0, 0.0]
+    axis = "xy".index(row.across)
+    box[axis], position[axis] = thickness, middle
+    return {"box": box, "position": position}
+
+
+def _solid(detector: Detector, slab: Slab | Row) -> dict[str, Any]:
     if detector.shape == "planar":
         return _box(detector, slab.start, slab.thickness)
     return _tube(detector, slab.end, slab.thickness / CM)

@@ -14,6 +14,7 @@ from caloforge.detector.drawing.lines import some
 from caloforge.detector.drawing.palette import ACTIVE_HATCH, CELL, FIRST, GREY, INK, material_colours
 from caloforge.detector.grids import CartesianGrid, Grid
 from caloforge.detector.readout import Layer
+from caloforge.detector.stack import Row, Slab
 from caloforge.detector.summary import depth_axis, layer_groups
 
 _MOST_NAMES = 60  # that can be told from each other
@@ -72,14 +73,22 @@ def _slabs(ax: Any, detector: Detector, half: float) -> None:
     from matplotlib.collections import PolyCollection
 
     colours = material_colours(detector)
-    boxes = [_box(slab.start, slab.end, half) for slab in detector.slabs]
-    fills = [colours[slab.material] for slab in detector.slabs]
+    pieces = [piece for slab in detector.slabs for piece in _pieces(slab, half)]
+    boxes, fills = [box for box, _ in pieces], [colours[material] for _, material in pieces]
     # Snapping to pixels would make equal thin slabs look unequal.
     ax.add_collection(PolyCollection(boxes, facecolors=fills, edgecolors="none", zorder=1, snap=False))
 
 
-def _box(start: float, end: float, half: float) -> list[tuple[float, float]]:
-    return [(start, -half), (end, -half), (end, half), (start, half)]
+def _pieces(slab: Slab | Row, half: float) -> list[tuple[list[tuple[float, float]], str]]:
+    """Corners and material of what is seen of a slab where x is 0."""
+    if isinstance(slab, Row) and slab.across == "y":
+        return [(_box(slab.start, slab.end, plate.start, plate.end), plate.material) for plate in slab.plates]
+    seen = next(plate for plate in slab.plates if isinstance(slab, Slab) or plate.end > 0)
+    return [(_box(slab.start, slab.end, -half, half), seen.material)]
+
+
+def _box(start: float, end: float, low: float, high: float) -> list[tuple[float, float]]:
+    return [(start, low), (end, low), (end, high), (start, high)]
 
 
 def _cells(ax: Any, layers: Sequence[Layer]) -> None:
@@ -134,7 +143,7 @@ def draw_legend(ax: Any, detector: Detector) -> None:
     """Explain the colours, right of the side view."""
     from matplotlib.patches import Patch
 
-    active = {slab.material for slab in detector.slabs if slab.active}
+    active = {plate.material for plate in detector.plates if plate.active}
     handles = [
         Patch(
             facecolor=colour,
