@@ -7,7 +7,17 @@ the way around, the way along the axis and the depth at the place where the part
 
 from __future__ import annotations
 
-__all__ = ["CM", "ENTRANCE", "check_stack", "entrance", "geometry", "slab_paths", "to_world", "world_columns"]
+__all__ = [
+    "CM",
+    "ENTRANCE",
+    "check_stack",
+    "entrance",
+    "geometry",
+    "material_names",
+    "slab_paths",
+    "to_world",
+    "world_columns",
+]
 
 import hashlib
 from collections.abc import Sequence
@@ -59,7 +69,7 @@ def geometry(detector: Detector, before: Sequence[Slab] = ()) -> dict[str, Any]:
         DetectorError: The detector has no material stack.
     """
     check_stack(detector)
-    names = _names(detector)
+    names = material_names(detector)
     world = _world(detector, names, before)
     for number, slab in enumerate(detector.slabs):
         solid = _solid(detector, slab)
@@ -75,7 +85,7 @@ def geometry(detector: Detector, before: Sequence[Slab] = ()) -> dict[str, Any]:
 
 def entrance(detector: Detector, before: Sequence[Slab]) -> dict[str, Any]:
     """Return the same with an empty box in place of a planar detector, which catches what enters it."""
-    names = _names(detector)
+    names = material_names(detector)
     world = _world(detector, names, before)
     whole = {**_box(detector, 0.0, detector.depth), "material": "G4_Galactic", "role": "catch_ingoing"}
     return {"World": world | {"Entrance": whole}, "materials": _materials(detector, names)}
@@ -104,7 +114,8 @@ def to_world(detector: Detector, vectors: NDArray[np.float64]) -> NDArray[np.flo
     return turned
 
 
-def _names(detector: Detector) -> dict[str, str]:
+def material_names(detector: Detector) -> dict[str, str]:
+    """Return what calzone calls the mixtures of a detector."""
     return {name: _unique(name, mixture) for name, mixture in detector.materials.items()}
 
 
