@@ -78,6 +78,28 @@ def test_silicon_and_tungsten(tmp_path, energy, count, fraction):
     assert agrees(response, fraction, 0.0003)
 
 
+def test_the_resolution_of_calice(tmp_path):
+    # arXiv:0811.2354: (16.6 +- 0.1) % / sqrt(E/GeV) and (1.1 +- 0.1) % in quadrature, layers weighted as
+    # their tungsten, 1 : 2 : 3.
+    spread = {"x": Interval.parse("-5:5mm"), "y": Interval.parse("-5:5mm")}
+    showers = shoot(load_detector("calice-siw"), "e-", "20GeV", 200, tmp_path, **spread)
+    layers = np.stack([layer.sum(axis=(1, 2)) for layer in showers.layers()], axis=1)
+    energy = layers @ np.repeat([1.0, 2.0, 3.0], 10)
+    resolution = energy.std(ddof=1) / energy.mean()
+    published = np.hypot(0.166 / np.sqrt(20), 0.011)
+    assert abs(resolution - published) < 3 * resolution / np.sqrt(2 * len(energy))
+
+
+def test_electrons_in_crystals(tmp_path):
+    # What is often quoted for CMS' barrel: 0.79, 0.94 and 0.97 of the energy in 1, 9 and 25 crystals; ours
+    # are not tapered and have no walls.
+    showers = shoot(load_detector("crystals"), "e-", "50GeV", 60, tmp_path)
+    (image,) = showers.layers()
+    for reach, share in ((0, 0.79), (1, 0.94), (2, 0.97)):
+        block = image[:, 4 - reach : 5 + reach, 4 - reach : 5 + reach].sum(axis=(1, 2))
+        assert (block / showers.incident.energy).mean() == pytest.approx(share, abs=0.015)
+
+
 def test_the_silicon_of_par04(tmp_path):
     # 0.0319 with these tables, 0.033 is the calibration constant of Geant4's example Par04.
     showers = shoot(load_detector("calochallenge-2"), "e-", "10GeV", 60, tmp_path)
