@@ -81,8 +81,7 @@ def test_silicon_and_tungsten(tmp_path, energy, count, fraction):
 def test_the_resolution_of_calice(tmp_path):
     # arXiv:0811.2354: (16.6 +- 0.1) % / sqrt(E/GeV) and (1.1 +- 0.1) % in quadrature, layers weighted as
     # their tungsten, 1 : 2 : 3.
-    spread = {"x": Interval.parse("-5:5mm"), "y": Interval.parse("-5:5mm")}
-    showers = shoot(load_detector("calice-siw"), "e-", "20GeV", 200, tmp_path, **spread)
+    showers = shoot(load_detector("calice-siw"), "e-", "20GeV", 200, tmp_path, x="-5:5mm", y="-5:5mm")
     layers = np.stack([layer.sum(axis=(1, 2)) for layer in showers.layers()], axis=1)
     energy = layers @ np.repeat([1.0, 2.0, 3.0], 10)
     resolution = energy.std(ddof=1) / energy.mean()

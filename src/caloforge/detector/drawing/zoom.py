@@ -26,7 +26,7 @@ def draw_zoom(ax: Any, detector: Detector, runs: Sequence[StackRun]) -> None:
         for slab in run.slabs:
             start = slab.start - run.slabs[0].start
             if isinstance(slab, Row):
-                _row(ax, slab, start, -row, colours)
+                _row(ax, slab, start, -row, colours, longest)
             else:
                 _slab(ax, slab, start, -row, colours[slab.material], longest)
     ax.set_xlim(-0.01 * longest, 1.04 * longest)
@@ -43,7 +43,7 @@ def draw_zoom(ax: Any, detector: Detector, runs: Sequence[StackRun]) -> None:
     )
 
 
-def _row(ax: Any, row: Row, start: float, top: float, colours: dict[str, str]) -> None:
+def _row(ax: Any, row: Row, start: float, top: float, colours: dict[str, str], longest: float) -> None:
     """Draw one sequence of plates; they fill the height, which is not to the scale of the depth."""
     from matplotlib.patches import Rectangle
 
@@ -55,7 +55,9 @@ def _row(ax: Any, row: Row, start: float, top: float, colours: dict[str, str]) -
     plates = " + ".join(
         f"{plate.material} {plate.thickness:g}{' active' if plate.active else ''}" for plate in row.sequence
     )
-    words = f"{row.thickness:g} mm deep, across {row.across}: {plates}"
+    words = f"{row.thickness:g} mm deep, across {row.across}"
+    if row.thickness > 0.9 * longest:  # others have no room for more
+        words += f": {plates}"
     ax.text(start, top + 0.04, words, fontsize=7.5, ha="left", va="bottom", color=GREY)
 
 
