@@ -2,9 +2,10 @@
 
     python benchmarks/materials.py > src/caloforge/detector/nist.txt
 
-Density and composition are Geant4's, through calzone. The rest follows from them by the formulas of the
-Review of Particle Physics, chapter "Passage of particles through matter": radiation length by Tsai, Moliere
-radius by Rossi's critical energies, nuclear interaction length of elements by interpolation in their table.
+Density and composition are Geant4's, through calzone; so are electron density and mean excitation energy,
+through geant4_pybind (0.1.3, with its data sets). The rest follows from them by the formulas of the Review of
+Particle Physics, chapter "Passage of particles through matter": radiation length by Tsai, Moliere radius by
+Rossi's critical energies, nuclear interaction length of elements by interpolation in their table.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import calzone
+import geant4_pybind as geant4
 import numpy as np
 
 from caloforge.detector.nist import ELEMENTS, NIST_MATERIALS
@@ -97,12 +99,21 @@ def _row(name: str) -> str:
         10 / material.density / x
         for x in (per_length(_radiation_length), moliere, per_length(_interaction_length))
     ]
-    return " ".join([name, f"{material.density:.6g}", *(f"{length:.4g}" for length in mm)])
+    shape = f"{material.density:.6g}", *(f"{length:.4g}" for length in mm)
+    return " ".join([name, *shape, *_ionisation(name)])
+
+
+def _ionisation(name: str) -> tuple[str, str]:
+    """Electron density in mol/cm3, mean excitation energy in eV."""
+    material = geant4.G4NistManager.Instance().FindOrBuildMaterial(name)
+    electrons = material.GetElectronDensity() * geant4.cm3 / 6.02214076e23
+    return f"{electrons:.6g}", f"{material.GetIonisation().GetMeanExcitationEnergy() / geant4.eV:.5g}"
 
 
 def main() -> None:
     """Write the table to standard output: elements by number, then compounds."""
     head = "material density/(g/cm3) radiation_length/mm Moliere_radius/mm interaction_length/mm"
+    head += " electron_density/(mol/cm3) mean_excitation_energy/eV"
     sys.stdout.write("\n".join([head, *map(_row, NIST_MATERIALS), ""]))
 
 

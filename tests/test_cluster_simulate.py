@@ -27,7 +27,7 @@ from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import ShowerFile, Showers
 from caloforge.truth.gun import Gun
 from caloforge.truth.physics import Physics
-from caloforge.truth.pool import Batch, Made, Plan, batches, produce
+from caloforge.truth.pool import Batch, Energies, Made, Plan, batches, produce
 
 LONG = ["calogan", "--particle", "e-", "--energy", "500MeV", "--count", "700", "--seed", "3"]
 # Three batches of some seconds: time enough to be killed in the middle.
@@ -151,7 +151,7 @@ class Dies:
         todo = [chunk for chunk, _ in zip(chunks, range(4), strict=False) if chunk]
         died = Fault("died", WorkerError("a worker process has died", got="SIGKILL"), 4)
         for number in (3, 2, 1, 0):
-            made = Made(np.full((2, 1), number, np.float32), None, np.zeros(2))
+            made = Made((Energies(np.full((2, 1), number, np.float32), None),), np.zeros(2))
             yield Outcome(todo[number], fault=died) if number == 2 else Outcome(todo[number], made)
 
 
@@ -164,7 +164,7 @@ def test_what_was_made_before_a_batch_that_dies_is_kept_and_the_batch_is_named()
     plan = Plan(load_detector("calogan").to_yaml(), Physics.parse("standard", 0.7), 1, versions={})
     made = produce(plan, particles(8), Dies())
     found = [next(made), next(made)]
-    assert [(batch.first, cells.max()) for batch, (cells, _, _) in found] == [(0, 0.0), (2, 1.0)]
+    assert [(batch.first, made.readouts[0].cells.max()) for batch, made in found] == [(0, 0.0), (2, 1.0)]
     with pytest.raises(Geant4Error) as error:
         next(made)
     for words in ("showers 4 to 5", "4 processes died, the last by SIGKILL", "--resume"):

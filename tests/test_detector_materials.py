@@ -97,6 +97,8 @@ def test_the_command_lists_all_some_or_says_what_is_near():
         "radiation_length": 3.504,
         "moliere_radius": 9.165,
         "interaction_length": 99.43,
+        "electron_density": 7.76864,
+        "mean_excitation_energy": 727,
     }
     error = CliRunner().invoke(app, ["detector", "materials", "polystyrol"]).exception
     assert "did you mean: G4_POLYSTYRENE" in str(error)

@@ -20,6 +20,7 @@ from caloforge.truth.engine import run
 from caloforge.truth.engine import start as start_geant4
 from caloforge.truth.geometry import geometry, slab_paths
 from caloforge.truth.physics import Physics
+from caloforge.truth.visible import seen_in_slabs
 
 TILES = """\
 name: tiles
@@ -91,6 +92,17 @@ def test_materials_are_those_crossed_on_average():
     assert list(thickness.values()) == pytest.approx(list(expected.values()))
 
 
+def test_light_of_plates_saturates_by_itself():
+    tile = "{material: G4_POLYSTYRENE, thickness: 3 mm, active: true"
+    detector = tiles((tile, f"{tile}, birks: 0.126 mm/MeV"), ("deposits: all", "deposits: active"))
+    assert Detector.from_yaml(detector.to_yaml()) == detector
+    numbers = [n for n, plate in enumerate(detector.plates) if plate.material == "G4_POLYSTYRENE"]
+    assert np.flatnonzero(detector.counted).tolist() == numbers == sorted(seen_in_slabs(detector))
+    with pytest.raises(DetectorError, match="only an active slab makes light") as caught:
+        tiles(("{material: G4_Fe, thickness: 14 mm", "{material: G4_Fe, thickness: 14 mm, birks: 0.1 mm/MeV"))
+    assert "stack.0.slabs.1.slabs.0.birks" in str(caught.value)
+
+
 def test_only_the_active_plates_count():
     assert "deposited in G4_POLYSTYRENE." in readout_rule(tiles(("deposits: all", "deposits: active")))
 
@@ -102,9 +114,9 @@ def test_the_description_is_plain_json(tmp_path):
             "thickness": 60,
             "across": "y",
             "slabs": [
-                {"material": "G4_Fe", "thickness": 14, "active": False},
-                {"material": "G4_POLYSTYRENE", "thickness": 3, "active": True},
-                {"material": "G4_AIR", "thickness": 1, "active": False},
+                {"material": "G4_Fe", "thickness": 14, "active": False, "birks": None},
+                {"material": "G4_POLYSTYRENE", "thickness": 3, "active": True, "birks": None},
+                {"material": "G4_AIR", "thickness": 1, "active": False, "birks": None},
             ],
         }
     ]

@@ -72,8 +72,8 @@ def test_the_batches_do_not_matter():
     assert len(one) == 1
     assert len(many) > 4
     for column in ("cells", "overflow"):
-        parts = [getattr(made, column) for _, made in many]
-        assert np.concatenate(parts).tobytes() == getattr(one[0][1], column).tobytes()
+        parts = [getattr(made.readouts[0], column) for _, made in many]
+        assert np.concatenate(parts).tobytes() == getattr(one[0][1].readouts[0], column).tobytes()
 
 
 @pytest.mark.geant4

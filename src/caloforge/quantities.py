@@ -10,10 +10,12 @@ __all__ = [
     "Interval",
     "Spectrum",
     "angle",
+    "birks",
     "check_whole",
     "density",
     "energy",
     "length",
+    "time",
 ]
 
 import re
@@ -32,10 +34,12 @@ if TYPE_CHECKING:
 # hepunits' own base is MeV, mm, rad, ns: the units of this package.
 _UNITS = {
     "energy": {name: getattr(hepunits, name) for name in ("eV", "keV", "MeV", "GeV", "TeV")},
+    "time": {name: getattr(hepunits, name) for name in ("ps", "ns", "us", "ms")},
     "length": {"um": hepunits.micrometer, "mm": hepunits.mm, "cm": hepunits.cm, "m": hepunits.m},
     "angle": {"rad": hepunits.rad, "mrad": hepunits.mrad, "deg": hepunits.deg},
     # Densities stay in g/cm3, as every table of materials and Geant4's users have them.
     "density": {"g/cm3": 1.0, "kg/m3": 1e-3},
+    "Birks constant": {"mm/MeV": 1.0, "cm/MeV": 10.0, "um/MeV": 1e-3},
 }
 _MOST = 1e30  # of any unit; files hold float32, where 3e38 ends the numbers
 _ENERGIES = 1e-6, 1e12  # MeV of an incident particle: 1 eV to 1 EeV
@@ -71,6 +75,16 @@ def angle(text: str, where: str | None = None) -> float:
 def density(text: str, where: str | None = None) -> float:
     """Return a density in g/cm3."""
     return _quantity(text, "density", where)
+
+
+def birks(text: str, where: str | None = None) -> float:
+    """Return Birks' constant in mm/MeV."""
+    return _quantity(text, "Birks constant", where)
+
+
+def time(text: str, where: str | None = None) -> float:
+    """Return a time in ns."""
+    return _quantity(text, "time", where)
 
 
 def check_whole(value: int, where: str, least: int, most: int) -> None:

@@ -97,7 +97,8 @@ def _slab(slab: Slab | Row) -> str:
         plates = " + ".join(map(_slab, slab.sequence))
         return f"{slab.thickness:g} deep, across {slab.across}: ({plates})"
     text = f"{slab.material} {slab.thickness:g}"
-    return f"[green]{text} (active)[/green]" if slab.active else text
+    light = "" if slab.birks is None else f", Birks {slab.birks:g} mm/MeV"
+    return f"[green]{text} (active{light})[/green]" if slab.active else text
 
 
 def _depth(detector: Detector) -> str:

@@ -34,6 +34,13 @@ def simulate(
     ],
     count: Annotated[int, typer.Option(min=1, help="Number of showers.")],
     out: Annotated[Path, typer.Option(help="The shower file to make.")],
+    readout: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A file of the same detector with another readout; may be repeated. Its showers are written "
+            "beside OUT."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed; the same one gives the same showers.")] = 1,
     first: Annotated[
         int,
@@ -78,6 +85,7 @@ def simulate(
                 energy=energy,
                 count=count,
                 out=out,
+                readouts=readout or (),
                 seed=seed,
                 first=first,
                 theta=theta,
@@ -94,7 +102,14 @@ def simulate(
             )
     except KeyboardInterrupt:
         raise _stopped(out) from None
-    _report(path)
+    _report([path, *_beside(path, readout or [])])
+
+
+def _beside(path: Path, readouts: list[str]) -> list[Path]:
+    from caloforge.detector import load_detector
+    from caloforge.truth import readout_path
+
+    return [readout_path(path, load_detector(readout)) for readout in readouts]
 
 
 def _command() -> str:
@@ -104,17 +119,24 @@ def _command() -> str:
     return shlex.join(["caloforge", *sys.argv[1:]])
 
 
-def _report(path: Path) -> None:
+def _report(paths: list[Path]) -> None:
     from caloforge.showers import ShowerFile
 
+    path, *beside = paths
     with ShowerFile(path) as file:
         made, count = file.provenance, len(file)
-    megabytes = path.stat().st_size / 1e6
-    text = f"[bold]{raw(path)}[/bold]: {count} showers, {megabytes:.3g} MB"
+    text = _written(path, count)
     if "ms_per_shower" in made:  # not if it was killed after its last shower, and resumed
         text += f"; {made['ms_per_shower']:.3g} ms of CPU each, {made['ms_per_gev']:.3g} ms per GeV"
     say(text)
-    emit({"path": path, "showers": count, "bytes": path.stat().st_size, "provenance": made})
+    for other in beside:
+        say(_written(other, count))
+    told = {"path": path, "showers": count, "bytes": path.stat().st_size, "provenance": made}
+    emit(told | ({"readouts": beside} if beside else {}))
+
+
+def _written(path: Path, count: int) -> str:
+    return f"[bold]{raw(path)}[/bold]: {count} showers, {path.stat().st_size / 1e6:.3g} MB"
 
 
 def _stopped(out: Path) -> StoppedError:

@@ -85,6 +85,7 @@ def _stack(detector: Detector) -> Iterator[str]:
 
 def _slab(slab: Slab) -> str:
     flag = ", active: true" if slab.active else ""
+    flag += "" if slab.birks is None else f", birks: {slab.birks!r} mm/MeV"
     return f"{{material: {_text(slab.material)}, thickness: {_mm(slab.thickness)}{flag}}}"
 
 
@@ -103,6 +104,8 @@ def _readout(detector: Detector) -> Iterator[str]:
         yield f"  sampling_fraction: {readout.sampling_fraction!r}"
     if readout.threshold is not None:
         yield f"  threshold: {readout.threshold!r} MeV"
+    if readout.gate is not None:
+        yield f"  gate: {readout.gate!r} ns"
     yield "  layers:"
     for group in _groups(detector.layers, _mergeable):
         yield _layer(group, detector.depth_is_nominal)

@@ -72,8 +72,11 @@ def _below(at: _Place, row: RowSpec) -> dict[_Place, SlabSpec]:
 
 
 def check_stack(detector: Detector) -> None:
-    """Check rows, the number of slabs, and that something is active if only active slabs count."""
+    """Check rows, the number of slabs, that only active ones make light, and that some slab counts."""
     for at, spec in _specs(detector):
+        plates = {at: spec} if isinstance(spec, SlabSpec) else _below(at, spec)
+        for place, plate in plates.items():
+            _check_light(plate, place)
         if isinstance(spec, RowSpec):
             _check_row(detector, spec, at)
     n_slabs = sum(
@@ -84,13 +87,23 @@ def check_stack(detector: Detector) -> None:
     if n_slabs > MAX_SLABS:
         most = f"at most {MAX_SLABS:,}, each plate of a row counted"
         raise wrong("too many slabs", at=("stack",), got=f"{n_slabs:,}", expected=most)
-    active = any(slab.active for slab in detector.plates)
-    if detector.stack and detector.readout.deposits == "active" and not active:
+    if detector.stack and not detector.counted.any():
+        kind = detector.readout.deposits
         raise wrong(
-            "only deposits in active slabs count, and no slab is active",
+            f"only deposits in {kind} slabs count, and no slab is {kind}",
             at=("readout", "deposits"),
-            got="active",
+            got=kind,
             expected="deposits: all, or `active: true` at the slabs that are read out",
+        )
+
+
+def _check_light(slab: SlabSpec, at: _Place) -> None:
+    if slab.birks is not None and not slab.active:
+        raise wrong(
+            "only an active slab makes light that can saturate",
+            at=(*at, "birks"),
+            got=f"birks at a slab of {slab.material} that is not active",
+            expected="birks beside `active: true`",
         )
 
 

@@ -152,6 +152,19 @@ class Detector(Part):
             return {}
         return {"y": 2 * self.size[0]} if self.shape == "barrel" else dict(zip("xy", self.size, strict=True))
 
+    def made_of(self, slab: Slab | Row) -> Any:
+        """What a slab is made of, whatever a mixture is named; equal for equal materials."""
+        if isinstance(slab, Row):
+            return slab.across, tuple((self.made_of(plate), plate.thickness) for plate in slab.sequence)
+        mixture = self.materials.get(slab.material)
+        return slab.material if mixture is None else (mixture.density, sorted(mixture.nist.items()))
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """Whether deposits in each of the `plates` count, shape `(n_plates,)`."""
+        active = np.array([plate.active for plate in self.plates], bool)
+        return {"all": np.ones_like(active), "active": active, "passive": ~active}[self.readout.deposits]
+
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """All readout layers in depth order."""

@@ -22,6 +22,8 @@ class NistMaterial:
         radiation_length: In mm.
         moliere_radius: In mm.
         interaction_length: Nuclear, in mm.
+        electron_density: In mol/cm3.
+        mean_excitation_energy: In eV.
     """
 
     name: str
@@ -29,6 +31,8 @@ class NistMaterial:
     radiation_length: float
     moliere_radius: float
     interaction_length: float
+    electron_density: float
+    mean_excitation_energy: float
 
 
 def _read() -> dict[str, NistMaterial]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "ENERGY",
     "MAX_LENGTH",
+    "BirksConstant",
     "Count",
     "Density",
     "Energy",
@@ -12,6 +13,7 @@ __all__ = [
     "Name",
     "Part",
     "Thickness",
+    "Time",
     "wrong",
 ]
 
@@ -23,7 +25,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic_core import PydanticCustomError
 
 from caloforge.errors import QuantityError, nearest
-from caloforge.quantities import density, energy, length
+from caloforge.quantities import birks, density, energy, length, time
 
 
 def wrong(
@@ -87,6 +89,7 @@ def _quantity(read: Callable[[str], float], unit: str, digits: int) -> Callable[
 
 
 MAX_LENGTH = 1e9  # mm; showers in air are some 10 km long
+_MOST_BIRKS = 10.0  # mm/MeV; a hundred times that of plastics
 _any_length = _quantity(length, "mm", 9)
 
 
@@ -105,6 +108,17 @@ def _positive(value: float) -> float:
     if value <= 0:
         raise wrong(
             f"{value:g} mm is not a thickness or width", got=f"{value:g} mm", expected="more than 0 mm"
+        )
+    return value
+
+
+def _saturating(value: float) -> float:
+    if not 0 < value <= _MOST_BIRKS:
+        raise wrong(
+            f"{value:g} mm/MeV is not Birks' constant of a material",
+            got=f"{value:g} mm/MeV",
+            expected=f"more than 0, at most {_MOST_BIRKS:g} mm/MeV; polystyrene has 0.07 to 0.15 mm/MeV",
+            cure="leave it out if the light does not saturate; divide g/(MeV cm2) by the density for cm/MeV",
         )
     return value
 
@@ -136,6 +150,16 @@ Density = Annotated[
     float,
     BeforeValidator(_quantity(density, "g/cm3", 12)),
     WithJsonSchema({"type": "string", "examples": ["1.39 g/cm3"]}),
+]
+BirksConstant = Annotated[
+    float,
+    BeforeValidator(lambda value: _saturating(_quantity(birks, "mm/MeV", 12)(value))),
+    WithJsonSchema({"type": "string", "examples": ["0.126 mm/MeV"]}),
+]
+Time = Annotated[
+    float,
+    BeforeValidator(_quantity(time, "ns", 9)),
+    WithJsonSchema({"type": "string", "examples": ["150 ns"]}),
 ]
 Name = Annotated[str, BeforeValidator(_name)]
 Count = Annotated[int, Field(strict=True, ge=1, le=100_000)]

@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from caloforge.detector.grids import CartesianGrid, Grid, PolarGrid
-from caloforge.detector.parts import MAX_LENGTH, Count, Energy, Length, Name, Part, Thickness, wrong
+from caloforge.detector.parts import MAX_LENGTH, Count, Energy, Length, Name, Part, Thickness, Time, wrong
 from caloforge.errors import QuantityError
 from caloforge.quantities import length
 
@@ -151,19 +151,21 @@ class Readout(Part):
     """How deposits become cells.
 
     Args:
-        deposits: `all` counts energy in every slab, `active` only in active ones.
+        deposits: `all` counts energy in every slab, `active` only in active ones, `passive` in the others.
         frame: `detector`, or `particle`: z runs along the particle from where it enters.
         centre: the window's centre: the z `axis`, or the energy `barycentre` rounded to a cell.
         sampling_fraction: a cell is its deposit divided by this, unless its layer has its own.
         threshold: cells below it are 0, MeV (after the division).
+        gate: deposits later than this do not count, ns, from when light from the front face could be there.
         layers: in order of depth.
     """
 
-    deposits: Literal["all", "active"]
+    deposits: Literal["all", "active", "passive"]
     frame: Literal["detector", "particle"] = "detector"
     centre: Literal["axis", "barycentre"] = "axis"
     sampling_fraction: Fraction | None = None
     threshold: Energy | None = None
+    gate: Time | None = None
     layers: tuple[LayerSpec, ...] = Field(min_length=1)
 
     @field_validator("threshold")
@@ -171,6 +173,13 @@ class Readout(Part):
     def _not_negative(cls, value: float | None) -> float | None:
         if value is not None and value < 0:
             raise wrong("a threshold cannot be negative", got=f"{value:g} MeV", expected="0 MeV or more")
+        return value
+
+    @field_validator("gate")
+    @classmethod
+    def _open(cls, value: float | None) -> float | None:
+        if value is not None and value <= 0:
+            raise wrong("a gate must be open for a while", got=f"{value:g} ns", expected="more than 0 ns")
         return value
 
     @model_validator(mode="after")

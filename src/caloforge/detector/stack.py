@@ -6,24 +6,29 @@ __all__ = ["MAX_SLABS", "Row", "RowSpec", "Slab", "SlabGroup", "SlabSpec", "expa
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from caloforge.detector.parts import Count, Part, Thickness
+from caloforge.detector.parts import BirksConstant, Count, Part, Thickness
 
 MAX_SLABS = 10_000
 _LEAST = 1e-9  # mm; lengths are rounded to it
 
 
 class SlabSpec(Part):
-    """One slab as the file has it; `active` slabs are the ones that are read out."""
+    """One slab as the file has it; `active` slabs are the ones that are read out.
+
+    `birks` is Birks' constant of a scintillator: of a step of length dx that loses dE it shows
+    dE / (1 + birks dE/dx).
+    """
 
     material: str
     thickness: Thickness
     active: bool = Field(default=False, strict=True)
+    birks: BirksConstant | None = None
 
 
 class RowSpec(Part):
@@ -66,13 +71,14 @@ class SlabGroup(Part):
 class Slab:
     """One slab in its place: a plate (planar) or a tube (barrel) at `start` mm of depth.
 
-    In a row, `start` is where a plate begins along the axis of the row.
+    In a row, `start` is where a plate begins along the axis of the row. `birks` is in mm/MeV.
     """
 
     material: str
     thickness: float
     active: bool
     start: float
+    birks: float | None = None
 
     @property
     def end(self) -> float:
@@ -82,7 +88,7 @@ class Slab:
     @property
     def content(self) -> tuple[Any, ...]:
         """What it is, wherever it stands."""
-        return self.material, self.thickness, self.active
+        return self.material, self.thickness, self.active, self.birks
 
     @property
     def plates(self) -> tuple[Slab, ...]:
@@ -138,7 +144,7 @@ class Row:
                 start = round(first + number * self.period + plate.start, 9)
                 thickness = round(min(plate.thickness, last - start), 9)
                 if thickness > _LEAST:
-                    plates.append(Slab(plate.material, thickness, plate.active, start))
+                    plates.append(replace(plate, thickness=thickness, start=start))
         return tuple(plates)
 
 
@@ -165,9 +171,9 @@ def expand(groups: Sequence[SlabGroup], extents: Mapping[str, float]) -> tuple[S
 
 def _placed(spec: SlabSpec | RowSpec, depth: float, extents: Mapping[str, float]) -> Slab | Row:
     if isinstance(spec, SlabSpec):
-        return Slab(spec.material, spec.thickness, spec.active, depth)
+        return Slab(spec.material, spec.thickness, spec.active, depth, spec.birks)
     sequence: list[Slab] = []
     for plate in spec.slabs:
         start = sequence[-1].end if sequence else 0.0
-        sequence.append(Slab(plate.material, plate.thickness, plate.active, start))
+        sequence.append(Slab(plate.material, plate.thickness, plate.active, start, plate.birks))
     return Row(spec.across, tuple(sequence), extents[spec.across], spec.thickness, depth)

@@ -62,9 +62,13 @@ def layer_groups(detector: Detector) -> list[list[Layer]]:
 def readout_rule(detector: Detector) -> str:
     """Say in one sentence how a deposit becomes a cell."""
     readout = detector.readout
-    active = sorted({plate.material for plate in detector.plates if plate.active})
-    where = "all slabs" if readout.deposits == "all" else " and ".join(active) or "active material"
-    text = f"A cell is the energy deposited in {where}"
+    counted = zip(detector.plates, detector.counted.tolist(), strict=True)
+    materials = sorted({plate.material for plate, counts in counted if counts})
+    where = "all slabs" if readout.deposits == "all" else " and ".join(materials)
+    where = where or f"{readout.deposits} material"
+    text = f"A cell is the energy {_counted(detector)}deposited in {where}"
+    if readout.gate is not None:
+        text += f" within {readout.gate:g} ns after light from the front face could be there"
     fractions = list(dict.fromkeys(detector.sampling_fractions.tolist()))
     if len(fractions) > 1:
         text += f", divided by the sampling fraction of its layer ({', '.join(f'{f:g}' for f in fractions)})"
@@ -76,6 +80,10 @@ def readout_rule(detector: Detector) -> str:
     text += f". Depth runs along {frame}; cells are centred on "
     on_axis = depth_axis(detector) if readout.frame == "detector" else "the particle's line"
     return text + (on_axis if readout.centre == "axis" else "the energy barycentre, rounded to a cell") + "."
+
+
+def _counted(detector: Detector) -> str:
+    return "(saturated by Birks' law) " if any(plate.birks for plate in detector.plates) else ""
 
 
 def digitisation_rule(detector: Detector) -> str:
@@ -150,7 +158,7 @@ def _slab(slab: Slab | Row) -> dict[str, Any]:
     if isinstance(slab, Row):
         plates = [_slab(plate) for plate in slab.sequence]
         return {"thickness": slab.thickness, "across": slab.across, "slabs": plates}
-    return {"material": slab.material, "thickness": slab.thickness, "active": slab.active}
+    return {key: getattr(slab, key) for key in ("material", "thickness", "active", "birks")}
 
 
 def _electronics(detector: Detector) -> dict[str, Any] | None:

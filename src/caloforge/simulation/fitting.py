@@ -70,12 +70,10 @@ class _Stack(tuple[Any, ...]):
 
 def _stack(detector: Detector) -> _Stack:
     """Slabs with what they are made of: a mixture may have any name."""
-    return _Stack(_made_of(detector, slab) for slab in detector.slabs)
+    return _Stack(_told(detector, slab) for slab in detector.slabs)
 
 
-def _made_of(detector: Detector, slab: Slab | Row) -> tuple[Any, ...]:
-    if isinstance(slab, Row):
-        return tuple(_made_of(detector, plate) for plate in slab.sequence), slab.thickness, slab.across
-    mixture = detector.materials.get(slab.material)
-    what = slab.material if mixture is None else (mixture.density, sorted(mixture.nist.items()))
-    return what, slab.thickness, slab.active
+def _told(detector: Detector, slab: Slab | Row) -> tuple[Any, ...]:
+    plates = slab.sequence if isinstance(slab, Row) else slab.plates
+    light = tuple((plate.active, plate.birks) for plate in plates)
+    return detector.made_of(slab), slab.thickness, light

@@ -17,7 +17,8 @@ from caloforge.showers import Incident, Showers
 from caloforge.truth.geometry import CM, geometry, slab_paths
 from caloforge.truth.gun import portions, primaries, random_indices, random_seed
 from caloforge.truth.readout import Readout
-from caloforge.truth.steps import collect
+from caloforge.truth.steps import Steps, collect
+from caloforge.truth.visible import seen_in_slabs
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector, Slab
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 
 Whole = NDArray[np.int64]
 
-# MeV per run of Geant4, by what is recorded. Deposits of much more do not fit the caches, and recording them
-# becomes slower; much less, and reading out costs more for the calls than for the deposits.
-_ENERGY_PER_RUN = {"all": 10_000.0, "active": 50_000.0}
+# MeV per run of Geant4, where only active slabs are recorded or others, too. Deposits of much more do not fit
+# the caches, and recording them becomes slower; much less, and reading out costs more for the calls.
+_ENERGY_PER_RUN, _ENERGY_PER_FULL_RUN = 50_000.0, 10_000.0
 _SHOWERS_PER_RUN = 64
 
 
@@ -72,6 +73,22 @@ def run(name: str, simulation: Any, particles: Any, numbers: Iterable[int]) -> A
         raise Geant4Error("Geant4 failed", where=name, got=error) from error
 
 
+class _View:
+    """One readout of what Geant4 recorded: the slabs that count, what is seen there, and the cells."""
+
+    def __init__(self, detector: Detector) -> None:
+        paths = zip(slab_paths(detector), detector.counted.tolist(), strict=True)
+        self._paths = [path if counts else None for path, counts in paths]
+        self._seen = seen_in_slabs(detector)
+        self._readout = Readout(detector)
+
+    def steps(self, deposits: Any, n_showers: int) -> list[Steps]:
+        return collect(deposits, self._paths, n_showers, self._seen)
+
+    def showers(self, steps: Sequence[Steps], incident: Incident) -> Showers:
+        return self._readout.showers(steps, incident)
+
+
 class Engine:
     """Geant4 with a detector in it.
 
@@ -84,6 +101,7 @@ class Engine:
         seed: Seed of Geant4's random numbers.
         deposits: Record deposits; without them only the transport is left, to be timed.
         before: Slabs that stand before the detector.
+        readouts: The same detector with other readouts.
 
     Raises:
         Geant4Error: Geant4 does not accept the detector.
@@ -96,11 +114,15 @@ class Engine:
         seed: int,
         deposits: bool = True,
         before: Sequence[Slab] = (),
+        readouts: Sequence[Detector] = (),
     ) -> None:
         self.detector = detector
-        self._readout = Readout(detector)
-        self._paths = slab_paths(detector)
-        self._simulation = start(detector.name, geometry(detector, before), physics, seed)
+        views = (detector, *readouts)
+        self._views = [_View(view) for view in views]
+        full = any(view.readout.deposits != "active" for view in views)
+        self._energy_per_run = _ENERGY_PER_FULL_RUN if full else _ENERGY_PER_RUN
+        recorded = np.any([view.counted for view in views], axis=0)
+        self._simulation = start(detector.name, geometry(detector, before, recorded), physics, seed)
         self._simulation.sample_deposits = "detailed" if deposits else None
         # The first run builds tables for all particles and materials: no shower's time should hold that.
         self.transport(Incident.of([1.0], pdg=22), 0)
@@ -115,14 +137,18 @@ class Engine:
         Raises:
             Geant4Error: Geant4 failed.
         """
+        (showers, *_), times = self.shoot_all(incident, first)
+        return showers, times
+
+    def shoot_all(self, incident: Incident, first: int) -> tuple[list[Showers], NDArray[np.float64]]:
+        """The same in all readouts: showers of the detector, then those of `readouts`."""
         parts, times = [], []
-        limit = _ENERGY_PER_RUN[self.detector.readout.deposits]
-        for start, stop in portions(incident.energy, limit, _SHOWERS_PER_RUN):
+        for start, stop in portions(incident.energy, self._energy_per_run, _SHOWERS_PER_RUN):
             begin = time.process_time()
             parts.append(self._run(incident[start:stop], first + start))
             energy = incident.energy[start:stop].astype(np.float64)
             times.append((time.process_time() - begin) * 1e3 * energy / energy.sum())
-        return Showers.concat(parts), np.concatenate(times)
+        return [Showers.concat(list(of)) for of in zip(*parts, strict=True)], np.concatenate(times)
 
     def add_up(
         self, incident: Incident, numbers: Whole, event: Whole, n_events: int, before: float = 0.0
@@ -145,18 +171,15 @@ class Engine:
         """
         begin = time.process_time()
         cells = np.zeros((n_events, self.detector.n_cells), np.float32)
-        limit = _ENERGY_PER_RUN[self.detector.readout.deposits]
+        view, limit = self._views[0], self._energy_per_run
         for first, last in portions(incident.energy, limit, _SHOWERS_PER_RUN) if len(incident) else ():
             rows = slice(first, last)
             there, row = np.unique(event[rows], return_inverse=True)
             shot = primaries(self.detector, incident[rows], before)
             deposits = run(self.detector.name, self._simulation, shot, numbers[rows])
-            steps = [
-                replace(part, shower=row[part.shower])
-                for part in collect(deposits, self._paths, last - first)
-            ]
+            steps = [replace(part, shower=row[part.shower]) for part in view.steps(deposits, last - first)]
             places = Incident.of(np.ones(len(there)))  # of a readout that does not follow the particle
-            cells[there] += self._readout.showers(steps, places).cells
+            cells[there] += view.showers(steps, places).cells
         return cells, (time.process_time() - begin) * 1e3
 
     def transport(self, incident: Incident, first: int) -> Any:
@@ -168,7 +191,6 @@ class Engine:
         shot = primaries(self.detector, incident)
         return run(self.detector.name, self._simulation, shot, range(first, first + len(incident)))
 
-    def _run(self, incident: Incident, first: int) -> Showers:
+    def _run(self, incident: Incident, first: int) -> list[Showers]:
         deposits = self.transport(incident, first)
-        steps = collect(deposits, self._paths, len(incident))
-        return self._readout.showers(steps, incident)
+        return [view.showers(view.steps(deposits, len(incident)), incident) for view in self._views]

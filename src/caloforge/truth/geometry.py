@@ -58,12 +58,15 @@ def check_stack(detector: Detector) -> None:
         )
 
 
-def geometry(detector: Detector, before: Sequence[Slab] = ()) -> dict[str, Any]:
+def geometry(
+    detector: Detector, before: Sequence[Slab] = (), recorded: NDArray[np.bool_] | None = None
+) -> dict[str, Any]:
     """Return calzone's description of the detector, its deposits recorded where they count.
 
     Args:
         detector: What is hit; planar if anything stands before it.
         before: Slabs that stand before it, at negative depths; their deposits are not recorded.
+        recorded: Of which plates deposits are recorded, shape `(n_plates,)`; by default of those that count.
 
     Raises:
         DetectorError: The detector has no material stack.
@@ -71,14 +74,16 @@ def geometry(detector: Detector, before: Sequence[Slab] = ()) -> dict[str, Any]:
     check_stack(detector)
     names = material_names(detector)
     world = _world(detector, names, before)
+    records = iter(detector.counted if recorded is None else recorded)
     for number, slab in enumerate(detector.slabs):
-        solid = _solid(detector, slab)
+        solid, plates = _solid(detector, slab), slab.plates
+        some = [_filled(names, plate, next(records)) for plate in plates]
         if isinstance(slab, Slab):
-            volume = _filled(detector, names, slab, solid)
+            volume = some[0] | solid
         else:
             volume = {"material": "G4_Galactic", **solid}
-            for place, plate in enumerate(slab.plates):
-                volume[f"Plate{place}"] = _filled(detector, names, plate, _plate(slab, plate, solid))
+            for place, plate in enumerate(plates):
+                volume[f"Plate{place}"] = some[place] | _plate(slab, plate, solid)
         _mother(detector, world, number)[f"Slab{number}"] = volume
     return {"World": world, "materials": _materials(detector, names)}
 
@@ -159,11 +164,10 @@ def _barrel_world(detector: Detector) -> dict[str, Any]:
     return {"material": "G4_Galactic", "box": [side / CM for side in box]}
 
 
-def _filled(detector: Detector, names: dict[str, str], slab: Slab, solid: dict[str, Any]) -> dict[str, Any]:
-    """A piece of material of that shape, recorded if it counts."""
-    recorded = slab.active or detector.readout.deposits == "all"
+def _filled(names: dict[str, str], slab: Slab, recorded: bool) -> dict[str, Any]:
+    """A piece of material without its shape."""
     role = {"role": "record_deposits"} if recorded else {}
-    return {"material": names.get(slab.material, slab.material), **solid, **role}
+    return {"material": names.get(slab.material, slab.material), **role}
 
 
 def _plate(row: Row, plate: Slab, whole: dict[str, Any]) -> dict[str, Any]:

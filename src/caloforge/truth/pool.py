@@ -6,7 +6,7 @@ its processes live as long as one production.
 
 from __future__ import annotations
 
-__all__ = ["Batch", "Made", "Plan", "answer", "batches", "produce"]
+__all__ = ["Batch", "Energies", "Made", "Plan", "answer", "batches", "produce"]
 
 import socket
 from collections.abc import Generator, Iterable, Iterator
@@ -42,12 +42,14 @@ class Plan:
         detector: The detector's YAML.
         physics: Models and production cut.
         seed: Seed of Geant4's random numbers.
+        readouts: YAML of the same detector with other readouts.
         versions: What decides how its showers look.
     """
 
     detector: str
     physics: Physics
     seed: int
+    readouts: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=versions)
 
 
@@ -58,17 +60,28 @@ class Batch(NamedTuple):
     incident: Incident
 
 
-class Made(NamedTuple):
-    """What became of a batch: cells and overflow of its showers in MeV, and CPU milliseconds of each."""
+class Energies(NamedTuple):
+    """Cells and overflow of the showers of a batch in one readout, MeV."""
 
     cells: NDArray[np.float32]
     overflow: NDArray[np.float32] | None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that they take."""
+        return self.cells.nbytes + (0 if self.overflow is None else self.overflow.nbytes)
+
+
+class Made(NamedTuple):
+    """What became of a batch: energies by readout, and CPU milliseconds of each shower."""
+
+    readouts: tuple[Energies, ...]
     milliseconds: NDArray[np.float64]
 
     @property
     def nbytes(self) -> int:
         """Memory that it takes."""
-        return sum(column.nbytes for column in self if column is not None)
+        return self.milliseconds.nbytes + sum(energies.nbytes for energies in self.readouts)
 
 
 def batches(
@@ -149,8 +162,8 @@ class _Shooting:
         self.plan = plan
 
     def __call__(self, batch: Batch) -> Made:
-        showers, milliseconds = self.engine.shoot(batch.incident, batch.first)
-        return Made(showers.cells, showers.overflow, milliseconds)
+        found, milliseconds = self.engine.shoot_all(batch.incident, batch.first)
+        return Made(tuple(Energies(showers.cells, showers.overflow) for showers in found), milliseconds)
 
     @cached_property
     def engine(self) -> Engine:
@@ -158,7 +171,8 @@ class _Shooting:
         from caloforge.truth.engine import Engine
 
         _check_here(self.plan)
-        return Engine(Detector.from_yaml(self.plan.detector), self.plan.physics, self.plan.seed)
+        detector, *readouts = map(Detector.from_yaml, (self.plan.detector, *self.plan.readouts))
+        return Engine(detector, self.plan.physics, self.plan.seed, readouts=readouts)
 
 
 def _check_here(plan: Plan) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["simulate"]
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from caloforge.cluster import open_cluster
 from caloforge.detector import Detector, load_detector
-from caloforge.errors import ClusterError, ShowersError
+from caloforge.errors import ClusterError
 from caloforge.machine import processor
 from caloforge.progress import Progress
 from caloforge.quantities import (
@@ -28,10 +28,10 @@ from caloforge.quantities import (
     check_whole,
     length,
 )
-from caloforge.showers import Showers, ShowerWriter
 from caloforge.truth.environment import available, installed, versions
 from caloforge.truth.geometry import check_stack
 from caloforge.truth.gun import Gun
+from caloforge.truth.output import OutputFiles, check_readouts
 from caloforge.truth.physics import Physics
 from caloforge.truth.pool import Batch, Made, Plan, batches, produce
 
@@ -45,6 +45,7 @@ def simulate(
     energy: Spectrum | str,
     count: int,
     out: str | Path,
+    readouts: Sequence[Detector | str | Path] = (),
     seed: int = 1,
     first: int = 0,
     theta: Interval | str = _NONE,
@@ -71,6 +72,8 @@ def simulate(
         energy: Spectrum of kinetic energies: "25GeV", "1:100GeV" (uniform), "log:1:1000GeV", "10,20,50GeV".
         count: Number of showers.
         out: The file to make.
+        readouts: The same detector with other readouts: other cells, other slabs that count, another gate,
+            light that saturates. The same showers are written in each, `showers.NAME.h5` beside `showers.h5`.
         seed: Seed of everything random, 0 or more.
         first: Number of the first shower. Productions of one seed whose numbers do not overlap are parts of
             one production: `merge` joins them.
@@ -103,6 +106,8 @@ def simulate(
     """
     target = detector if isinstance(detector, Detector) else load_detector(detector)
     check_stack(target)
+    others = [other if isinstance(other, Detector) else load_detector(other) for other in readouts]
+    check_readouts(target, others)
     check_whole(count, "--count", 1, MOST_SHOWERS)
     check_whole(seed, "--seed", 0, MOST_SEED)
     check_whole(first, "--first", 0, MOST_SHOWERS)
@@ -120,13 +125,13 @@ def simulate(
     provenance["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
     with (
         open_cluster(cluster, jobs) as workers,
-        ShowerWriter(out, target, provenance, resume=resume) as writer,
+        OutputFiles(out, (target, *others), provenance, resume) as files,
     ):
-        _check_resumed(writer, options)
-        todo = batches(gun, seed, first + writer.done, first + count, workers.chunk_seconds)
-        made = produce(Plan(target.to_yaml(), models, seed), todo, workers)
-        with closing(made):
-            _fill(writer, made, count, progress)
+        files.check_resumed(options)
+        todo = batches(gun, seed, first + files.done, first + count, workers.chunk_seconds)
+        plan = Plan(target.to_yaml(), models, seed, tuple(other.to_yaml() for other in others))
+        with closing(produce(plan, todo, workers)) as made:
+            _fill(files, made, count, progress)
     return Path(out)
 
 
@@ -141,19 +146,19 @@ def _check_jobs(jobs: int, local: bool) -> None:
 
 
 def _fill(
-    writer: ShowerWriter, made: Iterable[tuple[Batch, Made]], count: int, progress: Progress | None
+    files: OutputFiles, made: Iterable[tuple[Batch, Made]], count: int, progress: Progress | None
 ) -> None:
     cost = _Cost()
-    begin, before = time.monotonic(), writer.done
+    begin, before = time.monotonic(), files.done
     if progress:
         progress(before, count, "starting Geant4")
     for batch, found in made:
-        writer.append(Showers(writer.detector, batch.incident, found.cells, found.overflow))
+        files.append(batch.incident, found.readouts)
         cost.add(batch.incident.energy, found.milliseconds)
         if progress:
-            rate = (writer.done - before) / (time.monotonic() - begin)
-            progress(writer.done, count, f"{rate:.1f} showers/s")
-    writer.provenance.update(cost.figures())
+            rate = (files.done - before) / (time.monotonic() - begin)
+            progress(files.done, count, f"{rate:.1f} showers/s")
+    files.tell(cost.figures())
 
 
 class _Cost:
@@ -180,39 +185,3 @@ def _options(gun: Gun, physics: Physics, numbers: tuple[int, int], seed: int) ->
     """What decides the showers of a file, besides its detector."""
     first, count = numbers
     return {**gun.as_dict(), "first": first, "count": count, "seed": seed, **physics.as_dict()}
-
-
-def _check_resumed(writer: ShowerWriter, options: dict[str, Any]) -> None:
-    """Refuse to mix showers of two productions in one file, and to throw any away.
-
-    A production may be resumed with another count: shower `i` of a seed does not depend on it.
-    """
-    if writer.earlier is None:
-        return
-    if writer.done > options["count"]:
-        raise ShowersError(
-            "this production has made more showers than that",
-            where=writer.path,
-            got=f"--count {options['count']}",
-            expected=f"{writer.done} or more",
-        )
-    for key, value in options.items():
-        earlier = writer.earlier.get(key, 0 if key == "first" else None)  # productions began at 0 once
-        if key != "count" and earlier != value:
-            raise ShowersError(
-                f"this production was started with another {key.removeprefix('impact_').split('_')[0]}",
-                where=writer.path,
-                got=f"{key} = {value}",
-                expected=f"{key} = {earlier}",
-                cure="resume with the options it was started with, or write to another file",
-            )
-    for package, version in versions().items():
-        earlier = writer.earlier.get("versions", {}).get(package)
-        if package != "caloforge" and earlier != version:
-            raise ShowersError(
-                f"this production was started with another version of {package}",
-                where=writer.path,
-                got=version,
-                expected=earlier,
-                cure="install that version, or write to another file",
-            )

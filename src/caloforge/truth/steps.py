@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Steps", "collect"]
+__all__ = ["Seen", "Steps", "collect"]
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WORD = 8  # bytes; calzone's records are made of such words
+
+Seen = Callable[[NDArray[Any]], NDArray[np.float64]]
+"""From calzone's records of a slab to what is seen of each deposit, MeV."""
 
 
 @dataclass(frozen=True)
@@ -44,26 +47,29 @@ class Steps:
             yield Steps(self.shower[rows], per_slab, self.energy[rows], self.start[rows], self.end[rows])
 
 
-def collect(deposits: Mapping[str, Any], paths: Sequence[str], n_showers: int) -> list[Steps]:
+def collect(
+    deposits: Mapping[str, Any], paths: Sequence[str | None], n_showers: int, seen: Mapping[int, Seen]
+) -> list[Steps]:
     """Join calzone's deposits of all slabs.
 
     Args:
         deposits: What `Simulation.run` returned with detailed deposits.
-        paths: calzone's names of the slabs, in depth order.
+        paths: calzone's names of the slabs, in depth order; None for those that do not count.
         n_showers: Showers of the batch.
+        seen: By the number of the slab: what is seen of its deposits, where that is not all.
 
     Returns:
         The deposits along lines, then those in points.
     """
     # Slab by slab and not in the order of the dict, which is that of the batch's first hits: the order of
     # summation, and so the last bit of a cell, must not depend on what else is in the batch.
-    found = [deposits.get(path) for path in paths]
+    found = [None if path is None else deposits.get(path) for path in paths]
     lines = [None if here is None else here.line for here in found]
     points = [None if here is None else here.point for here in found]
-    return [*_steps(lines, "end", n_showers), *_steps(points, "position", n_showers)]
+    return [*_steps(lines, "end", n_showers, seen), *_steps(points, "position", n_showers, seen)]
 
 
-def _steps(records: Sequence[Any], last: str, n_showers: int) -> list[Steps]:
+def _steps(records: Sequence[Any], last: str, n_showers: int, seen: Mapping[int, Seen]) -> list[Steps]:
     """Join the records of all slabs, whose fields run from `value` over places to `last`.
 
     The fields are copied as one block: field by field would be several times slower, since records are
@@ -82,4 +88,8 @@ def _steps(records: Sequence[Any], last: str, n_showers: int) -> list[Steps]:
         else np.broadcast_to(np.int64(0), len(block))
     )
     per_slab = np.array([0 if array is None else len(array) for array in records])
+    ends = np.cumsum(per_slab)
+    for slab, of in seen.items():
+        if per_slab[slab]:
+            block[ends[slab] - per_slab[slab] : ends[slab], 0] = of(records[slab])
     return [Steps(shower, per_slab, block[:, 0], block[:, 1:4], block[:, -3:])]

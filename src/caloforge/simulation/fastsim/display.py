@@ -130,7 +130,11 @@ def _subtitle(pair: Pair, detector: Detector, before: tuple[Slab, ...]) -> str:
     total = float(pair.geant4.sum() + pair.generated.sum())
     share = 100 * float(pair.generated.sum()) / total if total else 0.0
     material = "".join(f" behind {slab.thickness:.3g} mm of {slab.material}" for slab in before)
-    seen = " Energies are those in the active layers." if detector.readout.deposits == "active" else ""
+    seen = (
+        ""
+        if detector.readout.deposits == "all"
+        else f" Energies are those in the {detector.readout.deposits} layers."
+    )
     return f"The same event twice{material}. In the fast one {share:.3g} % of the energy was generated.{seen}"
 
 
