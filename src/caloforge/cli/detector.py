@@ -13,7 +13,7 @@ from caloforge.cli.completion import complete_detector
 from caloforge.cli.terminal import JsonOption, emit, raw, say, table
 
 if TYPE_CHECKING:
-    from caloforge.detector import Detector, Row, Slab
+    from caloforge.detector import Detector, Fan, Row, Slab
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -90,12 +90,17 @@ def _show_stack(detector: Detector) -> None:
     table(f"Stack: {_size(detector)}", columns, rows)
 
 
-def _slab(slab: Slab | Row) -> str:
-    from caloforge.detector import Row
+def _slab(slab: Slab | Row | Fan) -> str:
+    from math import degrees
 
-    if isinstance(slab, Row):
+    from caloforge.detector import Row, Slab
+
+    if not isinstance(slab, Slab):
         plates = " + ".join(map(_slab, slab.sequence))
-        return f"{slab.thickness:g} deep, across {slab.across}: ({plates})"
+        if isinstance(slab, Row):
+            return f"{slab.thickness:g} deep, across {slab.across}: ({plates})"
+        turn = f"{slab.around} around, inclined {degrees(slab.angle):g} deg"
+        return f"{slab.thickness:g} deep, {turn}: ({plates}), between them {_slab(slab.filling)}"
     text = f"{slab.material} {slab.thickness:g}"
     light = "" if slab.birks is None else f", Birks {slab.birks:g} mm/MeV"
     return f"[green]{text} (active{light})[/green]" if slab.active else text

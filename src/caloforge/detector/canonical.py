@@ -11,7 +11,7 @@ import yaml
 
 from caloforge.detector.grids import CartesianGrid, Grid
 from caloforge.detector.readout import alike
-from caloforge.detector.stack import Row, Slab
+from caloforge.detector.stack import Layered, Row, Slab
 
 if TYPE_CHECKING:
     from caloforge.detector.detector import Detector
@@ -79,19 +79,25 @@ def _stack(detector: Detector) -> Iterator[str]:
         yield f"- repeat: {repeat}"
         yield "  slabs:"
         for slab in detector.slabs[position : position + len(period)]:
-            yield f"  - {_slab(slab) if isinstance(slab, Slab) else _row(slab)}"
+            yield f"  - {_slab(slab)}"
         position += repeat * len(period)
 
 
-def _slab(slab: Slab) -> str:
+def _slab(slab: Layered) -> str:
+    if isinstance(slab, Slab):
+        return f"{{material: {_text(slab.material)}, thickness: {_mm(slab.thickness)}{_flags(slab)}}}"
+    plates = f"slabs: {_list(map(_slab, slab.sequence))}"
+    if isinstance(slab, Row):
+        return f"{{thickness: {_mm(slab.thickness)}, across: {slab.across}, {plates}}}"
+    gaps = f"{{material: {_text(slab.filling.material)}{_flags(slab.filling)}}}"
+    turn = f"around: {slab.around}, angle: {slab.angle!r} rad"
+    return f"{{thickness: {_mm(slab.thickness)}, {turn}, gaps: {gaps}, {plates}}}"
+
+
+def _flags(slab: Slab) -> str:
     flag = ", active: true" if slab.active else ""
     flag += "" if slab.birks is None else f", birks: {slab.birks!r} mm/MeV"
-    return f"{{material: {_text(slab.material)}, thickness: {_mm(slab.thickness)}{flag}}}"
-
-
-def _row(row: Row) -> str:
-    slabs = _list(map(_slab, row.sequence))
-    return f"{{thickness: {_mm(row.thickness)}, across: {row.across}, slabs: {slabs}}}"
+    return flag
 
 
 def _readout(detector: Detector) -> Iterator[str]:

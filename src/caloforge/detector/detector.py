@@ -28,7 +28,7 @@ from caloforge.detector.materials import Mixture
 from caloforge.detector.parts import Name, Part, Thickness
 from caloforge.detector.reading import read_yaml
 from caloforge.detector.readout import Layer, Readout
-from caloforge.detector.stack import Row, Slab, SlabGroup
+from caloforge.detector.stack import Fan, Layered, Row, Slab, SlabGroup
 from caloforge.errors import DetectorError
 
 
@@ -136,9 +136,9 @@ class Detector(Part):
     __str__ = __repr__
 
     @cached_property
-    def slabs(self) -> tuple[Slab | Row, ...]:
-        """All slabs and rows of plates in depth order."""
-        return stacks.expand(self.stack, self.extents)
+    def slabs(self) -> tuple[Layered, ...]:
+        """All slabs, rows and fans of plates in depth order."""
+        return stacks.expand(self.stack, self.extents, self.inner_radius)
 
     @property
     def plates(self) -> tuple[Slab, ...]:
@@ -152,10 +152,18 @@ class Detector(Part):
             return {}
         return {"y": 2 * self.size[0]} if self.shape == "barrel" else dict(zip("xy", self.size, strict=True))
 
-    def made_of(self, slab: Slab | Row) -> Any:
+    @property
+    def alike_around(self) -> bool:
+        """Whether it looks the same from every azimuth."""
+        return self.shape == "barrel" and not any(isinstance(slab, Fan) for slab in self.slabs)
+
+    def made_of(self, slab: Layered) -> Any:
         """What a slab is made of, whatever a mixture is named; equal for equal materials."""
-        if isinstance(slab, Row):
-            return slab.across, tuple((self.made_of(plate), plate.thickness) for plate in slab.sequence)
+        if not isinstance(slab, Slab):
+            plates = tuple((self.made_of(plate), plate.thickness) for plate in slab.sequence)
+            if isinstance(slab, Row):
+                return slab.across, plates
+            return slab.around, slab.angle, self.made_of(slab.filling), plates
         mixture = self.materials.get(slab.material)
         return slab.material if mixture is None else (mixture.density, sorted(mixture.nist.items()))
 

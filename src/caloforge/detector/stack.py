@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["MAX_SLABS", "Row", "RowSpec", "Slab", "SlabGroup", "SlabSpec", "expand", "in_row"]
+__all__ = [
+    "MAX_SLABS",
+    "Fan",
+    "FanSpec",
+    "Filling",
+    "Layered",
+    "Row",
+    "RowSpec",
+    "Slab",
+    "SlabGroup",
+    "SlabSpec",
+    "expand",
+    "in_row",
+]
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +25,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from caloforge.detector.parts import BirksConstant, Count, Part, Thickness
+from caloforge.detector.parts import Angle, BirksConstant, Count, Part, Thickness
 
 MAX_SLABS = 10_000
 _LEAST = 1e-9  # mm; lengths are rounded to it
@@ -50,8 +63,36 @@ class RowSpec(Part):
         return round(sum(spec.thickness for spec in self.slabs), 9)
 
 
+class Filling(Part):
+    """What fills the gaps between plates, as the file has it."""
+
+    material: str
+    active: bool = Field(default=False, strict=True)
+    birks: BirksConstant | None = None
+
+
+class FanSpec(Part):
+    """Flat plates all around a barrel, with gaps between them that grow with the radius.
+
+    Args:
+        thickness: How deep the plates reach, in radius.
+        around: How often the sequence comes around the barrel.
+        angle: Between a plate and the radius at its inner end.
+        gaps: What is between the plates.
+        slabs: The sequence; its plates are equally far apart.
+    """
+
+    thickness: Thickness
+    around: Annotated[int, Field(strict=True, ge=1, le=MAX_SLABS)]
+    angle: Annotated[Angle, Field(ge=0, le=1.4)] = 0.0
+    gaps: Filling
+    slabs: tuple[SlabSpec, ...] = Field(min_length=1)
+
+
 def _kind(value: Any) -> str:
     keys = value if isinstance(value, dict) else vars(value) if isinstance(value, Part) else ()
+    if "around" in keys or "gaps" in keys:
+        return "<fan>"
     return "<row>" if "across" in keys or "slabs" in keys else "<slab>"
 
 
@@ -61,7 +102,10 @@ class SlabGroup(Part):
     repeat: Count = 1
     slabs: tuple[
         Annotated[
-            Annotated[SlabSpec, Tag("<slab>")] | Annotated[RowSpec, Tag("<row>")], Discriminator(_kind)
+            Annotated[SlabSpec, Tag("<slab>")]
+            | Annotated[RowSpec, Tag("<row>")]
+            | Annotated[FanSpec, Tag("<fan>")],
+            Discriminator(_kind),
         ],
         ...,
     ] = Field(min_length=1)
@@ -94,6 +138,11 @@ class Slab:
     def plates(self) -> tuple[Slab, ...]:
         """Itself alone."""
         return (self,)
+
+    @property
+    def shares(self) -> list[tuple[str, float]]:
+        """How much of each material is in it, as a thickness in mm."""
+        return [(self.material, self.thickness)]
 
 
 @dataclass(frozen=True)
@@ -147,31 +196,119 @@ class Row:
                     plates.append(replace(plate, thickness=thickness, start=start))
         return tuple(plates)
 
+    @property
+    def shares(self) -> list[tuple[str, float]]:
+        """How much of each material is in it, as a mean thickness in mm."""
+        return [(plate.material, self.thickness * plate.thickness / self.extent) for plate in self.plates]
 
-def in_row(spec: RowSpec, extent: float) -> int:
-    """Return how many plates a row has, or one sequence more."""
-    return (1 + math.ceil(extent / spec.period)) * len(spec.slabs)
+
+@dataclass(frozen=True)
+class Fan:
+    """Flat plates all around a barrel, in a tube of what is between them.
+
+    Attributes:
+        around: How often the sequence comes.
+        angle: Between a plate and the radius at its inner end, rad.
+        filling: The tube between the plates.
+        sequence: The plates that repeat.
+        radius: Of the inner ends, mm.
+        thickness: How deep they reach, mm.
+        start: The depth at which they begin, mm.
+    """
+
+    around: int
+    angle: float
+    filling: Slab
+    sequence: tuple[Slab, ...]
+    radius: float
+    thickness: float
+    start: float
+
+    @property
+    def end(self) -> float:
+        """Depth at which the plates end, mm."""
+        return round(self.start + self.thickness, 9)
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """What it is, wherever it stands."""
+        plates = tuple(plate.content for plate in self.sequence)
+        return self.around, self.angle, self.filling.content, plates
+
+    @property
+    def active(self) -> bool:
+        """Whether plates or gaps are read out."""
+        return any(plate.active for plate in (self.filling, *self.sequence))
+
+    @property
+    def plates(self) -> tuple[Slab, ...]:
+        """What is between the plates, and these all around, from azimuth 0 on."""
+        return (self.filling, *(self.sequence * self.around))
+
+    @property
+    def shares(self) -> list[tuple[str, float]]:
+        """How much of each material is in it, as a mean thickness in mm."""
+        low, across = self.radius * math.cos(self.angle), self.radius * math.sin(self.angle)
+        high = math.sqrt((self.radius + self.thickness) ** 2 - across**2)
+        # The mean of the way per mm of plate: the integral of ds / (2 pi r) along it.
+        way = math.asinh(high / across) - math.asinh(low / across) if across else math.log(high / low)
+        plates = [(p.material, self.around * p.thickness * way / (2 * math.pi)) for p in self.sequence]
+        return [(self.filling.material, self.thickness - sum(part for _, part in plates)), *plates]
+
+    def reach(self, thickness: float) -> tuple[float, float]:
+        """Return where the middle plane of a flat plate begins and ends, mm from the inner radius along it.
+
+        A plate is a box: it is a little shorter than its middle plane, so that its corners stay inside.
+        """
+        outer = self.radius + self.thickness
+        low, across = self.radius * math.cos(self.angle), self.radius * math.sin(self.angle)
+        half = thickness / 2
+        # Corners nearest to the axis and farthest from it, at `half` beside the plane.
+        first = math.sqrt(max(self.radius**2 - (across - half) ** 2, low**2)) - low
+        return first, math.sqrt(outer**2 - (across + half) ** 2) - low
 
 
-def expand(groups: Sequence[SlabGroup], extents: Mapping[str, float]) -> tuple[Slab | Row, ...]:
+Layered = Slab | Row | Fan
+
+
+def in_row(spec: SlabSpec | RowSpec | FanSpec, extents: Mapping[str, float]) -> int:
+    """Return how many pieces of material a slab has, or one sequence more."""
+    if isinstance(spec, SlabSpec):
+        return 1
+    if isinstance(spec, FanSpec):
+        return 1 + spec.around * len(spec.slabs)
+    return (1 + math.ceil(extents[spec.across] / spec.period)) * len(spec.slabs)
+
+
+def expand(
+    groups: Sequence[SlabGroup], extents: Mapping[str, float], radius: float | None = None
+) -> tuple[Layered, ...]:
     """Return all slabs of the groups in depth order, from z = 0.
 
     Args:
         groups: As the file has them.
         extents: How wide the detector is in mm along the axes that plates can follow.
+        radius: Of the front face of a barrel, mm.
     """
-    slabs: list[Slab | Row] = []
+    slabs: list[Layered] = []
     depth = 0.0
     for group in groups:
         for spec in group.slabs * group.repeat:
-            slabs.append(_placed(spec, depth, extents))
+            slabs.append(_placed(spec, depth, extents, radius or 0.0))
             depth = slabs[-1].end
     return tuple(slabs)
 
 
-def _placed(spec: SlabSpec | RowSpec, depth: float, extents: Mapping[str, float]) -> Slab | Row:
+def _placed(
+    spec: SlabSpec | RowSpec | FanSpec, depth: float, extents: Mapping[str, float], radius: float
+) -> Layered:
     if isinstance(spec, SlabSpec):
         return Slab(spec.material, spec.thickness, spec.active, depth, spec.birks)
+    if isinstance(spec, FanSpec):
+        gaps, plates = spec.gaps, [Slab(p.material, p.thickness, p.active, 0.0, p.birks) for p in spec.slabs]
+        filling = Slab(gaps.material, spec.thickness, gaps.active, depth, gaps.birks)
+        inner = radius + depth
+        return Fan(spec.around, spec.angle, filling, tuple(plates), inner, spec.thickness, depth)
     sequence: list[Slab] = []
     for plate in spec.slabs:
         start = sequence[-1].end if sequence else 0.0

@@ -23,7 +23,7 @@ from caloforge.detector.canonical import runs
 from caloforge.detector.detector import Detector
 from caloforge.detector.grids import CartesianGrid, Grid
 from caloforge.detector.readout import Layer, alike
-from caloforge.detector.stack import Row, Slab
+from caloforge.detector.stack import Layered, Row, Slab
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class StackRun:
     """A sequence of slabs that repeats: `repeat` times `slabs`, from `start` to `end` mm of depth."""
 
     repeat: int
-    slabs: tuple[Slab | Row, ...]
+    slabs: tuple[Layered, ...]
     start: float
     end: float
 
@@ -154,11 +154,13 @@ def describe(detector: Detector) -> dict[str, Any]:
     }
 
 
-def _slab(slab: Slab | Row) -> dict[str, Any]:
+def _slab(slab: Layered) -> dict[str, Any]:
+    if isinstance(slab, Slab):
+        return {key: getattr(slab, key) for key in ("material", "thickness", "active", "birks")}
+    plates = {"thickness": slab.thickness, "slabs": [_slab(plate) for plate in slab.sequence]}
     if isinstance(slab, Row):
-        plates = [_slab(plate) for plate in slab.sequence]
-        return {"thickness": slab.thickness, "across": slab.across, "slabs": plates}
-    return {key: getattr(slab, key) for key in ("material", "thickness", "active", "birks")}
+        return plates | {"across": slab.across}
+    return plates | {"around": slab.around, "angle": slab.angle, "gaps": _slab(slab.filling)}
 
 
 def _electronics(detector: Detector) -> dict[str, Any] | None:
@@ -174,14 +176,12 @@ def _electronics(detector: Detector) -> dict[str, Any] | None:
     return {**by_layer, **rest, "rule": digitisation_rule(detector)}
 
 
-def material_thickness(slabs: Sequence[Slab | Row]) -> dict[str, float]:
+def material_thickness(slabs: Sequence[Layered]) -> dict[str, float]:
     """Return how much of each material particles straight ahead cross on average, mm, thickest first."""
     total: dict[str, float] = defaultdict(float)
     for slab in slabs:
-        width = sum(plate.thickness for plate in slab.plates)
-        for plate in slab.plates:
-            share = slab.thickness * plate.thickness / width
-            total[plate.material] = round(total[plate.material] + share, 9)
+        for material, share in slab.shares:
+            total[material] = round(total[material] + share, 9)
     return dict(sorted(total.items(), key=lambda item: -item[1]))
 
 

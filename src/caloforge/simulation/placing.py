@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from caloforge.detector import CartesianGrid, Detector, Layer, PolarGrid, Row
+from caloforge.detector import CartesianGrid, Detector, Fan, Layer, PolarGrid, Row
 from caloforge.errors import DetectorError
 from caloforge.simulation.fitting import check_fit
 from caloforge.simulation.lattice import NEAR, Lattice
@@ -118,7 +118,9 @@ class Placing:
     def _plates(self, axis: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Period of each kind of row along an axis, and how much earlier it begins in the target, mm."""
         rows = [slab for slab in self.source.slabs if isinstance(slab, Row) and slab.across == axis]
-        periods = np.array(sorted({row.period for row in rows}))
+        fans = [slab for slab in self.source.slabs if isinstance(slab, Fan) and axis == "x"]
+        around = {2 * np.pi * (self.source.inner_radius or 0.0) / fan.around for fan in fans}
+        periods = np.array(sorted({row.period for row in rows} | around))
         more = self.target.extents[axis] - self.source.extents[axis] if rows else 0.0
         return periods, np.full(len(periods), more / 2)
 

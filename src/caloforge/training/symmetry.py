@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caloforge.detector import CartesianGrid, Row
+from caloforge.detector import CartesianGrid, Fan, Row
 from caloforge.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -91,10 +91,11 @@ def mirrors_of(detector: Detector, facts: Facts) -> list[Mirror]:
 
 
 def _maps_stack(mirror: Mirror, detector: Detector) -> bool:
-    """Whether rows of plates look the same in it."""
+    """Whether rows and fans of plates look the same in it."""
     rows = [slab for slab in detector.slabs if isinstance(slab, Row)]
-    if mirror.swap:
-        return not rows
+    fans = any(isinstance(slab, Fan) for slab in detector.slabs)
+    if mirror.swap or (fans and mirror.x < 0):
+        return not (rows or fans)
     turned = {axis for axis in ("x", "y") if getattr(mirror, axis) < 0}
     return all(_symmetric(row) for row in rows if row.across in turned)
 

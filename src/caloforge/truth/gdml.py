@@ -108,6 +108,9 @@ def _place(mother: Element, name: str, described: Mapping[str, Any]) -> None:
     if "position" in described:
         position = SubElement(placed, "position", name=f"{name}_position", unit="mm")
         _set(position, "xyz", described["position"], CM)
+    if "rotation" in described:  # GDML turns the mother's axes to the daughter's, calzone the daughter
+        rotation = SubElement(placed, "rotation", name=f"{name}_rotation", unit="deg")
+        _set(rotation, "xyz", described["rotation"], -1.0)
 
 
 def _set(element: Element, keys: Iterable[str], values: Iterable[float], factor: float) -> None:

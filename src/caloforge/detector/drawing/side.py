@@ -14,7 +14,7 @@ from caloforge.detector.drawing.lines import some
 from caloforge.detector.drawing.palette import ACTIVE_HATCH, CELL, FIRST, GREY, INK, material_colours
 from caloforge.detector.grids import CartesianGrid, Grid
 from caloforge.detector.readout import Layer
-from caloforge.detector.stack import Row, Slab
+from caloforge.detector.stack import Fan, Layered, Row
 from caloforge.detector.summary import depth_axis, layer_groups
 
 _MOST_NAMES = 60  # that can be told from each other
@@ -79,11 +79,11 @@ def _slabs(ax: Any, detector: Detector, half: float) -> None:
     ax.add_collection(PolyCollection(boxes, facecolors=fills, edgecolors="none", zorder=1, snap=False))
 
 
-def _pieces(slab: Slab | Row, half: float) -> list[tuple[list[tuple[float, float]], str]]:
+def _pieces(slab: Layered, half: float) -> list[tuple[list[tuple[float, float]], str]]:
     """Corners and material of what is seen of a slab where x is 0."""
     if isinstance(slab, Row) and slab.across == "y":
         return [(_box(slab.start, slab.end, plate.start, plate.end), plate.material) for plate in slab.plates]
-    seen = next(plate for plate in slab.plates if isinstance(slab, Slab) or plate.end > 0)
+    seen = next(plate for plate in slab.plates if not isinstance(slab, Row) or plate.end > 0)
     return [(_box(slab.start, slab.end, -half, half), seen.material)]
 
 
@@ -205,11 +205,15 @@ def draw_readout_only(ax: Any, detector: Detector) -> None:
 
 def draw_barrel(ax: Any, detector: Detector) -> None:
     """Draw the barrel's cross-section to scale with the readout around the particle."""
+    from matplotlib.collections import LineCollection
     from matplotlib.patches import Annulus, Rectangle
 
     inner = detector.inner_radius or 0.0
     outer = inner + detector.depth
     ax.add_patch(Annulus((0, 0), outer, detector.depth * 0.9999, facecolor="#c9d3de", edgecolor=INK, lw=0.8))
+    for slab in detector.slabs:
+        if isinstance(slab, Fan):
+            ax.add_collection(LineCollection(_spokes(slab), colors=INK, linewidths=0.25))
     reach = max(layer.grid.reach[1] for layer in detector.layers)
     end = detector.layers[-1].end
     ax.add_patch(
@@ -224,3 +228,13 @@ def draw_barrel(ax: Any, detector: Detector) -> None:
     ax.set_aspect("equal")
     ax.set_axis_off()
     ax.set_title("Cross-section to scale, readout in red", fontsize=10, color=INK)
+
+
+def _spokes(fan: Fan) -> list[list[tuple[float, float]]]:
+    """At most 192 of the plates, as lines."""
+    lines = []
+    for azimuth in np.linspace(0, 2 * np.pi, min(fan.around, 192), endpoint=False):
+        across = azimuth + fan.angle
+        x, y = fan.radius * np.cos(azimuth), fan.radius * np.sin(azimuth)
+        lines.append([(x + way * np.cos(across), y + way * np.sin(across)) for way in fan.reach(0.0)])
+    return lines

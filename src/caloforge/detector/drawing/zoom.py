@@ -4,12 +4,13 @@ from __future__ import annotations
 
 __all__ = ["MAX_RUNS", "draw_zoom"]
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from caloforge.detector.detector import Detector
 from caloforge.detector.drawing.palette import ACTIVE_HATCH, GREY, INK, material_colours
-from caloforge.detector.stack import Row, Slab
+from caloforge.detector.stack import Fan, Row, Slab
 from caloforge.detector.summary import StackRun
 
 MAX_RUNS = 3
@@ -27,6 +28,9 @@ def draw_zoom(ax: Any, detector: Detector, runs: Sequence[StackRun]) -> None:
             start = slab.start - run.slabs[0].start
             if isinstance(slab, Row):
                 _row(ax, slab, start, -row, colours, longest)
+            elif isinstance(slab, Fan):
+                _slab(ax, slab.filling, start, -row, colours[slab.filling.material], longest)
+                _fan(ax, slab, start, -row, colours)
             else:
                 _slab(ax, slab, start, -row, colours[slab.material], longest)
     ax.set_xlim(-0.01 * longest, 1.04 * longest)
@@ -41,6 +45,23 @@ def draw_zoom(ax: Any, detector: Detector, runs: Sequence[StackRun]) -> None:
     ax.set_title(
         f"The sequence of slabs, enlarged; thickness in mm{more}", fontsize=10, color=INK, loc="left"
     )
+
+
+def _fan(ax: Any, fan: Fan, start: float, top: float, colours: dict[str, str]) -> None:
+    """Draw one sequence of plates where their inner ends are; the height is not to the scale of the depth."""
+    from matplotlib.patches import Polygon
+
+    circumference = 2 * math.pi * (fan.radius + fan.thickness / 2) / fan.around
+    for number, plate in enumerate(fan.sequence):
+        low = top - _HEIGHT + _HEIGHT * (number + 0.5) / len(fan.sequence)
+        half = _HEIGHT * plate.thickness / circumference / 2
+        ends = (start, low - half), (start + fan.thickness, low - half)
+        corners = [*ends, *((x, y + 2 * half) for x, y in reversed(ends))]
+        hatch = ACTIVE_HATCH if plate.active else None
+        ax.add_patch(Polygon(corners, facecolor=colours[plate.material], edgecolor=INK, lw=0.5, hatch=hatch))
+    plates = " + ".join(f"{plate.material} {plate.thickness:g}" for plate in fan.sequence)
+    words = f"{fan.around} around, inclined {math.degrees(fan.angle):g} deg: {plates}"
+    ax.text(start, top + 0.04, words, fontsize=7.5, ha="left", va="bottom", color=GREY)
 
 
 def _row(ax: Any, row: Row, start: float, top: float, colours: dict[str, str], longest: float) -> None:
