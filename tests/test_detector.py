@@ -17,6 +17,7 @@ from caloforge.detector.canonical import runs
 from caloforge.errors import DetectorError
 
 PRESETS = (
+    "allegro",
     "calice-ahcal",
     "calice-siw",
     "calochallenge-1-photons",
@@ -50,6 +51,7 @@ def test_presets_are_those_of_the_docs():
         ("calogan", 504, 3, 480.0),
         ("clic", 15625, 25, 129.2),
         ("clic-angle", 65025, 25, 129.2),
+        ("allegro", 6336, 11, 405.499),
         ("calice-ahcal", 17280, 30, 822.9),
         ("calice-siw", 9720, 30, 162.75),
         ("cld", 36000, 40, 202.0),
