@@ -134,6 +134,17 @@ def test_a_turned_stack(tmp_path, turned, axis, size, first):
     assert sorted(size) == sorted(found.detector.size)
 
 
+def test_what_is_inclined_is_named(tmp_path):
+    found = read_gdml(written(tmp_path, PLACED.format('<rotation name="r" x="10" unit="deg"/>')))
+    slabs = [slab for slab in found.detector.slabs if slab.active]
+    # Along the line, plates inclined by 10 degrees are thicker.
+    assert [slab.thickness for slab in slabs] == pytest.approx(
+        [10 / math.cos(math.radians(10))] * 4, abs=1e-5
+    )
+    told = "Ice: it is turned against the line and becomes straight"
+    assert told in found.left_out
+
+
 def test_tubes_around_each_other(tmp_path):
     tubes = "".join(
         f'<tube name="t{i}" rmin="{100 + 10 * i}" rmax="{110 + 10 * i}" z="600" deltaphi="twopi"/>'

@@ -17,6 +17,7 @@ from caloforge.detector.readout import Layer
 from caloforge.detector.stack import Fan, Layered, Row
 from caloforge.detector.summary import depth_axis, layer_groups
 
+_MOST_LABELS = 6  # above the stack, side by side
 _MOST_NAMES = 60  # that can be told from each other
 
 
@@ -116,14 +117,18 @@ def _borders(grid: Grid) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 def _brackets(ax: Any, detector: Detector, half: float) -> None:
     """Mark above the stack where the layers are, groups of equal layers together."""
-    for group in layer_groups(detector):
+    groups = layer_groups(detector)
+    for group in groups:
         start, end = group[0].start, group[-1].end
         arrow = {"arrowstyle": "<->", "color": INK, "lw": 0.9, "shrinkA": 0, "shrinkB": 0}
         y = half * 1.07
         ax.annotate("", (start, y), (end, y), arrowprops=arrow, annotation_clip=False)
         narrow = (end - start) < 0.06 * detector.depth
         text = _label(group)
-        if not narrow or len(detector.layers) < 6:
+        if len(groups) > _MOST_LABELS:
+            place = {"ha": "left", "va": "bottom", "rotation": 60}
+            ax.text((start + end) / 2, half * 1.09, group[0].name, fontsize=7, color=INK, **place)
+        elif not narrow or len(detector.layers) < 6:
             ax.text((start + end) / 2, half * 1.1, text, ha="center", va="bottom", fontsize=8, color=INK)
 
 

@@ -29,7 +29,6 @@ def draw_zoom(ax: Any, detector: Detector, runs: Sequence[StackRun]) -> None:
             if isinstance(slab, Row):
                 _row(ax, slab, start, -row, colours, longest)
             elif isinstance(slab, Fan):
-                _slab(ax, slab.filling, start, -row, colours[slab.filling.material], longest)
                 _fan(ax, slab, start, -row, colours)
             else:
                 _slab(ax, slab, start, -row, colours[slab.material], longest)
@@ -49,8 +48,12 @@ def draw_zoom(ax: Any, detector: Detector, runs: Sequence[StackRun]) -> None:
 
 def _fan(ax: Any, fan: Fan, start: float, top: float, colours: dict[str, str]) -> None:
     """Draw one sequence of plates where their inner ends are; the height is not to the scale of the depth."""
-    from matplotlib.patches import Polygon
+    from matplotlib.patches import Polygon, Rectangle
 
+    box = Rectangle((start, top - _HEIGHT), fan.thickness, _HEIGHT, edgecolor=INK, lw=0.5)
+    active = fan.filling.active
+    box.set(facecolor=colours[fan.filling.material], hatch=ACTIVE_HATCH if active else None)
+    ax.add_patch(box)
     circumference = 2 * math.pi * (fan.radius + fan.thickness / 2) / fan.around
     for number, plate in enumerate(fan.sequence):
         low = top - _HEIGHT + _HEIGHT * (number + 0.5) / len(fan.sequence)
@@ -60,7 +63,9 @@ def _fan(ax: Any, fan: Fan, start: float, top: float, colours: dict[str, str]) -
         hatch = ACTIVE_HATCH if plate.active else None
         ax.add_patch(Polygon(corners, facecolor=colours[plate.material], edgecolor=INK, lw=0.5, hatch=hatch))
     plates = " + ".join(f"{plate.material} {plate.thickness:g}" for plate in fan.sequence)
-    words = f"{fan.around} around, inclined {math.degrees(fan.angle):g} deg: {plates}"
+    turn = f"{fan.around} around, inclined {math.degrees(fan.angle):g} deg"
+    between = f"{fan.filling.material}{' active' if active else ''}"
+    words = f"{fan.thickness:g} mm deep, {turn}: {plates}, between them {between}"
     ax.text(start, top + 0.04, words, fontsize=7.5, ha="left", va="bottom", color=GREY)
 
 

@@ -221,7 +221,9 @@ def _other_sizes(pieces: Sequence[Piece], world: Volume, size: Sequence[float], 
     notes = []
     for piece in pieces:
         own = _widths(piece.half, axis)
-        if piece.volume is not world and not np.allclose(own, size):
+        if not piece.straight:
+            notes.append(f"{piece.volume.name}: it is turned against the line and becomes straight")
+        elif piece.volume is not world and not np.allclose(own, size):
             words = " x ".join(f"{width:g}" for width in own)
             notes.append(f"{piece.volume.name}: {words} mm wide, it becomes as wide as the detector")
         elif axis != "radius" and isinstance(piece.volume.solid, Tube):

@@ -137,6 +137,7 @@ class Piece:
     volume: Volume
     half: Widths  # of the box around the volume, in the axes of the world
     around: Widths  # the same of the volume of the world's that it lies in, or that it is
+    straight: bool  # whether its axes are those of the world, in any order
 
 
 class Tree:
@@ -268,9 +269,11 @@ def walk(
             pieces += walk(placed.volume, *local, below, outer)
     pieces.sort(key=lambda piece: piece.start)
     half = half_widths(volume.solid, turned)
+    straight = bool(np.allclose(np.abs(turned).max(axis=0), 1.0))
     for first, last in volume.solid.along(origin, direction):
         pieces += [
-            Piece(start, end, volume, half, around or half) for start, end in _gaps(pieces, first, last)
+            Piece(start, end, volume, half, around or half, straight)
+            for start, end in _gaps(pieces, first, last)
         ]
     return sorted(pieces, key=lambda piece: piece.start)
 
