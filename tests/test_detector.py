@@ -53,7 +53,7 @@ def test_presets_are_those_of_the_docs():
         ("clic-angle", 65025, 25, 129.2),
         ("allegro", 6336, 11, 405.499),
         ("calice-ahcal", 17280, 30, 822.9),
-        ("calice-siw", 9720, 30, 162.75),
+        ("calice-siw", 9720, 30, 199.5),
         ("cld", 36000, 40, 202.0),
         ("crystals", 81, 1, 230.0),
         ("tiles", 36, 3, 1520.0),
