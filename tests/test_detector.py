@@ -17,16 +17,22 @@ from caloforge.detector.canonical import runs
 from caloforge.errors import DetectorError
 
 PRESETS = (
+    "allegro",
+    "calice-ahcal",
+    "calice-siw",
     "calochallenge-1-photons",
     "calochallenge-1-pions",
     "calochallenge-2",
     "calochallenge-3",
     "calogan",
+    "cld",
     "clic",
     "clic-angle",
+    "crystals",
     "ild-15",
     "ild-5",
     "jet-image",
+    "tiles",
 )
 
 
@@ -45,6 +51,12 @@ def test_presets_are_those_of_the_docs():
         ("calogan", 504, 3, 480.0),
         ("clic", 15625, 25, 129.2),
         ("clic-angle", 65025, 25, 129.2),
+        ("allegro", 6336, 11, 405.499),
+        ("calice-ahcal", 17280, 30, 822.9),
+        ("calice-siw", 9720, 30, 199.5),
+        ("cld", 36000, 40, 202.0),
+        ("crystals", 81, 1, 230.0),
+        ("tiles", 36, 3, 1520.0),
         ("ild-15", 1500, 15, 201.65),
         ("ild-5", 720, 5, 201.65),
         ("jet-image", 625, 1, 1.0),

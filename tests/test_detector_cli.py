@@ -37,7 +37,7 @@ def test_show_says_the_same_in_text_and_json(name):
     assert f"{detector.n_layers} layers, {detector.n_cells:,} cells" in text
     assert (data["n_cells"], data["digest"]) == (detector.n_cells, detector.digest)
     assert [layer["shape"] for layer in data["layers"]] == [list(layer.shape) for layer in detector.layers]
-    for slab in detector.slabs[:2]:
+    for slab in detector.plates[:2]:
         assert f"{slab.material} {slab.thickness:g}" in text
 
 

@@ -1,11 +1,11 @@
-"""`caloforge detector list | show | plot | materials | calibrate`: known detectors, yours, and materials."""
+"""`caloforge detector list | show | plot | materials | calibrate | import | export`: known ones and yours."""
 
 from __future__ import annotations
 
 __all__ = ["app"]
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,10 +14,12 @@ from caloforge.cli.completion import complete_detector
 from caloforge.cli.terminal import JsonOption, emit, raw, say, table
 
 if TYPE_CHECKING:
-    from caloforge.detector import Detector, Slab
+    from caloforge.detector import Detector, Fan, Row, Slab
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="rich", help="List, show and draw detectors; list materials."
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="List, show and draw detectors; list materials; read and write GDML.",
 )
 
 _Name = Annotated[
@@ -98,7 +100,17 @@ def _show_stack(detector: Detector) -> None:
     table(f"Stack: {_size(detector)}", columns, rows)
 
 
-def _slab(slab: Slab) -> str:
+def _slab(slab: Slab | Row | Fan) -> str:
+    from math import degrees
+
+    from caloforge.detector import Row, Slab
+
+    if not isinstance(slab, Slab):
+        plates = " + ".join(map(_slab, slab.sequence))
+        if isinstance(slab, Row):
+            return f"{slab.thickness:g} deep, across {slab.across}: ({plates})"
+        turn = f"{slab.around} around, inclined {degrees(slab.angle):g} deg"
+        return f"{slab.thickness:g} deep, {turn}: ({plates}), between them {_slab(slab.filling)}"
     text = f"{slab.material} {slab.thickness:g}"
     light = "" if slab.birks is None else f", Birks {slab.birks:g} mm/MeV"
     return f"[green]{text} (active{light})[/green]" if slab.active else text
@@ -201,3 +213,59 @@ def materials(
 
 
 app.command()(calibrate)
+
+
+@app.command("import")
+def import_gdml(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A GDML file.")],
+    out: Annotated[Path, typer.Option("--out", help="The detector file to make, .yaml.")],
+    active: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--active", help="Material that is read out; may be repeated. Default: SensDet volumes."
+        ),
+    ] = None,
+    axis: Annotated[
+        Literal["x", "y", "z", "radius"] | None,
+        typer.Option(help="Where depth runs in the file. Default: where most is met."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a detector file of a GDML geometry: a stack of boxes, or of tubes around each other.
+
+    What cannot be taken over is named. The readout is one layer of 10 x 10 cells: write your own.
+
+    Example: caloforge detector import testbeam.gdml --active G4_Si --out testbeam.yaml
+    """
+    from caloforge.detector.gdml import read_gdml
+    from caloforge.writing import replace_text
+
+    found = read_gdml(file, active or (), axis)
+    replace_text(out, found.detector.to_yaml())
+    along = "radius of its tubes" if found.axis == "radius" else f"{found.axis} axis"
+    say(f"[bold]{raw(out)}[/bold]: {_size(found.detector)}; depth runs along the {along}")
+    for what in found.left_out:
+        say(f"[yellow]left out[/yellow] {raw(what)}")
+    if not any(slab.active for slab in found.detector.slabs):
+        say("No slab is active, so all deposits count; [bold]--active MATERIAL[/bold] says what is read out.")
+    say("[dim]Its readout is one layer of 10 x 10 cells: edit `readout:` in the file.[/dim]")
+    emit({"detector": out, "axis": found.axis, "left_out": found.left_out})
+
+
+@app.command("export")
+def export_gdml(
+    detector: _Name,
+    gdml: Annotated[Path, typer.Option("--gdml", help="The GDML file to make.")],
+    json: JsonOption = False,
+) -> None:
+    """Write the geometry that Geant4 is given as GDML, for other programs. Cells are not in it.
+
+    Example: caloforge detector export calogan --gdml calogan.gdml
+    """
+    from caloforge.detector import load_detector
+    from caloforge.truth.gdml import write_gdml
+
+    found = load_detector(detector)
+    write_gdml(found, gdml)
+    say(f"[bold]{raw(gdml)}[/bold]: {_size(found)}; volumes that are read out are marked SensDet")
+    emit({"gdml": gdml, "detector": found.name, "volumes": len(found.plates)})

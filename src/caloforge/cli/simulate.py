@@ -69,7 +69,8 @@ def simulate(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Make showers with Geant4. Stopped at any moment, it keeps them; `--resume` goes on.
+    """Make showers with Geant4, without a magnetic field. Stopped at any moment, it keeps them;
+    `--resume` goes on.
 
     Example: caloforge simulate calogan --particle e+ --energy 1:100GeV --count 200
     --jobs 2 --out positrons.h5

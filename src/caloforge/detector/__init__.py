@@ -5,10 +5,12 @@ from __future__ import annotations
 __all__ = [
     "CartesianGrid",
     "Detector",
+    "Fan",
     "Grid",
     "Layer",
     "Mixture",
     "PolarGrid",
+    "Row",
     "Slab",
     "load_detector",
     "preset_names",
@@ -22,4 +24,4 @@ from caloforge.detector.grids import CartesianGrid, Grid, PolarGrid
 from caloforge.detector.loading import load_detector, preset_names
 from caloforge.detector.materials import Mixture
 from caloforge.detector.readout import Layer
-from caloforge.detector.stack import Slab
+from caloforge.detector.stack import Fan, Row, Slab

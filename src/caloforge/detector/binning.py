@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 from caloforge.detector.detector import Detector
 from caloforge.detector.grids import PolarGrid
+from caloforge.detector.markup import read_xml
 from caloforge.detector.reading import described
 from caloforge.detector.readout import MAX_LAYERS
 from caloforge.documents import Document
@@ -68,29 +69,8 @@ def read_binning_xml(path: str | Path, particle: str | None = None, eta: float |
     return described(Detector, Document(description, {(): 1}), where)
 
 
-class _DoctypeError(Exception):
-    pass
-
-
-class _Builder(ElementTree.TreeBuilder):
-    """Stops at a DOCTYPE: its entities can expand without end, and no binning file needs one."""
-
-    def doctype(self, *_: object) -> None:
-        raise _DoctypeError
-
-
 def _bins(path: Path) -> list[ElementTree.Element]:
-    try:
-        data = path.read_bytes()
-        if len(data) > _MAX_BYTES:
-            raise DetectorError("this is not a binning file", where=str(path), got=f"{len(data):,} bytes")
-        root = ElementTree.fromstring(data, ElementTree.XMLParser(target=_Builder()))
-    except OSError as error:
-        raise DetectorError(f"the file cannot be read: {error.strerror}", where=str(path)) from None
-    except _DoctypeError:
-        raise DetectorError("this is not a binning file", where=str(path), got="a DOCTYPE") from None
-    except ElementTree.ParseError as error:
-        raise DetectorError(f"this is not XML: {error}", where=str(path)) from None
+    root = read_xml(path, "a binning file", _MAX_BYTES)
     for element in root.iter("Particle"):
         for below in element.iter("Bin"):
             for key in ("name", "pid"):

@@ -11,6 +11,7 @@ import yaml
 
 from caloforge.detector.grids import CartesianGrid, Grid
 from caloforge.detector.readout import alike
+from caloforge.detector.stack import Layered, Row, Slab
 
 if TYPE_CHECKING:
     from caloforge.detector.detector import Detector
@@ -73,14 +74,30 @@ def _head(detector: Detector) -> Iterator[str]:
 def _stack(detector: Detector) -> Iterator[str]:
     if detector.stack:
         yield "stack:"
-    slabs = [(slab.material, slab.thickness, slab.active, slab.birks) for slab in detector.slabs]
-    for repeat, period in runs(slabs):
+    position = 0
+    for repeat, period in runs([slab.content for slab in detector.slabs]):
         yield f"- repeat: {repeat}"
         yield "  slabs:"
-        for material, thickness, active, birks in period:
-            flag = ", active: true" if active else ""
-            flag += "" if birks is None else f", birks: {birks!r} mm/MeV"
-            yield f"  - {{material: {_text(material)}, thickness: {_mm(thickness)}{flag}}}"
+        for slab in detector.slabs[position : position + len(period)]:
+            yield f"  - {_slab(slab)}"
+        position += repeat * len(period)
+
+
+def _slab(slab: Layered) -> str:
+    if isinstance(slab, Slab):
+        return f"{{material: {_text(slab.material)}, thickness: {_mm(slab.thickness)}{_flags(slab)}}}"
+    plates = f"slabs: {_list(map(_slab, slab.sequence))}"
+    if isinstance(slab, Row):
+        return f"{{thickness: {_mm(slab.thickness)}, across: {slab.across}, {plates}}}"
+    gaps = f"{{material: {_text(slab.filling.material)}{_flags(slab.filling)}}}"
+    turn = f"around: {slab.around}, angle: {slab.angle!r} rad"
+    return f"{{thickness: {_mm(slab.thickness)}, {turn}, gaps: {gaps}, {plates}}}"
+
+
+def _flags(slab: Slab) -> str:
+    flag = ", active: true" if slab.active else ""
+    flag += "" if slab.birks is None else f", birks: {slab.birks!r} mm/MeV"
+    return flag
 
 
 def _readout(detector: Detector) -> Iterator[str]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 __all__ = ["check_digitisation", "check_layers", "check_materials", "check_shape", "check_stack"]
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from caloforge.detector.materials import unknown_material
 from caloforge.detector.nist import NIST_MATERIALS
 from caloforge.detector.parts import wrong
-from caloforge.detector.stack import MAX_SLABS
+from caloforge.detector.stack import MAX_SLABS, FanSpec, Filling, RowSpec, SlabSpec, in_row
 
 if TYPE_CHECKING:
     from caloforge.detector.detector import Detector
     from caloforge.detector.readout import Layer
 
+_Place = tuple[str | int, ...]
 _TOLERANCE = 1e-6  # mm; far below anything that can be built, far above rounding
 
 
@@ -53,26 +55,40 @@ def check_materials(detector: Detector) -> None:
                 expected="a name that does not begin with G4_",
             )
     valid = (*detector.materials, *NIST_MATERIALS)
+    for at, spec in _specs(detector):
+        for place, plate in _plates(at, spec).items():
+            if plate.material not in detector.materials and plate.material not in NIST_MATERIALS:
+                raise unknown_material(plate.material, valid, at=(*place, "material"))
+
+
+def _specs(detector: Detector) -> Iterator[tuple[_Place, SlabSpec | RowSpec | FanSpec]]:
     for g, group in enumerate(detector.stack):
-        for s, slab in enumerate(group.slabs):
-            if slab.material not in detector.materials and slab.material not in NIST_MATERIALS:
-                raise unknown_material(slab.material, valid, at=("stack", g, "slabs", s, "material"))
+        for s, spec in enumerate(group.slabs):
+            yield ("stack", g, "slabs", s), spec
+
+
+def _plates(at: _Place, spec: SlabSpec | RowSpec | FanSpec) -> dict[_Place, SlabSpec | Filling]:
+    if isinstance(spec, SlabSpec):
+        return {at: spec}
+    gaps: dict[_Place, SlabSpec | Filling] = {(*at, "gaps"): spec.gaps} if isinstance(spec, FanSpec) else {}
+    return gaps | {(*at, "slabs", number): plate for number, plate in enumerate(spec.slabs)}
 
 
 def check_stack(detector: Detector) -> None:
-    """Check the number of slabs, that only active ones make light, and that there are some if it counts."""
-    n_slabs = sum(group.repeat * len(group.slabs) for group in detector.stack)
+    """Check rows, the number of slabs, that only active ones make light, and that some slab counts."""
+    for at, spec in _specs(detector):
+        for place, plate in _plates(at, spec).items():
+            _check_light(plate, place)
+        if isinstance(spec, RowSpec):
+            _check_row(detector, spec, at)
+        elif isinstance(spec, FanSpec):
+            _check_fan(detector, spec, at)
+    n_slabs = sum(
+        group.repeat * in_row(spec, detector.extents) for group in detector.stack for spec in group.slabs
+    )
     if n_slabs > MAX_SLABS:
-        raise wrong("too many slabs", at=("stack",), got=f"{n_slabs:,}", expected=f"at most {MAX_SLABS:,}")
-    for g, group in enumerate(detector.stack):
-        for s, slab in enumerate(group.slabs):
-            if slab.birks is not None and not slab.active:
-                raise wrong(
-                    "only an active slab makes light that can saturate",
-                    at=("stack", g, "slabs", s, "birks"),
-                    got=f"birks at a slab of {slab.material} that is not active",
-                    expected="birks beside `active: true`",
-                )
+        most = f"at most {MAX_SLABS:,}, each plate of a row counted"
+        raise wrong("too many slabs", at=("stack",), got=f"{n_slabs:,}", expected=most)
     if detector.stack and not detector.counted.any():
         kind = detector.readout.deposits
         raise wrong(
@@ -81,6 +97,54 @@ def check_stack(detector: Detector) -> None:
             got=kind,
             expected="deposits: all, or `active: true` at the slabs that are read out",
         )
+
+
+def _check_light(slab: SlabSpec | Filling, at: _Place) -> None:
+    if slab.birks is not None and not slab.active:
+        raise wrong(
+            "only an active slab makes light that can saturate",
+            at=(*at, "birks"),
+            got=f"birks at a slab of {slab.material} that is not active",
+            expected="birks beside `active: true`",
+        )
+
+
+def _check_row(detector: Detector, row: RowSpec, at: _Place) -> None:
+    extent = detector.extents.get(row.across)
+    if extent is None:
+        raise wrong(
+            "plates cannot follow each other around a barrel: the gaps between them would grow with depth",
+            at=(*at, "across"),
+            got=f"across: {row.across}",
+            expected="across: y, along the axis of the barrel, or `around:` for plates with growing gaps",
+        )
+    if row.period > extent + _TOLERANCE:
+        raise wrong(
+            "the sequence of plates is longer than the detector is wide",
+            at=(*at, "slabs"),
+            got=f"{row.period:g} mm",
+            expected=f"at most {extent:g} mm in {row.across} (size: of the detector)",
+        )
+
+
+def _check_fan(detector: Detector, fan: FanSpec, at: _Place) -> None:
+    if detector.inner_radius is None:
+        raise wrong(
+            "only a barrel has plates all around",
+            at=(*at, "around"),
+            got=f"shape: {detector.shape}",
+            expected="shape: barrel, or `across:` for plates side by side",
+        )
+    pitch = 2 * math.pi * detector.inner_radius / (fan.around * len(fan.slabs)) * math.cos(fan.angle)
+    for number, plate in enumerate(fan.slabs):
+        neighbour = fan.slabs[number - 1]
+        if (plate.thickness + neighbour.thickness) / 2 >= pitch:
+            raise wrong(
+                "the plates have no room beside each other at the inner radius",
+                at=(*at, "slabs", number, "thickness"),
+                got=f"{(plate.thickness + neighbour.thickness) / 2:g} mm from middle to middle",
+                expected=f"less than {pitch:g} mm, for that many plates at this angle",
+            )
 
 
 def check_layers(detector: Detector) -> None:

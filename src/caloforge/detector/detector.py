@@ -28,7 +28,7 @@ from caloforge.detector.materials import Mixture
 from caloforge.detector.parts import Name, Part, Thickness
 from caloforge.detector.reading import read_yaml
 from caloforge.detector.readout import Layer, Readout
-from caloforge.detector.stack import Slab, SlabGroup
+from caloforge.detector.stack import Fan, Layered, Row, Slab, SlabGroup
 from caloforge.errors import DetectorError
 
 
@@ -136,19 +136,41 @@ class Detector(Part):
     __str__ = __repr__
 
     @cached_property
-    def slabs(self) -> tuple[Slab, ...]:
-        """All slabs in depth order."""
-        return stacks.expand(self.stack)
+    def slabs(self) -> tuple[Layered, ...]:
+        """All slabs, rows and fans of plates in depth order."""
+        return stacks.expand(self.stack, self.extents, self.inner_radius)
 
-    def made_of(self, slab: Slab) -> Any:
+    @property
+    def plates(self) -> tuple[Slab, ...]:
+        """All pieces of material: slabs in depth order, and in their place the plates of rows."""
+        return tuple(plate for slab in self.slabs for plate in slab.plates)
+
+    @property
+    def extents(self) -> dict[str, float]:
+        """How wide the detector is, mm, by the axes that end; around a barrel there is no end."""
+        if self.size is None:
+            return {}
+        return {"y": 2 * self.size[0]} if self.shape == "barrel" else dict(zip("xy", self.size, strict=True))
+
+    @property
+    def alike_around(self) -> bool:
+        """Whether it looks the same from every azimuth."""
+        return self.shape == "barrel" and not any(isinstance(slab, Fan) for slab in self.slabs)
+
+    def made_of(self, slab: Layered) -> Any:
         """What a slab is made of, whatever a mixture is named; equal for equal materials."""
+        if not isinstance(slab, Slab):
+            plates = tuple((self.made_of(plate), plate.thickness) for plate in slab.sequence)
+            if isinstance(slab, Row):
+                return slab.across, plates
+            return slab.around, slab.angle, self.made_of(slab.filling), plates
         mixture = self.materials.get(slab.material)
         return slab.material if mixture is None else (mixture.density, sorted(mixture.nist.items()))
 
     @property
     def counted(self) -> NDArray[np.bool_]:
-        """Whether deposits in each slab count, shape `(n_slabs,)`."""
-        active = np.array([slab.active for slab in self.slabs], bool)
+        """Whether deposits in each of the `plates` count, shape `(n_plates,)`."""
+        active = np.array([plate.active for plate in self.plates], bool)
         return {"all": np.ones_like(active), "active": active, "passive": ~active}[self.readout.deposits]
 
     @cached_property

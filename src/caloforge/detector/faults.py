@@ -41,6 +41,7 @@ _EXAMPLES = {
     "grid": "grid: {kind: cartesian, window: [480 mm, 480 mm], cells: [12, 12]}",
     "window": "window: [480 mm, 480 mm]",
     "alpha": "alpha: 16",
+    "across": "across: y, or across: x",
     "slabs": "slabs: [{material: G4_Pb, thickness: 2 mm}]",
     "material": "material: G4_Pb",
     "thickness": "thickness: 2 mm",
@@ -130,7 +131,8 @@ def _path_in(data: Any, loc: KeyPath) -> KeyPath:
     """Drop from pydantic's path the names of union members, which the file does not have."""
     path: list[str | int] = []
     for i, step in enumerate(loc):
-        if isinstance(data, dict) and data.get("kind") == step:
+        named = isinstance(data, dict) and data.get("kind") == step
+        if named or str(step).startswith("<"):
             continue
         known = step in (data if isinstance(data, dict) else _indices(data))
         if known:

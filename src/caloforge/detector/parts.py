@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "ENERGY",
     "MAX_LENGTH",
+    "Angle",
     "BirksConstant",
     "Count",
     "Density",
@@ -25,7 +26,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic_core import PydanticCustomError
 
 from caloforge.errors import QuantityError, nearest
-from caloforge.quantities import birks, density, energy, length, time
+from caloforge.quantities import angle, birks, density, energy, length, time
 
 
 def wrong(
@@ -150,6 +151,11 @@ Density = Annotated[
     float,
     BeforeValidator(_quantity(density, "g/cm3", 12)),
     WithJsonSchema({"type": "string", "examples": ["1.39 g/cm3"]}),
+]
+Angle = Annotated[
+    float,
+    BeforeValidator(_quantity(angle, "deg", 12)),
+    WithJsonSchema({"type": "string", "examples": ["50 deg"]}),
 ]
 BirksConstant = Annotated[
     float,

@@ -23,7 +23,7 @@ from caloforge.detector.canonical import runs
 from caloforge.detector.detector import Detector
 from caloforge.detector.grids import CartesianGrid, Grid
 from caloforge.detector.readout import Layer, alike
-from caloforge.detector.stack import Slab
+from caloforge.detector.stack import Layered, Row, Slab
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class StackRun:
     """A sequence of slabs that repeats: `repeat` times `slabs`, from `start` to `end` mm of depth."""
 
     repeat: int
-    slabs: tuple[Slab, ...]
+    slabs: tuple[Layered, ...]
     start: float
     end: float
 
@@ -39,7 +39,7 @@ class StackRun:
 def stack_runs(detector: Detector) -> list[StackRun]:
     """Fold the stack into sequences that repeat, in order of depth."""
     found, position = [], 0
-    for repeat, period in runs([(s.material, s.thickness, s.active, s.birks) for s in detector.slabs]):
+    for repeat, period in runs([slab.content for slab in detector.slabs]):
         last = position + repeat * len(period)
         slabs = detector.slabs[position : position + len(period)]
         found.append(StackRun(repeat, slabs, slabs[0].start, detector.slabs[last - 1].end))
@@ -62,8 +62,8 @@ def layer_groups(detector: Detector) -> list[list[Layer]]:
 def readout_rule(detector: Detector) -> str:
     """Say in one sentence how a deposit becomes a cell."""
     readout = detector.readout
-    counted = zip(detector.slabs, detector.counted.tolist(), strict=True)
-    materials = sorted({slab.material for slab, counts in counted if counts})
+    counted = zip(detector.plates, detector.counted.tolist(), strict=True)
+    materials = sorted({plate.material for plate, counts in counted if counts})
     where = "all slabs" if readout.deposits == "all" else " and ".join(materials)
     where = where or f"{readout.deposits} material"
     text = f"A cell is the energy {_counted(detector)}deposited in {where}"
@@ -83,7 +83,7 @@ def readout_rule(detector: Detector) -> str:
 
 
 def _counted(detector: Detector) -> str:
-    return "(saturated by Birks' law) " if any(slab.birks for slab in detector.slabs) else ""
+    return "(saturated by Birks' law) " if any(plate.birks for plate in detector.plates) else ""
 
 
 def digitisation_rule(detector: Detector) -> str:
@@ -141,15 +141,7 @@ def describe(detector: Detector) -> dict[str, Any]:
                 "repeat": run.repeat,
                 "start": run.start,
                 "end": run.end,
-                "slabs": [
-                    {
-                        "material": s.material,
-                        "thickness": s.thickness,
-                        "active": s.active,
-                        "birks": s.birks,
-                    }
-                    for s in run.slabs
-                ],
+                "slabs": [_slab(slab) for slab in run.slabs],
             }
             for run in stack_runs(detector)
         ],
@@ -160,6 +152,15 @@ def describe(detector: Detector) -> dict[str, Any]:
         "binning": detector.binning.model_dump() if detector.binning else None,
         "digitisation": _electronics(detector),
     }
+
+
+def _slab(slab: Layered) -> dict[str, Any]:
+    if isinstance(slab, Slab):
+        return {key: getattr(slab, key) for key in ("material", "thickness", "active", "birks")}
+    plates = {"thickness": slab.thickness, "slabs": [_slab(plate) for plate in slab.sequence]}
+    if isinstance(slab, Row):
+        return plates | {"across": slab.across}
+    return plates | {"around": slab.around, "angle": slab.angle, "gaps": _slab(slab.filling)}
 
 
 def _electronics(detector: Detector) -> dict[str, Any] | None:
@@ -175,11 +176,12 @@ def _electronics(detector: Detector) -> dict[str, Any] | None:
     return {**by_layer, **rest, "rule": digitisation_rule(detector)}
 
 
-def material_thickness(slabs: Sequence[Slab]) -> dict[str, float]:
-    """Return how much of each material a particle straight ahead crosses, mm, thickest first."""
+def material_thickness(slabs: Sequence[Layered]) -> dict[str, float]:
+    """Return how much of each material particles straight ahead cross on average, mm, thickest first."""
     total: dict[str, float] = defaultdict(float)
     for slab in slabs:
-        total[slab.material] = round(total[slab.material] + slab.thickness, 9)
+        for material, share in slab.shares:
+            total[material] = round(total[material] + share, 9)
     return dict(sorted(total.items(), key=lambda item: -item[1]))
 
 

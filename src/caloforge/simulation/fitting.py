@@ -7,7 +7,7 @@ __all__ = ["check_fit"]
 from collections.abc import Iterator
 from typing import Any
 
-from caloforge.detector import CartesianGrid, Detector, PolarGrid
+from caloforge.detector import CartesianGrid, Detector, PolarGrid, Slab
 from caloforge.errors import DetectorError
 
 
@@ -70,6 +70,10 @@ class _Stack(tuple[Any, ...]):
 
 def _stack(detector: Detector) -> _Stack:
     """Slabs with what they are made of: a mixture may have any name."""
-    return _Stack(
-        (detector.made_of(slab), slab.thickness, slab.active, slab.birks) for slab in detector.slabs
-    )
+    return _Stack(_told(detector, slab) for slab in detector.slabs)
+
+
+def _told(detector: Detector, slab: Any) -> tuple[Any, ...]:
+    plates = (slab,) if isinstance(slab, Slab) else (getattr(slab, "filling", slab), *slab.sequence)
+    light = tuple((plate.active, getattr(plate, "birks", None)) for plate in plates)
+    return detector.made_of(slab), slab.thickness, light

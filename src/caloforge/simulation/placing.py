@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from caloforge.detector import CartesianGrid, Detector, Layer, PolarGrid
+from caloforge.detector import CartesianGrid, Detector, Fan, Layer, PolarGrid, Row
 from caloforge.errors import DetectorError
 from caloforge.simulation.fitting import check_fit
 from caloforge.simulation.lattice import NEAR, Lattice
@@ -101,11 +101,28 @@ class Placing:
 
     @cached_property
     def lattice(self) -> tuple[Lattice | None, Lattice | None]:
-        """Shifts in x and y that are exact in all layers; None where there is none, as on rings."""
+        """Shifts in x and y that are exact in all layers; None where there is none, as on rings.
+
+        Plates that follow each other across must come to lie on equal plates, too.
+        """
         if self.polar:
             return None, None
-        x, y = (Lattice.of(self.pitch[:, axis], self._margin[:, axis]) for axis in (0, 1))
+        x, y = (
+            Lattice.of(
+                np.append(self.pitch[:, axis], period), np.append(self._margin[:, axis], beside / period)
+            )
+            for axis, (period, beside) in enumerate(map(self._plates, "xy"))
+        )
         return x, y
+
+    def _plates(self, axis: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Period of each kind of row along an axis, and how much earlier it begins in the target, mm."""
+        rows = [slab for slab in self.source.slabs if isinstance(slab, Row) and slab.across == axis]
+        fans = [slab for slab in self.source.slabs if isinstance(slab, Fan) and axis == "x"]
+        around = {2 * np.pi * (self.source.inner_radius or 0.0) / fan.around for fan in fans}
+        periods = np.array(sorted({row.period for row in rows} | around))
+        more = self.target.extents[axis] - self.source.extents[axis] if rows else 0.0
+        return periods, np.full(len(periods), more / 2)
 
     def within(self, shift: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Say which shifts, shape `(n, 2)`, leave the window of the shower within the material."""

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caloforge.detector import CartesianGrid
+from caloforge.detector import CartesianGrid, Fan, Row
 from caloforge.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -80,12 +80,29 @@ def mirrors_of(detector: Detector, facts: Facts) -> list[Mirror]:
     polar = [layer.name for layer in detector.layers if not isinstance(layer.grid, CartesianGrid)]
     if polar:
         raise _not_symmetric(f"a polar grid in layer {polar[0]}", "cartesian grids")
-    found = [mirror for mirror in _ALL if _maps_cells(mirror, detector) and _maps_particles(mirror, facts)]
+    found = [mirror for mirror in _ALL if _maps_stack(mirror, detector) and _maps_cells(mirror, detector)]
+    found = [mirror for mirror in found if _maps_particles(mirror, facts)]
     if len(found) < 2:
         raise _not_symmetric(
-            "incident particles that lean, or enter, more to one side", "as many for each side"
+            "particles that lean, or enter, more to one side, or plates that differ from side to side",
+            "as many for each side",
         )
     return found
+
+
+def _maps_stack(mirror: Mirror, detector: Detector) -> bool:
+    """Whether rows and fans of plates look the same in it."""
+    rows = [slab for slab in detector.slabs if isinstance(slab, Row)]
+    fans = any(isinstance(slab, Fan) for slab in detector.slabs)
+    if mirror.swap or (fans and mirror.x < 0):
+        return not (rows or fans)
+    turned = {axis for axis in ("x", "y") if getattr(mirror, axis) < 0}
+    return all(_symmetric(row) for row in rows if row.across in turned)
+
+
+def _symmetric(row: Row) -> bool:
+    contents = [plate.content for plate in row.plates]
+    return contents == contents[::-1]
 
 
 def _maps_cells(mirror: Mirror, detector: Detector) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 __all__ = ["readout_points"]
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.truth.geometry import CM, world_columns
+from caloforge.truth.geometry import CM, turned, world_columns
 from caloforge.truth.gun import directions
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ def readout_points(
     Returns:
         Two arrays of shape `(n, 3)`, cm, as Geant4's deposits are.
     """
+    if detector.shape == "barrel" and not detector.alike_around:
+        back = -incident.x.astype(np.float64)[steps.shower]
+        start, end = (turned(detector, back, points) for points in (steps.start, steps.end))
+        steps = replace(steps, start=start, end=end)
     if detector.readout.frame == "particle":
         # One shower's numbers are the same for all its steps, and most batches have one shower.
         shower = steps.shower if len(incident) > 1 else 0

@@ -17,7 +17,7 @@ from caloforge.errors import Geant4Error
 from caloforge.particles import particle_name, pdg_id
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import Incident
-from caloforge.truth.geometry import CM, to_world
+from caloforge.truth.geometry import CM, to_world, turned
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -164,8 +164,8 @@ def primaries(detector: Detector, incident: Incident, before: float = 0.0) -> An
         len(incident),
         pid=incident.pdg,
         energy=incident.energy.astype(np.float64),
-        position=to_world(detector, entry - standoff * along) / CM,
-        direction=to_world(detector, along),
+        position=turned(detector, incident.x, to_world(detector, entry - standoff * along) / CM),
+        direction=turned(detector, incident.x, to_world(detector, along)),
     )
 
 

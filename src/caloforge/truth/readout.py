@@ -59,7 +59,9 @@ class Readout:
         # In cm, as Geant4's deposits come: there are a million times more of them than borders.
         self._edges = np.unique(np.round(borders, 9)) / CM
         self._layer_between = self._layers_between_edges()
-        self._layer_of_slab = np.array([self._layer_around(s.start, s.end) for s in detector.slabs], np.int64)
+        of_slab = [self._layer_around(slab.start, slab.end) for slab in detector.slabs]
+        # Of every piece of material, as they are recorded: the plates of a row are equally deep.
+        self._layer_of_slab = np.repeat(of_slab, [len(slab.plates) for slab in detector.slabs])
         grids = list(dict.fromkeys(layer.grid for layer in detector.layers))
         self._bins = [bins_of(grid, CM) for grid in grids]
         self._grid_of_layer = np.array([grids.index(layer.grid) for layer in detector.layers])

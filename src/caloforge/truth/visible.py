@@ -41,11 +41,11 @@ _PROTON = np.array(
 
 
 def seen_in_slabs(detector: Detector) -> dict[int, Seen]:
-    """Return what is seen of deposits in the slabs where that is not all of them, by number of the slab."""
-    kinds = {(slab.birks, slab.material) for slab in detector.slabs}
+    """Return what is seen of deposits in the slabs where that is not all of them, by number of the plate."""
+    kinds = {(slab.birks, slab.material) for slab in detector.plates}
     gate = None if detector.readout.gate is None else _Gate(detector)
     laws = {kind: _seen(detector, gate, *kind) for kind in kinds}
-    found = ((number, laws[slab.birks, slab.material]) for number, slab in enumerate(detector.slabs))
+    found = ((number, laws[slab.birks, slab.material]) for number, slab in enumerate(detector.plates))
     return {number: seen for number, seen in found if seen is not None}
 
 

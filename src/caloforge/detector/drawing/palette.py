@@ -21,9 +21,9 @@ _GAS = {"G4_AIR", "G4_Galactic"}
 def material_colours(detector: Detector) -> dict[str, str]:
     """Return a colour for each material of the stack, in order of depth."""
     colours: dict[str, str] = {}
-    active = {slab.material for slab in detector.slabs if slab.active}
+    active = {plate.material for plate in detector.plates if plate.active}
     used = {"active": 0, "absorber": 0}
-    for material in dict.fromkeys(slab.material for slab in detector.slabs):
+    for material in dict.fromkeys(plate.material for plate in detector.plates):
         if material in _GAS:
             colours[material] = "#f7f9fb"
             continue

@@ -14,8 +14,10 @@ from caloforge.detector.drawing.lines import some
 from caloforge.detector.drawing.palette import ACTIVE_HATCH, CELL, FIRST, GREY, INK, material_colours
 from caloforge.detector.grids import CartesianGrid, Grid
 from caloforge.detector.readout import Layer
+from caloforge.detector.stack import Fan, Layered, Row
 from caloforge.detector.summary import depth_axis, layer_groups
 
+_MOST_LABELS = 6  # above the stack, side by side
 _MOST_NAMES = 60  # that can be told from each other
 
 
@@ -72,14 +74,22 @@ def _slabs(ax: Any, detector: Detector, half: float) -> None:
     from matplotlib.collections import PolyCollection
 
     colours = material_colours(detector)
-    boxes = [_box(slab.start, slab.end, half) for slab in detector.slabs]
-    fills = [colours[slab.material] for slab in detector.slabs]
+    pieces = [piece for slab in detector.slabs for piece in _pieces(slab, half)]
+    boxes, fills = [box for box, _ in pieces], [colours[material] for _, material in pieces]
     # Snapping to pixels would make equal thin slabs look unequal.
     ax.add_collection(PolyCollection(boxes, facecolors=fills, edgecolors="none", zorder=1, snap=False))
 
 
-def _box(start: float, end: float, half: float) -> list[tuple[float, float]]:
-    return [(start, -half), (end, -half), (end, half), (start, half)]
+def _pieces(slab: Layered, half: float) -> list[tuple[list[tuple[float, float]], str]]:
+    """Corners and material of what is seen of a slab where x is 0."""
+    if isinstance(slab, Row) and slab.across == "y":
+        return [(_box(slab.start, slab.end, plate.start, plate.end), plate.material) for plate in slab.plates]
+    seen = next(plate for plate in slab.plates if not isinstance(slab, Row) or plate.end > 0)
+    return [(_box(slab.start, slab.end, -half, half), seen.material)]
+
+
+def _box(start: float, end: float, low: float, high: float) -> list[tuple[float, float]]:
+    return [(start, low), (end, low), (end, high), (start, high)]
 
 
 def _cells(ax: Any, layers: Sequence[Layer]) -> None:
@@ -107,14 +117,18 @@ def _borders(grid: Grid) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 def _brackets(ax: Any, detector: Detector, half: float) -> None:
     """Mark above the stack where the layers are, groups of equal layers together."""
-    for group in layer_groups(detector):
+    groups = layer_groups(detector)
+    for group in groups:
         start, end = group[0].start, group[-1].end
         arrow = {"arrowstyle": "<->", "color": INK, "lw": 0.9, "shrinkA": 0, "shrinkB": 0}
         y = half * 1.07
         ax.annotate("", (start, y), (end, y), arrowprops=arrow, annotation_clip=False)
         narrow = (end - start) < 0.06 * detector.depth
         text = _label(group)
-        if not narrow or len(detector.layers) < 6:
+        if len(groups) > _MOST_LABELS:
+            place = {"ha": "left", "va": "bottom", "rotation": 60}
+            ax.text((start + end) / 2, half * 1.09, group[0].name, fontsize=7, color=INK, **place)
+        elif not narrow or len(detector.layers) < 6:
             ax.text((start + end) / 2, half * 1.1, text, ha="center", va="bottom", fontsize=8, color=INK)
 
 
@@ -134,7 +148,7 @@ def draw_legend(ax: Any, detector: Detector) -> None:
     """Explain the colours, right of the side view."""
     from matplotlib.patches import Patch
 
-    active = {slab.material for slab in detector.slabs if slab.active}
+    active = {plate.material for plate in detector.plates if plate.active}
     handles = [
         Patch(
             facecolor=colour,
@@ -196,11 +210,15 @@ def draw_readout_only(ax: Any, detector: Detector) -> None:
 
 def draw_barrel(ax: Any, detector: Detector) -> None:
     """Draw the barrel's cross-section to scale with the readout around the particle."""
+    from matplotlib.collections import LineCollection
     from matplotlib.patches import Annulus, Rectangle
 
     inner = detector.inner_radius or 0.0
     outer = inner + detector.depth
     ax.add_patch(Annulus((0, 0), outer, detector.depth * 0.9999, facecolor="#c9d3de", edgecolor=INK, lw=0.8))
+    for slab in detector.slabs:
+        if isinstance(slab, Fan):
+            ax.add_collection(LineCollection(_spokes(slab), colors=INK, linewidths=0.25))
     reach = max(layer.grid.reach[1] for layer in detector.layers)
     end = detector.layers[-1].end
     ax.add_patch(
@@ -215,3 +233,13 @@ def draw_barrel(ax: Any, detector: Detector) -> None:
     ax.set_aspect("equal")
     ax.set_axis_off()
     ax.set_title("Cross-section to scale, readout in red", fontsize=10, color=INK)
+
+
+def _spokes(fan: Fan) -> list[list[tuple[float, float]]]:
+    """At most 192 of the plates, as lines."""
+    lines = []
+    for azimuth in np.linspace(0, 2 * np.pi, min(fan.around, 192), endpoint=False):
+        across = azimuth + fan.angle
+        x, y = fan.radius * np.cos(azimuth), fan.radius * np.sin(azimuth)
+        lines.append([(x + way * np.cos(across), y + way * np.sin(across)) for way in fan.reach(0.0)])
+    return lines

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 __all__ = ["MAX_RUNS", "draw_zoom"]
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from caloforge.detector.detector import Detector
 from caloforge.detector.drawing.palette import ACTIVE_HATCH, GREY, INK, material_colours
-from caloforge.detector.stack import Slab
+from caloforge.detector.stack import Fan, Row, Slab
 from caloforge.detector.summary import StackRun
 
 MAX_RUNS = 3
@@ -24,7 +25,13 @@ def draw_zoom(ax: Any, detector: Detector, runs: Sequence[StackRun]) -> None:
     colours = material_colours(detector)
     for row, run in enumerate(shown):
         for slab in run.slabs:
-            _slab(ax, slab, slab.start - run.slabs[0].start, -row, colours[slab.material], longest)
+            start = slab.start - run.slabs[0].start
+            if isinstance(slab, Row):
+                _row(ax, slab, start, -row, colours, longest)
+            elif isinstance(slab, Fan):
+                _fan(ax, slab, start, -row, colours)
+            else:
+                _slab(ax, slab, start, -row, colours[slab.material], longest)
     ax.set_xlim(-0.01 * longest, 1.04 * longest)
     ax.set_ylim(-len(shown) + 0.5, 0.5)
     ax.set_yticks([-row - _HEIGHT / 2 for row in range(len(shown))], [f"{run.repeat} x" for run in shown])
@@ -37,6 +44,47 @@ def draw_zoom(ax: Any, detector: Detector, runs: Sequence[StackRun]) -> None:
     ax.set_title(
         f"The sequence of slabs, enlarged; thickness in mm{more}", fontsize=10, color=INK, loc="left"
     )
+
+
+def _fan(ax: Any, fan: Fan, start: float, top: float, colours: dict[str, str]) -> None:
+    """Draw one sequence of plates where their inner ends are; the height is not to the scale of the depth."""
+    from matplotlib.patches import Polygon, Rectangle
+
+    box = Rectangle((start, top - _HEIGHT), fan.thickness, _HEIGHT, edgecolor=INK, lw=0.5)
+    active = fan.filling.active
+    box.set(facecolor=colours[fan.filling.material], hatch=ACTIVE_HATCH if active else None)
+    ax.add_patch(box)
+    circumference = 2 * math.pi * (fan.radius + fan.thickness / 2) / fan.around
+    for number, plate in enumerate(fan.sequence):
+        low = top - _HEIGHT + _HEIGHT * (number + 0.5) / len(fan.sequence)
+        half = _HEIGHT * plate.thickness / circumference / 2
+        ends = (start, low - half), (start + fan.thickness, low - half)
+        corners = [*ends, *((x, y + 2 * half) for x, y in reversed(ends))]
+        hatch = ACTIVE_HATCH if plate.active else None
+        ax.add_patch(Polygon(corners, facecolor=colours[plate.material], edgecolor=INK, lw=0.5, hatch=hatch))
+    plates = " + ".join(f"{plate.material} {plate.thickness:g}" for plate in fan.sequence)
+    turn = f"{fan.around} around, inclined {math.degrees(fan.angle):g} deg"
+    between = f"{fan.filling.material}{' active' if active else ''}"
+    words = f"{fan.thickness:g} mm deep, {turn}: {plates}, between them {between}"
+    ax.text(start, top + 0.04, words, fontsize=7.5, ha="left", va="bottom", color=GREY)
+
+
+def _row(ax: Any, row: Row, start: float, top: float, colours: dict[str, str], longest: float) -> None:
+    """Draw one sequence of plates; they fill the height, which is not to the scale of the depth."""
+    from matplotlib.patches import Rectangle
+
+    for plate in row.sequence:
+        low, high = (top - _HEIGHT + _HEIGHT * y / row.period for y in (plate.start, plate.end))
+        box = Rectangle((start, low), row.thickness, high - low, edgecolor=INK, lw=0.5)
+        box.set(facecolor=colours[plate.material], hatch=ACTIVE_HATCH if plate.active else None)
+        ax.add_patch(box)
+    plates = " + ".join(
+        f"{plate.material} {plate.thickness:g}{' active' if plate.active else ''}" for plate in row.sequence
+    )
+    words = f"{row.thickness:g} mm deep, across {row.across}"
+    if row.thickness > 0.9 * longest:  # others have no room for more
+        words += f": {plates}"
+    ax.text(start, top + 0.04, words, fontsize=7.5, ha="left", va="bottom", color=GREY)
 
 
 def _slab(ax: Any, slab: Slab, start: float, top: float, colour: str, longest: float) -> None:

@@ -16,7 +16,7 @@ from caloforge.deploy.native.hosts.incident import incident_of
 from caloforge.deploy.native.hosts.meshes import cylinder
 from caloforge.deploy.native.hosts.noise import normals
 from caloforge.deploy.native.hosts.wrapper import Wrapper
-from caloforge.detector import Detector
+from caloforge.detector import Detector, Slab
 from caloforge.errors import RangeError
 
 GRAPH = "par04.onnx"
@@ -75,7 +75,8 @@ def _angles(wrapper: Wrapper) -> tuple[float, float]:
 def _stack(detector: Detector) -> dict[str, Any]:
     """What Par04 can build: a barrel of one or two slabs that repeat."""
     fits = detector.shape == "barrel" and len(detector.stack) == 1 and len(detector.stack[0].slabs) <= 2
-    fits = fits and all(slab.material not in detector.materials for slab in detector.slabs)
+    fits = fits and all(isinstance(slab, Slab) for slab in detector.slabs)
+    fits = fits and all(slab.material not in detector.materials for slab in detector.plates)
     group = detector.stack[0] if fits else None
     return {
         "group": group,
