@@ -4,10 +4,13 @@ from __future__ import annotations
 
 __all__ = [
     "CartesianGrid",
+    "CellGrid",
     "Detector",
     "Grid",
+    "HexagonalGrid",
     "Layer",
     "Mixture",
+    "NearestGrid",
     "PolarGrid",
     "Slab",
     "load_detector",
@@ -21,5 +24,6 @@ from caloforge.detector.detector import Detector
 from caloforge.detector.grids import CartesianGrid, Grid, PolarGrid
 from caloforge.detector.loading import load_detector, preset_names
 from caloforge.detector.materials import Mixture
+from caloforge.detector.nearest import CellGrid, HexagonalGrid, NearestGrid
 from caloforge.detector.readout import Layer
 from caloforge.detector.stack import Slab

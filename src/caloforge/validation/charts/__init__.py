@@ -128,9 +128,9 @@ class Face:
     """A map of values on any grid.
 
     Attributes:
-        x: Corners, shape `(a + 1, b + 1)`.
+        x: Corners, shape `(a + 1, b + 1)`; of polygons those of each, `(a, corners)`, the last one repeated.
         y: Corners, same shape.
-        values: One per cell, shape `(a, b)`; NaN and, on an energy scale, 0 stay empty.
+        values: One per cell, shape `(a, b)`, of polygons `(a,)`; NaN and, on an energy scale, 0 stay empty.
         labels: What the axes are, with units.
         square: Whether both axes have one scale.
     """
