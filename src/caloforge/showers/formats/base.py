@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["GEV", "ForeignFile", "Format", "GrowingFile", "preset_like", "rows_of"]
+__all__ = ["GEV", "ForeignFile", "Format", "GrowingFile", "check_images", "preset_like", "rows_of"]
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -172,6 +172,22 @@ def rows_of(file: Hdf5File, key: str, n: int | None = None) -> tuple[Dataset, in
     shape = file.shape(key) or ()
     found = file.dataset(key, (n, 1) if len(shape) == 2 else (n,))
     return found, len(found)
+
+
+def check_images(detector: Detector, form: str) -> None:
+    """See that layers are images, which the format `form` holds.
+
+    Raises:
+        ShowersError: The cells of one are polygons.
+    """
+    for layer in detector.layers:
+        if layer.grid.kind in ("hexagonal", "cells"):
+            raise ShowersError(
+                f"the {form} format holds images, and these cells are polygons",
+                where=f"detector {detector.name}, layer {layer.name}",
+                got=f"a {layer.grid.kind} grid",
+                cure="write another format: --to caloforge",
+            )
 
 
 class GrowingFile:

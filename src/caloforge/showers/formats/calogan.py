@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from caloforge.hdf5 import Dataset, Hdf5File
 from caloforge.showers.container import Showers
-from caloforge.showers.formats.base import GEV, ForeignFile, Format, GrowingFile, rows_of
+from caloforge.showers.formats.base import GEV, ForeignFile, Format, GrowingFile, check_images, rows_of
 from caloforge.showers.incident import Incident
 
 if TYPE_CHECKING:
@@ -74,8 +74,9 @@ def _rows(columns: Sequence[Dataset], start: int, stop: int) -> list[NDArray[np.
     return [column[start:stop].ravel().astype(np.float64) for column in columns]
 
 
-def write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:  # noqa: ARG001
+def write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
     """Write the keys that CaloGAN's own training reads; `overflow` only where it was kept."""
+    check_images(detector, "CaloGAN")
     with GrowingFile.create(path) as file:
         for part in parts:
             for i, layer in enumerate(part.layers()):

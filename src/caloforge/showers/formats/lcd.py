@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from caloforge.errors import ShowersError
 from caloforge.hdf5 import Hdf5File
 from caloforge.showers.container import Showers
-from caloforge.showers.formats.base import GEV, ForeignFile, Format, GrowingFile, rows_of
+from caloforge.showers.formats.base import GEV, ForeignFile, Format, GrowingFile, check_images, rows_of
 from caloforge.showers.formats.beam import beam_theta, from_beam_theta
 from caloforge.showers.incident import Incident
 
@@ -165,6 +165,7 @@ def measured_theta(ecal: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _images(part: Showers, unit: float) -> NDArray[np.float32]:
+    check_images(part.detector, "LCD")
     layers = part.layers()
     if len({layer.shape for layer in layers}) != 1:
         raise ShowersError(

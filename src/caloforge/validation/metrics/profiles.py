@@ -134,7 +134,7 @@ def _axes(layer: Layer) -> Iterator[tuple[str, Array, NDArray[np.int64]]]:
 
 
 def _rings(centres: Array, width: float, reach: float) -> tuple[Array, NDArray[np.int64]]:
-    bins = (np.hypot(*centres.T) / width).astype(np.int64)
+    bins = (np.hypot(*centres.T) / width + _ROUNDING).astype(np.int64)
     # only whole rings: the corners of the window see part of a ring
     count = max(int(reach / width + _ROUNDING), 1)
     return np.arange(count + 1, dtype=np.float64) * width, np.where(bins < count, bins, -1)
