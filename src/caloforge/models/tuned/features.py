@@ -72,8 +72,9 @@ class ShowerFeatures(nn.Module):
         super().__init__()
         self.detector, self.layers = detector, LayerIndex(detector)
         planes = list(dict.fromkeys(map(plane_of, detector.layers)))
-        self.planes: Any = nn.ModuleList(Image(p) if isinstance(p, tuple) else Polygons(p) for p in planes)
-        profiles = sum(bins for plane in self.planes for bins in plane.bins)
+        parts = [Image(p) if isinstance(p, tuple) else Polygons(p) for p in planes]
+        self.planes: Any = nn.ModuleList(parts)
+        profiles = sum(bins for plane in parts for bins in plane.bins)
         brightest = [min(_BRIGHTEST, layer.n_cells) for layer in detector.layers]
         numbers = (1 + len(_LEVELS)) * (len(detector.layers) + 1)
         pairs = 2 * (len(detector.layers) - len(planes))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from caloforge.errors import ShowersError, nearest
 from caloforge.hdf5 import open_hdf5
 from caloforge.particles import pdg_id
-from caloforge.showers.formats import calochallenge, calogan, lagan, lcd, native, par04
+from caloforge.showers.formats import calochallenge, calogan, hgcal, lagan, lcd, native, par04
 from caloforge.showers.formats.base import Format
 from caloforge.showers.journal import is_journal
 from caloforge.showers.source import ShowerSource
@@ -28,6 +28,7 @@ FORMATS: dict[str, Format] = {
         calochallenge.FORMAT,
         par04.FORMAT,
         lagan.FORMAT,
+        hgcal.FORMAT,
     )
 }
 
