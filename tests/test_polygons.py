@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial import Voronoi
 
+from caloforge.deploy.generate import generate
 from caloforge.detector import CartesianGrid, CellGrid, Detector, HexagonalGrid, NearestGrid, load_detector
 from caloforge.detector.polygons import signed_area
 from caloforge.errors import DetectorError, ShowersError
@@ -20,9 +21,12 @@ from caloforge.showers.formats.hgcal import FORMAT
 from caloforge.showers.incident import Incident
 from caloforge.simulation.digits import exchange, exchange_at_sides
 from caloforge.training.symmetry import Mirror
+from caloforge.training.train import train
+from caloforge.truth import simulate
 from caloforge.truth.bins import bins_of
 from caloforge.truth.borders import cut
 from caloforge.validation.metrics.similarity import layer_similarity
+from caloforge.validation.validate import validate
 
 SQUARE = ((-50.0, -50.0), (50.0, -50.0), (50.0, 50.0), (-50.0, 50.0))
 
@@ -279,3 +283,35 @@ def test_an_hgcal_file_of_another_detector(tmp_path: Path) -> None:
         open_showers(tmp_path / "in.h5", load_detector("calogan"))
     with pytest.raises(ShowersError, match="no preset detector"):
         open_showers(tmp_path / "in.h5")
+
+
+@pytest.mark.geant4
+def test_the_whole_chain_on_hexagons(tmp_path: Path) -> None:
+    """Geant4, a fit, showers from it, and a report; the fit's showers are Geant4's up to its known limits."""
+    (tmp_path / "hexagons.yaml").write_text(YAML, encoding="utf-8")
+    detector = load_detector(tmp_path / "hexagons.yaml")
+    made = [
+        simulate(
+            detector,
+            particle="e-",
+            energy="1:5GeV",
+            count=400,
+            seed=seed,
+            jobs=1,
+            out=tmp_path / f"{seed}.h5",
+        )
+        for seed in (1, 2)
+    ]
+    train("calogan-fit", made[0], tmp_path / "run")
+    generated = tmp_path / "generated.h5"
+    generate(tmp_path / "run", like=made[1], out=generated)
+    geant4, fit = Showers.load(made[1]), Showers.load(generated)
+    for one, other in zip(geant4.layers(), fit.layers(), strict=True):
+        error = np.hypot(*(part.sum(axis=(1, 2)).std() / 20 for part in (one, other)))
+        assert abs(one.sum(axis=(1, 2)).mean() - other.sum(axis=(1, 2)).mean()) < 5 * error
+    # the middle of the shower is that of the detector, where the particle enters
+    for showers in (geant4, fit):
+        brightest = showers.cells.mean(axis=0)[detector.layers[0].cells].argmax()
+        assert detector.layers[0].grid.centres()[brightest] == pytest.approx((0, 0), abs=1e-9)
+    validate(made[1], generated, out=tmp_path / "report", metrics=["distributions", "images", "fluctuations"])
+    assert '"ssim"' in (tmp_path / "report" / "report.json").read_text(encoding="utf-8")
