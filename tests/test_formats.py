@@ -540,7 +540,8 @@ def test_names_that_are_none(tmp_path: Path) -> None:
 
 
 def test_the_registry_is_complete() -> None:
-    assert set(FORMATS) == {"caloforge", "calogan", "lcd", "lcd-angle", "calochallenge", "par04", "lagan"}
+    images = {"calogan", "lcd", "lcd-angle", "par04", "lagan"}
+    assert set(FORMATS) == images | {"caloforge", "calochallenge", "hgcal"}
     assert all(name == form.name for name, form in FORMATS.items())
 
 
