@@ -133,7 +133,7 @@ class HexagonalSpec(Part):
     @field_validator("window", mode="before")
     @classmethod
     def _one_width(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+        return value if isinstance(value, list | tuple) else (value,)
 
     @model_validator(mode="after")
     def _one_way(self) -> HexagonalSpec:
