@@ -552,7 +552,7 @@ def test_names_that_are_none(tmp_path: Path) -> None:
 
 def test_the_registry_is_complete() -> None:
     arrays = {"caloforge", "calogan", "lcd", "lcd-angle", "calochallenge", "par04", "lagan", "getting-high"}
-    assert set(FORMATS) == arrays | {"npz", "showerdata", "parquet", "root", "par04-root", "edm4hep"}
+    assert set(FORMATS) == arrays | {"npz", "showerdata", "parquet", "root", "par04-root", "edm4hep", "hgcal"}
     assert all(name == form.name for name, form in FORMATS.items())
 
 

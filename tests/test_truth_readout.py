@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from caloforge.detector import CartesianGrid, Detector, PolarGrid, load_detector
 from caloforge.showers import Incident
-from caloforge.truth.borders import bins_of, cut
+from caloforge.truth.bins import bins_of
+from caloforge.truth.borders import cut
 from caloforge.truth.readout import Readout
 from caloforge.truth.steps import Steps
 

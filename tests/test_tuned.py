@@ -19,12 +19,11 @@ from caloforge.models.settings import CaloganSettings, FittedSettings, TunedSett
 from caloforge.models.tuned.critic import ObservingCritic
 from caloforge.models.tuned.features import (
     ShowerFeatures,
-    _alone,
     _in_common,
-    _pairs,
     typical_hits,
 )
 from caloforge.models.tuned.generator import TunedGenerator
+from caloforge.models.tuned.planes import Image
 from caloforge.observables import evaluate, observables_for
 from caloforge.samples import positrons
 from caloforge.showers import Showers, open_showers
@@ -189,7 +188,7 @@ def test_hits_alone_have_none_beside_them() -> None:
     around = np.stack([[convolve(layer, np.ones((3, 3)), mode="constant") for layer in x] for x in hits])
     alone = ((around == 1) & (hits.numpy() > 0)).sum((2, 3))
     assert 0.1 < alone.sum() / float(hits.sum()) < 0.9
-    np.testing.assert_allclose(_alone(hits), alone / (1 + hits.sum((2, 3)).numpy()), atol=1e-5)
+    np.testing.assert_allclose(Image((6, 5)).alone(hits), alone / (1 + hits.sum((2, 3)).numpy()), atol=1e-5)
 
 
 def test_pairs_are_cells_side_by_side() -> None:
@@ -202,7 +201,8 @@ def test_pairs_are_cells_side_by_side() -> None:
             if other[0] < 6 and other[1] < 5 and hits[(shower, layer, *other)]:
                 number[shower, layer] += 1
                 squares[shower, layer] += (values[shower, layer, x, y] - values[(shower, layer, *other)]) ** 2
-    share, rough = (found.numpy() for found in _pairs(torch.from_numpy(hits), torch.from_numpy(values)))
+    found = Image((6, 5)).pairs(torch.from_numpy(hits), torch.from_numpy(values))
+    share, rough = (part.numpy() for part in found)
     np.testing.assert_allclose(share, number / (1 + hits.sum((2, 3))), rtol=1e-5)
     np.testing.assert_allclose(np.exp(rough), (squares + 0.1) / (number + 1), rtol=1e-4)
 

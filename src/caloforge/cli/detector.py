@@ -151,18 +151,15 @@ def _show_materials(detector: Detector) -> None:
 
 
 def _show_layers(detector: Detector) -> None:
-    from caloforge.detector import CartesianGrid
-    from caloforge.detector.summary import cell_size, layer_groups
+    from caloforge.detector.summary import cell_count, cell_size, layer_groups
 
     rows = []
     for group in layer_groups(detector):
         first, last = group[0], group[-1]
         name = first.name if len(group) == 1 else f"{first.name} to {last.name}"
         depth = "unknown" if detector.depth_is_nominal else f"{first.start:g} to {last.end:g}"
-        axes = "x, y" if isinstance(first.grid, CartesianGrid) else "alpha, r"
-        cells = f"{first.shape[0]} x {first.shape[1]} ({axes})"
         total = f"{first.n_cells * len(group):,}"
-        rows.append((name, depth, len(group), cells, cell_size(first.grid), total))
+        rows.append((name, depth, len(group), cell_count(first.grid), cell_size(first.grid), total))
     columns = ("layers", _depth(detector), "number", "cells per layer", "cell size", "cells")
     table(f"Readout: {detector.n_layers} layers, {detector.n_cells:,} cells", columns, rows)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 
 from caloforge.detector.grids import CartesianGrid, Grid
+from caloforge.detector.nearest import CellGrid, HexagonalGrid
 from caloforge.detector.readout import alike
 from caloforge.detector.stack import Layered, Row, Slab
 
@@ -152,8 +153,20 @@ def _grid(grid: Grid) -> str:
     if isinstance(grid, CartesianGrid):
         window = _list(_mm(width) for width in grid.window)
         return f"{{kind: cartesian, window: {window}, cells: {_list(map(str, grid.cells))}}}"
+    if isinstance(grid, HexagonalGrid):
+        window = _list(_mm(width) for width in grid.window or ())
+        size = f"window: {window}" if grid.rings is None else f"rings: {grid.rings}"
+        return f"{{kind: hexagonal, cell: {_mm(grid.width)}, {size}}}"
+    if isinstance(grid, CellGrid):
+        parts = {"centres": grid.places, "outline": grid.outline, "outside": grid.outside}
+        texts = [f'{key}: "{_places(points)}"' for key, points in parts.items() if points]
+        return f"{{kind: cells, {', '.join(texts)}}}"
     edges = ", ".join(_number(edge) for edge in grid.r_edges)
     return f'{{kind: polar, alpha: {grid.alpha}, r_edges: "{edges} mm"}}'
+
+
+def _places(points: Sequence[tuple[float, float]]) -> str:
+    return ", ".join(f"{_number(x)} {_number(y)}" for x, y in points) + " mm"
 
 
 def _binning(detector: Detector) -> Iterator[str]:

@@ -244,7 +244,10 @@ class Detector(Part):
 
     @cached_property
     def sizes(self) -> NDArray[np.float64]:
-        """Size of each cell, shape `(n_cells, 3)`: dx, dy, dz in mm, or dr in mm, dalpha in rad, dz in mm."""
+        """Size of each cell, shape `(n_cells, 3)`: dx, dy, dz in mm, or dr in mm, dalpha in rad, dz in mm.
+
+        Polygons have that of the box around them.
+        """
         across = np.concatenate([layer.grid.sizes() for layer in self.layers])
         return _frozen(np.column_stack([across, self._thicknesses[self.layer_of_cell]]))
 

@@ -1,14 +1,18 @@
-"""Readout grids: how one layer is cut into cells, cartesian or polar, in mm."""
+"""Readout grids: how one layer is cut into cells, cartesian or polar, in mm; polygons are in `nearest.py`."""
 
 from __future__ import annotations
 
 __all__ = ["CartesianGrid", "Grid", "PolarGrid"]
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from caloforge.detector.nearest import CellGrid, HexagonalGrid
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class CartesianGrid:
         >>> CartesianGrid(window=(480.0, 480.0), cells=(3, 96)).cell
         (160.0, 5.0)
     """
+
+    kind: ClassVar[str] = "cartesian"
 
     window: tuple[float, float]
     cells: tuple[int, int]
@@ -81,6 +87,14 @@ class CartesianGrid:
         """Return the width of each cell in x and y, shape `(n_cells, 2)`, mm."""
         return np.tile(np.asarray(self.cell), (self.n_cells, 1))
 
+    def sides(self) -> NDArray[np.int64]:
+        """Return pairs of cells with a side in common, shape `(pairs, 2)`."""
+        return _pairs(self.shape, ((1, 0), (0, 1)), round_the_end=False)
+
+    def corners(self) -> NDArray[np.int64]:
+        """Return pairs of cells that touch at a corner only, shape `(pairs, 2)`."""
+        return _pairs(self.shape, ((1, 1), (1, -1)), round_the_end=False)
+
     @property
     def reach(self) -> tuple[float, float]:
         """Largest |x| and |y| that the grid covers, mm."""
@@ -102,6 +116,8 @@ class PolarGrid:
         >>> PolarGrid(r_edges=(0.0, 5.0, 20.0), alpha=8).shape
         (8, 2)
     """
+
+    kind: ClassVar[str] = "polar"
 
     r_edges: tuple[float, ...]
     alpha: int
@@ -158,6 +174,14 @@ class PolarGrid:
         alpha, r = self._mesh(np.full(self.alpha, 2 * math.pi / self.alpha), np.diff(self.r_edges))
         return np.stack([r, alpha], axis=1)
 
+    def sides(self) -> NDArray[np.int64]:
+        """Return pairs of cells with a side in common, shape `(pairs, 2)`."""
+        return _pairs(self.shape, ((1, 0), (0, 1)), round_the_end=True)
+
+    def corners(self) -> NDArray[np.int64]:
+        """Return pairs of cells that touch at a corner only, shape `(pairs, 2)`."""
+        return _pairs(self.shape, ((1, 1), (1, -1)), round_the_end=True)
+
     def _mesh(
         self, alpha: NDArray[np.float64], r: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -169,7 +193,24 @@ class PolarGrid:
         return self.r_edges[-1], self.r_edges[-1]
 
 
-Grid = CartesianGrid | PolarGrid
+Grid = CartesianGrid | PolarGrid | HexagonalGrid | CellGrid
+
+
+def _pairs(
+    shape: tuple[int, int], steps: Sequence[tuple[int, int]], *, round_the_end: bool
+) -> NDArray[np.int64]:
+    """Pairs of cells that are some steps apart on a grid whose first axis may go round."""
+    number = np.arange(shape[0] * shape[1]).reshape(shape)
+    found = [np.empty((0, 2), np.int64)]
+    for along, across in steps:
+        one, other = number[: shape[0] - along], number[along:]
+        if round_the_end and along and shape[0] > 2:
+            one, other = number, np.roll(number, -1, axis=0)
+        low, high = slice(None, -1), slice(1, None)
+        if across:
+            one, other = (one[:, low], other[:, high]) if across > 0 else (one[:, high], other[:, low])
+        found.append(np.stack([one.ravel(), other.ravel()], axis=1))
+    return np.concatenate(found)
 
 
 def _whole(values: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -14,7 +14,8 @@ from caloforge.errors import DetectorError
 
 Model = TypeVar("Model", bound=BaseModel)
 
-KIND = Kind("detector file", DetectorError, cure="see docs/detectors.md")
+_MOST = 10_000_000  # characters: 47 layers of 2,000 cells are 2 million
+KIND = Kind("detector file", DetectorError, cure="see docs/detectors.md", most=_MOST)
 
 
 def read_yaml(kind: type[Model], text: str, where: str) -> Model:

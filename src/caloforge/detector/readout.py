@@ -5,10 +5,8 @@ from __future__ import annotations
 __all__ = [
     "MAX_CELLS",
     "MAX_LAYERS",
-    "CartesianSpec",
     "Layer",
     "LayerSpec",
-    "PolarSpec",
     "Readout",
     "alike",
     "expand",
@@ -17,115 +15,24 @@ __all__ = [
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from caloforge.detector.grid_specs import CartesianSpec, GridSpec, PolarSpec
 from caloforge.detector.grids import CartesianGrid, Grid, PolarGrid
-from caloforge.detector.parts import MAX_LENGTH, Count, Energy, Length, Name, Part, Thickness, Time, wrong
-from caloforge.errors import QuantityError
-from caloforge.quantities import length
+from caloforge.detector.parts import Count, Energy, Length, Name, Part, Thickness, Time, wrong
 
 MAX_LAYERS = 2_000
 MAX_CELLS = 10_000_000
 NOMINAL_THICKNESS = 1.0
 
 
-class CartesianSpec(Part):
-    """A window cut into equal rectangles, given their number (`cells`) or their size (`cell`)."""
-
-    kind: Literal["cartesian"]
-    window: tuple[Thickness, Thickness]
-    cells: tuple[Count, Count] | None = None
-    cell: tuple[Thickness, Thickness] | None = None
-
-    @model_validator(mode="after")
-    def _divides(self) -> CartesianSpec:
-        if (self.cells is None) == (self.cell is None):
-            raise wrong(
-                "a cartesian grid needs `cells` or `cell`, not both",
-                got="both" if self.cells else "neither",
-                expected="cells: [3, 96] (their number) or cell: [160 mm, 5 mm] (their size)",
-            )
-        for axis, (window, cell) in enumerate(zip(self.window, self.cell or (), strict=False)):
-            if round(window / cell) < 1 or abs(window / cell - round(window / cell)) > 1e-6:
-                raise _does_not_divide(axis, window, cell)
-        return self
-
-    def grid(self) -> CartesianGrid:
-        """Return the grid in mm."""
-        if self.cell is None:
-            return CartesianGrid(self.window, self.cells or (1, 1))
-        (wx, wy), (dx, dy) = self.window, self.cell
-        return CartesianGrid(self.window, (round(wx / dx), round(wy / dy)))
-
-
-def _does_not_divide(axis: int, window: float, cell: float) -> Exception:
-    few = max(1, int(window / cell))
-    fits = " or ".join(f"{round(n * cell, 9):g} mm ({n})" for n in (few, few + 1))
-    return wrong(
-        f"{window:g} mm is not a whole number of cells of {cell:g} mm",
-        at=("cell", axis),
-        got=f"{window / cell:.6g} cells in {'xy'[axis]}",
-        expected=f"a window of {fits}",
-        cure="change window or cell, or give the number of cells with `cells:`",
-    )
-
-
-def _r_edges(value: Any) -> tuple[float, ...]:
-    expected = "increasing radii, one unit at the end: '0, 4.65, 9.3 mm'"
-    if not isinstance(value, str):
-        raise wrong("r_edges is not a text of radii", got=repr(value), expected=expected)
-    *inner, last = [part.strip() for part in value.split(",")]
-    unit = last.lstrip("+-.0123456789eE ")
-    try:
-        edges = tuple(round(length(part), 9) for part in (*(f"{part} {unit}" for part in inner), last))
-    except QuantityError as error:
-        raise wrong(error.problem, got=value, expected=expected) from None
-    if edges[-1] > MAX_LENGTH:
-        raise wrong(f"{edges[-1]:g} mm is too long", got=value, expected=f"at most {MAX_LENGTH:g} mm")
-    if len(edges) < 2 or edges[0] < 0 or any(b <= a for a, b in pairwise(edges)):
-        raise wrong("the radii do not increase from 0 or more", got=value, expected=expected)
-    return edges
-
-
-class PolarSpec(Part):
-    """Rings with borders `r_edges`, or `r_cells` rings of `r_size` each, cut into `alpha` sectors."""
-
-    kind: Literal["polar"]
-    alpha: Count
-    r_edges: Annotated[
-        tuple[float, ...] | None,
-        BeforeValidator(_r_edges),
-        WithJsonSchema({"type": "string", "examples": ["0, 4.65, 9.3 mm"]}),
-    ] = None
-    r_cells: Count | None = None
-    r_size: Thickness | None = None
-
-    @model_validator(mode="after")
-    def _one_way(self) -> PolarSpec:
-        rings = (self.r_cells is not None) + (self.r_size is not None)
-        if rings != (2 if self.r_edges is None else 0):
-            raise wrong(
-                "a polar grid needs `r_edges`, or `r_cells` with `r_size`",
-                got=", ".join(sorted(self.model_fields_set)),
-                expected="r_edges: '0, 5, 10 mm', or r_cells: 9 and r_size: 4.65 mm",
-            )
-        return self
-
-    def grid(self) -> PolarGrid:
-        """Return the grid in mm."""
-        if self.r_edges is not None:
-            return PolarGrid(self.r_edges, self.alpha)
-        size = self.r_size or 0.0
-        return PolarGrid(tuple(round(i * size, 9) for i in range((self.r_cells or 0) + 1)), self.alpha)
-
-
 def spec_of(grid: Grid) -> CartesianSpec | PolarSpec:
-    """Return a grid as a detector file has it."""
+    """Return a cartesian or polar grid as a detector file has it."""
     if isinstance(grid, PolarGrid):
         return PolarSpec.model_construct(kind="polar", alpha=grid.alpha, r_edges=grid.r_edges)
+    assert isinstance(grid, CartesianGrid)
     return CartesianSpec.model_construct(kind="cartesian", window=grid.window, cells=grid.cells)
 
 
@@ -146,7 +53,7 @@ class LayerSpec(Part):
     start: Length | None = None
     thickness: Thickness | None = None
     sampling_fraction: Fraction | None = None
-    grid: CartesianSpec | PolarSpec = Field(discriminator="kind")
+    grid: GridSpec = Field(discriminator="kind")
 
     def layer_names(self, first_id: int) -> list[str]:
         """Names of its layers: the given one, numbered if there are several, or `layer_<id>`."""
@@ -195,7 +102,7 @@ class Readout(Part):
         n_layers = sum(spec.count for spec in self.layers)
         if n_layers > MAX_LAYERS:
             raise wrong("too many layers", at=("layers",), got=n_layers, expected=f"at most {MAX_LAYERS:,}")
-        n_cells = sum(spec.count * _n_cells(spec.grid) for spec in self.layers)
+        n_cells = sum(spec.count * spec.grid.n_cells for spec in self.layers)
         if n_cells > MAX_CELLS:
             raise wrong(
                 "too many cells", at=("layers",), got=f"{n_cells:,}", expected=f"at most {MAX_CELLS:,}"
@@ -213,15 +120,6 @@ class Readout(Part):
                 got="barycentre",
                 expected="axis, or frame: detector and the same cartesian grid in every layer",
             )
-
-
-def _n_cells(grid: CartesianSpec | PolarSpec) -> int:
-    # Counted without building the grid: a file may ask for 1e5 x 1e5 cells.
-    if isinstance(grid, CartesianSpec) and grid.cells is not None:
-        return grid.cells[0] * grid.cells[1]
-    if isinstance(grid, PolarSpec) and grid.r_cells is not None:
-        return grid.alpha * grid.r_cells
-    return grid.grid().n_cells
 
 
 @dataclass(frozen=True)
@@ -255,7 +153,7 @@ class Layer:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """`(nx, ny)` or `(n_alpha, n_r)`."""
+        """`(nx, ny)` or `(n_alpha, n_r)`; `(n_cells, 1)` of polygons."""
         return self.grid.shape
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "cell_count",
     "cell_size",
     "depth_axis",
     "describe",
@@ -18,10 +19,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from caloforge.detector.canonical import runs
 from caloforge.detector.detector import Detector
-from caloforge.detector.grids import CartesianGrid, Grid
+from caloforge.detector.grids import CartesianGrid, Grid, PolarGrid
+from caloforge.detector.nearest import HexagonalGrid
 from caloforge.detector.readout import Layer, alike
 from caloforge.detector.stack import Layered, Row, Slab
 
@@ -120,9 +123,25 @@ def cell_size(grid: Grid) -> str:
     """Say how large the cells of a grid are."""
     if isinstance(grid, CartesianGrid):
         return " x ".join(f"{width:g}" for width in grid.cell) + " mm"
-    rings = np.unique(np.diff(grid.r_edges).round(6))
-    dr = f"{rings[0]:g}" if len(rings) == 1 else f"{rings[0]:g} to {rings[-1]:g}"
-    return f"{dr} mm x {360 / grid.alpha:g} deg"
+    if isinstance(grid, PolarGrid):
+        return f"{_span(np.diff(grid.r_edges))} mm x {360 / grid.alpha:g} deg"
+    if isinstance(grid, HexagonalGrid):
+        return f"{grid.width:g} mm from side to side"
+    return f"{_span(grid.areas())} mm2"
+
+
+def cell_count(grid: Grid) -> str:
+    """Say how many cells a grid has, and in which order they are."""
+    if isinstance(grid, CartesianGrid):
+        return f"{grid.shape[0]} x {grid.shape[1]} (x, y)"
+    if isinstance(grid, PolarGrid):
+        return f"{grid.shape[0]} x {grid.shape[1]} (alpha, r)"
+    return f"{grid.n_cells} ({'hexagons' if isinstance(grid, HexagonalGrid) else 'polygons'})"
+
+
+def _span(values: NDArray[np.float64]) -> str:
+    found = np.unique(values.round(6))
+    return f"{found[0]:g}" if len(found) == 1 else f"{found[0]:g} to {found[-1]:g}"
 
 
 def describe(detector: Detector) -> dict[str, Any]:
@@ -189,8 +208,16 @@ def _layer(layer: Layer) -> dict[str, Any]:
     grid = layer.grid
     if isinstance(grid, CartesianGrid):
         cells: dict[str, Any] = {"kind": "cartesian", "window": grid.window, "cell": grid.cell}
-    else:
+    elif isinstance(grid, PolarGrid):
         cells = {"kind": "polar", "alpha": grid.alpha, "r_edges": grid.r_edges}
+    else:
+        cells = {
+            "kind": grid.kind,
+            "centres": grid.centres().tolist(),
+            "areas": grid.areas().tolist(),
+            "neighbours": grid.sides().tolist(),
+            "polygons": [corners.tolist() for corners in grid.polygons],
+        }
     place = {key: getattr(layer, key) for key in ("name", "id", "start", "end", "shape", "n_cells")}
     return place | {"first_cell": layer.cells.start, "grid": cells}
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caloforge.detector import Slab
 from caloforge.errors import ShowersError, nearest
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _matter(detector: Detector, layer: Layer) -> str:
     for slab in detector.slabs:
         inside = min(slab.end, layer.end) - max(slab.start, layer.start)
         if inside > 0:
-            kind = str((detector.made_of(slab), slab.active, slab.birks))
+            kind = str((slab.material, slab.active, slab.birks) if isinstance(slab, Slab) else slab.content)
             parts[kind] = round(parts.get(kind, 0.0) + inside, 6)
     return str(sorted(parts.items()) or layer.thickness)
 

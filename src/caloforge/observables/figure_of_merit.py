@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from caloforge.detector import Detector, PolarGrid
+from caloforge.detector import CartesianGrid, Detector, PolarGrid
 from caloforge.showers import Showers
 
 Array = NDArray[np.float64]
@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 _PUBLISHED = np.array([1e5, 2e5, 3e5, 4e5])  # MeV
 _HALF_WIDTH = 5e3
 _FIFTHS = np.array([0.2, 0.4, 0.6, 0.8])
+_NAMES = {"cartesian": ("x", "y"), "polar": ("phi", "r")}
 _AT_LEAST = 10
 """Showers that each of the published energies must have."""
 
@@ -126,16 +127,13 @@ def axes_of(detector: Detector) -> tuple[Axis, ...]:
     shared evenly among the bins that they cover, what is outside belongs to the outermost.
 
     Args:
-        detector: Any detector; layers that mix cartesian and polar grids have only z.
+        detector: Any detector; layers of polygons, or of several kinds of grids, have only z.
     """
-    polar = {isinstance(layer.grid, PolarGrid) for layer in detector.layers}
-    axes = [_across(detector, i, name) for i, name in enumerate(_names(polar))] if len(polar) == 1 else []
+    kinds = {layer.grid.kind for layer in detector.layers}
+    names = _NAMES.get(kinds.pop(), ()) if len(kinds) == 1 else ()
+    axes = [_across(detector, i, name) for i, name in enumerate(names)]
     axes.append(Axis("z", np.eye(detector.n_layers)[detector.layer_of_cell]))
     return tuple(axis for axis in axes if axis.share.shape[1] > 1)
-
-
-def _names(polar: set[bool]) -> tuple[str, str]:
-    return ("phi", "r") if True in polar else ("x", "y")
 
 
 def _across(detector: Detector, i: int, name: str) -> Axis:
@@ -155,6 +153,7 @@ def _edges(detector: Detector, layer: int, i: int) -> Array:
     grid = detector.layers[layer].grid
     if isinstance(grid, PolarGrid):
         return grid.alpha_edges if i == 0 else np.asarray(grid.r_edges, np.float64)
+    assert isinstance(grid, CartesianGrid)
     return grid.x_edges if i == 0 else grid.y_edges
 
 

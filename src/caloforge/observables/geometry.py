@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, vstack
 
-from caloforge.detector import CartesianGrid, Detector, Layer, PolarGrid
+from caloforge.detector import CartesianGrid, Detector, Layer, NearestGrid, PolarGrid
 from caloforge.detector.grids import Grid
 
 Array = NDArray[np.float64]
@@ -28,13 +28,13 @@ def has_axis(layer: Layer, axis: str) -> bool:
         return axis != "r" and grid.cells["xy".index(axis)] > 1
     if isinstance(grid, PolarGrid):
         return grid.n_r > 1 if axis == "r" else grid.alpha > 1
-    raise TypeError(f"no axes known for {type(grid).__name__}")
+    return axis != "r" and len(grid.bins("xy".index(axis))[0]) > 2
 
 
 def resolves(layer: Layer, axis: str) -> bool:
-    """Say whether positions along `axis` are known in `layer`; unlike `has_axis`, rectangles know r too."""
-    if axis == "r" and isinstance(layer.grid, CartesianGrid):
-        return min(layer.grid.cells) > 1
+    """Say whether positions along `axis` are known in `layer`; unlike `has_axis`, x and y together give r."""
+    if axis == "r" and not isinstance(layer.grid, PolarGrid):
+        return has_axis(layer, "x") and has_axis(layer, "y")
     return has_axis(layer, axis)
 
 
@@ -63,7 +63,8 @@ def grids(detector: Detector) -> dict[Grid, list[Layer]]:
 def ring_edges(detector: Detector) -> tuple[float, ...]:
     """Return borders of rings around the detector's axis that follow all its grids, mm.
 
-    Rings of cells are taken as they are; rectangles are cut into rings of half their shorter side.
+    Rings of cells are taken as they are; rectangles are cut into rings of half their shorter side,
+    polygons of half their pitch.
     """
     edges = {0.0}
     for grid in grids(detector):
@@ -71,7 +72,8 @@ def ring_edges(detector: Detector) -> tuple[float, ...]:
             edges.update(grid.r_edges)
         else:
             corner = float(np.hypot(*grid.reach))
-            count = int(min(np.ceil(corner / (min(grid.cell) / 2)), _MOST_RINGS))
+            side = min(grid.cell) if isinstance(grid, CartesianGrid) else grid.pitch
+            count = int(min(np.ceil(corner / (side / 2)), _MOST_RINGS))
             edges.update(np.round(np.linspace(0.0, corner, count + 1), 9).tolist())
     return tuple(sorted(edges))
 
@@ -81,7 +83,9 @@ def ring_shares(grid: Grid, edges: tuple[float, ...]) -> csr_array:
     """Return the share of each cell's area in each ring, shape `(n_cells, n_rings)`."""
     if isinstance(grid, PolarGrid):
         return _shares_of_rings(grid, np.asarray(edges))
-    return _shares_of_rectangles(grid, np.asarray(edges))
+    if isinstance(grid, CartesianGrid):
+        return _shares_of_rectangles(grid, np.asarray(edges))
+    return _shares_of_polygons(grid, np.asarray(edges))
 
 
 def _shares_of_rings(grid: PolarGrid, edges: Array) -> csr_array:
@@ -103,6 +107,19 @@ def _shares_of_rectangles(grid: CartesianGrid, edges: Array) -> csr_array:
     where = (cell.ravel(), ring.ravel())  # points of one cell in one ring add up
     each = np.full(cell.size, 1 / (many[0] * many[1]))
     return coo_array((each, where), shape=(grid.n_cells, len(edges) - 1)).tocsr()
+
+
+def _shares_of_polygons(grid: NearestGrid, edges: Array) -> csr_array:
+    # counted as well, and at the centre of each cell, so that the smallest has a point
+    pitch = float(np.hypot(*grid.reach)) / (2 * (len(edges) - 1))
+    x, y = (_points(2 * most, int(np.ceil(2 * most / pitch))) for most in grid.reach)
+    points = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
+    cell = grid.index(*points.T)
+    points, cell = points[cell >= 0], cell[cell >= 0]
+    points, cell = np.concatenate([points, grid.centres()]), np.append(cell, np.arange(grid.n_cells))
+    ring = np.searchsorted(edges[:-1], np.hypot(*points.T), side="right") - 1
+    each = 1 / np.bincount(cell)[cell]
+    return coo_array((each, (cell, ring)), shape=(grid.n_cells, len(edges) - 1)).tocsr()
 
 
 def _points(width: float, count: int) -> Array:

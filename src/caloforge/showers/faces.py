@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.detector import CartesianGrid, PolarGrid
+from caloforge.detector import CartesianGrid, NearestGrid, PolarGrid
 
 if TYPE_CHECKING:
     from caloforge.detector import Layer
@@ -34,9 +34,7 @@ def draw_faces(axes: Sequence[Any], layers: Sequence[Layer], cells: NDArray[Any]
     """
     drawn = None
     for ax, layer in zip(axes, layers, strict=True):
-        x, y = _corners(layer)
-        drawn = _mesh(ax, x, y, _energies(layer, cells), norm)
-        ax.plot(*_outline(layer), color=_GREY, linewidth=0.5)
+        drawn = _cells(ax, layer, cells, norm)
         ax.use_sticky_edges = False
         ax.margins(0.01)
         ax.set_aspect("equal")
@@ -63,16 +61,41 @@ def draw_mosaic(ax: Any, layers: Sequence[Layer], cells: NDArray[Any], norm: Any
         row, column = divmod(i, columns)
         size = 1 / (2 * max(layer.grid.reach))
         right, up = 1.06 * column, -1.17 * row
-        x, y = _corners(layer)
-        drawn = _mesh(ax, size * x + right, size * y + up, _energies(layer, cells), norm)
-        outline = _outline(layer)
-        ax.plot(size * outline[0] + right, size * outline[1] + up, color=_GREY, linewidth=0.5)
+        drawn = _cells(ax, layer, cells, norm, size, (right, up))
         ax.text(right, up + 0.52, _title(layer), fontsize=6.5, color=_INK, ha="center", va="bottom")
     ax.use_sticky_edges = False
     ax.margins(0.005)
     ax.set_aspect("equal")
     ax.set_axis_off()
     return drawn
+
+
+def _cells(
+    ax: Any,
+    layer: Layer,
+    cells: NDArray[Any],
+    norm: Any,
+    size: float = 1.0,
+    middle: tuple[float, float] = (0.0, 0.0),
+) -> Any:
+    """Draw a layer, each mm as long as `size`, about its middle."""
+    right, up = middle
+    if isinstance(layer.grid, NearestGrid):
+        return _polygons(ax, [size * p + middle for p in layer.grid.polygons], _energies(layer, cells), norm)
+    (x, y), outline = _corners(layer), _outline(layer)
+    ax.plot(size * outline[0] + right, size * outline[1] + up, color=_GREY, linewidth=0.5)
+    return _mesh(ax, size * x + right, size * y + up, _energies(layer, cells), norm)
+
+
+def _polygons(ax: Any, polygons: Sequence[NDArray[Any]], energy: Any, norm: Any) -> Any:
+    from matplotlib.collections import PolyCollection
+
+    # As wide as the colour reaches: white lines between cells would look like gaps.
+    drawn = PolyCollection(polygons, array=energy.ravel(), cmap=_COLOURS, norm=norm, edgecolors="face")
+    drawn.set(linewidths=0.2, rasterized=True)
+    below = PolyCollection(polygons, facecolors="none", edgecolors=_GREY, linewidths=0.15)
+    ax.add_collection(below)
+    return ax.add_collection(drawn)
 
 
 def _mesh(ax: Any, x: NDArray[Any], y: NDArray[Any], energy: Any, norm: Any) -> Any:
@@ -95,6 +118,7 @@ def _corners(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if isinstance(layer.grid, CartesianGrid):
         x, y = np.meshgrid(layer.grid.x_edges, layer.grid.y_edges, indexing="ij")
         return x, y
+    assert isinstance(layer.grid, PolarGrid)
     alpha = _angles(layer.grid)
     edges = np.asarray(layer.grid.r_edges)
     radii = edges if _to_scale(layer.grid) else np.linspace(edges[0], edges[-1], len(edges))
@@ -105,6 +129,7 @@ def _outline(layer: Layer) -> NDArray[np.float64]:
     across, up = layer.grid.reach
     if isinstance(layer.grid, CartesianGrid):
         return np.array([[-across, across, across, -across, -across], [-up, -up, up, up, -up]])
+    assert isinstance(layer.grid, PolarGrid)
     alpha = _angles(layer.grid)
     return np.stack([across * np.cos(alpha), up * np.sin(alpha)])
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.detector.grids import PolarGrid
+from caloforge.detector.grids import Grid, PolarGrid
+from caloforge.detector.nearest import NearestGrid
 from caloforge.errors import ShowersError
 from caloforge.particles import particle_name
 from caloforge.showers.container import Showers
@@ -176,13 +177,17 @@ def _draw_profile(ax: Any, sums: Survey, one: Showers) -> None:
 def _draw_across(ax: Any, sums: Survey, one: Showers) -> None:
     """Draw how the energy of the only layer is shared by its columns in x, or by its rings."""
     layer = sums.detector.layers[0]
-    polar = isinstance(layer.grid, PolarGrid)
-    images = [np.asarray(cells, np.float64).reshape(layer.shape) for cells in (sums.image, one.cells[0])]
-    across = [image.sum(axis=0 if polar else 1) for image in images]
+    across = [_columns(layer.grid, np.asarray(cells, np.float64)) for cells in (sums.image, one.cells[0])]
     mean, single = (100 * energy / (energy.sum() or np.nan) for energy in across)
     _draw_both(ax, mean, single, 0.0)
     ax.set_ylabel("share of the layer's\nenergy [%]", fontsize=9)
-    ax.set_xlabel("ring" if polar else "column of cells along x", fontsize=9)
+    ax.set_xlabel("ring" if isinstance(layer.grid, PolarGrid) else "column of cells along x", fontsize=9)
+
+
+def _columns(grid: Grid, cells: NDArray[np.float64]) -> NDArray[np.float64]:
+    if isinstance(grid, NearestGrid):
+        return np.bincount(grid.bins(0)[1], cells).astype(np.float64)
+    return np.asarray(cells.reshape(grid.shape).sum(axis=0 if isinstance(grid, PolarGrid) else 1))
 
 
 def _draw_both(ax: Any, mean: NDArray[np.float64], single: NDArray[np.float64], top: float) -> None:

@@ -87,6 +87,13 @@ class Regrid:
 
     def grid(self, layer: Layer) -> Grid:
         """Return the grid that a layer has then."""
+        if isinstance(layer.grid, NearestGrid):
+            raise ShowersError(
+                "only cartesian and polar grids are cropped or rebinned",
+                where=f"layer {layer.name}",
+                got=f"a {layer.grid.kind} grid",
+                cure="leave --crop and --rebin out, or keep other layers with --layers",
+            )
         shape = self._cropped(layer)
         a, b = shape[0] // self.factors[0], shape[1] // self.factors[1]
         if isinstance(layer.grid, PolarGrid):

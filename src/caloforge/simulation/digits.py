@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.detector import PolarGrid
+from caloforge.detector import NearestGrid, PolarGrid
 from caloforge.errors import DetectorError
 from caloforge.simulation.streams import ELECTRONICS, streams
 
@@ -101,7 +101,10 @@ class Digitiser:
             self.detector.layers, self.detector.split(energy), self._shares, strict=True
         ):
             if share:
-                exchange(image, share, isinstance(layer.grid, PolarGrid))
+                if isinstance(layer.grid, NearestGrid):
+                    exchange_at_sides(image[:, :, 0], share, layer.grid.sides())
+                else:
+                    exchange(image, share, isinstance(layer.grid, PolarGrid))
 
     def _add_noise(self, energy: Real, seed: int, first: int) -> None:
         if self._noise.any():
@@ -185,3 +188,17 @@ def exchange(image: Real, share: float, polar: bool) -> None:
     if polar and image.shape[1] > 1:
         image[:, -1] += round_the_end
         image[:, 0] -= round_the_end
+
+
+def exchange_at_sides(cells: Real, share: float, sides: NDArray[np.int64]) -> None:
+    """Let each polygon give a share of its energy to every neighbour, as `exchange` does.
+
+    Args:
+        cells: One layer of some events, shape `(n, cells)`; changed in place.
+        share: What one neighbour gets.
+        sides: Pairs of neighbours, shape `(pairs, 2)`.
+    """
+    one, other = sides.T
+    flows = (share * (cells[:, other] - cells[:, one])).T
+    np.add.at(cells.T, one, flows)
+    np.subtract.at(cells.T, other, flows)

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from caloforge.detector import CartesianGrid, Detector, Fan, Layer, PolarGrid, Row
+from caloforge.detector import CartesianGrid, Detector, Fan, Layer, NearestGrid, PolarGrid, Row
 from caloforge.errors import DetectorError
 from caloforge.simulation.fitting import check_fit
 from caloforge.simulation.lattice import NEAR, Lattice
@@ -62,8 +62,8 @@ class Placing:
     def __init__(self, source: Detector, target: Detector | None = None) -> None:
         self.source, self.target = source, target or standing_still(source)
         _check_still(source, self.target)
-        check_fit(source, self.target)
         self.polar = _all_polar(source)
+        check_fit(source, self.target)
         self._from = np.array([layer.shape for layer in source.layers])
         self._to = np.array([layer.shape for layer in self.target.layers])
         self._first = np.array([layer.cells.start for layer in self.target.layers])
@@ -269,10 +269,21 @@ def _places(layer: Layer) -> NDArray[np.int64]:
 
 def _pitch(layer: Layer) -> tuple[float, float]:
     grid = layer.grid
-    return grid.cell if isinstance(grid, CartesianGrid) else (2 * np.pi / grid.alpha, 0.0)
+    if isinstance(grid, PolarGrid):
+        return 2 * np.pi / grid.alpha, 0.0
+    assert isinstance(grid, CartesianGrid)  # polygons were refused
+    return grid.cell
 
 
 def _all_polar(detector: Detector) -> bool:
+    polygons = [layer for layer in detector.layers if isinstance(layer.grid, NearestGrid)]
+    if polygons:
+        raise DetectorError(
+            "showers in polygons cannot be moved by whole cells: no shift maps all of them onto others",
+            where=f"{detector.name}, layer {polygons[0].name}",
+            got=f"a {polygons[0].grid.kind} grid",
+            expected="cartesian or polar grids",
+        )
     polar = {isinstance(layer.grid, PolarGrid) for layer in detector.layers}
     if len(polar) > 1:
         raise DetectorError(

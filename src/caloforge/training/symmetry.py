@@ -14,14 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caloforge.detector import CartesianGrid, Fan, Row
+from caloforge.detector import Fan, NearestGrid, PolarGrid, Row
 from caloforge.errors import RecipeError
 
 if TYPE_CHECKING:
-    from caloforge.detector import Detector
+    from caloforge.detector import Detector, Grid
     from caloforge.training.facts import Facts
 
 _TOLERANCE = 0.05  # of the spread: by how much the particles may differ from their mirror images
+_CLOSE = 1e-6  # mm; centres that are meant to be one
 
 
 class Mirror(NamedTuple):
@@ -54,11 +55,20 @@ class Mirror(NamedTuple):
     def cells(self, detector: Detector) -> NDArray[np.int64]:
         """Number of the cell whose energy each cell gets, shape `(n_cells,)`."""
         layers = []
-        for image in detector.split(np.arange(detector.n_cells)[None]):
+        for layer, image in zip(
+            detector.layers, detector.split(np.arange(detector.n_cells)[None]), strict=True
+        ):
+            if isinstance(layer.grid, NearestGrid):
+                layers.append(image[:, self.polygons(layer.grid)])
+                continue
             turned = image.transpose(0, 2, 1) if self.swap else image
             layers.append(turned[:, :: self.x, :: self.y])
         numbers: NDArray[np.int64] = detector.join(layers)[0]
         return numbers
+
+    def polygons(self, grid: NearestGrid) -> NDArray[np.int64]:
+        """Number of the polygon at whose mirrored centre each lies, shape `(n_cells,)`; -1 for none."""
+        return grid.index(*(grid.centres() @ self.matrix).T)
 
 
 _ALL = [Mirror(swap, x, y) for swap, x, y in product((False, True), (1, -1), (1, -1))]
@@ -77,9 +87,11 @@ def mirrors_of(detector: Detector, facts: Facts) -> list[Mirror]:
     Raises:
         RecipeError: There are none.
     """
-    polar = [layer.name for layer in detector.layers if not isinstance(layer.grid, CartesianGrid)]
+    polar = [layer.name for layer in detector.layers if isinstance(layer.grid, PolarGrid)]
     if polar:
-        raise _not_symmetric(f"a polar grid in layer {polar[0]}", "cartesian grids")
+        raise _not_symmetric(f"a polar grid in layer {polar[0]}", "cartesian or hexagonal grids")
+    if not any(_maps_cells(mirror, detector) for mirror in _ALL[1:]):
+        raise _not_symmetric("cells that no mirror maps onto each other", "grids with a symmetry")
     found = [mirror for mirror in _ALL if _maps_stack(mirror, detector) and _maps_cells(mirror, detector)]
     found = [mirror for mirror in found if _maps_particles(mirror, facts)]
     if len(found) < 2:
@@ -106,12 +118,19 @@ def _symmetric(row: Row) -> bool:
 
 
 def _maps_cells(mirror: Mirror, detector: Detector) -> bool:
-    if not mirror.swap:
-        return True  # a cartesian grid is centred on the axis
-    grids = [layer.grid for layer in detector.layers]
-    square = all(grid.shape[0] == grid.shape[1] and grid.reach[0] == grid.reach[1] for grid in grids)
+    if not all(_maps_grid(mirror, grid) for grid in {layer.grid for layer in detector.layers}):
+        return False
     size = detector.size or (1.0, 1.0)
-    return square and detector.shape == "planar" and size[0] == size[-1]
+    return not mirror.swap or (detector.shape == "planar" and size[0] == size[-1])
+
+
+def _maps_grid(mirror: Mirror, grid: Grid) -> bool:
+    if isinstance(grid, NearestGrid):
+        cell, areas = mirror.polygons(grid), grid.areas()
+        centred = bool(np.allclose(grid.centres()[cell], grid.centres() @ mirror.matrix, atol=_CLOSE))
+        return bool(cell.min() >= 0) and centred and np.allclose(areas[cell], areas)
+    # a cartesian grid is centred on the axis
+    return not mirror.swap or (grid.shape[0] == grid.shape[1] and grid.reach[0] == grid.reach[1])
 
 
 def _maps_particles(mirror: Mirror, facts: Facts) -> bool:

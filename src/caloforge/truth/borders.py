@@ -5,7 +5,7 @@ A step runs from `start` to `end`; a crossing is the part t of its length, 0 < t
 
 from __future__ import annotations
 
-__all__ = ["Bins", "CartesianBins", "Cuts", "Pieces", "PolarBins", "bins_of", "crossings", "cut"]
+__all__ = ["CartesianBins", "Cuts", "Pieces", "PolarBins", "crossings", "cut", "joined"]
 
 import math
 from dataclasses import dataclass
@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from caloforge.detector import CartesianGrid, Grid
 
 Real = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -119,7 +117,7 @@ class CartesianBins:
             base, top = min(low.min(), high.min()), max(low.max(), high.max())
             edges = (np.arange(base + 1, top + 1) - self.cells[axis] / 2) * self.cell[axis]
             parts.append(crossings(start[:, axis], end[:, axis], low - base, high - base, edges))
-        return _joined(parts)
+        return joined(parts)
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,7 @@ class PolarBins:
 
     def cuts(self, start: Real, end: Real) -> Cuts:
         """All crossings of circles and rays."""
-        return _joined([*self._circles(start, end), self._rays(start, end)])
+        return joined([*self._circles(start, end), self._rays(start, end)])
 
     def _ring(self, radius: Real) -> Whole:
         return np.searchsorted(self.r_edges, radius, side="right").astype(np.int64)
@@ -211,15 +209,6 @@ class _Chord:
         self.radius_nearest = np.hypot(within[:, 0], within[:, 1])
 
 
-Bins = CartesianBins | PolarBins
-
-
-def bins_of(grid: Grid, unit: float) -> Bins:
-    """Return the bins of a readout grid for points that are measured in `unit` (mm)."""
-    if isinstance(grid, CartesianGrid):
-        return CartesianBins(grid.cells, (grid.cell[0] / unit, grid.cell[1] / unit))
-    return PolarBins(np.asarray(grid.r_edges) / unit, grid.alpha)
-
-
-def _joined(parts: list[Cuts]) -> Cuts:
+def joined(parts: list[Cuts]) -> Cuts:
+    """Put crossings of the same lines together."""
     return Cuts(np.concatenate([part.line for part in parts]), np.concatenate([part.t for part in parts]))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.showers import Showers
-from caloforge.truth.borders import Bins, CartesianBins, Real, Whole, bins_of, crossings, cut
+from caloforge.truth.bins import Bins, bins_of
+from caloforge.truth.borders import CartesianBins, Real, Whole, crossings, cut
 from caloforge.truth.frames import readout_points
 from caloforge.truth.geometry import CM
 from caloforge.truth.window import Hits, centred

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from caloforge.truth.borders import Bins, CartesianBins, Real, Whole
+from caloforge.truth.bins import Bins
+from caloforge.truth.borders import CartesianBins, Real, Whole
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Hits:
         shower: Row of the shower, shape `(n,)`.
         layer: Index of the layer, shape `(n,)`.
         energy: MeV, shape `(n,)`.
-        place: Numbers of the cell in x and y, or its sector and ring.
+        place: Two numbers of the cell, as its bins have them: in x and y, or its sector and ring.
         bins: What numbers the cells.
         rank: Energies are summed in the order of ranks, so that sums do not depend on how the work is cut.
     """

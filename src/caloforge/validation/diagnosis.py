@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.detector import CartesianGrid, Detector, Layer
+from caloforge.detector import Detector, Layer, PolarGrid
 from caloforge.observables import observables_for
 from caloforge.validation.energy_faults import TESTS, energy_faults
 from caloforge.validation.inputs.sample import SPECTRUM_EDGES, Sample
@@ -127,9 +127,9 @@ def _block_sums(sample: Sample, names: list[str]) -> Array:
 
 
 def _cell_size(detector: Detector, layer: Layer, axis: str) -> float:
-    if isinstance(layer.grid, CartesianGrid):
-        return float(layer.grid.cell["xy".index(axis)])
-    return float(detector.sizes[layer.cells, 0].mean())
+    # of rings that along the radius stands for both
+    column = 0 if isinstance(layer.grid, PolarGrid) else "xy".index(axis)
+    return float(detector.sizes[layer.cells, column].mean())
 
 
 def _soft(samples: Samples, candidate: Sample, tests: int) -> Iterator[Finding]:

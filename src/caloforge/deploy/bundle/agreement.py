@@ -21,10 +21,16 @@ from pydantic import BaseModel
 
 from caloforge.deploy.bundle.manifest import DetectorEntry, Graph, Layer, Manifest, Tensor
 from caloforge.deploy.bundle.validity import Validity
-from caloforge.detector import Detector, PolarGrid
+from caloforge.detector import Detector
 from caloforge.errors import BundleError
 from caloforge.showers.incident import COLUMNS
 
+_AXES = {
+    "cartesian": ("x", "y"),
+    "polar": ("phi", "r"),
+    "hexagonal": ("cell", "none"),
+    "cells": ("cell", "none"),
+}
 _SHOWN = 60  # characters before and after the place where two texts part
 
 
@@ -63,7 +69,7 @@ def detector_entry(detector: Detector) -> DetectorEntry:
             name=layer.name,
             first_cell=int(layer.cells.start),
             shape=(layer.shape[0], layer.shape[1]),
-            axes=("phi", "r") if isinstance(layer.grid, PolarGrid) else ("x", "y"),
+            axes=_AXES[layer.grid.kind],
         )
         for layer in detector.layers
     )

@@ -82,7 +82,7 @@ class Layer(Part):
         name: Of the layer.
         first_cell: Place of its first cell in the output.
         shape: Cells along its two axes; the second runs fastest.
-        axes: `x`, `y` or `phi`, `r`.
+        axes: `x`, `y` or `phi`, `r`; `cell`, `none` of polygons, whose places `detector.yaml` has.
     """
 
     name: str

@@ -6,12 +6,13 @@ __all__ = ["facts_of"]
 
 import math
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 from caloforge import __version__
 from caloforge.deploy.bundle import Bundle
 from caloforge.deploy.native.literals import line, literal, type_name
-from caloforge.detector import PolarGrid
+from caloforge.detector import CartesianGrid, Grid, NearestGrid, PolarGrid
 from caloforge.detector.readout import Layer
 from caloforge.particles import particle_name
 
@@ -26,6 +27,9 @@ def facts_of(bundle: Bundle) -> dict[str, Any]:
     noise, incident = manifest.inputs
     valid = manifest.valid
     rings = _rings(detector.layers)
+    polygons = list(
+        dict.fromkeys(g for g in (la.grid for la in detector.layers) if isinstance(g, NearestGrid))
+    )
     content = bundle.graph()
     first = (valid.particles[0], (valid.energy.min + valid.energy.max) / 2)
     return {
@@ -45,7 +49,8 @@ def facts_of(bundle: Bundle) -> dict[str, Any]:
         "particle_names": ", ".join(map(particle_name, valid.particles)),
         "spans": [_span(name, span) for name, span in valid.spans()],
         "rings": rings,
-        "layers": [_layer(layer, rings) for layer in detector.layers],
+        "polygons": [grid.centres().ravel().tolist() for grid in polygons],
+        "layers": [_layer(layer, rings, polygons) for layer in detector.layers],
         "graph_bytes": len(content),
         "graph_crc32": zlib.crc32(content),
         "example": ", ".join(map(str, (*first, 0.0, 0.0, 0.0, 0.0))),
@@ -62,13 +67,15 @@ def _rings(layers: tuple[Layer, ...]) -> list[tuple[float, ...]]:
     return list(dict.fromkeys(layer.grid.r_edges for layer in layers if isinstance(layer.grid, PolarGrid)))
 
 
-def _layer(layer: Layer, rings: list[tuple[float, ...]]) -> str:
+def _layer(layer: Layer, rings: list[tuple[float, ...]], polygons: Sequence[Grid]) -> str:
     grid, shape = layer.grid, f"{{{layer.shape[0]}, {layer.shape[1]}}}"
-    if isinstance(grid, PolarGrid):
+    kind, size, edges, centres = "cartesian", (0.0, 0.0), "nullptr", "nullptr"
+    if isinstance(grid, CartesianGrid):
+        size = grid.cell
+    elif isinstance(grid, PolarGrid):
         kind, size, edges = "polar", (2 * math.pi / grid.alpha, 0.0), f"r_edges_{rings.index(grid.r_edges)}"
     else:
-        kind, size, edges = "cartesian", grid.cell, "nullptr"
+        kind, centres = "polygons", f"centres_{polygons.index(grid)}"
     place = f"{float(layer.start)}, {float(layer.thickness)}, {{{size[0]}, {size[1]}}}"
-    return (
-        f"{{{literal(layer.name)}, {layer.id}, Grid::{kind}, {layer.cells.start}, {shape}, {place}, {edges}}}"
-    )
+    first = f"{literal(layer.name)}, {layer.id}, Grid::{kind}, {layer.cells.start}"
+    return f"{{{first}, {shape}, {place}, {edges}, {centres}}}"

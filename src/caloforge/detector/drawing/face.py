@@ -12,8 +12,9 @@ import numpy as np
 from caloforge.detector.drawing.lines import some
 from caloforge.detector.drawing.palette import CELL, FIRST, GREY, INK, SECOND
 from caloforge.detector.grids import CartesianGrid, PolarGrid
+from caloforge.detector.nearest import NearestGrid
 from caloforge.detector.readout import Layer
-from caloforge.detector.summary import cell_size
+from caloforge.detector.summary import cell_count, cell_size
 
 _SHARE = 10  # circles and crossing lines take longer than parallel ones
 _CIRCLE = np.linspace(-math.pi, math.pi, 361)
@@ -23,11 +24,11 @@ def draw_face(ax: Any, layer: Layer) -> None:
     """Draw the cells of one layer to scale; cells 0 and 1 of the layer are coloured."""
     if isinstance(layer.grid, CartesianGrid):
         _cartesian(ax, layer.grid)
-        names = "x, y"
-    else:
+    elif isinstance(layer.grid, PolarGrid):
         _polar(ax, layer.grid)
-        names = "alpha, r"
-    title = f"{layer.name}: {layer.shape[0]} x {layer.shape[1]} cells ({names})\nof {cell_size(layer.grid)}"
+    else:
+        _polygons(ax, layer.grid)
+    title = f"{layer.name}: {cell_count(layer.grid).replace(' (', ' cells (')}\nof {cell_size(layer.grid)}"
     ax.set_title(title, fontsize=8.5, color=INK)
     across, up = layer.grid.reach
     ax.set_xlim(-1.03 * across, 1.03 * across)
@@ -83,6 +84,16 @@ def _polar(ax: Any, grid: PolarGrid) -> None:
     spokes = [[(r * math.cos(a), r * math.sin(a)) for r in (r_min, r_max)] for a in edges]
     width = _width(max(2 * grid.n_r, grid.alpha))
     ax.add_collection(LineCollection([*circles, *spokes], colors=INK, linewidths=width))
+
+
+def _polygons(ax: Any, grid: NearestGrid) -> None:
+    from matplotlib.collections import PolyCollection
+
+    colours = [CELL] * grid.n_cells
+    for i, colour in _marks(grid.n_cells):
+        colours[i] = colour
+    width = _width(math.isqrt(grid.n_cells))
+    ax.add_collection(PolyCollection(grid.polygons, facecolors=colours, edgecolors=INK, linewidths=width))
 
 
 def _marks(n_cells: int) -> list[tuple[int, str]]:

@@ -12,7 +12,7 @@ import numpy as np
 from caloforge.detector.detector import Detector
 from caloforge.detector.drawing.lines import some
 from caloforge.detector.drawing.palette import ACTIVE_HATCH, CELL, FIRST, GREY, INK, material_colours
-from caloforge.detector.grids import CartesianGrid, Grid
+from caloforge.detector.grids import CartesianGrid, Grid, PolarGrid
 from caloforge.detector.readout import Layer
 from caloforge.detector.stack import Fan, Layered, Row
 from caloforge.detector.summary import depth_axis, layer_groups
@@ -109,9 +109,11 @@ def _cells(ax: Any, layers: Sequence[Layer]) -> None:
 
 
 def _borders(grid: Grid) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Cell borders along y; rings are cut on both sides of the axis."""
+    """Cell borders along y; rings are cut on both sides of the axis, polygons lie in rows."""
     if isinstance(grid, CartesianGrid):
         return grid.y_edges
+    if not isinstance(grid, PolarGrid):
+        return grid.bins(1)[0]
     return np.unique([-edge for edge in grid.r_edges] + list(grid.r_edges))
 
 
@@ -180,7 +182,7 @@ def _axes(ax: Any, across: str, up: str) -> None:
 
 
 def draw_readout_only(ax: Any, detector: Detector) -> None:
-    """Draw rings against layers where no material stack is known; the depth is not to scale."""
+    """Draw cells' borders against layers where no material stack is known; the depth is not to scale."""
     from matplotlib.collections import LineCollection, PolyCollection
 
     areas, lines = [], []
@@ -201,11 +203,12 @@ def draw_readout_only(ax: Any, detector: Detector) -> None:
     )
     ax.set_xlim(-0.7, detector.n_layers)
     ax.set_ylim(-1.05 * half, 1.05 * half)
+    up = "r [mm]" if all(layer.grid.kind == "polar" for layer in detector.layers) else "y [mm]"
     named = detector.layers[:: 1 + detector.n_layers // _MOST_NAMES]
     ax.set_xticks([layer.index + 0.5 for layer in named])
     ax.set_xticklabels([layer.name for layer in named])
-    _axes(ax, "layers, in order of depth (their thickness is not known)", "r [mm]")
-    ax.set_title("Side view: ring borders to scale, depth not", fontsize=10, color=INK, loc="left")
+    _axes(ax, "layers, in order of depth (their thickness is not known)", up)
+    ax.set_title("Side view: cell borders to scale, depth not", fontsize=10, color=INK, loc="left")
 
 
 def draw_barrel(ax: Any, detector: Detector) -> None:

@@ -96,7 +96,7 @@ def _finest_cell(detector: Detector, axis: int) -> float:
             raise DetectorError(
                 "an impact point in x and y needs cartesian layers",
                 where=f"detector {detector.name}, layer {layer.name}",
-                got=type(layer.grid).__name__,
+                got=f"a {layer.grid.kind} grid",
                 cure="leave x and y out of model.given",
             )
     return min(layer.grid.cell[axis] for layer in detector.layers if isinstance(layer.grid, CartesianGrid))

@@ -31,6 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caloforge.detector import CartesianGrid
+from caloforge.detector.summary import cell_count
 from caloforge.errors import DetectorError
 from caloforge.models.blocks.initialise import glorot_uniform_, he_uniform_
 
@@ -62,12 +63,12 @@ def volume_shape(detector: Detector, model: str, least: int = 1) -> Triple:
         DetectorError: The layers differ, are polar, or too few or too small.
     """
     shapes = {layer.shape for layer in detector.layers}
-    if len(shapes) > 1 or not isinstance(detector.layers[0].grid, CartesianGrid):
+    if len(shapes) > 1 or not all(isinstance(layer.grid, CartesianGrid) for layer in detector.layers):
         raise DetectorError(
             f"{model} needs layers that share one cartesian grid",
             where=f"detector {detector.name}",
-            got=", ".join(f"{rows} x {columns}" for rows, columns in sorted(shapes)),
-            cure="take a recipe for any detector, calogan-tuned, or one that works layer by layer, calogan",
+            got=", ".join(dict.fromkeys(cell_count(layer.grid) for layer in detector.layers)),
+            cure="take a recipe for any detector, calogan-tuned, or calogan for cartesian layers that differ",
         )
     shape = (*detector.layers[0].shape, detector.n_layers)
     if min(shape) < least:

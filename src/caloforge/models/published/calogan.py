@@ -150,7 +150,7 @@ def layer_grids(detector: Detector, chained: bool) -> list[Pair]:
             raise DetectorError(
                 "CaloGAN needs cartesian layers",
                 where=f"detector {detector.name}, layer {layer.name}",
-                got=type(layer.grid).__name__,
+                got=f"a {layer.grid.kind} grid",
                 cure="take a recipe for any detector, calogan-tuned",
             )
         shapes.append((layer.shape[0], layer.shape[1]))

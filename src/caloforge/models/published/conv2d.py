@@ -65,7 +65,7 @@ class Cube:
                 where=f"detector {detector.name}",
                 got=", ".join(f"{layer.name}: {layer.shape}" for layer in detector.layers[:6]),
                 expected="cartesian layers with the same numbers of cells",
-                cure="take a recipe for any detector, calogan-tuned, or one for layers that differ, calogan",
+                cure="take a recipe for any detector, calogan-tuned, or calogan for layers that differ",
             )
         (nx, ny), nz = detector.layers[0].shape, len(detector.layers)
         self.shape = nz, nx, ny

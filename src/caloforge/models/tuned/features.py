@@ -5,15 +5,15 @@ from __future__ import annotations
 __all__ = ["ShowerFeatures", "typical_hits"]
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caloforge.models.fitted.energy_scale import EnergyScale, energy_terms
 from caloforge.models.fitted.layers import LayerIndex
 from caloforge.models.settings import FitSettings
+from caloforge.models.tuned.planes import Image, Polygons, plane_of
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -24,7 +24,6 @@ _HALF = 0.02  # of a typical hit: half a hit
 _LEVELS = 0.1, 0.3, 1.0, 3.0  # in typical hits: how many cells lie above
 _BRIGHTEST = 5  # cells of each layer
 _RINGS = 10
-_ROUGH = 0.1  # square of a difference of logarithms, of pairs where there are none
 _AXIS = 1e-3  # of the largest distance from the axis: nearer is on it
 
 
@@ -72,13 +71,14 @@ class ShowerFeatures(nn.Module):
     def __init__(self, detector: Detector) -> None:
         super().__init__()
         self.detector, self.layers = detector, LayerIndex(detector)
-        grids = list(dict.fromkeys(layer.shape for layer in detector.layers))
+        planes = list(dict.fromkeys(map(plane_of, detector.layers)))
+        parts = [Image(p) if isinstance(p, tuple) else Polygons(p) for p in planes]
+        self.planes: Any = nn.ModuleList(parts)
+        profiles = sum(bins for plane in parts for bins in plane.bins)
         brightest = [min(_BRIGHTEST, layer.n_cells) for layer in detector.layers]
         numbers = (1 + len(_LEVELS)) * (len(detector.layers) + 1)
-        pairs = 2 * (len(detector.layers) - len(grids))
-        self.count = (
-            8 * len(detector.layers) + pairs + sum(map(sum, grids)) + sum(brightest) + _RINGS + 16 + numbers
-        )
+        pairs = 2 * (len(detector.layers) - len(planes))
+        self.count = 8 * len(detector.layers) + pairs + profiles + sum(brightest) + _RINGS + 16 + numbers
         self.scale = EnergyScale(FitSettings())
         position = torch.tensor(detector.positions, dtype=torch.float32)
         radius = position[:, :2].norm(dim=1, keepdim=True)
@@ -121,12 +121,10 @@ class ShowerFeatures(nn.Module):
             *(self.layers.sums(square / (square + level**2)) for level in _LEVELS),
         ]
         shares, moments, texture = [], [], []
-        volumes = [
-            _volumes(one, self.detector) for one in (cells, hits, cells / self.typical[self.layers.layer])
-        ]
-        for volume, hit, ratio in zip(*volumes, strict=True):
-            texture += [_alone(hit), *_pairs(hit, torch.log1p(ratio)), *_in_common(volume, hit)]
-            along_x, along_y = volume.sum(3), volume.sum(2)
+        volumes = [self._volumes(one) for one in (cells, hits, cells / self.typical[self.layers.layer])]
+        for plane, volume, hit, ratio in zip(self.planes, *volumes, strict=True):
+            texture += [plane.alone(hit), *plane.pairs(hit, torch.log1p(ratio)), *_in_common(volume, hit)]
+            along_x, along_y = plane.profiles(volume)
             shares += [along_x.sum(2), along_x.sum(1), along_y.sum(1)]
             moments += [*_moments(along_x), *_moments(along_y)]
         shares.append(cells @ self.rings)
@@ -149,6 +147,14 @@ class ShowerFeatures(nn.Module):
             dim=1,
         )
 
+    def _volumes(self, cells: Tensor) -> list[Tensor]:
+        """Return the layers of each grid as one volume, `(n, layers, x, y)`."""
+        layers = _layers(cells, self.detector)
+        return [
+            part.reshape(*part.shape[:2], *plane.shape)
+            for part, plane in zip(layers, self.planes, strict=True)
+        ]
+
     def _shape(self, weights: Tensor) -> Tensor:
         """Centre and logarithm of the width along x, y and z, and mean radius, `(n, 7)`."""
         mean = weights @ self.places / weights.sum(1, keepdim=True).clamp_min(1e-6)
@@ -156,52 +162,16 @@ class ShowerFeatures(nn.Module):
         return torch.cat([centre, 0.5 * torch.log((square - centre**2).clamp_min(1e-6)), radius], dim=1)
 
 
-def _volumes(cells: Tensor, detector: Detector) -> list[Tensor]:
-    """Return the layers of each grid as one volume, `(n, layers, x, y)`."""
-    shapes = dict.fromkeys(layer.shape for layer in detector.layers)
-    layers = _layers(cells, detector)
-    return [part.reshape(*part.shape[:2], *shape) for part, shape in zip(layers, shapes, strict=True)]
-
-
 def _layers(cells: Tensor, detector: Detector) -> list[Tensor]:
     """Return the layers of each grid side by side, `(n, layers, cells)`."""
-    shapes = [layer.shape for layer in detector.layers]
-    if len(set(shapes)) == 1:
-        return [cells.reshape(len(cells), len(shapes), -1)]
+    planes = [plane_of(layer) for layer in detector.layers]
+    if len(set(planes)) == 1:
+        return [cells.reshape(len(cells), len(planes), -1)]
     parts = torch.split(cells, [layer.n_cells for layer in detector.layers], dim=1)
     return [
-        torch.stack([part for part, own in zip(parts, shapes, strict=True) if own == shape], dim=1)
-        for shape in dict.fromkeys(shapes)
+        torch.stack([part for part, own in zip(parts, planes, strict=True) if own == plane], dim=1)
+        for plane in dict.fromkeys(planes)
     ]
-
-
-def _alone(hits: Tensor) -> Tensor:
-    """Return how many hits of each layer, `(n, layers, x, y)`, have none beside them, over one more than all.
-
-    The border is one for polar grids, too, whose first and last azimuths are neighbours.
-    """
-    # Sums of slices: pooling and its way back take many times as long on a processor.
-    framed = F.pad(hits, (1, 1, 1, 1))
-    rows = framed[..., :-2] + framed[..., 1:-1] + framed[..., 2:]
-    around = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:] - hits
-    return (hits * torch.relu(1 - around)).sum((2, 3)) / (1 + hits.sum((2, 3)))
-
-
-def _pairs(hits: Tensor, logarithms: Tensor) -> tuple[Tensor, Tensor]:
-    """Describe pairs of cells side by side that are both hit, of volumes `(n, layers, x, y)`.
-
-    Returns:
-        `(n, layers)`: pairs, over one more than the hits; logarithm of the mean square difference.
-    """
-    number, difference = hits.new_zeros(hits.shape[:2]), hits.new_zeros(hits.shape[:2])
-    for axis, size in ((2, hits.shape[2]), (3, hits.shape[3])):
-        if size < 2:
-            continue
-        both = hits.narrow(axis, 1, size - 1) * hits.narrow(axis, 0, size - 1)
-        step = logarithms.narrow(axis, 1, size - 1) - logarithms.narrow(axis, 0, size - 1)
-        number = number + both.sum((2, 3))
-        difference = difference + (both * step * step).sum((2, 3))
-    return number / (1 + hits.sum((2, 3))), torch.log((difference + _ROUGH) / (number + 1))
 
 
 def _in_common(volume: Tensor, hits: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from caloforge.showers.formats import (
     calogan,
     edm4hep,
     getting_high,
+    hgcal,
     lagan,
     lcd,
     native,
@@ -49,6 +50,7 @@ FORMATS: dict[str, Format] = {
         root.FORMAT,
         par04_root.FORMAT,
         edm4hep.FORMAT,
+        hgcal.FORMAT,
     )
 }
 

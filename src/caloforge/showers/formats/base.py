@@ -9,6 +9,7 @@ __all__ = [
     "Format",
     "GrowingFile",
     "Shapes",
+    "check_images",
     "preset_like",
     "rows_of",
 ]
@@ -218,6 +219,22 @@ def rows_of(file: Arrays, key: str, n: int | None = None) -> tuple[Dataset | Npz
     shape = file.shape(key) or ()
     found = file.dataset(key, (n, 1) if len(shape) == 2 else (n,))
     return found, len(found)
+
+
+def check_images(detector: Detector, form: str) -> None:
+    """See that layers are images, which the format `form` holds.
+
+    Raises:
+        ShowersError: The cells of one are polygons.
+    """
+    for layer in detector.layers:
+        if layer.grid.kind in ("hexagonal", "cells"):
+            raise ShowersError(
+                f"the {form} format holds images, and these cells are polygons",
+                where=f"detector {detector.name}, layer {layer.name}",
+                got=f"a {layer.grid.kind} grid",
+                cure="write another format: --to caloforge",
+            )
 
 
 class GrowingFile:

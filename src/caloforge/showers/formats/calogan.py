@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from caloforge.hdf5 import Dataset
 from caloforge.showers.container import Showers
-from caloforge.showers.formats.base import GEV, ArraysFile, Format, GrowingFile, Shapes, rows_of
+from caloforge.showers.formats.base import GEV, ArraysFile, Format, GrowingFile, Shapes, check_images, rows_of
 from caloforge.showers.formats.storage import Arrays
 from caloforge.showers.formats.storage.npz import NpzArray
 from caloforge.showers.incident import Incident
@@ -76,8 +76,9 @@ def _rows(columns: Sequence[Dataset | NpzArray], start: int, stop: int) -> list[
     return [column[start:stop].ravel().astype(np.float64) for column in columns]
 
 
-def write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:  # noqa: ARG001
+def write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
     """Write the keys that CaloGAN's own training reads; `overflow` only where it was kept."""
+    check_images(detector, "CaloGAN")
     with GrowingFile.create(path) as file:
         for part in parts:
             for i, layer in enumerate(part.layers()):

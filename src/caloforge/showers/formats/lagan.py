@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
 from caloforge.showers.container import Showers
-from caloforge.showers.formats.base import GEV, ArraysFile, Format, GrowingFile, Shapes, rows_of
+from caloforge.showers.formats.base import GEV, ArraysFile, Format, GrowingFile, Shapes, check_images, rows_of
 from caloforge.showers.formats.storage import Arrays
 from caloforge.showers.incident import Incident
 
@@ -62,6 +62,7 @@ def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
             got=f"the detector {detector.name!r} with {len(detector.layers)} layers",
             cure="write another format: --to caloforge",
         )
+    check_images(detector, "LAGAN")
     with GrowingFile.create(path) as file:
         for part in parts:
             pdg = part.incident.pdg

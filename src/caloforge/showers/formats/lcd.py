@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
 from caloforge.showers.container import Showers
-from caloforge.showers.formats.base import GEV, ArraysFile, Format, GrowingFile, Shapes, rows_of
+from caloforge.showers.formats.base import GEV, ArraysFile, Format, GrowingFile, Shapes, check_images, rows_of
 from caloforge.showers.formats.beam import beam_theta, from_beam_theta
 from caloforge.showers.formats.storage import Arrays
 from caloforge.showers.formats.units import FEW, response
@@ -161,6 +161,7 @@ def measured_theta(ecal: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _images(part: Showers, unit: float) -> NDArray[np.float32]:
+    check_images(part.detector, "LCD")
     layers = part.layers()
     if len({layer.shape for layer in layers}) != 1:
         raise ShowersError(

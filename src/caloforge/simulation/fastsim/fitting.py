@@ -27,12 +27,12 @@ def event_detector(detector: Detector) -> Detector:
             got=detector.shape if detector.slabs else "no stack",
             cure="`caloforge event` adds generated showers in barrels and without a stack, too",
         )
-    polar = [layer.name for layer in detector.layers if not isinstance(layer.grid, CartesianGrid)]
-    if detector.readout.frame == "particle" or polar:
+    other = [layer for layer in detector.layers if not isinstance(layer.grid, CartesianGrid)]
+    if detector.readout.frame == "particle" or other:
         raise DetectorError(
             "the particles of an event share one readout, which cannot lie around each of them",
             where=detector.name,
-            got=f"polar cells in {polar[0]}" if polar else "readout.frame: particle",
+            got=f"a {other[0].grid.kind} grid in {other[0].name}" if other else "readout.frame: particle",
             expected="frame: detector, and cartesian grids",
             cure="write a detector file with the same stack and a fixed readout",
         )

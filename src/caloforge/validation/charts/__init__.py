@@ -128,9 +128,9 @@ class Face:
     """A map of values on any grid.
 
     Attributes:
-        x: Corners, shape `(a + 1, b + 1)`.
+        x: Corners, shape `(a + 1, b + 1)`; of polygons those of each, `(a, corners)`, the last one repeated.
         y: Corners, same shape.
-        values: One per cell, shape `(a, b)`; NaN and, on an energy scale, 0 stay empty.
+        values: One per cell, shape `(a, b)`, of polygons `(a,)`; NaN and, on an energy scale, 0 stay empty.
         labels: What the axes are, with units.
         square: Whether both axes have one scale.
     """
@@ -140,6 +140,22 @@ class Face:
     values: Array
     labels: tuple[str, str]
     square: bool = True
+
+    def corners(self, x: Array, y: Array) -> Array:
+        """Return the corners of each cell, `(*values.shape, corners, 2)`, of `x` and `y` in any unit."""
+        at = np.stack([x, y], axis=-1)
+        if self.values.ndim == 1:
+            return at
+        return np.stack([at[:-1, :-1], at[1:, :-1], at[1:, 1:], at[:-1, 1:]], axis=2)
+
+    def middles(self) -> Array:
+        """Return the mean of the corners of each cell, `(*values.shape, 2)`."""
+        at = self.corners(self.x, self.y)
+        if self.values.ndim == 2:
+            return np.asarray(at.mean(axis=2))
+        first = np.ones(at.shape[:-1], bool)
+        first[:, 1:] = (at[:, 1:] != at[:, :-1]).any(axis=-1)  # not those that are repeated
+        return np.asarray((at * first[:, :, None]).sum(axis=1) / first.sum(axis=1)[:, None])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ __all__ = ["even_layers", "front_face", "layer_face", "main_layers", "shower_fac
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.detector import Detector, Grid, PolarGrid
+from caloforge.detector import CartesianGrid, Detector, Grid, NearestGrid, PolarGrid
 from caloforge.validation.charts import Face
 
 Array = NDArray[np.float64]
@@ -38,15 +38,22 @@ def side_face(detector: Detector, cells: Array) -> Face:
     """Map depth against y, or against the radius; layers must share one grid."""
     layer = detector.layers[0]
     polar = isinstance(layer.grid, PolarGrid)
-    # the axis that is summed is x, or the angle: the first of the grid in both
-    values = cells.reshape(detector.n_layers, *layer.shape).sum(axis=1)
-    across = np.asarray(layer.grid.r_edges) if isinstance(layer.grid, PolarGrid) else layer.grid.y_edges
+    across, values = _up(layer.grid, cells.reshape(detector.n_layers, *layer.shape))
     nominal = detector.depth_is_nominal
     ends = [item.end for item in detector.layers]
     depth = np.arange(len(ends) + 1) if nominal else np.array([detector.layers[0].start, *ends])
     x, y = np.meshgrid(depth, across, indexing="ij")
     labels = ("layer" if nominal else "depth [mm]", "r [mm]" if polar else "y [mm]")
     return Face(x, y, values, labels, square=False)
+
+
+def _up(grid: Grid, values: Array) -> tuple[Array, Array]:
+    """Edges along y, or along the radius, and energies of layers `(n_layers, *shape)` between them."""
+    if isinstance(grid, NearestGrid):
+        edges, row = grid.bins(1)
+        return edges, np.stack([np.bincount(row, v, len(edges) - 1) for v in values.reshape(len(values), -1)])
+    # the axis that is summed is x, or the angle: the first of the grid in both
+    return np.asarray(grid.r_edges) if isinstance(grid, PolarGrid) else grid.y_edges, values.sum(axis=1)
 
 
 def shower_face(detector: Detector, cells: Array) -> Face:
@@ -69,5 +76,9 @@ def _of_grid(grid: Grid, values: Array) -> Face:
         alpha = np.linspace(-np.pi, np.pi, grid.alpha * times + 1)
         a, r = np.meshgrid(alpha, np.asarray(grid.r_edges), indexing="ij")
         return Face(r * np.cos(a), r * np.sin(a), np.repeat(values, times, axis=0), ("x [mm]", "y [mm]"))
-    x, y = np.meshgrid(grid.x_edges, grid.y_edges, indexing="ij")
-    return Face(x, y, values, ("x [mm]", "y [mm]"))
+    if isinstance(grid, CartesianGrid):
+        x, y = np.meshgrid(grid.x_edges, grid.y_edges, indexing="ij")
+        return Face(x, y, values, ("x [mm]", "y [mm]"))
+    most = max(map(len, grid.polygons))
+    corners = np.stack([np.pad(p, ((0, most - len(p)), (0, 0)), mode="edge") for p in grid.polygons])
+    return Face(corners[:, :, 0], corners[:, :, 1], values.ravel(), ("x [mm]", "y [mm]"))

@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from caloforge.detector import Detector, PolarGrid
+from caloforge.detector import Detector, Grid, NearestGrid, PolarGrid
 
 _COORDINATES = 3
+_FINEST = 8  # pixels a row of polygons
 
 
 def dense(inputs: int, width: int, hidden: int, outputs: int = 1) -> nn.Sequential:
@@ -52,7 +53,10 @@ class Convolutional(nn.Module):
         self.detector = detector
         grids = {layer.grid for layer in detector.layers}
         self.shared = len(grids) == 1 and len(detector.layers) > 1
-        shapes = [(len(detector.layers), *detector.layers[0].shape)] if self.shared else _shapes(detector)
+        self.grids = [layer.grid for layer in (detector.layers[:1] if self.shared else detector.layers)]
+        self.rasters = [_raster(grid) for grid in self.grids]
+        sizes = [tuple(raster.shape) for raster in self.rasters]
+        shapes = [(len(detector.layers), *sizes[0])] if self.shared else sizes
         rings = [isinstance(layer.grid, PolarGrid) for layer in detector.layers]
         self.towers = nn.ModuleList(
             _tower(shape, ring, channels, blocks) for shape, ring in zip(shapes, rings, strict=False)
@@ -77,11 +81,33 @@ class Convolutional(nn.Module):
         places = self.positions.expand(len(cells), -1, -1)
         full = torch.cat([cells[:, None], places], dim=1)
         if self.shared:
-            shape = (len(self.detector.layers), *self.detector.layers[0].shape)
-            return [full.reshape(*full.shape[:2], *shape)]
-        return [
-            full[:, :, layer.cells].reshape(*full.shape[:2], *layer.shape) for layer in self.detector.layers
-        ]
+            layers = full.reshape(*full.shape[:2], len(self.detector.layers), -1)
+            return [_drawn(layers, self.grids[0], self.rasters[0])]
+        parts = (full[:, :, layer.cells] for layer in self.detector.layers)
+        return [_drawn(*given) for given in zip(parts, self.grids, self.rasters, strict=True)]
+
+
+def _raster(grid: Grid) -> Tensor:
+    """Number of the cell at each pixel, one beyond the last where there is none, shape `(a, b)`.
+
+    Pixels are the cells, or, of polygons, their rows and columns, as fine as it takes that none is left out.
+    """
+    if not isinstance(grid, NearestGrid):
+        return torch.arange(grid.n_cells).reshape(grid.shape)
+    edges = [grid.bins(axis)[0] for axis in (0, 1)]
+    for fine in range(1, _FINEST + 1):
+        x, y = (np.interp((np.arange((len(e) - 1) * fine) + 0.5) / fine, np.arange(len(e)), e) for e in edges)
+        cell = grid.index(*np.meshgrid(x, y, indexing="ij"))
+        if len(np.unique(cell[cell >= 0])) == grid.n_cells:
+            break
+    return torch.tensor(np.where(cell < 0, grid.n_cells, cell))
+
+
+def _drawn(cells: Tensor, grid: Grid, raster: Tensor) -> Tensor:
+    """Images `(..., a, b)` of cells `(..., n_cells)`, 0 where there is no cell."""
+    if not isinstance(grid, NearestGrid):
+        return cells.reshape(*cells.shape[:-1], *grid.shape)
+    return F.pad(cells, (0, 1))[..., raster]
 
 
 class _Conv(nn.Module):
@@ -138,7 +164,3 @@ def _tower(shape: tuple[int, ...], ring: bool, channels: Sequence[int], blocks: 
 
 def _after(shape: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, ...]:
     return tuple((cells + step - 1) // step for cells, step in zip(shape, stride, strict=True))
-
-
-def _shapes(detector: Detector) -> list[tuple[int, ...]]:
-    return [tuple(layer.shape) for layer in detector.layers]

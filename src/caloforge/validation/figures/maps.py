@@ -131,9 +131,7 @@ def _square(box: Box, across: float, up: float) -> Box:
 
 def _draw_cells(axes: Panel, face: Face, values: Array, scale: Scale) -> None:
     """Draw cells, all of one colour at once."""
-    x, y = axes.across(face.x), axes.up(face.y)
-    corners = np.stack([x, y], axis=-1)
-    cells = np.stack([corners[:-1, :-1], corners[1:, :-1], corners[1:, 1:], corners[:-1, 1:]], axis=2)
+    cells = face.corners(axes.across(face.x), axes.up(face.y))
     levels = scale.levels(np.asarray(values, np.float64))
     for level in np.unique(levels[levels >= 0]).tolist():
         axes.plate.fill(list(cells[levels == level]), scale.colour(level))

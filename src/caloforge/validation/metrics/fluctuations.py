@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from caloforge.detector import Detector, Layer, PolarGrid
+from caloforge.detector import Detector
 from caloforge.validation.metrics.shares import layer_sums, log_shares
 
 Array = NDArray[np.float64]
@@ -56,27 +56,14 @@ def neighbours(detector: Detector, followed: NDArray[np.bool_]) -> Pairs:
         followed: Which cells count, shape `(n_cells,)`.
     """
     found = [
-        (one[both], other[both], np.full(int(both.sum()), bool(along and across)))
+        (one[both], other[both], np.full(int(both.sum()), diagonal))
         for layer in detector.layers
-        for along, across in ((1, 0), (0, 1), (1, 1), (1, -1))
-        for one, other in [_moved(layer, along, across)]
+        for diagonal, pairs in ((False, layer.grid.sides()), (True, layer.grid.corners()))
+        for one, other in [(pairs + layer.cells.start).T]
         for both in [followed[one] & followed[other]]
     ]
     first, second, diagonal = (np.concatenate(part) for part in zip(*found, strict=True))
     return Pairs(first, second, diagonal)
-
-
-def _moved(layer: Layer, along: int, across: int) -> tuple[Index, Index]:
-    """Return cells of a layer, and those one step further on its grid; angles go round."""
-    number = np.arange(layer.cells.start, layer.cells.stop).reshape(layer.shape)
-    if isinstance(layer.grid, PolarGrid) and along and layer.shape[0] > 2:
-        one, other = number, np.roll(number, -1, axis=0)
-    else:
-        one, other = number[: number.shape[0] - along], number[along:]
-    if across:
-        low, high = slice(None, -1), slice(1, None)
-        one, other = (one[:, low], other[:, high]) if across > 0 else (one[:, high], other[:, low])
-    return one.ravel(), other.ravel()
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from caloforge.detector import CartesianGrid, Detector, Layer, PolarGrid
+from caloforge.detector import Detector, Layer, NearestGrid, PolarGrid
+from caloforge.observables.geometry import has_axis, resolves
 
 Array = NDArray[np.float64]
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def profiles_for(detector: Detector) -> tuple[Profile, ...]:
     """Return the profiles that the detector's geometry allows.
 
     Along the depth if there are layers; across each layer, or across all layers together if they share one
-    grid; along the radius for rings and for square cells.
+    grid; along the radius for rings, square cells and polygons.
 
     Args:
         detector: Any detector.
@@ -115,18 +117,24 @@ def _axes(layer: Layer) -> Iterator[tuple[str, Array, NDArray[np.int64]]]:
         if grid.n_r > 1:
             yield "r", np.asarray(grid.r_edges), np.tile(np.arange(grid.n_r), grid.alpha)
         return
+    if isinstance(grid, NearestGrid):
+        for i, axis in enumerate("xy"):
+            if has_axis(layer, axis):
+                yield axis, *grid.bins(i)
+        if resolves(layer, "r"):
+            yield "r", *_rings(grid.centres(), grid.pitch, min(grid.reach))
+        return
     ix, iy = np.divmod(np.arange(grid.n_cells), grid.cells[1])
     if grid.cells[0] > 1:
         yield "x", grid.x_edges, ix
     if grid.cells[1] > 1:
         yield "y", grid.y_edges, iy
     if np.isclose(*grid.cell) and min(grid.cells) > 1:
-        yield "r", *_rings(grid)
+        yield "r", *_rings(grid.centres(), grid.cell[0], min(grid.window) / 2)
 
 
-def _rings(grid: CartesianGrid) -> tuple[Array, NDArray[np.int64]]:
-    radius = np.hypot(*grid.centres().T)
-    bins = (radius / grid.cell[0]).astype(np.int64)
+def _rings(centres: Array, width: float, reach: float) -> tuple[Array, NDArray[np.int64]]:
+    bins = (np.hypot(*centres.T) / width + _ROUNDING).astype(np.int64)
     # only whole rings: the corners of the window see part of a ring
-    count = max(min(grid.cells) // 2, 1)
-    return np.arange(count + 1, dtype=np.float64) * grid.cell[0], np.where(bins < count, bins, -1)
+    count = max(int(reach / width + _ROUNDING), 1)
+    return np.arange(count + 1, dtype=np.float64) * width, np.where(bins < count, bins, -1)

@@ -4,45 +4,47 @@ from __future__ import annotations
 
 __all__ = ["layer_similarity", "log_image", "ssim_map"]
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from scipy.sparse import csr_array
+from scipy.spatial import cKDTree
 
-from caloforge.detector import Detector, PolarGrid
+from caloforge.detector import Detector, Grid, NearestGrid, PolarGrid
 
 Array = NDArray[np.float64]
 Mode = Literal["reflect", "wrap"]
+Smoother = Callable[[Array], Array]
 
 _SIGMA, _TRUNCATE = 1.5, 3.5
 """Gaussian weights of 11 cells, as in the original paper."""
 _K1, _K2 = 0.01, 0.03
 
 
-def ssim_map(a: Array, b: Array, data_range: float, modes: Sequence[Mode] = ("reflect", "reflect")) -> Array:
+def smoothed(images: Array, modes: Sequence[Mode] = ("reflect", "reflect")) -> Array:
+    """Average around each pixel of images `(n, h, w)`; `modes` say how each axis goes on beyond its ends."""
+    sigma, every = (0, _SIGMA, _SIGMA), ("reflect", *modes)
+    return np.asarray(gaussian_filter(images, sigma, mode=every, truncate=_TRUNCATE, output=images.dtype))
+
+
+def ssim_map(a: Array, b: Array, data_range: float, smooth: Smoother = smoothed) -> Array:
     """Return the structural similarity around each pixel (Wang et al., 10.1109/TIP.2003.819861).
 
     Gaussian weights with a standard deviation of 1.5 pixels cut at 5 pixels, population covariance.
 
     Args:
-        a: Images, shape `(n, h, w)`.
+        a: Images, shape `(n, h, w)`, or what else `smooth` takes.
         b: Images, same shape.
         data_range: Range of values, which sets the two constants.
-        modes: How each axis goes on beyond its ends, as in `scipy.ndimage`.
+        smooth: Averages around each pixel.
 
     Returns:
-        Shape `(n, h, w)`.
+        Shape of the images.
     """
-
-    def smooth(image: Array) -> Array:
-        return np.asarray(
-            gaussian_filter(
-                image, (0, _SIGMA, _SIGMA), mode=("reflect", *modes), truncate=_TRUNCATE, output=image.dtype
-            )
-        )
-
     mean_a, mean_b = smooth(a), smooth(b)
     squares, product = mean_a**2 + mean_b**2, mean_a * mean_b
     spread = smooth(a * a + b * b) - squares
@@ -79,8 +81,27 @@ def layer_similarity(detector: Detector, a: Array, b: Array, data_range: float, 
     """
     out = np.zeros(len(a))
     for layer, weight in zip(detector.layers, weights / weights.sum(), strict=True):
-        # sectors close to a circle
-        first_axis: Mode = "wrap" if isinstance(layer.grid, PolarGrid) else "reflect"
         first, second = (x[:, layer.cells].reshape(-1, *layer.shape) for x in (a, b))
-        out += weight * ssim_map(first, second, data_range, (first_axis, "reflect")).mean(axis=(1, 2))
+        out += weight * ssim_map(first, second, data_range, _smoother(layer.grid)).mean(axis=(1, 2))
     return out
+
+
+def _smoother(grid: Grid) -> Smoother:
+    if isinstance(grid, NearestGrid):
+        near = _near(grid)
+        return lambda images: np.asarray((images[:, :, 0] @ near)[:, :, None])
+    if isinstance(grid, PolarGrid):  # sectors close to a circle
+        return partial(smoothed, modes=("wrap", "reflect"))
+    return smoothed
+
+
+@lru_cache(maxsize=8)
+def _near(grid: NearestGrid) -> csr_array:
+    """Return how much polygons (rows) count in the average around others, by the distance in pitches."""
+    places = cKDTree(grid.centres() / grid.pitch)
+    pairs = places.query_pairs(_SIGMA * _TRUNCATE, output_type="ndarray")
+    own = np.arange(grid.n_cells)
+    one, other = (np.concatenate(ends) for ends in ((*pairs.T, own), (*pairs.T[::-1], own)))
+    square = ((places.data[one] - places.data[other]) ** 2).sum(axis=1)
+    weight = np.exp(-square / (2 * _SIGMA**2))
+    return csr_array((weight / np.bincount(other, weight)[other], (one, other)))

@@ -169,15 +169,11 @@ def _maps(chart: Maps) -> dict[str, Any]:
     """A cell is given by the mean of its corners."""
     parts = []
     for panel in chart.panels:
-        x, y = (_middles(corners) for corners in (panel.face.x, panel.face.y))
+        x, y = panel.face.middles().reshape(-1, 2).T
         values = np.asarray(panel.face.values, np.float64).ravel()
         parts.append({"name": panel.name, "values": [_rounded(v) for v in (x, y, values)]})
     labels = [label or axis for label, axis in zip(chart.panels[0].face.labels, "xy", strict=True)]
     return {"columns": [*labels, "value"], "parts": parts}
-
-
-def _middles(corners: np.ndarray) -> np.ndarray:
-    return np.asarray((corners[:-1, :-1] + corners[1:, :-1] + corners[1:, 1:] + corners[:-1, 1:]) / 4).ravel()
 
 
 def _cloud(chart: Cloud) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from caloforge.detector import CartesianGrid, Detector
+from caloforge.detector import CartesianGrid, Detector, PolarGrid
 from caloforge.observables import Observable, observables_for
 from caloforge.showers import Incident
 from caloforge.validation.charts import Chart, Curve, Line, Table
@@ -116,7 +116,9 @@ def axes(detector: Detector, incidents: Sequence[Incident]) -> tuple[Axis, ...]:
 
 def _cell(detector: Detector) -> float:
     grid = detector.layers[0].grid
-    return min(grid.cell) if isinstance(grid, CartesianGrid) else float(np.diff(grid.r_edges).min())
+    if isinstance(grid, PolarGrid):
+        return float(np.diff(grid.r_edges).min())
+    return min(grid.cell) if isinstance(grid, CartesianGrid) else grid.pitch
 
 
 def _axis(name: str, label: str, unit: str, values: Sequence[NDArray[np.floating]]) -> Axis:

@@ -96,9 +96,7 @@ def _even(grid: PolarGrid) -> bool:
 
 
 def _unfit(detector: Detector, host: str, expected: str) -> DetectorError:
-    kinds = sorted(
-        {"polar" if isinstance(layer.grid, PolarGrid) else "cartesian" for layer in detector.layers}
-    )
+    kinds = sorted({layer.grid.kind for layer in detector.layers})
     return DetectorError(
         f"{host} cannot place the cells of this detector",
         where=f"detector {detector.name}",

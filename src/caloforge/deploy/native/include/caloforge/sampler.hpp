@@ -40,13 +40,14 @@ struct Span {
   double min, max, low, high;
 };
 
-enum class Grid { cartesian, polar };
+enum class Grid { cartesian, polar, polygons };
 
 struct Position {
   double x, y, z;  // mm
 };
 
-// One readout layer. Its cells are `first_cell + i * cells[1] + j`: (i, j) is (x, y) or (phi, r).
+// One readout layer. Its cells are `first_cell + i * cells[1] + j`: (i, j) is (x, y) or (phi, r); polygons are
+// numbered by i alone.
 struct Layer {
   const char* name;
   int id;  // the experiment's number
@@ -54,14 +55,16 @@ struct Layer {
   std::size_t first_cell;
   std::array<std::size_t, 2> cells;
   double start, thickness;        // depth, mm
-  std::array<double, 2> size;     // of a cell in x and y, mm; of a sector in rad, and unused
+  std::array<double, 2> size;     // of a cell in x and y, mm; of a sector in rad, and unused; polygons: unused
   const double* r_edges;          // polar: borders of the rings, mm
+  const double* centres;          // polygons: x and y of each, mm
 
   constexpr std::size_t count() const { return cells[0] * cells[1]; }
 
   Position centre(std::size_t cell) const {
     const std::size_t i = (cell - first_cell) / cells[1], j = (cell - first_cell) % cells[1];
     const double z = start + thickness / 2, u = middle(i, 0);
+    if (grid == Grid::polygons) return {centres[2 * i], centres[2 * i + 1], z};
     if (grid == Grid::cartesian) return {u, middle(j, 1), z};
     const double r = (r_edges[j] + r_edges[j + 1]) / 2;
     return {r * std::cos(u), r * std::sin(u), z};
