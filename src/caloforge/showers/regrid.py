@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from caloforge.detector.grids import CartesianGrid, Grid, NearestGrid, PolarGrid
+from caloforge.detector.grids import CartesianGrid, Grid, PolarGrid
+from caloforge.detector.nearest import NearestGrid
 from caloforge.errors import ShowersError
 
 if TYPE_CHECKING:
