@@ -23,7 +23,7 @@ def convert(
         str | None,
         typer.Option(
             help="Format of OUT: caloforge, calogan, lcd, lcd-angle, calochallenge, par04, par04-root, "
-            "lagan, getting-high, showerdata, npz, parquet, root or edm4hep. "
+            "lagan, getting-high, hgcal, showerdata, npz, parquet, root or edm4hep. "
             "Otherwise its name tells, as in F.calogan.h5; F.h5 is caloforge's."
         ),
     ] = None,
