@@ -21,6 +21,7 @@ from caloforge.particles import pdg_id
 from caloforge.quantities import Interval, Spectrum
 from caloforge.showers import Showers
 from caloforge.truth.engine import Engine
+from caloforge.truth.geometry import slab_paths
 from caloforge.truth.gun import Gun
 from caloforge.truth.physics import Physics
 from caloforge.truth.readout import Readout
@@ -51,7 +52,7 @@ def main() -> None:
     found: dict[str, list[np.ndarray]] = {way: [] for way in WAYS}
     for number in range(options.count):
         incident = gun.incident(1, number, number + 1)
-        steps = collect(engine.transport(incident, number), engine._paths, 1)
+        steps = collect(engine.transport(incident, number), slab_paths(detector), 1)
         for way, booked in WAYS.items():
             found[way].append(_numbers(readout.showers([booked(kind) for kind in steps], incident)))
     names = [*(f"E({layer.name})/E" for layer in detector.layers), "sum/E", *_cell_names(detector)]
