@@ -201,6 +201,21 @@ def test_the_barycentre_is_that_of_the_wide_window():
     assert showers.overflow[0, 0] == 10
 
 
+def test_the_barycentre_is_that_of_calibrated_energies():
+    layers = "\n".join(
+        f"    - {{thickness: 5 mm, sampling_fraction: {fraction}, "
+        "grid: {kind: cartesian, window: [50 mm, 50 mm], cells: [5, 5]}}"
+        for fraction in (0.5, 0.1)
+    )
+    detector = Detector.from_yaml(WINDOW[: WINDOW.index("  layers:")] + f"  layers:\n{layers}\n")
+    showers = read(detector, [(0, 0, 3.0, (20, 0, 1), (20, 0, 1)), (0, 0, 1.2, (-20, 0, 8), (-20, 0, 8))])
+    # 1.2 MeV / 0.1 = 12 at -20 mm against 6 at +20 mm: mean -6.7 mm, one cell; of raw deposits it is +8.6 mm.
+    front, back = (layer[0] for layer in showers.layers())
+    assert back[1, 2] == pytest.approx(12)
+    assert showers.overflow[0].tolist() == pytest.approx([6, 0])
+    assert not front.any()
+
+
 def test_the_wide_window_starts_at_the_impact_point():
     incident = Incident.of([1e3], x=100.0, y=-200.0)
     rows = [(0, 0, 5.0, (112, -200, 1), (112, -200, 1)), (0, 0, 90.0, (0, 0, 1), (0, 0, 1))]

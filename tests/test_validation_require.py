@@ -10,6 +10,7 @@ from caloforge.errors import ValidationError
 from caloforge.validation.measure import Measure, Number
 from caloforge.validation.registry import ENTRIES, pick
 from caloforge.validation.require import check, requirements
+from caloforge.validation.study import Absent
 
 NUMBERS = {
     number.name: number
@@ -65,6 +66,23 @@ def test_unknown_number_names_the_nearest():
     with pytest.raises(ValidationError) as error:
         check(requirements("auc_hihg<0.6"), "gan", NUMBERS)
     assert "auc_high" in str(error.value)
+
+
+def test_what_too_few_showers_do_not_tell_is_said_with_how_many_would():
+    absent = {"auc_low": Absent(25, 50), "bias": Absent(25, 0, "no shower has energy")}
+    with pytest.raises(ValidationError) as error:
+        check(requirements("auc_low<0.6"), "gan", NUMBERS, absent)
+    for words in ("25 showers of each kind are too few, 50 are needed", "100 of a reference"):
+        assert words in str(error.value)
+    assert "--metrics" not in str(error.value), "what was tried is no cure"
+    with pytest.raises(ValidationError, match="no shower has energy") as error:
+        check(requirements("bias<1"), "gan", NUMBERS, absent)
+    assert error.value.details["cure"] is None
+
+
+def test_a_study_is_no_number():
+    with pytest.raises(ValidationError, match=r"power is a study(.|\n)*equivalent_showers"):
+        pick("quick", ["power"], False, False)
 
 
 @pytest.mark.parametrize("text", ["response<2", "response<-1%", "response>-1%"])

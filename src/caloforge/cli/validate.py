@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["validate"]
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, tab
 
 if TYPE_CHECKING:
     from caloforge.validation import Report
+    from caloforge.validation.study import Absent
 
 
 def validate(
@@ -136,6 +138,16 @@ def _print(report: Report) -> None:
         rows += [(plain(d.label), next(iter(d.measures.values()))) for d in report.worst_of(i)[:5]]
         cells = [(label, number(m.value, m.error), number(m.floor, m.floor_error)) for label, m in rows]
         table(f"{raw(name)} against Geant4", ("", "candidate", "floor (Geant4 against Geant4)"), cells)
+        for why, names in _absent(comparison.absent(i)).items():
+            say(f"[dim]not computed: {', '.join(names)}. {raw(why[0].upper() + why[1:])}.[/dim]")
     for outcome in report.outcomes:
         say(f"[{'green' if outcome.met else 'red'}]{raw(outcome.candidate)}[/]: {raw(outcome)}")
     say(f"Open [bold]{raw(report.html)}[/bold]; all numbers are in {raw(report.json)}")
+
+
+def _absent(found: Mapping[str, Absent]) -> dict[str, list[str]]:
+    """Names of numbers by why they are not there."""
+    by_reason: dict[str, list[str]] = {}
+    for name, absent in found.items():
+        by_reason.setdefault(str(absent), []).append(name)
+    return by_reason

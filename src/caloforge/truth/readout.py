@@ -83,7 +83,7 @@ class Readout:
         hits = sorted(self._hits(steps, incident), key=lambda hit: hit.rank)
         if hits and self.detector.readout.centre == "barycentre" and isinstance(self._bins[0], CartesianBins):
             impact = np.column_stack([incident.x, incident.y]).astype(np.float64) / CM
-            hits = centred(hits, impact, self._bins[0])
+            hits = centred(hits, impact, self._bins[0], self.detector.sampling_fractions)
         n_cells = self.detector.n_cells
         energies = self._summed(hits, len(incident)) / self._fractions
         cells, beside = energies[:, :n_cells], energies[:, n_cells:]

@@ -34,21 +34,22 @@ class Hits:
     rank: int
 
 
-def centred(hits: Sequence[Hits], impact: Real, bins: CartesianBins) -> list[Hits]:
+def centred(hits: Sequence[Hits], impact: Real, bins: CartesianBins, fractions: Real) -> list[Hits]:
     """Renumber cells so that the window lies around the cell of the energy barycentre.
 
-    The barycentre is that of all layers together in a window twice as wide, which is centred on the cell
-    of the impact point; it is rounded to a cell.
+    The barycentre is that of calibrated energies, which are what a file holds: of all layers together in a
+    window twice as wide, which is centred on the cell of the impact point; it is rounded to a cell.
 
     Args:
         hits: Deposits of some showers, in cells of one grid.
         impact: Impact points in the unit of `bins`, shape `(n_showers, 2)`.
         bins: The grid.
+        fractions: What the deposits of each layer are divided by, shape `(n_layers,)`.
     """
     near = bins.place(impact)
     moves = [place - n // 2 for place, n in zip(near, bins.cells, strict=True)]
     shower = np.concatenate([hit.shower for hit in hits])
-    energy = np.concatenate([_in_wide_window(hit, moves, bins) for hit in hits])
+    energy = np.concatenate([_in_wide_window(hit, moves, bins) / fractions[hit.layer] for hit in hits])
     total = np.bincount(shower, energy, minlength=len(impact))
     for axis, n in enumerate(bins.cells):
         offset = np.concatenate([hit.place[axis] for hit in hits]) - moves[axis][shower] - (n - 1) / 2

@@ -35,9 +35,9 @@ from caloforge.validation.inputs.split import Plan, Rows, all_rows, plan
 from caloforge.validation.measure import Number
 from caloforge.validation.metrics.distances import Distance
 from caloforge.validation.parallel import two_cores
-from caloforge.validation.registry import Entry, Options
+from caloforge.validation.registry import ENTRIES, Entry, Options
 from caloforge.validation.studies.distributions import Distances
-from caloforge.validation.study import Finding, Study, faults_first
+from caloforge.validation.study import Absent, Finding, Study, faults_first
 from caloforge.validation.verdict import Verdict, judge
 from caloforge.workers import Workers
 
@@ -115,6 +115,17 @@ class Comparison:
                 name = f"{key}.{distance.name}"
                 found[name] = Number(name, f"{distance.label}, {key}", measure, beyond=distance.off)
         return found
+
+    def absent(self, candidate: int = 0) -> dict[str, Absent]:
+        """Return why numbers of a candidate are not there that its studies are known for."""
+        there, known = self.numbers(candidate), {entry.name: entry.numbers for entry in ENTRIES}
+        unknown = Absent(len(self.samples), 0, "these showers do not tell it")
+        return {
+            name: study.absent or unknown
+            for study in self.studies
+            for name in known[study.name]
+            if name not in there
+        }
 
 
 def compare(

@@ -231,7 +231,7 @@ def pick(
     """
     have = {"training": training, "model": model, "training or model": training or model}
     names = [name.strip() for name in metrics.split(",")] if isinstance(metrics, str) else list(metrics)
-    wanted = {_named(name, "--require").name for name in required}
+    wanted = {_giving(name).name for name in required}
     if not any(names):
         raise ValidationError(
             "no metric was asked for", where="--metrics", got=repr(metrics), expected="quick, all, or names"
@@ -279,6 +279,19 @@ def check_number(name: str, where: str) -> None:
         )
 
 
+def _giving(number: str) -> Entry:
+    """Find the study that gives a number; its own name is none."""
+    entry = _named(number, "--require")
+    if "." not in number and number not in entry.numbers:
+        raise ValidationError(
+            f"{number} is a study, not a number",
+            where="--require",
+            got=number,
+            expected=f"one of its numbers: {', '.join(entry.numbers)}",
+        )
+    return entry
+
+
 def _named(name: str, where: str) -> Entry:
     """Find the study that is called so or gives this number."""
     known = {number: entry for entry in ENTRIES for number in (entry.name, *entry.numbers)}
@@ -288,7 +301,7 @@ def _named(name: str, where: str) -> Entry:
             "there is no such metric",
             where=where,
             got=name,
-            expected=f"quick, all, or any of {', '.join(known)}",
+            expected=("" if where == "--require" else "quick, all, or any of ") + ", ".join(known),
             near=nearest(name, known),
         )
     return found

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from caloforge.errors import ValidationError, nearest
 from caloforge.validation.measure import Number
+from caloforge.validation.study import Absent
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -19,6 +20,7 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
+_NONE: Mapping[str, Absent] = {}
 _PATTERN = re.compile(r"\s*([A-Za-z0-9_.]+)\s*(<=|>=|<|>)\s*([-+]?[0-9.]+(?:[eE][-+]?\d+)?)\s*(%?)\s*")
 
 
@@ -104,7 +106,10 @@ def requirements(text: str) -> tuple[Requirement, ...]:
 
 
 def check(
-    wanted: Sequence[Requirement], candidate: str, numbers: Mapping[str, Number]
+    wanted: Sequence[Requirement],
+    candidate: str,
+    numbers: Mapping[str, Number],
+    absent: Mapping[str, Absent] = _NONE,
 ) -> tuple[Outcome, ...]:
     """Compare one candidate's numbers with what is required.
 
@@ -114,15 +119,19 @@ def check(
         wanted: The conditions.
         candidate: Name of the sample.
         numbers: All its numbers by name.
+        absent: Why others could not be computed.
 
     Raises:
         ValidationError: A number of that name was not computed, or its limit has the wrong unit.
     """
-    return tuple(_outcome(requirement, candidate, numbers) for requirement in wanted)
+    return tuple(_outcome(requirement, candidate, numbers, absent) for requirement in wanted)
 
 
 def compared(
-    requirement: Requirement, numbers: Mapping[str, Number], where: str = "--require"
+    requirement: Requirement,
+    numbers: Mapping[str, Number],
+    where: str = "--require",
+    absent: Mapping[str, Absent] = _NONE,
 ) -> tuple[float, float, str]:
     """Find what a condition compares.
 
@@ -130,6 +139,7 @@ def compared(
         requirement: The condition.
         numbers: All numbers of a candidate, by name.
         where: The option that the condition was given with.
+        absent: Why others could not be computed.
 
     Returns:
         The number, without its sign if only its size matters; the limit; and the unit of both.
@@ -139,14 +149,7 @@ def compared(
     """
     number = numbers.get(requirement.name)
     if number is None:
-        raise ValidationError(
-            f"there is no number {requirement.name}",
-            where=where,
-            got=requirement.text,
-            expected=", ".join(name for name in numbers if "." not in name),
-            near=nearest(requirement.name, numbers),
-            cure="name one of these, or compute it: `--metrics all` runs every study",
-        )
+        raise _missing(requirement, numbers, absent.get(requirement.name), where)
     limit = requirement.limit
     if requirement.percent and number.unit not in ("%", ""):
         raise ValidationError(
@@ -175,8 +178,25 @@ def compared(
     return value, limit, " %" if number.unit == "%" else f" {number.unit}" if number.unit else ""
 
 
-def _outcome(requirement: Requirement, candidate: str, numbers: Mapping[str, Number]) -> Outcome:
-    value, limit, unit = compared(requirement, numbers)
+def _missing(
+    requirement: Requirement, numbers: Mapping[str, Number], absent: Absent | None, where: str
+) -> ValidationError:
+    if absent is not None:
+        problem = f"{requirement.name} could not be computed: {absent}"
+        return ValidationError(problem, where=where, got=requirement.text, cure=absent.cure)
+    return ValidationError(
+        f"there is no number {requirement.name}",
+        where=where,
+        got=requirement.text,
+        expected=", ".join(name for name in numbers if "." not in name),
+        near=nearest(requirement.name, numbers),
+    )
+
+
+def _outcome(
+    requirement: Requirement, candidate: str, numbers: Mapping[str, Number], absent: Mapping[str, Absent]
+) -> Outcome:
+    value, limit, unit = compared(requirement, numbers, absent=absent)
     # written so that NaN fails
     met = bool(_OPERATORS[requirement.sign](value, limit))
     return Outcome(candidate, requirement, value, unit, limit, met)

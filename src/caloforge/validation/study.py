@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Finding", "Study", "Tell", "faults_first"]
+__all__ = ["Absent", "Finding", "Study", "Tell", "faults_first", "without_numbers"]
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +33,34 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Absent:
+    """Why a study lacks numbers.
+
+    Attributes:
+        showers: Of each kind that there were.
+        needed: From how many on there would be all numbers; 0 where no number of showers helps.
+        why: In words, where it is not for want of showers.
+    """
+
+    showers: int
+    needed: int
+    why: str = ""
+
+    def __str__(self) -> str:
+        return self.why or f"{self.showers:,} showers of each kind are too few, {self.needed:,} are needed"
+
+    @property
+    def cure(self) -> str | None:
+        """What helps, if anything does."""
+        if not self.needed:
+            return None
+        return (
+            f"compare {self.needed:,} showers or more of each candidate, and {2 * self.needed:,} of a "
+            "reference that is also the floor"
+        )
+
+
+@dataclass(frozen=True)
 class Study:
     """What a study found. Tuples over candidates have one entry for each, in the order of the candidates.
 
@@ -45,6 +73,7 @@ class Study:
         method: Sentences for the report's method page: definition, sample size, source (arXiv id).
         details: Anything else for `report.json`: plain numbers, lists and dicts.
         faults_tested: How many tests for faults that have a name were made of each candidate; none if empty.
+        absent: Why some of the numbers that it is known for are not there, if they are not.
     """
 
     name: str
@@ -55,6 +84,13 @@ class Study:
     method: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     faults_tested: tuple[int, ...] = ()
+    absent: Absent | None = None
+
+
+def without_numbers(name: str, title: str, candidates: Sequence[object], absent: Absent) -> Study:
+    """Return a study that found nothing, and says why."""
+    nothing: tuple[tuple[Number, ...], ...] = tuple(() for _ in candidates)
+    return Study(name, title, nothing, method=f"{title}: not computed, {absent}.", absent=absent)
 
 
 def faults_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:

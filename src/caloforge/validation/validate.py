@@ -109,7 +109,7 @@ def validate(
         outcomes = tuple(
             outcome
             for i, name in enumerate(comparison.names)
-            for outcome in check(wanted, name, comparison.numbers(i))
+            for outcome in check(wanted, name, comparison.numbers(i), comparison.absent(i))
         )
         charts = charts_of(comparison)
         tell = bar.rest()

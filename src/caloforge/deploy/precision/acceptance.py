@@ -150,7 +150,11 @@ def judge(
         metrics=["quick", *(condition.number.name for condition in trial.conditions)],
         progress=progress,
     )
-    numbers = {name: report.comparison.numbers(i) for i, name in enumerate(report.comparison.names)}
+    comparison = report.comparison
+    for i, _ in enumerate(comparison.names):  # of all, before any is judged
+        for condition in trial.conditions:
+            compared(condition.number, comparison.numbers(i), _WHERE, comparison.absent(i))
+    numbers = {name: comparison.numbers(i) for i, name in enumerate(comparison.names)}
     return {
         name: _judged(trial.conditions, numbers[name], numbers["fp32"]) for name in samplers if name != "fp32"
     }

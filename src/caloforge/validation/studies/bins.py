@@ -22,7 +22,7 @@ from caloforge.validation.metrics.distances import LARGEST_P, Assessment, Distan
 from caloforge.validation.metrics.energy_bins import equal_shares
 from caloforge.validation.metrics.items import histogram, observable_item, roles
 from caloforge.validation.metrics.one_dimensional import moments
-from caloforge.validation.study import Finding, Study, Tell
+from caloforge.validation.study import Absent, Finding, Study, Tell
 
 Array = NDArray[np.float64]
 _MOST, _PER_BIN, _LEAST = 5, 40, 10
@@ -199,6 +199,7 @@ def _study(samples: Samples, every: Sequence[Axis], assessment: Assessment, char
             "edges": {a.name: a.edges.tolist() for a in every},
             "bins": [{d.name: _plain(d) for d in found} for found in distances],
         },
+        absent=None if any(distances) else Absent(len(samples), 2 * _LEAST),
     )
 
 

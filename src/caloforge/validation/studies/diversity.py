@@ -25,7 +25,7 @@ from caloforge.validation.metrics.spread import (
     relative_spread,
     residuals,
 )
-from caloforge.validation.study import Finding, Study, Tell
+from caloforge.validation.study import Absent, Finding, Study, Tell
 
 Array = NDArray[np.float64]
 _FEWEST_PAIRS = 5
@@ -64,6 +64,8 @@ def diversity(samples: Samples, tell: Tell) -> Study:
     chance, spreads = _spreads(samples, wanted, tell)
     tell(0.6, "pairs of showers")
     pairs = _pair_numbers(samples)
+    every = (samples.reference, samples.floor, *samples.candidates)
+    absent = Absent(min(s.cells.shape[0] for s in every), 2 * _FEWEST_PAIRS)
     kept = _kept(chance)
     wanted = [observable for observable, k in zip(wanted, kept, strict=True) if k]
     chance, *spreads = (s.of(kept) for s in (chance, *spreads))
@@ -77,7 +79,8 @@ def diversity(samples: Samples, tell: Tell) -> Study:
         numbers,
         tuple(_charts(samples, wanted, chance, spreads)) if wanted else (),
         tuple(tuple(_findings(wanted, spread)) for spread in spreads),
-        _METHOD if all(pairs) else f"{_METHOD} Pairs are left out: too few whole showers.",
+        _METHOD if all(pairs) else f"{_METHOD} Pairs are left out: {absent}.",
+        absent=None if all(pairs) else absent,
     )
 
 

@@ -18,7 +18,7 @@ from caloforge.validation.classifiers.pictures import Judged
 from caloforge.validation.classifiers.separation import FEWEST, Separation
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
-from caloforge.validation.study import Finding, Study
+from caloforge.validation.study import Absent, Finding, Study, without_numbers
 
 _CERTAIN = 4.0
 _GUESS = 0.5
@@ -38,8 +38,7 @@ class Plan:
 
     def untrained(self, samples: Samples, showers: int) -> Study:
         """Return the study where there are too few showers for one."""
-        method = f"{self.title}: not trained, {showers} showers of each kind are fewer than {FEWEST}."
-        return Study(self.key, self.title, tuple(() for _ in samples.candidates), method=method)
+        return without_numbers(self.key, self.title, samples.candidates, Absent(showers, FEWEST))
 
 
 def showers_of(samples: Samples, cells: bool) -> int:

@@ -18,7 +18,7 @@ from caloforge.validation.metrics.distances import LARGEST_P, Exchanged, correct
 from caloforge.validation.metrics.fluctuations import CellSums, Followed, cell_sums, separations
 from caloforge.validation.metrics.shares import log_shares
 from caloforge.validation.studies.cell_faults import cell_faults, cell_tests
-from caloforge.validation.study import Study, Tell
+from caloforge.validation.study import Absent, Study, Tell, without_numbers
 
 Array = NDArray[np.float64]
 
@@ -42,7 +42,8 @@ def fluctuations(samples: Samples, tell: Tell) -> Study:
     kept = min(sample.cells.shape[0] for sample in every)
     followed = _followed(samples) if kept >= _FEWEST else None
     if followed is None or not len(followed.cells):
-        return Study(_NAME, _TITLE, tuple(() for _ in samples.candidates), method=_NOTHING)
+        absent = Absent(kept, _FEWEST) if kept < _FEWEST else Absent(kept, 0, "no cell is hit often")
+        return without_numbers(_NAME, _TITLE, samples.candidates, absent)
     sums = []
     for i, sample in enumerate(every):
         tell(0.7 * i / len(every), f"cells of {sample.name}")
@@ -255,4 +256,3 @@ _METHOD = (
     "exchanges do that chance names any of the report's faults in 1 of 400 reports; they have wrong "
     "distributions if the separation power is that clear, and off by more than 0.05 %."
 )
-_NOTHING = "Single cells are not compared: too few whole showers are kept, or no cell is hit often."

@@ -23,7 +23,7 @@ from caloforge.validation.metrics.kernel_distance import (
     plain_kpd,
     tile_counts,
 )
-from caloforge.validation.study import Study, Tell
+from caloforge.validation.study import Absent, Study, Tell, without_numbers
 
 Array = NDArray[np.float64]
 _CUTS = 40
@@ -42,8 +42,8 @@ def frechet_distances(samples: Samples, tell: Tell) -> Study:
     title, used = "Frechet and kernel physics distance", _features(samples)
     m = len(used[0])
     if m < _FEWEST or used[0].shape[1] == 0:
-        nothing = tuple(() for _ in samples.candidates)
-        return Study("frechet", title, nothing, method=f"Not computed: {m} showers are too few.")
+        absent = Absent(m, _FEWEST) if m < _FEWEST else Absent(m, 0, "no observable varies")
+        return without_numbers("frechet", title, samples.candidates, absent)
     values = list(zip(_fpds(used, samples.seed, tell), _kpds(used, samples.seed, tell), strict=True))
     return Study("frechet", title, tuple(values), method=_method(m, used[0].shape[1]))
 

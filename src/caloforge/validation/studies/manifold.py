@@ -12,7 +12,7 @@ from caloforge.validation.charts import Table
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
 from caloforge.validation.metrics.neighbours import PRDC, jackknife, prdc, radii
-from caloforge.validation.study import Study, Tell
+from caloforge.validation.study import Absent, Study, Tell, without_numbers
 
 Array = NDArray[np.float64]
 Row = tuple[str | float | tuple[float, float], ...]
@@ -46,8 +46,7 @@ def manifold(samples: Samples, tell: Tell) -> Study:
     every = (samples.reference, samples.floor, *samples.candidates)
     count = _showers(samples)
     if count <= NEIGHBOURS:
-        nothing = tuple(() for _ in samples.candidates)
-        return Study("manifold", title, nothing, method=f"Not computed: {count} showers are too few.")
+        return without_numbers("manifold", title, samples.candidates, Absent(count, NEIGHBOURS + 1))
     reference = log_cells(samples.reference.cells[:count])
     own = radii(reference, NEIGHBOURS)
     found = []

@@ -18,7 +18,7 @@ from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
 from caloforge.validation.metrics.energy_bins import equal_shares
 from caloforge.validation.metrics.nearest import nearest_training
-from caloforge.validation.study import Finding, Study, Tell
+from caloforge.validation.study import Absent, Finding, Study, Tell, without_numbers
 
 Array = NDArray[np.float64]
 
@@ -59,13 +59,11 @@ def memorisation(samples: Samples, tell: Tell) -> Study:
     """
     training, count = samples.training, _showers(samples)
     if training is None or count < _FEWEST or training.cells.shape[0] < 2:
-        nothing = tuple(() for _ in samples.candidates)
-        return Study(
-            "memory",
-            _TITLE,
-            nothing,
-            method="Memorisation was not looked for: too few or no training showers.",
+        few = count < _FEWEST
+        absent = (
+            Absent(count, _FEWEST) if few else Absent(count, 0, "there are no training showers, or only one")
         )
+        return without_numbers("memory", _TITLE, samples.candidates, absent)
     every = (samples.reference, samples.floor, *samples.candidates)
     found, known = [], shower_digests(training.cells)
     for i, sample in enumerate(every):

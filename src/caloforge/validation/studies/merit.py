@@ -21,7 +21,7 @@ from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Number
 from caloforge.validation.metrics.distances import LARGEST_P, Exchanged, corrected
-from caloforge.validation.study import Study, Tell
+from caloforge.validation.study import Absent, Study, Tell, without_numbers
 
 Array = NDArray[np.float64]
 
@@ -41,9 +41,8 @@ def figure_of_merit(samples: Samples, tell: Tell) -> Study:
     every = (samples.reference, samples.floor, *samples.candidates)
     axes, kept = axes_of(samples.detector), min(s.cells.shape[0] for s in every)
     if not axes or kept < _FEWEST:
-        nothing = tuple(() for _ in samples.candidates)
-        why = f"{kept} whole showers are too few" if axes else "the detector resolves no axis"
-        return Study("merit", _TITLE, nothing, method=f"The figure of merit was not computed: {why}.")
+        absent = Absent(kept, _FEWEST) if axes else Absent(kept, 0, "the detector resolves no axis")
+        return without_numbers("merit", _TITLE, samples.candidates, absent)
     ranges = energy_ranges(samples.reference.incident.energy)
     found = []
     for i, sample in enumerate(every):

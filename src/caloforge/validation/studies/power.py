@@ -16,11 +16,11 @@ from caloforge.validation.charts import Curve, Line
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
 from caloforge.validation.metrics.equivalent import PAIRS, Ladder, Ranks, crossing, scaled_ks
-from caloforge.validation.study import Finding, Study, Tell
+from caloforge.validation.study import Absent, Finding, Study, Tell, without_numbers
 
 Array = NDArray[np.float64]
 _LEVEL, _SHOWN, _DRAWS = 0.05, 4, 100
-_FEWEST_SIZES = 2
+_FEWEST_SIZES, _FEWEST = 2, 40  # sizes of subsamples, and the showers that have so many of them
 
 
 def power(samples: Samples, tell: Tell) -> Study:
@@ -40,10 +40,7 @@ def power(samples: Samples, tell: Tell) -> Study:
     """
     ladder = Ladder.of(len(samples), samples.blocks, samples.seed)
     if len(ladder.sizes) < _FEWEST_SIZES:
-        none: tuple[tuple[Number, ...], ...] = tuple(() for _ in samples.candidates)
-        return Study(
-            "power", _TITLE, none, method=f"{len(samples)} showers are too few to draw subsamples of."
-        )
+        return without_numbers("power", _TITLE, samples.candidates, Absent(len(samples), _FEWEST))
     with threadpool_limits(1):  # of small matrices, a second thread makes every product ten times slower
         found = _tests(samples, ladder, tell)
     reached = [t.together() for t in found]

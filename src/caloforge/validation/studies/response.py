@@ -20,7 +20,7 @@ from caloforge.validation.metrics.energy_bins import energy_edges
 from caloforge.validation.metrics.items import roles
 from caloforge.validation.metrics.linearity import LEAST, Linearity, linearity
 from caloforge.validation.metrics.resolution import Fit, fit_resolution
-from caloforge.validation.study import Study, Tell
+from caloforge.validation.study import Absent, Study, Tell
 
 Array = NDArray[np.float64]
 _GEV = 1e3
@@ -61,7 +61,16 @@ def response(samples: Samples, tell: Tell) -> Study:
             "energy_edges": edges.tolist(),
             "samples": {n: _plain(f, fit) for n, f, fit in zip(names, found, fits, strict=True)},
         },
+        absent=_absent(len(samples), len(edges) - 1, numbers),
     )
+
+
+def _absent(showers: int, bins: int, numbers: Sequence[Sequence[Number]]) -> Absent | None:
+    if all(len(found) == len(_LABELS) for found in numbers):
+        return None
+    if bins == 1:
+        return Absent(showers, 0, "all showers have one incident energy")
+    return Absent(showers, 2 * bins * LEAST, f"no bin of energy has {LEAST} showers of each kind")
 
 
 @dataclass

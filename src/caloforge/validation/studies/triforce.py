@@ -27,7 +27,7 @@ from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
 from caloforge.validation.metrics.energy_bins import equal_shares
-from caloforge.validation.study import Finding, Study, Tell
+from caloforge.validation.study import Absent, Finding, Study, Tell, without_numbers
 
 Array = NDArray[np.float64]
 _FEWEST = 100
@@ -72,8 +72,9 @@ def triforce(samples: Samples, tell: Tell, *, trainings: int = 3) -> Study:
     """
     showers = min(s.cells.shape[0] for s in (samples.reference, samples.floor, *samples.candidates))
     if showers < _FEWEST or samples.reference.cells.nnz == 0:
-        method = f"{_TITLE}: not trained, fewer than {_FEWEST} showers, or none with energy."
-        return Study("triforce", _TITLE, tuple(() for _ in samples.candidates), method=method)
+        few = showers < _FEWEST
+        absent = Absent(showers, _FEWEST) if few else Absent(showers, 0, "no shower has energy")
+        return without_numbers("triforce", _TITLE, samples.candidates, absent)
     forward, reverse = _residuals(samples, trainings, tell)
     figures = _figures(forward[0][0])
     numbers = tuple(
