@@ -52,7 +52,7 @@ def main() -> None:
     found: dict[str, list[np.ndarray]] = {way: [] for way in WAYS}
     for number in range(options.count):
         incident = gun.incident(1, number, number + 1)
-        steps = collect(engine.transport(incident, number), slab_paths(detector), 1)
+        steps = collect(engine.transport(incident, number), slab_paths(detector), 1, {})
         for way, booked in WAYS.items():
             found[way].append(_numbers(readout.showers([booked(kind) for kind in steps], incident)))
     names = [*(f"E({layer.name})/E" for layer in detector.layers), "sum/E", *_cell_names(detector)]
