@@ -56,12 +56,17 @@ def test_empty_layers_ids_and_ranges_are_kept(two_particles):
     assert (pion.binning.pid, pion.binning.eta, pion.layers[0].grid) == (-211, None, PolarGrid((5.0, 6.0), 2))
 
 
-@pytest.mark.parametrize("particle", [None, "kaon", "Photon"])
+@pytest.mark.parametrize("particle", [None, "kaon", "photn"])
 def test_a_file_with_several_particles_must_be_told_which(two_particles, particle):
     with pytest.raises(DetectorError) as caught:
         read_binning_xml(two_particles, particle)
     assert "one of photon, pion" in str(caught.value)
-    assert ("did you mean: photon" in str(caught.value)) == (particle == "Photon")
+    assert ("did you mean: photon" in str(caught.value)) == (particle == "photn")
+
+
+@pytest.mark.parametrize("particle", ["Photon", "gamma", "22"])
+def test_a_particle_may_have_any_of_its_names(two_particles, particle):
+    assert read_binning_xml(two_particles, particle) == read_binning_xml(two_particles, "photon")
 
 
 SLICES = """\
