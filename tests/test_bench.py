@@ -99,6 +99,6 @@ def test_geant4_is_measured(bundle: Path, tmp_path: Path) -> None:
     result: Bench = bench(bundle, batches=(1,), geant4=True, reference=few)
     assert result.geant4 is not None
     assert "measured now" in result.geant4.how
-    # About 8 ms per GeV in a sampling calorimeter of lead; the toy is shallow.
-    assert 1 < result.geant4.ms_per_shower < 2000
+    # About 8 ms per GeV in a deep calorimeter of lead; the toy is shallow, and machines differ.
+    assert 0.1 < result.geant4.ms_per_shower < 2000
     assert result.rows[0]["speed_up"] > 1

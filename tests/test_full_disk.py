@@ -77,7 +77,7 @@ def test_formats_are_written_whole_or_not_at_all(tmp_path: Path, name: str, limi
     detector = load_detector(OF_FORMAT.get(name, "calogan"))
     rng, n = np.random.default_rng(1), 400_000 // detector.n_cells
     cells = rng.exponential(size=(n, detector.n_cells)).astype(np.float32)
-    Showers(detector, Incident.of(rng.uniform(1e3, 1e5, n), pdg=24), cells).save(tmp_path / "in.h5")
+    Showers(detector, Incident.of(rng.uniform(1e3, 1e5, n), 24, theta=0.1), cells).save(tmp_path / "in.h5")
     here = tmp_path / "out"
     here.mkdir()
     said = limited(limit, lambda: convert(tmp_path / "in.h5", here / "out.h5", to=name))
