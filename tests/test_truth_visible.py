@@ -127,6 +127,13 @@ def test_late_deposits_do_not_count():
     assert seen_in_slabs(sandwich()) == {}
 
 
+def test_a_particle_that_starts_before_the_face_is_not_late():
+    light = (25.0 + 900.0) / 299.792458
+    for late, counts in ((9.9, 1.0), (10.1, 0.0)):
+        seen = seen_in_slabs(sandwich(gate="gate: 10 ns"), before=900.0)[1]
+        assert seen(line(11, 5.0, 2.0, 1e-6, (late + light, late + light))) == pytest.approx([2.0 * counts])
+
+
 def test_the_constant_has_a_unit_and_is_part_of_the_detector():
     detector = sandwich("0.0126 cm/MeV")
     assert [slab.birks for slab in detector.slabs[:2]] == [None, 0.126]

@@ -88,7 +88,7 @@ def _fraction(section: Section) -> str:
 
 def _layers(section: Section) -> str:
     names = section.layers
-    return ", ".join(names) if len(names) < 4 else f"{names[0]} to {names[-1]} ({len(names)})"
+    return ", ".join(names) if len(names) < 4 else f"{names[0]}, {names[1]} ... {names[-1]} ({len(names)})"
 
 
 def _precision(precision: Precision) -> str:

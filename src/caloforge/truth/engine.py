@@ -7,6 +7,7 @@ __all__ = ["Engine", "run", "start"]
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,11 +80,11 @@ class _View:
     def __init__(self, detector: Detector) -> None:
         paths = zip(slab_paths(detector), detector.counted.tolist(), strict=True)
         self._paths = [path if counts else None for path, counts in paths]
-        self._seen = seen_in_slabs(detector)
+        self._seen = lru_cache(maxsize=2)(partial(seen_in_slabs, detector))
         self._readout = Readout(detector)
 
-    def steps(self, deposits: Any, n_showers: int) -> list[Steps]:
-        return collect(deposits, self._paths, n_showers, self._seen)
+    def steps(self, deposits: Any, n_showers: int, before: float = 0.0) -> list[Steps]:
+        return collect(deposits, self._paths, n_showers, self._seen(before))
 
     def showers(self, steps: Sequence[Steps], incident: Incident) -> Showers:
         return self._readout.showers(steps, incident)
@@ -177,7 +178,8 @@ class Engine:
             there, row = np.unique(event[rows], return_inverse=True)
             shot = primaries(self.detector, incident[rows], before)
             deposits = run(self.detector.name, self._simulation, shot, numbers[rows])
-            steps = [replace(part, shower=row[part.shower]) for part in view.steps(deposits, last - first)]
+            found = view.steps(deposits, last - first, before)
+            steps = [replace(part, shower=row[part.shower]) for part in found]
             places = Incident.of(np.ones(len(there)))  # of a readout that does not follow the particle
             cells[there] += view.showers(steps, places).cells
         return cells, (time.process_time() - begin) * 1e3

@@ -5,7 +5,7 @@ as in Geant4's `G4EmSaturation`. Geant4 knows the true length of a step; its rec
 Electrons below 1 MeV are scattered so much that the straight line is 1.1 to 1.9 times too short: for them the
 length is what they need on average to lose that energy, the difference of two ranges. With both, 10 GeV
 electrons in iron and polystyrene with kB = 0.126 mm/MeV show 97.09 % of the deposits, with straight lines
-96.5 %, with true lengths (geant4_pybind 0.1.3, Geant4 11.4) 97.08 %.
+96.5 %, with true lengths (geant4_pybind 0.1.3, Geant4 11.4) 97.08 %: `benchmarks/saturation.py`.
 """
 
 from __future__ import annotations
@@ -34,16 +34,21 @@ _LIGHT = 299.792458  # mm/ns
 _ENERGIES = np.geomspace(1e-3, _SCATTERED, 400)  # MeV
 _LEAST = 1e-9  # MeV
 _POLYSTYRENE = 0.56995  # mol of electrons in a cm3
-# Energy of a proton, MeV, by its range in polystyrene, MeV/mm: the mean loss until it stops (Geant4 11.4).
+# Protons of these energies (MeV) lose so much (MeV/mm) until they stop in polystyrene (Geant4 11.4's ranges).
 _PROTON = np.array(
     [[1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 3, 10], [3.12, 9.86, 31.2, 52.4, 79, 74.6, 43.3, 21.1, 8.52]]
 )
 
 
-def seen_in_slabs(detector: Detector) -> dict[int, Seen]:
-    """Return what is seen of deposits in the slabs where that is not all of them, by number of the plate."""
+def seen_in_slabs(detector: Detector, before: float = 0.0) -> dict[int, Seen]:
+    """Return what is seen of deposits in the slabs where that is not all of them, by number of the plate.
+
+    Args:
+        detector: What is hit.
+        before: How far before the front face the particles start, mm.
+    """
     kinds = {(slab.birks, slab.material) for slab in detector.plates}
-    gate = None if detector.readout.gate is None else _Gate(detector)
+    gate = None if detector.readout.gate is None else _Gate(detector, before)
     laws = {kind: _seen(detector, gate, *kind) for kind in kinds}
     found = ((number, laws[slab.birks, slab.material]) for number, slab in enumerate(detector.plates))
     return {number: seen for number, seen in found if seen is not None}
@@ -59,8 +64,8 @@ def _seen(detector: Detector, gate: _Gate | None, birks: float | None, material:
 class _Gate:
     """Deposits count until some time after light from the front face could be there."""
 
-    def __init__(self, detector: Detector) -> None:
-        self._last = detector.readout.gate or 0.0
+    def __init__(self, detector: Detector, before: float) -> None:
+        self._last = (detector.readout.gate or 0.0) + before / _LIGHT
         self._radius = None if detector.inner_radius is None else detector.inner_radius / CM
 
     def __call__(self, records: NDArray[Any]) -> Real:
@@ -154,7 +159,7 @@ class _Birks:
         before = lines["energy"][electrons]
         path = self._range(before) - self._range(np.maximum(before - lost[electrons], 0.0))
         length[electrons] = np.maximum(length[electrons], path)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             loss: Real = np.where(length > 0, lost / length, self._protons(lost))
         return loss
 
