@@ -4,7 +4,7 @@
 
 Needs geant4_pybind (0.1.3), which knows the true length of each step, and Geant4's data files by their own
 variables (G4LEDATA, ...). The stack is 40 times 20 mm of iron and 5 mm of polystyrene, kB = 0.126 mm/MeV.
-With true lengths, Geant4's formula is applied as in G4EmSaturation. The other lines see both ends of each step.
+True lengths go into the formula of G4EmSaturation; the other lines see both ends of each step only.
 """
 
 from __future__ import annotations
