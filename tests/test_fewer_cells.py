@@ -167,3 +167,13 @@ def test_the_command_does_the_same(tmp_path: Path) -> None:
     assert Showers.load(tmp_path / "b.h5").detector.n_cells == 15 * 15 * 5
     with pytest.raises(CaloforgeError, match=r"--rebin(.|\n)*2x2"):
         run("convert", file, tmp_path / "c.h5", "--rebin", "two")
+
+
+def test_hexagons_are_added_up_by_layers_only():
+    hexagons = load_detector("hgcal-like")
+    for how in ({"rebin": (127, 1)}, {"crop": (11, 11)}, {"crop": (3,)}):
+        with pytest.raises(ShowersError, match="only cartesian and polar grids"):
+            reduce(hexagons, **how)
+    pairs = reduce(hexagons, rebin=(1, 1, 2)).detector
+    assert pairs.n_layers == 14
+    assert pairs.layers[0].grid == hexagons.layers[0].grid

@@ -205,20 +205,31 @@ class Detector(Part):
             raise DetectorError(problem, got=len(fractions), expected=self.n_layers)
         same = len(set(fractions)) == 1
         layers = tuple(
-            self._spec(layer).model_copy(update={"sampling_fraction": None if same else fraction})
-            for layer, fraction in zip(self.layers, fractions, strict=True)
+            spec.model_copy(update={"sampling_fraction": None if same else fraction})
+            for spec, fraction in zip(self.layer_specs, fractions, strict=True)
         )
         whole = {"sampling_fraction": fractions[0] if same else None, "layers": layers}
-        fields = {name: getattr(self, name) for name in Detector.model_fields}
-        fields["readout"] = self.readout.model_copy(update=whole)
-        # By its text, which is read with all checks.
-        return Detector.from_yaml(Detector.model_construct(**fields).to_yaml(), f"the detector {self.name}")
+        return self.changed(readout=self.readout.model_copy(update=whole))
 
-    def _spec(self, layer: Layer) -> readouts.LayerSpec:
-        """A layer alone, as a file would have it."""
-        specs = [spec for spec in self.readout.layers for _ in range(spec.count)]
+    def changed(self, **fields: Any) -> Detector:
+        """The same detector but for some fields, with all checks.
+
+        Raises:
+            DetectorError: What comes of it is no detector.
+        """
+        known = {name: getattr(self, name) for name in Detector.model_fields}
+        made = Detector.model_construct(**(known | fields))
+        return Detector.from_yaml(made.to_yaml(), f"the detector {made.name}")
+
+    @property
+    def layer_specs(self) -> tuple[readouts.LayerSpec, ...]:
+        """Each layer alone and in its place, as a file would have it."""
+        specs = (spec for spec in self.readout.layers for _ in range(spec.count))
+        return tuple(map(self._alone, specs, self.layers))
+
+    def _alone(self, spec: readouts.LayerSpec, layer: Layer) -> readouts.LayerSpec:
         place = {} if self.depth_is_nominal else {"start": layer.start, "thickness": layer.thickness}
-        return specs[layer.index].model_copy(update={"name": layer.name, "id": layer.id, "count": 1, **place})
+        return spec.model_copy(update={"name": layer.name, "id": layer.id, "count": 1, **place})
 
     @property
     def n_layers(self) -> int:

@@ -210,30 +210,25 @@ def _kept(detector: Detector, names: Sequence[str]) -> list[Layer]:
 
 
 def _detector(source: Detector, groups: Sequence[Sequence[Layer]], flat: bool, regrid: Regrid) -> Detector:
-    from caloforge.detector import Detector
-
-    fields = {name: getattr(source, name) for name in Detector.model_fields}
-    fields["name"] = _name(source, groups, flat, regrid)
-    layers = tuple(_spec(source, group, regrid) for group in groups)
-    fields["readout"] = source.readout.model_copy(update={"layers": layers})
-    added = flat or regrid.adds
-    fields["digitisation"] = None if added else _electronics(source, [group[0].index for group in groups])
-    # By its text, which is read with all checks.
-    made = Detector.model_construct(**fields)
-    return Detector.from_yaml(made.to_yaml(), where=f"the detector {made.name}")
+    specs = source.layer_specs
+    layers = tuple(_spec(specs[group[0].index], group, regrid) for group in groups)
+    kept = [group[0].index for group in groups]
+    return source.changed(
+        name=_name(source, groups, flat, regrid),
+        readout=source.readout.model_copy(update={"layers": layers}),
+        digitisation=None if flat or regrid.adds else _electronics(source, kept),
+    )
 
 
-def _spec(source: Detector, group: Sequence[Layer], regrid: Regrid) -> LayerSpec:
-    """The layer that a group becomes, as a detector file has it."""
-    specs = [spec for spec in source.readout.layers for _ in range(spec.count)]
+def _spec(spec: LayerSpec, group: Sequence[Layer], regrid: Regrid) -> LayerSpec:
+    """The layer that a group becomes, as a detector file has it, from that of its first."""
     first, last = group[0], group[-1]
-    place: dict[str, Any] = {"start": first.start, "thickness": round(last.end - first.start, 9)}
-    if source.depth_is_nominal:
-        place = {"start": None, "thickness": None}
-    name = first.name if first is last else f"{first.name}-{last.name}"
-    grid = spec_of(regrid.grid(first)) if regrid.changes_cells else specs[first.index].grid
-    fields = {"name": name, "id": first.id, "count": 1, "grid": grid, **place}
-    return specs[first.index].model_copy(update=fields)
+    fields: dict[str, Any] = {"grid": spec_of(regrid.grid(first))} if regrid.changes_cells else {}
+    if first is not last:
+        fields["name"] = f"{first.name}-{last.name}"
+        if spec.thickness is not None:
+            fields["thickness"] = round(last.end - first.start, 9)
+    return spec.model_copy(update=fields)
 
 
 def _electronics(source: Detector, kept: Sequence[int]) -> Any:

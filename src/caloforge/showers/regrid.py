@@ -50,7 +50,14 @@ class Regrid:
         Raises:
             ShowersError: A layer cannot, with what would do; or no layer would change.
         """
-        for layer in layers:
+        for layer in layers if self.changes_cells else ():
+            if isinstance(layer.grid, NearestGrid):
+                raise ShowersError(
+                    "only cartesian and polar grids are cropped or rebinned",
+                    where=f"layer {layer.name}",
+                    got=f"a {layer.grid.kind} grid",
+                    cure="add up layers alone: --rebin 1x1x2",
+                )
             shape = self._cropped(layer)
             if any(n % f for n, f in zip(shape, self.factors, strict=False)):
                 raise ShowersError(
@@ -87,18 +94,12 @@ class Regrid:
         return shape
 
     def grid(self, layer: Layer) -> Grid:
-        """Return the grid that a layer has then."""
-        if isinstance(layer.grid, NearestGrid):
-            raise ShowersError(
-                "only cartesian and polar grids are cropped or rebinned",
-                where=f"layer {layer.name}",
-                got=f"a {layer.grid.kind} grid",
-                cure="leave --crop and --rebin out, or keep other layers with --layers",
-            )
+        """Return the grid that a cartesian or polar layer has then."""
         shape = self._cropped(layer)
         a, b = shape[0] // self.factors[0], shape[1] // self.factors[1]
         if isinstance(layer.grid, PolarGrid):
             return PolarGrid(layer.grid.r_edges[: shape[1] + 1 : self.factors[1]], a)
+        assert isinstance(layer.grid, CartesianGrid)  # others are refused by `check`
         (dx, dy), (nx, ny) = layer.grid.cell, shape
         return CartesianGrid((round(nx * dx, 9), round(ny * dy, 9)), (a, b))
 
