@@ -98,6 +98,14 @@ WRONG = {
     "no room": ([("around: 48", "around: 300")], "no room beside each other"),
     "too steep": ([("50 deg", "85 deg")], "out of range"),
     "backwards": ([("50 deg", "-5 deg")], "out of range"),
+    "too thick for its depth": (
+        [("50 deg", "0 deg"), ("around: 48", "around: 4"), ("3 mm", "250 mm"), ("60 mm", "30 mm")],
+        "too thick for its depth",
+    ),
+    "far too thick for its depth": (
+        [("50 deg", "80 deg"), ("around: 48", "around: 4"), ("3 mm", "55 mm"), ("60 mm", "3 mm")],
+        "too thick for its depth",
+    ),
     "no gaps": ([("        gaps: {material: G4_lAr, active: true}\n", "")], "'gaps' is missing"),
     "unknown gaps": ([("G4_lAr", "G4_lAg")], "unknown material 'G4_lAg'"),
     "too many": ([("around: 48", "around: 5000"), ("3 mm", "1 um"), ("1.2 mm", "1 um")], "too many slabs"),
@@ -113,6 +121,32 @@ def test_what_is_wrong_is_said(case):
     assert "fan.yaml, line" in str(caught.value)
 
 
+def test_behind_other_slabs_there_is_more_room():
+    deep = [
+        ("thickness: 4 mm", "thickness: 400 mm"),
+        ("around: 48", "around: 300"),
+        ("start: 4 mm", "start: 400 mm"),
+    ]
+    with pytest.raises(DetectorError, match="no room beside each other"):
+        fan(deep[1])
+    assert fan(*deep).slabs[1].radius == 616
+
+
+@pytest.mark.parametrize("angle", [0.0, 1.4, 5.0, 50.0])
+@pytest.mark.parametrize("thickness", [1.0, 10.0, 20.0])
+def test_plates_stay_between_their_radii_and_touch_them(angle, thickness):
+    (_, one) = fan(("50 deg", f"{angle} deg")).slabs
+    first, last = one.reach(thickness)
+    radii = []
+    for way in (first, last):
+        beside = np.linspace(-thickness / 2, thickness / 2, 100_001)
+        x = 220 + way * np.cos(one.angle) - beside * np.sin(one.angle)
+        y = way * np.sin(one.angle) + beside * np.cos(one.angle)
+        radii.append(np.hypot(x, y))
+    assert radii[0].min() == pytest.approx(220, abs=1e-6)
+    assert radii[1].max() == pytest.approx(280, abs=1e-6)
+
+
 def test_moves_and_mirrors_know_the_plates():
     detector = fan()
     assert not _maps_stack(Mirror(False, -1, 1), detector)
@@ -126,7 +160,7 @@ def test_moves_and_mirrors_know_the_plates():
 
 
 @pytest.mark.geant4
-@pytest.mark.parametrize("angle", ["0 deg", "50 deg", "75 deg"])
+@pytest.mark.parametrize("angle", ["0 deg", "1.4 deg", "50 deg", "75 deg"])
 def test_geant4_finds_every_plate_and_no_overlap(angle):
     import calzone
 

@@ -203,6 +203,71 @@ def test_what_is_no_slab_is_named(tmp_path):
     }
 
 
+def test_an_assembly_is_what_is_in_it(tmp_path):
+    # Two stacks 70 mm apart along y, in an assembly that is turned to lie along -z.
+    volumes = (
+        '<assembly name="Both"><physvol name="one"><volumeref ref="Calo"/>'
+        '<position name="one" y="-35"/><rotation name="one" x="90" unit="deg"/></physvol>'
+        '<physvol name="two"><volumeref ref="Calo"/>'
+        '<position name="two" y="35"/><rotation name="two" x="90" unit="deg"/></physvol></assembly>'
+    )
+    placed = PLACED.replace("Calo", "Both").format('<rotation name="whole" x="90" unit="deg"/>')
+    root = read_xml(written(tmp_path, placed, volumes=volumes), "a GDML file", 10**6)
+    one, two = Tree(root, Numbers(root, "here"), "here").world.inside
+    assert one.position == pytest.approx([7, 8, 900 + 35])
+    assert two.position == pytest.approx([7, 8, 900 - 35])
+    assert one.turn == pytest.approx(np.diag([1, -1, -1]))
+    found = read_gdml(tmp_path / "calo.gdml")
+    assert (found.axis, found.detector.depth, found.left_out) == ("z", 130, ())
+    assert [slab.material for slab in found.detector.slabs[7:10]] == ["G4_Pb", "G4_Galactic", "Slush"]
+
+
+def test_mirror_images_are_named(tmp_path):
+    mirrored = read_gdml(written(tmp_path, PLACED.format('<scale name="s" x="1" z="-1"/>')))
+    assert mirrored.left_out == ("mirror images in World: taken as they were before",)
+    assert read_gdml(written(tmp_path, PLACED.format('<scale name="s" x="1"/>'))).left_out == ()
+
+
+def test_units_have_long_names(tmp_path):
+    changes = [('value="1" unit="cm"', 'value="1" unit="centimeter"'), ('lunit="m"', 'lunit="meter"')]
+    long = read_gdml(written(tmp_path, changes=changes)).detector
+    assert long == read_gdml(written(tmp_path)).detector
+
+
+def test_places_of_few_digits_leave_no_slits(tmp_path):
+    slit = ('x="0" y="0" z="pb/2"', 'x="0" y="0" z="pb/2+3e-7"')
+    assert len(read_gdml(written(tmp_path, changes=[slit])).detector.slabs) == 8
+
+
+def test_volumes_of_a_kind_are_named_once(tmp_path):
+    volumes = "".join(
+        f'<volume name="Disc{n}"><materialref ref="G4_Cu"/><solidref ref="disc"/></volume>' for n in range(3)
+    )
+    beside = (
+        '<physvol name="d{0}"><volumeref ref="Disc{0}"/><position name="d" x="7" y="8" z="{1}"/></physvol>'
+    )
+    placed = PLACED.format("") + "".join(beside.format(n, 950 + 30 * n) for n in range(3))
+    disc = '<tube name="disc" rmax="50" z="20" deltaphi="360" aunit="deg"/>'
+    told = "Disc#: 100 x 100 mm wide, it becomes as wide as the detector"
+    assert read_gdml(written(tmp_path, placed, disc, volumes)).left_out == (told,)
+
+
+def test_discs_are_a_stack(tmp_path):
+    volumes = '<volume name="Disc"><materialref ref="G4_Cu"/><solidref ref="disc"/></volume>'
+    disc = '<tube name="disc" rmax="50" z="20" deltaphi="360" aunit="deg"/>'
+    one = '<physvol name="d{0}"><volumeref ref="Disc"/><position name="d" z="{1}"/></physvol>'
+    found = read_gdml(written(tmp_path, "".join(one.format(n, 30 * n) for n in range(4)), disc, volumes))
+    assert (found.axis, found.detector.size, found.detector.depth) == ("z", (100, 100), 110)
+    assert len(found.detector.slabs) == 7
+    assert found.left_out == ("Disc: it is round and becomes a rectangle",)
+
+
+def test_another_xml_is_no_gdml(tmp_path):
+    (tmp_path / "other.gdml").write_text("<Bins/>")
+    with pytest.raises(DetectorError, match="no volumes"):
+        read_gdml(tmp_path / "other.gdml")
+
+
 WRONG = {
     "no XML": ([("<gdml>", "<gdml")], "not XML"),
     "entities": ([("<gdml>", '<!DOCTYPE gdml [<!ENTITY a "b">]>\n<gdml>')], "a DOCTYPE"),
@@ -212,6 +277,8 @@ WRONG = {
         "this is not a number",
     ),
     "an endless number": ([('value="2*2.5"', 'value="9^9^9^9"')], "this is not a number"),
+    "a unit of nothing": ([('lunit="m"', 'lunit="ell"')], "no unit of a length or an angle"),
+    "less than no density": ([('<D value="0.95"/>', '<D value="-0.95"/>')], "its density is -0.95 g/cm3"),
     "a material of nothing": ([('ref="G4_WATER"', 'ref="Firn"')], "what the material 'Firn' is made of"),
     "a material of itself": ([('ref="G4_WATER"', 'ref="Slush"')], "made of itself"),
     "a solid that is missing": (

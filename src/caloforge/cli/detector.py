@@ -243,7 +243,7 @@ def import_gdml(
     say(f"[bold]{raw(out)}[/bold]: {_size(found.detector)}; depth runs along the {along}")
     for what in found.left_out:
         say(f"[yellow]left out[/yellow] {raw(what)}")
-    if not any(slab.active for slab in found.detector.slabs):
+    if not any(plate.active for plate in found.detector.plates):
         say("No slab is active, so all deposits count; [bold]--active MATERIAL[/bold] says what is read out.")
     say("[dim]Its readout is one layer of 10 x 10 cells: edit `readout:` in the file.[/dim]")
     emit({"detector": out, "axis": found.axis, "left_out": found.left_out})

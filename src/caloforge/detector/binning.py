@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from caloforge.detector.detector import Detector
-from caloforge.detector.grids import PolarGrid
+from caloforge.detector.grids import Grid, PolarGrid
 from caloforge.detector.markup import read_xml
 from caloforge.detector.reading import described
 from caloforge.detector.readout import MAX_LAYERS
@@ -204,12 +204,12 @@ def write_binning_xml(detector: Detector, path: str | Path) -> None:
     replace_text(Path(path), ElementTree.tostring(root, encoding="unicode") + "\n")
 
 
-def _polar(grid: object, layer: str) -> PolarGrid:
+def _polar(grid: Grid, layer: str) -> PolarGrid:
     if not isinstance(grid, PolarGrid):
         raise DetectorError(
             "a CaloChallenge binning file has polar grids only",
             where=f"layer {layer}",
-            got="a cartesian grid",
+            got=f"a {grid.kind} grid",
         )
     return grid
 

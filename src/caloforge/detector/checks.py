@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from caloforge.detector.materials import unknown_material
 from caloforge.detector.nist import NIST_MATERIALS
 from caloforge.detector.parts import wrong
-from caloforge.detector.stack import MAX_SLABS, FanSpec, Filling, RowSpec, SlabSpec, in_row
+from caloforge.detector.stack import MAX_SLABS, Fan, FanSpec, Matter, RowSpec, SlabSpec, most_plates
 
 if TYPE_CHECKING:
     from caloforge.detector.detector import Detector
@@ -67,10 +67,10 @@ def _specs(detector: Detector) -> Iterator[tuple[_Place, SlabSpec | RowSpec | Fa
             yield ("stack", g, "slabs", s), spec
 
 
-def _plates(at: _Place, spec: SlabSpec | RowSpec | FanSpec) -> dict[_Place, SlabSpec | Filling]:
+def _plates(at: _Place, spec: SlabSpec | RowSpec | FanSpec) -> dict[_Place, Matter]:
     if isinstance(spec, SlabSpec):
         return {at: spec}
-    gaps: dict[_Place, SlabSpec | Filling] = {(*at, "gaps"): spec.gaps} if isinstance(spec, FanSpec) else {}
+    gaps: dict[_Place, Matter] = {(*at, "gaps"): spec.gaps} if isinstance(spec, FanSpec) else {}
     return gaps | {(*at, "slabs", number): plate for number, plate in enumerate(spec.slabs)}
 
 
@@ -82,13 +82,16 @@ def check_stack(detector: Detector) -> None:
         if isinstance(spec, RowSpec):
             _check_row(detector, spec, at)
         elif isinstance(spec, FanSpec):
-            _check_fan(detector, spec, at)
+            _check_barrel(detector, at)
     n_slabs = sum(
-        group.repeat * in_row(spec, detector.extents) for group in detector.stack for spec in group.slabs
+        group.repeat * most_plates(spec, detector.extents) for group in detector.stack for spec in group.slabs
     )
     if n_slabs > MAX_SLABS:
         most = f"at most {MAX_SLABS:,}, each plate of a row counted"
         raise wrong("too many slabs", at=("stack",), got=f"{n_slabs:,}", expected=most)
+    for at, slab in zip(_places(detector), detector.slabs, strict=True):
+        if isinstance(slab, Fan):
+            _check_fan(slab, at)
     if detector.stack and not detector.counted.any():
         kind = detector.readout.deposits
         raise wrong(
@@ -99,7 +102,7 @@ def check_stack(detector: Detector) -> None:
         )
 
 
-def _check_light(slab: SlabSpec | Filling, at: _Place) -> None:
+def _check_light(slab: Matter, at: _Place) -> None:
     if slab.birks is not None and not slab.active:
         raise wrong(
             "only an active slab makes light that can saturate",
@@ -127,7 +130,7 @@ def _check_row(detector: Detector, row: RowSpec, at: _Place) -> None:
         )
 
 
-def _check_fan(detector: Detector, fan: FanSpec, at: _Place) -> None:
+def _check_barrel(detector: Detector, at: _Place) -> None:
     if detector.inner_radius is None:
         raise wrong(
             "only a barrel has plates all around",
@@ -135,15 +138,33 @@ def _check_fan(detector: Detector, fan: FanSpec, at: _Place) -> None:
             got=f"shape: {detector.shape}",
             expected="shape: barrel, or `across:` for plates side by side",
         )
-    pitch = 2 * math.pi * detector.inner_radius / (fan.around * len(fan.slabs)) * math.cos(fan.angle)
-    for number, plate in enumerate(fan.slabs):
-        neighbour = fan.slabs[number - 1]
-        if (plate.thickness + neighbour.thickness) / 2 >= pitch:
+
+
+def _places(detector: Detector) -> Iterator[_Place]:
+    """Yield for each slab in its place where the file has it."""
+    for g, group in enumerate(detector.stack):
+        for _ in range(group.repeat):
+            yield from (("stack", g, "slabs", s) for s in range(len(group.slabs)))
+
+
+def _check_fan(fan: Fan, at: _Place) -> None:
+    pitch = 2 * math.pi * fan.radius / (fan.around * len(fan.sequence)) * math.cos(fan.angle)
+    for number, plate in enumerate(fan.sequence):
+        between = (plate.thickness + fan.sequence[number - 1].thickness) / 2
+        if between >= pitch:
             raise wrong(
-                "the plates have no room beside each other at the inner radius",
+                "the plates have no room beside each other at their inner ends",
                 at=(*at, "slabs", number, "thickness"),
-                got=f"{(plate.thickness + neighbour.thickness) / 2:g} mm from middle to middle",
+                got=f"{between:g} mm from middle to middle",
                 expected=f"less than {pitch:g} mm, for that many plates at this angle",
+            )
+        first, last = fan.reach(plate.thickness)
+        if last - first < _TOLERANCE:
+            raise wrong(
+                "the plate is too thick for its depth: no box of it fits in",
+                at=(*at, "slabs", number, "thickness"),
+                got=f"{plate.thickness:g} mm thick, {fan.thickness:g} mm deep",
+                expected="a thinner plate, a larger `thickness:` of the fan, or a smaller angle",
             )
 
 

@@ -23,7 +23,7 @@ _EXPECTED = {
     "dict_type": "a mapping (key: value)",
     "model_type": "a mapping (key: value)",
     "model_attributes_type": "a mapping (key: value)",
-    "union_tag_not_found": "`kind: cartesian` or `kind: polar`",
+    "union_tag_not_found": "`kind: cartesian`, `polar`, `hexagonal` or `cells`",
     "finite_number": "a finite number",
 }
 _LIMITS = {

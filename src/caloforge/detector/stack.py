@@ -6,15 +6,15 @@ __all__ = [
     "MAX_SLABS",
     "Fan",
     "FanSpec",
-    "Filling",
     "Layered",
+    "Matter",
     "Row",
     "RowSpec",
     "Slab",
     "SlabGroup",
     "SlabSpec",
     "expand",
-    "in_row",
+    "most_plates",
 ]
 
 import math
@@ -23,25 +23,35 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, field_validator
 
-from caloforge.detector.parts import Angle, BirksConstant, Count, Part, Thickness
+from caloforge.detector.parts import Angle, BirksConstant, Count, Part, Thickness, wrong
 
 MAX_SLABS = 10_000
+_STEEPEST = 1.4  # rad
 _LEAST = 1e-9  # mm; lengths are rounded to it
 
 
-class SlabSpec(Part):
-    """One slab as the file has it; `active` slabs are the ones that are read out.
+class Matter(Part):
+    """What a slab is made of, or what fills the gaps between plates; `active` matter is read out.
 
     `birks` is Birks' constant of a scintillator: of a step of length dx that loses dE it shows
     dE / (1 + birks dE/dx).
     """
 
     material: str
-    thickness: Thickness
     active: bool = Field(default=False, strict=True)
     birks: BirksConstant | None = None
+
+    def slab(self, thickness: float, start: float) -> Slab:
+        """Put it in its place; mm."""
+        return Slab(self.material, thickness, self.active, start, self.birks)
+
+
+class SlabSpec(Matter):
+    """One slab as the file has it."""
+
+    thickness: Thickness
 
 
 class RowSpec(Part):
@@ -63,14 +73,6 @@ class RowSpec(Part):
         return round(sum(spec.thickness for spec in self.slabs), 9)
 
 
-class Filling(Part):
-    """What fills the gaps between plates, as the file has it."""
-
-    material: str
-    active: bool = Field(default=False, strict=True)
-    birks: BirksConstant | None = None
-
-
 class FanSpec(Part):
     """Flat plates all around a barrel, with gaps between them that grow with the radius.
 
@@ -84,9 +86,20 @@ class FanSpec(Part):
 
     thickness: Thickness
     around: Annotated[int, Field(strict=True, ge=1, le=MAX_SLABS)]
-    angle: Annotated[Angle, Field(ge=0, le=1.4)] = 0.0
-    gaps: Filling
+    angle: Angle = 0.0
+    gaps: Matter
     slabs: tuple[SlabSpec, ...] = Field(min_length=1)
+
+    @field_validator("angle")
+    @classmethod
+    def _not_flat(cls, value: float) -> float:
+        if not 0 <= value <= _STEEPEST:
+            raise wrong(
+                f"{math.degrees(value):g} deg is out of range",
+                got=f"{math.degrees(value):g} deg",
+                expected=f"0 deg to {math.degrees(_STEEPEST):.1f} deg",
+            )
+        return value
 
 
 def _kind(value: Any) -> str:
@@ -111,8 +124,20 @@ class SlabGroup(Part):
     ] = Field(min_length=1)
 
 
+class _Extended:
+    """What begins somewhere and has a thickness, mm."""
+
+    start: float
+    thickness: float
+
+    @property
+    def end(self) -> float:
+        """Where it ends, mm."""
+        return round(self.start + self.thickness, 9)
+
+
 @dataclass(frozen=True)
-class Slab:
+class Slab(_Extended):
     """One slab in its place: a plate (planar) or a tube (barrel) at `start` mm of depth.
 
     In a row, `start` is where a plate begins along the axis of the row. `birks` is in mm/MeV.
@@ -125,11 +150,6 @@ class Slab:
     birks: float | None = None
 
     @property
-    def end(self) -> float:
-        """Where the slab ends, mm."""
-        return round(self.start + self.thickness, 9)
-
-    @property
     def content(self) -> tuple[Any, ...]:
         """What it is, wherever it stands."""
         return self.material, self.thickness, self.active, self.birks
@@ -140,13 +160,18 @@ class Slab:
         return (self,)
 
     @property
+    def pieces(self) -> tuple[Slab, ...]:
+        """Itself alone."""
+        return (self,)
+
+    @property
     def shares(self) -> list[tuple[str, float]]:
         """How much of each material is in it, as a thickness in mm."""
         return [(self.material, self.thickness)]
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(_Extended):
     """Plates side by side at one depth.
 
     Attributes:
@@ -164,24 +189,19 @@ class Row:
     start: float
 
     @property
-    def end(self) -> float:
-        """Depth at which the plates end, mm."""
-        return round(self.start + self.thickness, 9)
-
-    @property
     def content(self) -> tuple[Any, ...]:
         """What it is, wherever it stands."""
         return self.across, self.thickness, tuple(plate.content for plate in self.sequence)
 
     @property
-    def active(self) -> bool:
-        """Whether any plate is read out."""
-        return any(plate.active for plate in self.sequence)
-
-    @property
     def period(self) -> float:
         """Length of the sequence, mm."""
         return self.sequence[-1].end
+
+    @property
+    def pieces(self) -> tuple[Slab, ...]:
+        """Each plate of the sequence once."""
+        return self.sequence
 
     @cached_property
     def plates(self) -> tuple[Slab, ...]:
@@ -203,7 +223,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Fan:
+class Fan(_Extended):
     """Flat plates all around a barrel, in a tube of what is between them.
 
     Attributes:
@@ -225,20 +245,15 @@ class Fan:
     start: float
 
     @property
-    def end(self) -> float:
-        """Depth at which the plates end, mm."""
-        return round(self.start + self.thickness, 9)
-
-    @property
     def content(self) -> tuple[Any, ...]:
         """What it is, wherever it stands."""
         plates = tuple(plate.content for plate in self.sequence)
         return self.around, self.angle, self.filling.content, plates
 
     @property
-    def active(self) -> bool:
-        """Whether plates or gaps are read out."""
-        return any(plate.active for plate in (self.filling, *self.sequence))
+    def pieces(self) -> tuple[Slab, ...]:
+        """What is between the plates, and each of these once."""
+        return (self.filling, *self.sequence)
 
     @property
     def plates(self) -> tuple[Slab, ...]:
@@ -258,20 +273,21 @@ class Fan:
     def reach(self, thickness: float) -> tuple[float, float]:
         """Return where the middle plane of a flat plate begins and ends, mm from the inner radius along it.
 
-        A plate is a box: it is a little shorter than its middle plane, so that its corners stay inside.
+        A plate is a box: it is a little shorter than its middle plane, so that its corners stay inside. It
+        ends before it begins if it is too thick for that.
         """
-        outer = self.radius + self.thickness
+        outer, half = self.radius + self.thickness, thickness / 2
         low, across = self.radius * math.cos(self.angle), self.radius * math.sin(self.angle)
-        half = thickness / 2
-        # Corners nearest to the axis and farthest from it, at `half` beside the plane.
-        first = math.sqrt(max(self.radius**2 - (across - half) ** 2, low**2)) - low
-        return first, math.sqrt(outer**2 - (across + half) ** 2) - low
+        # The inner end touches the inner radius where it is nearest to the axis, `across` beside which the
+        # middle plane passes; the outer end touches the outer radius with the corner that is farther from it.
+        first = math.sqrt(self.radius**2 - max(across - half, 0.0) ** 2) - low
+        return first, math.sqrt(max(outer**2 - (across + half) ** 2, 0.0)) - low
 
 
 Layered = Slab | Row | Fan
 
 
-def in_row(spec: SlabSpec | RowSpec | FanSpec, extents: Mapping[str, float]) -> int:
+def most_plates(spec: SlabSpec | RowSpec | FanSpec, extents: Mapping[str, float]) -> int:
     """Return how many pieces of material a slab has, or one sequence more."""
     if isinstance(spec, SlabSpec):
         return 1
@@ -303,14 +319,12 @@ def _placed(
     spec: SlabSpec | RowSpec | FanSpec, depth: float, extents: Mapping[str, float], radius: float
 ) -> Layered:
     if isinstance(spec, SlabSpec):
-        return Slab(spec.material, spec.thickness, spec.active, depth, spec.birks)
+        return spec.slab(spec.thickness, depth)
     if isinstance(spec, FanSpec):
-        gaps, plates = spec.gaps, [Slab(p.material, p.thickness, p.active, 0.0, p.birks) for p in spec.slabs]
-        filling = Slab(gaps.material, spec.thickness, gaps.active, depth, gaps.birks)
-        inner = radius + depth
-        return Fan(spec.around, spec.angle, filling, tuple(plates), inner, spec.thickness, depth)
+        plates = tuple(plate.slab(plate.thickness, 0.0) for plate in spec.slabs)
+        filling = spec.gaps.slab(spec.thickness, depth)
+        return Fan(spec.around, spec.angle, filling, plates, radius + depth, spec.thickness, depth)
     sequence: list[Slab] = []
     for plate in spec.slabs:
-        start = sequence[-1].end if sequence else 0.0
-        sequence.append(Slab(plate.material, plate.thickness, plate.active, start, plate.birks))
+        sequence.append(plate.slab(plate.thickness, sequence[-1].end if sequence else 0.0))
     return Row(spec.across, tuple(sequence), extents[spec.across], spec.thickness, depth)

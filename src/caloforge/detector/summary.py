@@ -9,6 +9,7 @@ __all__ = [
     "describe",
     "digitisation_rule",
     "layer_groups",
+    "material_thickness",
     "readout_rule",
     "stack_runs",
 ]
@@ -16,6 +17,7 @@ __all__ = [
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -65,11 +67,12 @@ def layer_groups(detector: Detector) -> list[list[Layer]]:
 def readout_rule(detector: Detector) -> str:
     """Say in one sentence how a deposit becomes a cell."""
     readout = detector.readout
-    counted = zip(detector.plates, detector.counted.tolist(), strict=True)
-    materials = sorted({plate.material for plate, counts in counted if counts})
+    counted = list(compress(detector.plates, detector.counted))
+    materials = sorted({plate.material for plate in counted})
     where = "all slabs" if readout.deposits == "all" else " and ".join(materials)
     where = where or f"{readout.deposits} material"
-    text = f"A cell is the energy {_counted(detector)}deposited in {where}"
+    saturated = "(saturated by Birks' law) " if any(plate.birks for plate in counted) else ""
+    text = f"A cell is the energy {saturated}deposited in {where}"
     if readout.gate is not None:
         text += f" within {readout.gate:g} ns after light from the front face could be there"
     fractions = list(dict.fromkeys(detector.sampling_fractions.tolist()))
@@ -83,10 +86,6 @@ def readout_rule(detector: Detector) -> str:
     text += f". Depth runs along {frame}; cells are centred on "
     on_axis = depth_axis(detector) if readout.frame == "detector" else "the particle's line"
     return text + (on_axis if readout.centre == "axis" else "the energy barycentre, rounded to a cell") + "."
-
-
-def _counted(detector: Detector) -> str:
-    return "(saturated by Birks' law) " if any(plate.birks for plate in detector.plates) else ""
 
 
 def digitisation_rule(detector: Detector) -> str:

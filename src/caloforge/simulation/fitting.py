@@ -7,7 +7,8 @@ __all__ = ["check_fit"]
 from collections.abc import Iterator
 from typing import Any
 
-from caloforge.detector import CartesianGrid, Detector, PolarGrid, Slab
+from caloforge.detector import CartesianGrid, Detector, PolarGrid
+from caloforge.detector.stack import Layered
 from caloforge.errors import DetectorError
 
 
@@ -73,7 +74,6 @@ def _stack(detector: Detector) -> _Stack:
     return _Stack(_told(detector, slab) for slab in detector.slabs)
 
 
-def _told(detector: Detector, slab: Any) -> tuple[Any, ...]:
-    plates = (slab,) if isinstance(slab, Slab) else (getattr(slab, "filling", slab), *slab.sequence)
-    light = tuple((plate.active, getattr(plate, "birks", None)) for plate in plates)
+def _told(detector: Detector, slab: Layered) -> tuple[Any, ...]:
+    light = tuple((plate.active, plate.birks) for plate in slab.pieces)
     return detector.made_of(slab), slab.thickness, light

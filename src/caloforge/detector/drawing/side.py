@@ -222,7 +222,7 @@ def draw_barrel(ax: Any, detector: Detector) -> None:
     for slab in detector.slabs:
         if isinstance(slab, Fan):
             ax.add_collection(LineCollection(_spokes(slab), colors=INK, linewidths=0.25))
-    reach = max(layer.grid.reach[1] for layer in detector.layers)
+    reach = max(layer.grid.reach[0] for layer in detector.layers)
     end = detector.layers[-1].end
     ax.add_patch(
         Rectangle((inner, -reach), end, 2 * reach, facecolor="none", edgecolor=FIRST, lw=1.2, zorder=4)

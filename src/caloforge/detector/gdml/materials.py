@@ -97,7 +97,10 @@ class Materials:
         unit = given.get("unit", "g/cm3")
         if unit not in _DENSITIES:
             raise self._unknown(element.get("name", ""), f"its density is in {unit}")
-        return self._numbers.value(given, "value") * _DENSITIES[unit]
+        density = self._numbers.value(given, "value") * _DENSITIES[unit]
+        if density < 0:
+            raise self._unknown(element.get("name", ""), f"its density is {density:g} g/cm3")
+        return density
 
     def _like(self, name: str, density: float) -> bool:
         known = NIST_MATERIALS.get(name)

@@ -13,8 +13,10 @@ from xml.etree.ElementTree import Element
 
 from caloforge.errors import DetectorError
 
-_LENGTHS = {"nm": 1e-6, "um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0, "km": 1e6}
+_LENGTHS = {"nm": 1e-6, "um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0, "km": 1e6, "angstrom": 1e-7}
+_LENGTHS |= {"nanometer": 1e-6, "micrometer": 1e-3, "millimeter": 1.0, "centimeter": 10.0, "meter": 1000.0}
 _ANGLES = {"rad": 1.0, "mrad": 1e-3, "deg": math.pi / 180, "degree": math.pi / 180, "radian": 1.0}
+_ANGLES |= {"milliradian": 1e-3}
 _CONSTANTS = {"pi": math.pi, "twopi": 2 * math.pi, "halfpi": math.pi / 2, "TWOPI": 2 * math.pi}
 _CONSTANTS |= {"HALFPI": math.pi / 2, "PI": math.pi} | _LENGTHS | _ANGLES
 _UNITS = _LENGTHS | _ANGLES
@@ -51,7 +53,9 @@ class Numbers:
         for element in root.iterfind("define/*"):
             name = element.get("name", "")
             if element.tag in ("constant", "variable", "quantity"):
-                self._known[name] = self.value(element, "value", unit=element.get("unit"))
+                unit = element.get("unit")
+                # Densities and the like stay as they are.
+                self._known[name] = self.value(element, "value", unit=unit if unit in _UNITS else None)
             elif element.tag in ("position", "rotation", "scale"):
                 self.vectors[name] = element
 
@@ -59,8 +63,15 @@ class Numbers:
         """Return an attribute as a number, in mm or rad if a unit is given.
 
         Raises:
-            DetectorError: It is not there, or no number.
+            DetectorError: It is not there, or no number, or the unit is unknown.
         """
+        if unit is not None and unit not in _UNITS:
+            raise DetectorError(
+                "this is no unit of a length or an angle",
+                where=f"{self._where}, <{element.tag} name={element.get('name', '')!r}>",
+                got=unit,
+                expected="one of " + ", ".join(_UNITS),
+            )
         text = element.get(key, default)
         try:
             if text is None:
@@ -75,16 +86,16 @@ class Numbers:
                 got=str(text),
                 expected="a formula with the constants of <define> and units",
             ) from None
-        return number * _UNITS.get(unit or "", 1.0)
+        return number * (1.0 if unit is None else _UNITS[unit])
 
-    def vector(self, element: Element | None) -> tuple[float, float, float]:
-        """Return x, y and z of a position or rotation in mm or rad; zeros for nothing."""
+    def vector(self, element: Element | None, default: str = "0") -> tuple[float, float, float]:
+        """Return x, y and z of a position or rotation in mm or rad, or of a scale; zeros for nothing."""
         if element is None:
             return 0.0, 0.0, 0.0
         if "ref" in element.attrib:
             element = self.vectors.get(element.get("ref", ""), element)
         unit = element.get("unit", "rad" if element.tag.startswith("rotation") else "mm")
-        x, y, z = (self.value(element, axis, "0", unit) for axis in "xyz")
+        x, y, z = (self.value(element, axis, default, unit) for axis in "xyz")
         return x, y, z
 
 

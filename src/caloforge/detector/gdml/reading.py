@@ -92,12 +92,16 @@ def _line(tree: Tree, asked: str | None, where: str) -> tuple[str, list[Piece]]:
     middle, found = _middle(world), {}
     for number, axis in enumerate("xyz"):
         ahead = np.eye(3)[number]
-        met = walk(world, middle + _BESIDE * (1 - ahead), ahead)
+        # Places that are written with few digits leave slits between volumes.
+        line = walk(world, middle + _BESIDE * (1 - ahead), ahead)
+        met = [piece for piece in line if piece.end - piece.start > _NEAR]
         outwards = _without(world, [piece for piece in met if piece.start > _NEAR])
-        if axis == "x" and outwards and _rings(world, outwards):
-            found["radius"] = outwards
-        elif not (outwards and _rings(world, outwards)):
+        # Along z, tubes are discs one behind the other.
+        rings = axis != "z" and bool(outwards) and _rings(world, outwards)
+        if not rings:
             found[axis] = _without(world, met)
+        elif axis == "x":
+            found["radius"] = outwards
     axis = asked or max(found, key=lambda name: len(found[name]))
     if not found.get(axis):
         raise DetectorError(
@@ -206,8 +210,13 @@ def _beside(world: Volume, pieces: Sequence[Piece]) -> list[str]:
                 below.append(volume)
             why = volume.solid.kind if isinstance(volume.solid, Other) else ""
             if id(volume) not in met and (why or not volume.inside):
-                left[re.sub(r"\d+", "#", volume.name), why] += 1
+                left[_kind(volume), why] += 1
     return [_told(name, why, number) for (name, why), number in left.items()]
+
+
+def _kind(volume: Volume) -> str:
+    """Return the name without its numbers, so that volumes of one kind are named once."""
+    return re.sub(r"\d+", "#", volume.name)
 
 
 def _told(name: str, why: str, number: int) -> str:
@@ -220,12 +229,12 @@ def _told(name: str, why: str, number: int) -> str:
 def _other_sizes(pieces: Sequence[Piece], world: Volume, size: Sequence[float], axis: str) -> list[str]:
     notes = []
     for piece in pieces:
-        own = _widths(piece.half, axis)
+        own, name = _widths(piece.half, axis), _kind(piece.volume)
         if not piece.straight:
-            notes.append(f"{piece.volume.name}: it is turned against the line and becomes straight")
+            notes.append(f"{name}: it is turned against the line and becomes straight")
         elif piece.volume is not world and not np.allclose(own, size):
             words = " x ".join(f"{width:g}" for width in own)
-            notes.append(f"{piece.volume.name}: {words} mm wide, it becomes as wide as the detector")
+            notes.append(f"{name}: {words} mm wide, it becomes as wide as the detector")
         elif axis != "radius" and isinstance(piece.volume.solid, Tube):
-            notes.append(f"{piece.volume.name}: it is round and becomes a rectangle")
+            notes.append(f"{name}: it is round and becomes a rectangle")
     return notes

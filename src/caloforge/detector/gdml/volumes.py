@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -156,6 +156,7 @@ class Tree:
         self._root, self._numbers, self._where = root, numbers, where
         self._solids = {one.get("name", ""): one for one in root.iterfind("solids/*")}
         self._volumes = {one.get("name", ""): one for one in root.iterfind("structure/volume")}
+        self._assemblies = {one.get("name", ""): one for one in root.iterfind("structure/assembly")}
         self._built: dict[str, Volume] = {}
         self._under_way: list[str] = []
         self.notes: list[str] = []
@@ -163,6 +164,12 @@ class Tree:
     @cached_property
     def world(self) -> Volume:
         """The outermost volume, with all that is in it."""
+        if not self._volumes:
+            problem, expected = (
+                "this file has no volumes",
+                "a GDML file: <gdml> with a <structure> of volumes",
+            )
+            raise DetectorError(problem, where=self._where, got=f"<{self._root.tag}>", expected=expected)
         setup = self._root.find("setup/world")
         reference = setup.get("ref", "") if setup is not None else next(reversed(self._volumes), "")
         return self._volume(reference)
@@ -170,14 +177,7 @@ class Tree:
     def _volume(self, name: str) -> Volume:
         if name in self._built:
             return self._built[name]
-        if name not in self._volumes or name in self._under_way or len(self._under_way) > _DEEPEST:
-            raise DetectorError(
-                f"the volume {bare(name)!r} cannot be built",
-                where=self._where,
-                got="it is not defined" if name not in self._volumes else "it lies in itself",
-            )
-        element = self._volumes[name]
-        self._under_way.append(name)
+        element = self._enter(name, self._volumes)
         volume = Volume(
             bare(name),
             self._solid(_reference(element, "solidref")),
@@ -189,21 +189,43 @@ class Tree:
         self._built[name] = volume
         return volume
 
+    def _enter(self, name: str, known: Mapping[str, Element]) -> Element:
+        """Return what is to be built, and see that it is not yet under way."""
+        if name not in known or name in self._under_way or len(self._under_way) > _DEEPEST:
+            raise DetectorError(
+                f"the volume {bare(name)!r} cannot be built",
+                where=self._where,
+                got="it is not defined" if name not in known else "it lies in itself",
+            )
+        self._under_way.append(name)
+        return known[name]
+
     def _placements(self, element: Element) -> Iterator[Placed]:
         mother = bare(element.get("name", ""))
         for below in element:
             if below.tag == "physvol" and below.find("volumeref") is not None:
-                yield self._placed(below)
+                yield from self._placed(below, mother)
             elif below.tag == "replicavol":
                 yield from self._replicas(below, mother)
-            elif below.tag in ("physvol", "divisionvol", "paramvol", "loop", "assembly"):
+            elif below.tag in ("physvol", "divisionvol", "paramvol", "loop"):
                 self.notes.append(f"a {below.tag} in {mother}: not read")
 
-    def _placed(self, element: Element) -> Placed:
+    def _placed(self, element: Element, mother: str) -> Iterator[Placed]:
+        """Yield the volume that is placed, or those of an assembly."""
         position, rotation = (
             self._numbers.vector(_either(element, what)) for what in ("position", "rotation")
         )
-        return Placed(self._volume(_reference(element, "volumeref")), np.array(position), _turn(rotation))
+        scale = _either(element, "scale")
+        if scale is not None and self._numbers.vector(scale, "1") != (1.0, 1.0, 1.0):
+            self.notes.append(f"mirror images in {mother}: taken as they were before")
+        name, place, turn = _reference(element, "volumeref"), np.array(position), _turn(rotation)
+        if name not in self._assemblies:
+            yield Placed(self._volume(name), place, turn)
+            return
+        parts = list(self._placements(self._enter(name, self._assemblies)))
+        self._under_way.pop()
+        for part in parts:
+            yield Placed(part.volume, place + turn.T @ part.position, part.turn @ turn)
 
     def _replicas(self, element: Element, mother: str) -> Iterator[Placed]:
         along = element.find("replicate_along_axis")
