@@ -235,10 +235,11 @@ def import_gdml(
     Example: caloforge detector import testbeam.gdml --active G4_Si --out testbeam.yaml
     """
     from caloforge.detector.gdml import read_gdml
-    from caloforge.writing import replace_text
+    from caloforge.writing import new_file
 
     found = read_gdml(file, active or (), axis)
-    replace_text(out, found.detector.to_yaml())
+    with new_file(out) as made:
+        made.write(found.detector.to_yaml().encode())
     along = "radius of its tubes" if found.axis == "radius" else f"{found.axis} axis"
     say(f"[bold]{raw(out)}[/bold]: {_size(found.detector)}; depth runs along the {along}")
     for what in found.left_out:
