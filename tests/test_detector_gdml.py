@@ -19,7 +19,7 @@ from caloforge.detector.gdml import read_gdml
 from caloforge.detector.gdml.numbers import Numbers
 from caloforge.detector.gdml.volumes import Tree, Tube, walk
 from caloforge.detector.markup import read_xml
-from caloforge.errors import DetectorError
+from caloforge.errors import DetectorError, OutputError
 from caloforge.truth.gdml import write_gdml
 
 # Materials as Geant4 writes them: isotopes, addresses in memory, an element and a material of one name.
@@ -334,6 +334,9 @@ def test_the_command_says_what_was_left_out(tmp_path):
     told = CliRunner().invoke(app, arguments)
     assert told.exit_code == 0, told.output
     assert "left out a loop in World: not read" in told.output
+    again = CliRunner().invoke(app, arguments)
+    assert isinstance(again.exception, OutputError), "what is there is never overwritten"
+    arguments[-1] = str(tmp_path / "again.yaml")
     assert json.loads(CliRunner().invoke(app, [*arguments, "--json"]).output)["axis"] == "z"
     detector = load_detector(out)
     assert detector.depth == 60
