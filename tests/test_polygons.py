@@ -19,7 +19,7 @@ from caloforge.showers import Showers, open_showers
 from caloforge.showers.convert import convert
 from caloforge.showers.formats.hgcal import FORMAT
 from caloforge.showers.incident import Incident
-from caloforge.simulation.digits import exchange, exchange_at_sides
+from caloforge.simulation.digits import Digitiser, exchange, exchange_at_sides
 from caloforge.training.symmetry import Mirror
 from caloforge.training.train import train
 from caloforge.truth import simulate
@@ -115,6 +115,18 @@ def test_cells_in_rows_and_columns_are_those_of_a_cartesian_grid() -> None:
     exchange(image, 0.02, False)
     exchange_at_sides(cells, 0.02, one.sides())
     np.testing.assert_allclose(cells, image.reshape(5, -1), rtol=1e-12)
+
+
+def test_cells_far_smaller_than_the_grid_leave_no_hole_and_no_overlap() -> None:
+    few = ((0.0, 0.0), (0.0012, 0.0), (0.0024, 0.0), (0.0, 0.0012), (20.0, 20.0), (-20.0, 20.0))
+    assert CellGrid(few, SQUARE).areas().sum() == pytest.approx(100 * 100)
+
+
+def test_areas_and_rows_are_computed_once() -> None:
+    """Every observable of every layer asks for them."""
+    grid, equal = HexagonalGrid(1.0, window=(20.0, 20.0)), HexagonalGrid(1.0, window=(20.0, 20.0))
+    assert grid.areas() is equal.areas()
+    assert grid.bins(1)[0] is equal.bins(1)[0]
 
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
@@ -222,7 +234,17 @@ def test_one_detector_has_one_text() -> None:
         ("{kind: cells, centres: '0 0, 9 mm', outline: '0 0, 1 0, 1 1 mm'}", "points cannot be read"),
         ("{kind: cells, centres: '0 0, 9 9', outline: '0 0, 1 0, 1 1 mm'}", "points cannot be read"),
         ("{kind: cells, centres: '9 9 mm', outline: '0 0, 1 0, 1 1 mm'}", "lies outside the outline"),
+        (
+            "{kind: cells, centres: '0 0, 31 0, 50 0, 70 0 mm', outline: '-9 -9, 9 -9, 0 9 mm'}",
+            "point 1: 31 0",
+        ),
         ("{kind: cells, centres: '0 0, 0 0 mm', outline: '-9 -9, 9 -9, 0 9 mm'}", "one point"),
+        (
+            "{kind: cells, centres: '0 0, 1 0 mm', outside: '999 0 m', outline: '-9 -9, 9 -9, 0 9 mm'}",
+            "too near each other",
+        ),
+        ("{kind: cells, centres: '0 0 mm', outline: '-9 -9, 0 -9, 9 -9, 0 9 mm'}", "not a convex polygon"),
+        ("{kind: hexagonal, cell: 0.001 mm, window: [1e-6 mm, 1 m]}", "too many hexagons"),
         ("{kind: cells, centres: '0 0 mm', outline: '-9 -9, 9 -9, 0 -8, 0 9 mm'}", "not a convex polygon"),
         ("{kind: cells, centres: '0 0 mm', outline: '-9 0, 9 0 mm'}", "not a convex polygon"),
     ],
@@ -230,6 +252,18 @@ def test_one_detector_has_one_text() -> None:
 def test_what_is_wrong_is_said(grid: str, problem: str) -> None:
     with pytest.raises(DetectorError, match=problem):
         Detector.from_yaml(YAML.replace("{kind: hexagonal, cell: 12 mm, window: 110 mm}", grid))
+
+
+def test_crosstalk_takes_no_more_than_a_cell_has() -> None:
+    """A hexagon has six neighbours: with a fifth for each it would be left with less than nothing."""
+    with pytest.raises(DetectorError, match=r"more than it has[\s\S]*up to 6 neighbours[\s\S]*at most 0.166"):
+        Detector.from_yaml(f"{YAML}digitisation: {{crosstalk: 0.2}}\n")
+    detector = Detector.from_yaml(f"{YAML}digitisation: {{crosstalk: 0.166}}\n")
+    cells = np.zeros((1, detector.n_cells))
+    cells[0, int(detector.layers[0].grid.index(0.0, 0.0))] = 1000.0
+    digits = Digitiser(detector)(cells, seed=1)
+    assert digits.energy.min() >= 0
+    assert digits.energy.sum() == pytest.approx(1000)
 
 
 def some_showers(detector: Detector, n: int = 4) -> Showers:

@@ -222,6 +222,19 @@ def test_a_fault_at_low_energies_is_found_in_their_bin(tmp_path):
     assert {n.name: n.off for n in response(given, quiet).numbers[0]}["linearity"]
 
 
+@pytest.mark.parametrize(("showers", "why"), [(6, "no bin of energy"), (40, "one incident energy")])
+def test_what_lacks_numbers_of_the_response_is_said(tmp_path, showers, why):
+    """Few showers of one energy have no resolution for want of showers, not of energies."""
+
+    def beam(seed):
+        found = toy_showers(showers, seed)
+        return Showers(found.detector, Incident.of(np.full(showers, 5e3)), found.cells)
+
+    study = response(samples_of(tmp_path, beam(1), beam(2), beam(3)), quiet)
+    assert ("resolution" in {n.name for n in study.numbers[0]}) == (showers == 40)
+    assert why in str(study.absent)
+
+
 def test_angle_and_position_have_bins_if_they_vary(tmp_path):
     def tilted(seed):
         showers = toy_showers(400, seed)

@@ -6,9 +6,13 @@ __all__ = ["check_digitisation", "check_layers", "check_materials", "check_shape
 
 import math
 from collections.abc import Iterator
+from itertools import cycle
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from caloforge.detector.materials import unknown_material
+from caloforge.detector.nearest import NearestGrid
 from caloforge.detector.nist import NIST_MATERIALS
 from caloforge.detector.parts import wrong
 from caloforge.detector.stack import MAX_SLABS, Fan, FanSpec, Matter, RowSpec, SlabSpec, most_plates
@@ -198,7 +202,7 @@ def check_layers(detector: Detector) -> None:
 
 
 def check_digitisation(detector: Detector) -> None:
-    """Check that values by layer are one for each layer, or one for all."""
+    """Check that values by layer are one for each layer, or one for all, and that no cell gives all away."""
     given = detector.digitisation.by_layer() if detector.digitisation else {}
     for key, values in given.items():
         if len(values) not in (1, detector.n_layers):
@@ -208,6 +212,21 @@ def check_digitisation(detector: Detector) -> None:
                 got=f"{len(values)} values",
                 expected=f"{detector.n_layers} values, one for each layer, or a single one for all",
             )
+    for layer, share in zip(detector.layers, cycle(given.get("crosstalk", (0.0,))), strict=False):
+        if share and isinstance(layer.grid, NearestGrid):
+            _check_crosstalk(layer.name, share, layer.grid)
+
+
+def _check_crosstalk(name: str, share: float, grid: NearestGrid) -> None:
+    """Rectangles and parts of rings have four neighbours at most, polygons may have any number."""
+    most = int(np.bincount(grid.sides().ravel(), minlength=1).max())
+    if share * most > 1:
+        raise wrong(
+            "a cell cannot give away more than it has",
+            at=("digitisation", "crosstalk"),
+            got=f"{share:g} for each of up to {most} neighbours in layer {name!r}",
+            expected=f"at most {math.floor(1e3 / most) / 1e3:g}",
+        )
 
 
 def _layers(detector: Detector) -> Iterator[tuple[int, Layer]]:

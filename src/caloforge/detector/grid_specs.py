@@ -20,6 +20,7 @@ from caloforge.quantities import length
 
 _MOST_POLYGONS = 100_000
 _APART = 1e-3  # mm
+_APART_OF = 1e-5  # of the size: Qhull, which finds what lies beside what, takes nearer points for one
 
 
 class CartesianSpec(Part):
@@ -160,7 +161,8 @@ class HexagonalSpec(Part):
             rings = self.rings or 0
             return 1 + 3 * rings * (rings + 1)
         width, height = (*self.window, self.window[0] * math.sqrt(3) / 2)[:2]
-        return math.ceil(width * height / (self.cell**2 * math.sqrt(3) / 2))
+        columns, rows = width / self.cell, height / (self.cell * math.sqrt(3) / 2)
+        return math.ceil(max(columns * rows, columns, rows))  # a narrow window has a cell in each row
 
     def grid(self) -> HexagonalGrid:
         """Return the grid in mm."""
@@ -214,7 +216,7 @@ class CellSpec(Part):
             raise wrong(
                 "the outline is not a convex polygon",
                 got=f"{len(value)} corners",
-                expected="its corners in order, at least three, none pointing inwards",
+                expected="its corners in order, each once, at least three, all turning to the same side",
                 cure="a ragged border is said by centres beyond it: outside: '24 0, ... mm'",
             )
         first = min(range(len(value)), key=value.__getitem__)
@@ -240,13 +242,14 @@ class CellSpec(Part):
         from scipy.spatial import cKDTree
 
         points = np.array(self.centres + self.outside)
-        for one, other in sorted(cKDTree(points).query_pairs(_APART)):
+        apart = max(_APART, _APART_OF * float(np.abs(np.append(points, self.outline)).max()))
+        for one, other in sorted(cKDTree(points).query_pairs(apart)):
             x, y = points[one]
             raise wrong(
-                "two centres are one point",
+                "two centres are one point, or too near each other",
                 at=("centres",),
                 got=f"points {one} and {other}, counted through `centres` and `outside`: {x:g} {y:g} mm",
-                expected=f"points at least {_APART:g} mm apart",
+                expected=f"points at least {apart:g} mm apart",
             )
 
     @property

@@ -24,7 +24,9 @@ Whole = NDArray[np.int64]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 Points = tuple[tuple[float, float], ...]
 
-_FAR = 1e3  # in sizes of the grid: where nothing is any more
+# In sizes of the grid. From 5 on, no point of the grid is nearest to one so far away; much larger numbers
+# would cost precision, as triangles are found with the squares of coordinates.
+_FAR = 10.0
 _SHORT = 1e-6  # of the mean cell's width: a side that is no side
 _ROWS = 2.5  # per pitch: hexagons have two columns
 _NEAR = 1e-9  # mm
@@ -68,6 +70,37 @@ class Diagram:
     sides: Whole
     normals: Real
     offsets: Real
+
+    @cached_property
+    def areas(self) -> Real:
+        """Area of each cell, shape `(n_cells,)`, mm2."""
+        return _frozen(np.array([signed_area(corners) for corners in self.polygons]))
+
+    @cached_property
+    def reach(self) -> tuple[float, float]:
+        """Largest |x| and |y| of all cells, mm."""
+        x, y = np.abs(np.concatenate(self.polygons)).max(axis=0).tolist()
+        return x, y
+
+    @cached_property
+    def pitch(self) -> float:
+        """Width of a hexagon of the mean area, mm."""
+        return math.sqrt(float(self.areas.mean()) * 2 / math.sqrt(3))
+
+    @cached_property
+    def bins(self) -> tuple[tuple[Real, Whole], ...]:
+        """Edges of rows of cells across x and across y, mm, and the row of each cell."""
+        return tuple(self._rows(axis) for axis in (0, 1))
+
+    def _rows(self, axis: int) -> tuple[Real, Whole]:
+        centre, most = self.points[: len(self.polygons), axis], self.reach[axis]
+        rows = np.unique(centre.round(6))
+        if len(rows) <= _ROWS * 2 * most / self.pitch:
+            edges = np.array([-most, *(rows[1:] + rows[:-1]) / 2, most])
+        else:
+            edges = np.linspace(-most, most, max(1, round(2 * most / self.pitch)) + 1)
+        row = np.clip(np.searchsorted(edges, centre, side="right") - 1, 0, len(edges) - 2)
+        return _frozen(edges), _frozen(row)
 
     def nearest(self, points: Real) -> Whole:
         """Return the number of the nearest point to each of `(n, 2)`, which must be numbers."""
@@ -123,7 +156,7 @@ class NearestGrid(ABC):
 
     def areas(self) -> Real:
         """Return the area of each cell, shape `(n_cells,)`, mm2."""
-        return np.array([signed_area(corners) for corners in self.polygons])
+        return diagram(self).areas
 
     def sizes(self) -> Real:
         """Return how far each cell reaches in x and y, shape `(n_cells, 2)`, mm."""
@@ -145,7 +178,7 @@ class NearestGrid(ABC):
     @property
     def pitch(self) -> float:
         """Typical distance of two neighbours: the width of a hexagon of the mean area, mm."""
-        return math.sqrt(float(self.areas().mean()) * 2 / math.sqrt(3))
+        return diagram(self).pitch
 
     def bins(self, axis: int) -> tuple[Real, Whole]:
         """Cut x (0) or y (1) into rows of cells, or, where cells form none, every pitch.
@@ -153,19 +186,12 @@ class NearestGrid(ABC):
         Returns:
             Borders of the bins, mm, and the bin in which the centre of each cell is.
         """
-        centre, most = self.centres()[:, axis], self.reach[axis]
-        rows = np.unique(centre.round(6))
-        if len(rows) <= _ROWS * 2 * most / self.pitch:
-            edges = np.array([-most, *(rows[1:] + rows[:-1]) / 2, most])
-        else:
-            edges = np.linspace(-most, most, max(1, round(2 * most / self.pitch)) + 1)
-        return edges, np.clip(np.searchsorted(edges, centre, side="right") - 1, 0, len(edges) - 2)
+        return diagram(self).bins[axis]
 
     @property
     def reach(self) -> tuple[float, float]:
         """Largest |x| and |y| that the grid covers, mm."""
-        x, y = np.abs(np.concatenate(self.polygons)).max(axis=0).tolist()
-        return x, y
+        return diagram(self).reach
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,8 @@ def clipped(outline: Real, lines: Iterable[tuple[Sequence[float], float, int]]) 
         lines: Outward normal, its product with any point of the line, and the line's own number.
 
     Returns:
-        Corners of what is left, and the number of the line along which the side after each corner runs; -1
-        is the outline.
+        Corners of what is left, none if nothing is, and the number of the line along which the side after
+        each corner runs; -1 is the outline.
     """
     kept: list[_Corner] = [(x, y, -1) for x, y in outline.tolist()]
     for (nx, ny), offset, number in lines:
@@ -46,7 +46,7 @@ def clipped(outline: Real, lines: Iterable[tuple[Sequence[float], float, int]]) 
 
 def _cut(corners: list[_Corner], nx: float, ny: float, offset: float, number: int) -> list[_Corner]:
     beyond = [nx * x + ny * y - offset for x, y, _ in corners]
-    if max(beyond) <= 0:
+    if max(beyond, default=0.0) <= 0:
         return corners
     kept: list[_Corner] = []
     for i, (x, y, behind) in enumerate(corners):

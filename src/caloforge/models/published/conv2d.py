@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caloforge.detector import CartesianGrid
+from caloforge.detector.summary import cell_count
 from caloforge.errors import DetectorError
 from caloforge.models.base import GEV, Critic, Generator
 from caloforge.models.blocks.image import Activated, Conv, UpConv, channels_last, store_channels_last
@@ -63,9 +64,10 @@ class Cube:
             raise DetectorError(
                 "conv2d sees the layers as channels of one image",
                 where=f"detector {detector.name}",
-                got=", ".join(f"{layer.name}: {layer.shape}" for layer in detector.layers[:6]),
+                got=", ".join(dict.fromkeys(cell_count(layer.grid) for layer in detector.layers)),
                 expected="cartesian layers with the same numbers of cells",
-                cure="take a recipe for any detector, calogan-tuned, or calogan for layers that differ",
+                cure="take a recipe for any detector, calogan-tuned, "
+                "or calogan for cartesian layers that differ",
             )
         (nx, ny), nz = detector.layers[0].shape, len(detector.layers)
         self.shape = nz, nx, ny

@@ -71,7 +71,9 @@ class ShowerFeatures(nn.Module):
     def __init__(self, detector: Detector) -> None:
         super().__init__()
         self.detector, self.layers = detector, LayerIndex(detector)
-        planes = list(dict.fromkeys(map(plane_of, detector.layers)))
+        each = [plane_of(layer) for layer in detector.layers]
+        planes = list(dict.fromkeys(each))
+        self.alike = [[i for i, own in enumerate(each) if own == plane] for plane in planes]
         parts = [Image(p) if isinstance(p, tuple) else Polygons(p) for p in planes]
         self.planes: Any = nn.ModuleList(parts)
         profiles = sum(bins for plane in parts for bins in plane.bins)
@@ -128,7 +130,7 @@ class ShowerFeatures(nn.Module):
             shares += [along_x.sum(2), along_x.sum(1), along_y.sum(1)]
             moments += [*_moments(along_x), *_moments(along_y)]
         shares.append(cells @ self.rings)
-        layers = _layers(cells, self.detector)
+        layers = self._layers(cells)
         ranked = [part.topk(min(_BRIGHTEST, part.shape[2])).values.flatten(1) for part in layers]
         brightest = torch.cat(ranked, dim=1)
         return torch.cat(
@@ -149,29 +151,24 @@ class ShowerFeatures(nn.Module):
 
     def _volumes(self, cells: Tensor) -> list[Tensor]:
         """Return the layers of each grid as one volume, `(n, layers, x, y)`."""
-        layers = _layers(cells, self.detector)
+        layers = self._layers(cells)
         return [
             part.reshape(*part.shape[:2], *plane.shape)
             for part, plane in zip(layers, self.planes, strict=True)
         ]
+
+    def _layers(self, cells: Tensor) -> list[Tensor]:
+        """Return the layers of each grid side by side, `(n, layers, cells)`."""
+        if len(self.alike) == 1:
+            return [cells.reshape(len(cells), self.layers.count, -1)]
+        parts = torch.split(cells, self.layers.sizes, dim=1)
+        return [torch.stack([parts[i] for i in group], dim=1) for group in self.alike]
 
     def _shape(self, weights: Tensor) -> Tensor:
         """Centre and logarithm of the width along x, y and z, and mean radius, `(n, 7)`."""
         mean = weights @ self.places / weights.sum(1, keepdim=True).clamp_min(1e-6)
         centre, square, radius = mean[:, :3], mean[:, 3:6], mean[:, 6:]
         return torch.cat([centre, 0.5 * torch.log((square - centre**2).clamp_min(1e-6)), radius], dim=1)
-
-
-def _layers(cells: Tensor, detector: Detector) -> list[Tensor]:
-    """Return the layers of each grid side by side, `(n, layers, cells)`."""
-    planes = [plane_of(layer) for layer in detector.layers]
-    if len(set(planes)) == 1:
-        return [cells.reshape(len(cells), len(planes), -1)]
-    parts = torch.split(cells, [layer.n_cells for layer in detector.layers], dim=1)
-    return [
-        torch.stack([part for part, own in zip(parts, planes, strict=True) if own == plane], dim=1)
-        for plane in dict.fromkeys(planes)
-    ]
 
 
 def _in_common(volume: Tensor, hits: Tensor) -> tuple[Tensor, Tensor]:

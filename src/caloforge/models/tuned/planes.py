@@ -5,7 +5,7 @@ Layers are volumes `(n, layers, x, y)`; those of polygons have their cells along
 
 from __future__ import annotations
 
-__all__ = ["Image", "Plane", "Polygons", "plane_of"]
+__all__ = ["Image", "Polygons", "plane_of"]
 
 from typing import TYPE_CHECKING
 
@@ -117,6 +117,3 @@ class Polygons(nn.Module):
         number = both.sum(2)
         rough = torch.log(((both * step * step).sum(2) + _ROUGH) / (number + 1))
         return number / (1 + hits.sum((2, 3))), rough
-
-
-Plane = Image | Polygons

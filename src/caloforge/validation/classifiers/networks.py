@@ -90,7 +90,8 @@ class Convolutional(nn.Module):
 def _raster(grid: Grid) -> Tensor:
     """Number of the cell at each pixel, one beyond the last where there is none, shape `(a, b)`.
 
-    Pixels are the cells, or, of polygons, their rows and columns, as fine as it takes that none is left out.
+    Pixels are the cells, or, of polygons, their rows and columns, cut as finely as it takes that none is left
+    out; into eight at most, so polygons much smaller than the others may be.
     """
     if not isinstance(grid, NearestGrid):
         return torch.arange(grid.n_cells).reshape(grid.shape)

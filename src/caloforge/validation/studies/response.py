@@ -68,7 +68,7 @@ def response(samples: Samples, tell: Tell) -> Study:
 def _absent(showers: int, bins: int, numbers: Sequence[Sequence[Number]]) -> Absent | None:
     if all(len(found) == len(_LABELS) for found in numbers):
         return None
-    if bins == 1:
+    if bins == 1 and showers >= LEAST:
         return Absent(showers, 0, "all showers have one incident energy")
     return Absent(showers, 2 * bins * LEAST, f"no bin of energy has {LEAST} showers of each kind")
 
