@@ -168,6 +168,7 @@ def test_long_lists_and_newer_files_are_read(tmp_path: Path) -> None:
 WRONG = {
     "half a point": ({"shape": np.array([2, 3, 5])}, "whole points"),
     "columns": ({"shape": np.array([2, 3, 3])}, "4 or 5 columns"),
+    "no number": ({"shape": np.array([2, 3, np.nan])}, "4 or 5 columns"),
     "another length": ({"energies": np.ones((3, 1))}, "wrong shape"),
     "directions": ({"directions": np.ones((2, 2))}, "wrong shape"),
     "negative": ({}, "negative"),
@@ -221,10 +222,17 @@ def test_getting_high_in_either_unit(unit: float, said: str, tmp_path: Path) -> 
     with open_showers(path, particle="gamma") as file:
         back = file.read(0, 20)
         assert (file.format, file.detector.name) == ("getting-high", "clic")
-        assert any(f"cells are in {said}" in note for note in file.notes)
+        assert any(f"cells are taken to be in {said}: they add up to" in note for note in file.notes)
     assert np.allclose(back.cells, showers.cells, rtol=1e-6)
     assert np.allclose(back.incident.energy, showers.incident.energy, rtol=1e-6)
     assert set(back.incident.pdg) == {22}
+
+
+def test_getting_high_without_energies_says_no_ratio(tmp_path: Path) -> None:
+    showers = replace(make("clic"), incident=Incident.of(np.zeros(20)))
+    showers.cells[:] = 0
+    with open_showers(getting_high(tmp_path / "a.h5", showers, 1.0)) as file:
+        assert "cells are taken to be in MeV" in file.notes
 
 
 def test_getting_high_is_written_as_their_program_does(tmp_path: Path) -> None:

@@ -145,6 +145,12 @@ def test_wrong_rows_get_one_clear_message(parquet: Any, name: str, tmp_path: Pat
     assert "wrong.parquet" in str(error.value)
 
 
+def test_rows_beyond_the_end_are_none(parquet: Any, tmp_path: Path) -> None:
+    path = convert(make("calogan").save(tmp_path / "a.h5"), tmp_path / "b.parquet").path
+    with open_showers(path) as file:
+        assert file.read(30, 40).cells.shape == (0, 504)
+
+
 def test_lists_without_a_detector_are_refused(parquet: Any, tmp_path: Path) -> None:
     ak.to_parquet(ak.Array(table(make("calogan"))), tmp_path / "a.parquet")
     with pytest.raises(ShowersError, match="does not say what was hit"):
@@ -284,6 +290,27 @@ def test_par04_ntuples_as_its_conversion_reads_them(tmp_path: Path) -> None:
         assert np.allclose(file["global"]["EnergyMC"].array(), showers.incident.energy)
     again = dense(columns).transpose(0, 3, 2, 1).reshape(20, -1)
     assert np.allclose(again, 0.033 * showers.cells, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.uint32, np.int32, np.float64])
+def test_places_on_the_mesh_are_of_any_type(kind: type, tmp_path: Path) -> None:
+    columns = mesh()
+    typed = {
+        key: values if key == "EnergyCell" else ak.values_astype(values, kind)
+        for key, values in columns.items()
+    }
+    with open_showers(par04(tmp_path / "a.root", columns, old=False)) as file:
+        expected = file.read(0, 9).cells
+    with open_showers(par04(tmp_path / "b.root", typed, old=False)) as file:
+        assert np.array_equal(file.read(0, 9).cells, expected)
+
+
+@pytest.mark.parametrize("place", [1e15, np.nan, np.inf])
+def test_impossible_places_on_the_mesh_are_refused(place: float, tmp_path: Path) -> None:
+    columns = mesh()
+    columns["zCell"] = columns["zCell"] * 0 + place
+    with pytest.raises(ShowersError, match="no preset"):
+        open_showers(par04(tmp_path / "a.root", columns, old=False))
 
 
 def test_hits_beside_the_mesh_are_counted(tmp_path: Path) -> None:

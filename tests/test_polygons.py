@@ -317,6 +317,10 @@ def test_an_hgcal_file_of_another_detector(tmp_path: Path) -> None:
         open_showers(tmp_path / "in.h5", load_detector("calogan"))
     with pytest.raises(ShowersError, match="no preset detector"):
         open_showers(tmp_path / "in.h5")
+    with h5py.File(tmp_path / "none.h5", "w") as file:
+        file["gen_info"], file["showers"] = np.ones((1, 3)), np.ones((1, 0, 25))
+    with pytest.raises(ShowersError, match="do not fit the detector"):
+        open_showers(tmp_path / "none.h5", Detector.from_yaml(UNLIKE))
 
 
 @pytest.mark.geant4

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["ITEM_KINDS", "MAX_CHUNK", "check_claim", "refuse_elsewhere"]
+__all__ = [
+    "ANY_SIZE",
+    "ITEM_KINDS",
+    "MAX_CHUNK",
+    "MAX_RATIO",
+    "MAX_ROW",
+    "check_claim",
+    "fits",
+    "refuse_elsewhere",
+]
 
 import math
 from importlib import import_module
@@ -14,9 +23,9 @@ from caloforge.errors import ShowersError
 
 ITEM_KINDS = "fiu"  # numpy's kinds of numbers
 MAX_CHUNK = 512 << 20  # bytes; a chunk is unpacked as a whole
-_MAX_ROW = 512 << 20  # bytes
-_MAX_RATIO = 1100  # zlib reaches 1032
-_ANY_RATIO = 64 << 20  # bytes that any file may unpack to: a column of zeros is packed much more tightly
+MAX_ROW = 512 << 20  # bytes
+MAX_RATIO = 1100  # zlib reaches 1032
+ANY_SIZE = 64 << 20  # bytes that any file may unpack to: a column of zeros is packed much more tightly
 _PLUGINS = {
     307: "bzip2",
     32000: "lzf",
@@ -51,20 +60,24 @@ def check_claim(found: h5py.Dataset, where: str, item: int) -> None:
     size = Path(found.file.filename).stat().st_size
     if stored > size:
         raise _too_much("a dataset claims more than the whole file holds", where, f"{stored:,} bytes", size)
-    if row > _MAX_ROW:
+    if row > MAX_ROW:
         cure = "is this a file of showers?"
-        raise _too_much("one row of a dataset is too large", where, f"{row:,} bytes", _MAX_ROW, cure)
+        raise _too_much("one row of a dataset is too large", where, f"{row:,} bytes", MAX_ROW, cure)
     if found.chunks is None:
         if stored < claim:
             raise _never_written(found.shape, claim, stored, where)
         return
     _check_chunks(found, where, item)
     _check_filters(found, where)
-    if claim > max(_ANY_RATIO, _MAX_RATIO * stored):
+    most = max(ANY_SIZE, MAX_RATIO * stored)
+    if claim > most:
         got = f"{claim:,} bytes of {stored:,} stored"
-        raise _too_much(
-            "a dataset unpacks to more than is believed", where, got, _MAX_RATIO * stored, _REPACK
-        )
+        raise _too_much("a dataset unpacks to more than is believed", where, got, most, _REPACK)
+
+
+def fits(have: tuple[int, ...], want: tuple[int | None, ...]) -> bool:
+    """Whether a shape is the one wanted; None in it stands for any length."""
+    return len(have) == len(want) and all(w in (None, h) for h, w in zip(have, want, strict=True))
 
 
 def _check_chunks(found: h5py.Dataset, where: str, item: int) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError, nearest
 from caloforge.hdf5.apart import Apart
-from caloforge.hdf5.claims import ITEM_KINDS
+from caloforge.hdf5.claims import ITEM_KINDS, fits
 from caloforge.hdf5.library import Described, Library
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -119,7 +119,7 @@ class Hdf5File:
             )
         have = tuple(found.shape)
         numbers = found.dtype[1:2] in ITEM_KINDS and have != () and not found.lists
-        if not numbers or (shape is not None and not _fits(have, shape)):
+        if not numbers or (shape is not None and not fits(have, shape)):
             wanted = "any shape" if shape is None else tuple("any" if n is None else n for n in shape)
             raise ShowersError(
                 "a dataset has the wrong shape or type",
@@ -235,10 +235,6 @@ def _missing(path: Path) -> ShowersError:
         return ShowersError("no such file", where=path, cure=cure)
     names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     return ShowersError("no such file", where=path, near=nearest(path.name, names))
-
-
-def _fits(have: tuple[int, ...], want: tuple[int | None, ...]) -> bool:
-    return len(have) == len(want) and all(w in (None, h) for h, w in zip(have, want, strict=True))
 
 
 def _told(names: list[str]) -> str:

@@ -95,11 +95,12 @@ class Library:
 
     def lists(self, key: str, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """Rows of a dataset of lists: the length of each, and the numbers of all, one after the other."""
-        described = self.describe(key)
+        if key not in self._found:
+            self.describe(key)
         with reading(f"{self._path}, key {key!r}, rows {start} to {stop - 1}"):
             rows = self._found[key][start:stop]
             counts = np.array([len(row) for row in rows], np.int64)
-            nothing = np.zeros(0, described.dtype if described else None)
+            nothing = np.zeros(0, h5py.check_vlen_dtype(self._found[key].dtype))
             return counts, np.concatenate([nothing, *rows])
 
     def attribute(self, key: str, group: str) -> str | None:

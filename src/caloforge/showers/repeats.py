@@ -13,7 +13,10 @@ from caloforge.showers.sparse import Sparse
 
 
 class Repeats:
-    """Keeps 8 bytes of each shower: chance makes two of ten million alike once in 400,000 files."""
+    """Keeps 8 bytes that stand for each shower, and its number.
+
+    Chance makes two of ten million alike once in 400,000 files.
+    """
 
     def __init__(self) -> None:
         self._digests: list[NDArray[np.uint64]] = []

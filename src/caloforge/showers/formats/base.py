@@ -107,8 +107,8 @@ class ForeignFile(ShowerSource, Generic[FileT]):
     def _name_what_is_left_out(self, file: FileT) -> None:
         # By their names alone: nobody has to be able to read what is not read.
         names = sorted(file.keys())
-        groups = {name.rpartition("/")[0] for name in names}
-        left = [name for name in names if name not in file.taken | groups]
+        known = file.taken | {name.rpartition("/")[0] for name in names}
+        left = [name for name in names if name not in known]
         if left:
             more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
             self.notes = (*self.notes, f"left out: {', '.join(left[:_NAMED])}{more}")

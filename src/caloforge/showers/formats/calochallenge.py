@@ -24,8 +24,8 @@ class CaloChallengeFile(ArraysFile):
     """Reads `showers` (N, cells) and `incident_energies` (N, 1) in MeV.
 
     The cells are in the order of ours: layer by layer, r fastest; (N, layers, alpha, r), as some codes keep
-    them, is the same. Without a detector, their number must be
-    that of a preset. The particle is the detector's (`binning.pid`).
+    them, is the same. Without a detector, their number must be that of a preset. The particle is the
+    detector's (`binning.pid`).
     """
 
     format = "calochallenge"

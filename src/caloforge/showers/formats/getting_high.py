@@ -48,8 +48,9 @@ class GettingHighFile(ArraysFile):
         total = self._layers[:few].sum(axis=(1, 2, 3), dtype=np.float64)
         ratio = response(total, self._energy[:few])
         unit = GEV if ratio is not None and same_unit(ratio) else 1.0
-        what, seen = ("MeV" if unit == 1.0 else "GeV"), "" if ratio is None else f" {ratio:.3g} of"
-        self.notes = (*self.notes, f"cells are in {what}: they add up to{seen} the energy in GeV")
+        what = "MeV" if unit == 1.0 else "GeV"
+        seen = "" if ratio is None else f": they add up to {ratio:.3g} times the energy in GeV"
+        self.notes = (*self.notes, f"cells are taken to be in {what}{seen}")
         return unit
 
     def _cells(self, start: int, stop: int) -> NDArray[np.float32]:

@@ -38,14 +38,14 @@ class HgcalFile(ArraysFile):
         _, layers, most = self._showers.shape
         return n, [(most, 1)] * layers
 
-    def _check_shapes(self, shapes: Shapes | None) -> None:
-        assert shapes is not None  # from _find
+    def _check_shapes(self, shapes: Shapes | None) -> None:  # noqa: ARG002
+        _, layers, most = self._showers.shape
         cells = [layer.n_cells for layer in self.detector.layers]
-        if len(cells) != len(shapes) or max(cells) > shapes[0][0]:
+        if len(cells) != layers or max(cells) > most:
             raise ShowersError(
                 f"these showers do not fit the detector {self.detector.name!r}",
                 where=self.path,
-                got=f"{len(shapes)} layers of at most {shapes[0][0]} cells",
+                got=f"{layers} layers of at most {most} cells",
                 expected=f"{len(cells)} layers of at most {max(cells)} cells",
                 cure="give the detector they were made with: --detector FILE.yaml",
             )

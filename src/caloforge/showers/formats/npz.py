@@ -63,7 +63,7 @@ class NpzShowers(ArraysFile):
         ratio = response(total, self._energy[:few])
         unit = 1.0 if same_unit(ratio) else GEV
         what = "MeV" if unit == 1.0 else "GeV"
-        seen = "" if ratio is None else f", as the sum of the cells in MeV is {ratio:.3g} of it"
+        seen = "" if ratio is None else f", as the sum of the cells in MeV is {ratio:.3g} times it"
         self.notes = (*self.notes, f"{name!r} is in {what}{seen} (`incident_energies` is always in MeV)")
         return unit
 
@@ -75,6 +75,12 @@ class NpzShowers(ArraysFile):
         if self.pdg is not None or "pdg" not in columns:
             columns["pdg"] = np.full(stop - start, self.pdg or self._pdg)
         return Incident.of(self._energy[start:stop].ravel() * np.float64(self._unit), **columns)
+
+
+def _recognises(file: Arrays) -> bool:
+    if "incident_energy" in file and len(file.shape("showers") or ()) == 4:
+        return False  # Par04's, whose axes are others
+    return "showers" in file and any(name in file for name in (*_MEV, *_EITHER))
 
 
 def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:  # noqa: ARG001
@@ -91,7 +97,7 @@ FORMAT = Format(
     about="numpy's npz: showers (n, cells) and incident_energies in MeV",
     suffix=".npz",
     keeps=frozenset({"energy", *_COLUMNS}),
-    recognises=lambda file: "showers" in file and any(name in file for name in (*_MEV, *_EITHER)),
+    recognises=_recognises,
     open=NpzShowers,
     write=_write,
     storage=(NpzFile,),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from caloforge.detector.readout import MAX_LAYERS
 from caloforge.errors import ShowersError
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import Format, Shapes
@@ -60,11 +61,12 @@ class Par04RootFile(HitsFile[RootFile]):
         return n, None
 
     def _preset(self, shapes: Shapes | None) -> Detector:  # noqa: ARG002
-        few = min(len(self._mesh), _LOOKED_AT)
-        layers, sectors, rings = (
-            int(self._mesh.lists(name, 0, few).values.max(initial=-1)) + 1 for name in _MESH
-        )
-        return super()._preset([(sectors, rings)] * layers)
+        layers, sectors, rings = (self._size(name) for name in _MESH)
+        return super()._preset([(sectors, rings)] * min(layers, MAX_LAYERS + 1))
+
+    def _size(self, name: str) -> int:
+        places = self._mesh.lists(name, 0, min(len(self._mesh), _LOOKED_AT)).values.astype(np.float64)
+        return int(places[np.isfinite(places)].max(initial=-1)) + 1
 
     def _check_shapes(self, shapes: Shapes | None) -> None:  # noqa: ARG002
         check_mesh(self.detector)

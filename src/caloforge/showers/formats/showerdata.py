@@ -47,15 +47,16 @@ class ShowerdataFile(HitsFile[Hdf5File]):
         self._points = file.lists("showers", n)
         self._direction = file.dataset("directions", (n, 3))
         self._ids = rows_of(file, "pdg", n)[0]
-        self._columns = int(file.dataset("shape", (3,))[0:3][2])
+        columns = file.dataset("shape", (3,))[0:3][2]
         file.taken.add("num_points")
-        if self._columns not in (4, 5):
+        if columns not in (4, 5):
             raise ShowersError(
                 "points have 4 or 5 columns",
                 where=f"{self.path}, key 'shape'",
-                got=self._columns,
+                got=columns,
                 expected="x, y, z, energy, and a time where it is known",
             )
+        self._columns = int(columns)
         if self._columns == 5:
             self.notes = (*self.notes, "left out: times")
         self.notes = (*self.notes, "energies are in GeV, and z is the number of the layer, as in showerdata")

@@ -82,8 +82,8 @@ class TableFile(HitsFile[FileT]):
         return Hits(index.offset, index.values.astype(np.int64), energy.values.astype(np.float64))
 
     def _check_index(self, index: NDArray[Any]) -> None:
-        if index.dtype.kind == "f" or (
-            len(index) and not 0 <= index.min() <= index.max() < self.detector.n_cells
+        if len(index) and not (
+            index.dtype.kind in "iu" and 0 <= index.min() <= index.max() < self.detector.n_cells
         ):
             raise ShowersError(
                 f"a cell number is none of the detector {self.detector.name!r}",

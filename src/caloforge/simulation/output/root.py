@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caloforge.showers.formats.storage.root import new_root
+from caloforge.showers.formats.storage.root import jagged, new_root
 from caloforge.simulation.output.base import PARTICLES, About, cell_columns, particle_columns
 
 if TYPE_CHECKING:
@@ -49,14 +49,13 @@ class _RootWriter:
         """Write events."""
         import awkward as ak
 
-        particles, cells = (ak.zip(columns(made)) for columns in (particle_columns, cell_columns))
         self._tree.extend(
             {
                 "number": made.batch.numbers,
                 "weight": ak.from_regular(made.batch.weights),
                 "outside": ak.from_regular(made.outside),
-                "particle": ak.unflatten(particles, np.diff(made.batch.offset)),
-                "cell": ak.unflatten(cells, np.diff(made.offset)),
+                "particle": jagged(made.batch.offset, particle_columns(made)),
+                "cell": jagged(made.offset, cell_columns(made)),
             }
         )
 

@@ -20,13 +20,11 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError, nearest
+from caloforge.hdf5.claims import ANY_SIZE, ITEM_KINDS, MAX_RATIO, MAX_ROW, fits
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_MAX_RATIO = 1100  # zlib reaches 1032
-_ANY_RATIO = 64 << 20  # bytes that any member may unpack to
-_MAX_ROW = 512 << 20  # bytes
 _LOCAL = struct.Struct("<4s22xHH")  # of a member's own header: its mark, lengths of its name and its extras
 
 _DAMAGE = (
@@ -123,7 +121,7 @@ class NpzFile:
                 near=nearest(key, names),
             )
         found = self._array(key)
-        if shape is not None and not _fits(found.shape, shape):
+        if shape is not None and not fits(found.shape, shape):
             wanted = tuple("any" if n is None else n for n in shape)
             raise ShowersError(
                 "an array has the wrong shape",
@@ -196,7 +194,7 @@ def _header(member: IO[bytes], where: str) -> _Header:
         raise ShowersError("not an array of numbers", where=where, got=f"version {version} of numpy's format")
     shape: tuple[int, ...]
     shape, fortran, dtype = readers[version](member)
-    if dtype.kind not in "fiu" or shape == ():
+    if dtype.kind not in ITEM_KINDS or shape == ():
         raise ShowersError(
             "not an array of numbers",
             where=where,
@@ -228,7 +226,7 @@ def _check_claim(info: zipfile.ZipInfo, header: _Header, size: int, where: str) 
             got=got,
             cure="make or copy it again",
         )
-    most = max(_ANY_RATIO, _MAX_RATIO * info.compress_size)
+    most = max(ANY_SIZE, MAX_RATIO * info.compress_size)
     if info.file_size > most:
         got = f"{info.file_size:,} bytes of {info.compress_size:,} stored"
         raise ShowersError(
@@ -237,12 +235,8 @@ def _check_claim(info: zipfile.ZipInfo, header: _Header, size: int, where: str) 
             got=got,
             expected=f"at most {most:,} bytes",
         )
-    if row > _MAX_ROW:
+    if row > MAX_ROW:
         raise ShowersError("one row of an array is too large", where=where, got=f"{row:,} bytes")
-
-
-def _fits(have: tuple[int, ...], want: tuple[int | None, ...]) -> bool:
-    return len(have) == len(want) and all(w in (None, h) for h, w in zip(have, want, strict=True))
 
 
 @contextmanager

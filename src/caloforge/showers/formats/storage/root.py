@@ -47,8 +47,9 @@ class RootFile:
             with _reading(path):
                 self._check_size(int(self._file.file.fEND))
                 self._trees = {name: self._file[name] for name in self._names() if self._is_table(name)}
-                self._keys = [name for name in self._names() if name not in self._trees]
-                self._keys += [f"{tree}/{key}" for tree, found in self._trees.items() for key in _keys(found)]
+                keys = [name for name in self._names() if name not in self._trees]
+                keys += [f"{tree}/{key}" for tree, found in self._trees.items() for key in _keys(found)]
+                self._keys = dict.fromkeys(keys)  # a list would be searched for each of thousands of branches
         except BaseException:
             self.close()
             raise
@@ -82,7 +83,7 @@ class RootFile:
 
     def keys(self) -> list[str]:
         """`TREE/BRANCH` of all tables, after the names of everything else."""
-        return self._keys
+        return list(self._keys)
 
     @property
     def trees(self) -> list[str]:
@@ -141,7 +142,7 @@ class RootTable:
 
     def keys(self) -> list[str]:
         """Names of the columns."""
-        return [key for key in _keys(self._tree) if key in self]
+        return _keys(self._tree)
 
     def take(self, *keys: str) -> None:
         """See `Table`."""
