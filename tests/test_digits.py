@@ -22,13 +22,14 @@ def _detector(block: str) -> Detector:
 
 def test_every_key_is_kept_and_shown() -> None:
     detector = _detector(
-        "{noise: [300 keV, 0.5MeV], crosstalk: 0.02, saturation: 2GeV, gains: [10, 1], bits: 12,"
-        " pedestal: 100, threshold: [3 sigma, 1 MeV]}"
+        "{noise: [300 keV, 0.5MeV], crosstalk: 0.02, light_yield: [4.5 /MeV, 2/keV],"
+        " saturation: 2GeV, gains: [10, 1], bits: 12, pedestal: 100, threshold: [3 sigma, 1 MeV]}"
     )
     assert Detector.from_yaml(detector.to_yaml()) == detector
     assert Detector.from_yaml(detector.to_yaml()).to_yaml() == detector.to_yaml()
     assert digitisation_rule(detector) == (
-        "Digitisation: cross-talk 2 % to each neighbour; noise 300 keV / 500 keV; saturation at 2 GeV, ADC of"
+        "Digitisation: cross-talk 2 % to each neighbour; 4.5 / 2000 photoelectrons per MeV;"
+        " noise 300 keV / 500 keV; saturation at 2 GeV, ADC of"
         " 12 bits with gain 1 / 10, pedestal 100; cells below 3 sigma / 1 MeV are left out."
     )
     shown = describe(detector)["digitisation"]
@@ -63,6 +64,9 @@ def test_electronics_do_not_change_which_detector_it_is() -> None:
         ("{saturation: 2 GeV, bits: 12, gains: [0, 1]}", "out of range"),
         ("{saturation: 2 GeV, bits: 4, pedestal: 15}", "no room in the ADC"),
         ("{saturation: 2 GeV, bits: 40}", "out of range"),
+        ("{light_yield: 12}", "has no unit"),
+        ("{light_yield: 0 /MeV}", "not a light yield"),
+        ("{light_yield: 12 MeV}", "'MeV' is not a unit of light yield"),
         ("{threshold: 3 sigma}", "needs the noise"),
         ("{noise: 1 MeV, threshold: -3 sigma}", "cannot be negative"),
         ("{noise: 1 MeV, threshold: 3}", "has no unit"),
@@ -92,6 +96,31 @@ def test_noise_is_normal_in_every_cell_and_its_own_in_every_event() -> None:
     parts = [digitise(cells[a:b], seed=3, first=a).energy for a, b in ((0, 1), (1, 1700), (1700, 6000))]
     assert np.array_equal(np.concatenate(parts), noise)
     assert not np.array_equal(digitise(cells[:1], seed=4).energy, noise[:1])
+
+
+def test_photoelectrons_are_counted_after_the_cross_talk() -> None:
+    """Light is a Poisson number of the energy; noise and empty cells are as without it."""
+    digitise = Digitiser(_detector("{crosstalk: 0.1, light_yield: [2 /MeV, 0.5/MeV]}"))
+    cells = np.zeros((6000, N_CELLS))  # more than are digitised at once
+    cells[:, 0], cells[:, 12:] = 100.0, 8.0  # 3 x 4 cells, then 2 x 3 alike, which exchange nothing
+    seen = digitise(cells, seed=5).energy
+    light = seen * np.where(np.arange(N_CELLS) < 12, 2, 0.5)
+    np.testing.assert_allclose(light, np.rint(light), atol=1e-3)
+    for cell, mean in ((0, 160), (1, 20), (4, 20), (12, 4), (17, 4)):
+        counts = np.bincount(np.rint(light[:, cell]).astype(int), minlength=400)
+        expected = 6000 * stats.poisson.pmf(np.arange(len(counts)), mean)
+        enough = expected > 5
+        chi2 = ((counts - expected)[enough] ** 2 / expected[enough]).sum()
+        assert stats.chi2.sf(chi2, enough.sum() - 1) > 1e-3, cell
+    assert not seen[:, 2].any()
+    assert np.corrcoef(light[:, 12:].T)[0, 1:] == pytest.approx(0, abs=0.06)
+    parts = [digitise(cells[a:b], seed=5, first=a).energy for a, b in ((0, 1), (1, 1700), (1700, 6000))]
+    assert np.array_equal(np.concatenate(parts), seen)
+    empty = np.zeros((3, N_CELLS))
+    noise = Digitiser(_detector("{noise: 1 MeV}"))(empty, seed=7).energy
+    assert np.array_equal(
+        Digitiser(_detector("{light_yield: 4 /MeV, noise: 1 MeV}"))(empty, seed=7).energy, noise
+    )
 
 
 def test_random_numbers_of_an_event_are_the_same_alone_and_among_others() -> None:

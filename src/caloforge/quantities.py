@@ -15,6 +15,7 @@ __all__ = [
     "density",
     "energy",
     "length",
+    "light_yield",
     "time",
 ]
 
@@ -40,6 +41,7 @@ _UNITS = {
     # Densities stay in g/cm3, as every table of materials and Geant4's users have them.
     "density": {"g/cm3": 1.0, "kg/m3": 1e-3},
     "Birks constant": {"mm/MeV": 1.0, "cm/MeV": 10.0, "um/MeV": 1e-3},
+    "light yield": {"/MeV": 1.0, "/keV": 1e3, "/GeV": 1e-3},
 }
 _MOST = 1e30  # of any unit; files hold float32, where 3e38 ends the numbers
 _ENERGIES = 1e-6, 1e12  # MeV of an incident particle: 1 eV to 1 EeV
@@ -80,6 +82,11 @@ def density(text: str, where: str | None = None) -> float:
 def birks(text: str, where: str | None = None) -> float:
     """Return Birks' constant in mm/MeV."""
     return _quantity(text, "Birks constant", where)
+
+
+def light_yield(text: str, where: str | None = None) -> float:
+    """Return a light yield in photoelectrons per MeV."""
+    return _quantity(text, "light yield", where)
 
 
 def time(text: str, where: str | None = None) -> float:

@@ -185,10 +185,10 @@ def _digitisation(detector: Detector) -> Iterator[str]:
     block = detector.digitisation
     if block is None:
         return
-    units = {"crosstalk": "{!r}", "noise": "{!r} MeV", "saturation": "{!r} MeV", "threshold": "{}"}
+    units = {"crosstalk": "{!r}", "light_yield": "{!r} /MeV", "threshold": "{}"}
     yield "digitisation:"
     for key, values in block.by_layer().items():
-        texts = [units[key].format(value) for value in values]
+        texts = [units.get(key, "{!r} MeV").format(value) for value in values]
         yield f"  {key}: {texts[0] if len(texts) == 1 else _list(texts)}"
     if block.gains is not None:
         yield f"  gains: {_list(_number(gain) for gain in sorted(block.gains))}"

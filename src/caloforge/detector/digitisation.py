@@ -1,4 +1,4 @@
-"""What the electronics make of the energy in a cell: noise, cross-talk, gains, ADC, threshold."""
+"""What the electronics make of the energy in a cell: cross-talk, light, noise, gains, ADC, threshold."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from caloforge.detector.parts import ENERGY, Part, wrong
+from caloforge.detector.parts import ENERGY, LIGHT_YIELD, Part, wrong
 
 MOST_SHARED = 0.2
 """Share that a cell gives to each of four neighbours; it keeps as much."""
+_MOST_LIGHT = (
+    1e6  # photoelectrons per MeV; a hundred thousand photons is the most that any scintillator gives
+)
 _SIGMA = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*sigma\s*")
 
 
@@ -48,6 +51,18 @@ def _share(value: Any) -> float:
     return float(value)
 
 
+def _light(value: Any) -> float:
+    found = LIGHT_YIELD(value)
+    if not 0 < found <= _MOST_LIGHT:
+        raise wrong(
+            f"{value} is not a light yield",
+            got=value,
+            expected=f"more than 0, at most {_MOST_LIGHT:,.0f} photoelectrons per MeV",
+            cure="leave it out where photoelectrons need not be counted",
+        )
+    return found
+
+
 def _threshold(value: Any) -> Threshold:
     match = _SIGMA.fullmatch(value) if isinstance(value, str) else None
     if match is None:
@@ -77,6 +92,7 @@ def _schema(*examples: Any) -> WithJsonSchema:
 
 
 _Noise = Annotated[tuple[float, ...], BeforeValidator(_by_layer(_positive(ENERGY, True))), _schema("0.3 MeV")]
+_Light = Annotated[tuple[float, ...], BeforeValidator(_by_layer(_light)), _schema("4.5 /MeV")]
 _Share = Annotated[tuple[float, ...], BeforeValidator(_by_layer(_share)), _schema(0.02)]
 _Full = Annotated[tuple[float, ...], BeforeValidator(_by_layer(_positive(ENERGY, False))), _schema("2 GeV")]
 _Least = Annotated[tuple[Threshold, ...], BeforeValidator(_by_layer(_threshold)), _schema("3 sigma", "1 MeV")]
@@ -90,6 +106,7 @@ class Digitisation(Part):
 
     Args:
         crosstalk: Share of a cell's energy that each of its neighbours in the layer gets.
+        light_yield: Mean number of photoelectrons for each MeV in a cell; their number is a Poisson one.
         noise: Standard deviation of the noise of each cell, MeV; normal, independent, in empty cells too.
         saturation: Energy that fills the electronics at the lowest gain, MeV.
         gains: Amplifications of the ADC relative to each other; a cell is read with the highest that it does
@@ -100,6 +117,7 @@ class Digitisation(Part):
     """
 
     crosstalk: _Share | None = None
+    light_yield: _Light | None = None
     noise: _Noise | None = None
     saturation: _Full | None = None
     gains: tuple[_Gain, ...] | None = Field(default=None, min_length=1, max_length=8)
@@ -146,5 +164,6 @@ class Digitisation(Part):
 
     def by_layer(self) -> dict[str, tuple[Any, ...]]:
         """The keys that may differ from layer to layer, those that are given."""
-        found = {key: getattr(self, key) for key in ("crosstalk", "noise", "saturation", "threshold")}
+        keys = ("crosstalk", "light_yield", "noise", "saturation", "threshold")
+        found = {key: getattr(self, key) for key in keys}
         return {key: values for key, values in found.items() if values is not None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "ENERGY",
+    "LIGHT_YIELD",
     "MAX_LENGTH",
     "Angle",
     "BirksConstant",
@@ -26,7 +27,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic_core import PydanticCustomError
 
 from caloforge.errors import QuantityError, nearest
-from caloforge.quantities import angle, birks, density, energy, length, time
+from caloforge.quantities import angle, birks, density, energy, length, light_yield, time
 
 
 def wrong(
@@ -142,6 +143,8 @@ Thickness = Annotated[
 ]
 ENERGY = _quantity(energy, "keV", 12)
 """Reads an energy with its unit; returns MeV."""
+LIGHT_YIELD = _quantity(light_yield, "/MeV", 9)
+"""Reads a light yield with its unit; returns photoelectrons per MeV."""
 Energy = Annotated[
     float,
     BeforeValidator(ENERGY),

@@ -95,6 +95,7 @@ def digitisation_rule(detector: Detector) -> str:
         return ""
     words = {
         "crosstalk": ("cross-talk {} to each neighbour", lambda share: f"{100 * share:g} %"),
+        "light_yield": ("{} photoelectrons per MeV", lambda light: f"{light:g}"),
         "noise": ("noise {}", _energy),
         "saturation": ("saturation at {}", _energy),
         "threshold": (

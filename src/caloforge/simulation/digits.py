@@ -1,7 +1,8 @@
 """From the energy in a cell to what its electronics give, and back to energy.
 
-The order is that of a readout: energies are added, leak into neighbours, get noise, are amplified and
-counted; what is below the threshold is left out. Only the first two steps could be done particle by particle.
+The order is that of a readout: energies are added, leak into neighbours, become photoelectrons, get noise,
+are amplified and counted; what is below the threshold is left out. Only the first two steps could be done
+particle by particle.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from caloforge.detector import NearestGrid, PolarGrid
 from caloforge.errors import DetectorError
-from caloforge.simulation.streams import ELECTRONICS, streams
+from caloforge.simulation.streams import ELECTRONICS, LIGHT, streams
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -69,6 +70,7 @@ class Digitiser:
             )
         self.detector = detector
         self._shares = self._by_layer(block.crosstalk or (0.0,))
+        self._light = None if block.light_yield is None else self._by_cell(block.light_yield)
         self._noise = self._by_cell(block.noise or (0.0,))
         self._full = self._by_cell(block.saturation or (np.inf,))
         self._least = self._thresholds(block.threshold)
@@ -80,8 +82,8 @@ class Digitiser:
 
         Args:
             cells: Energies in MeV, all particles of an event added, shape `(n, n_cells)`.
-            seed: Of the noise.
-            first: Number of the first event. The noise of an event depends on seed and number alone.
+            seed: Of light and noise.
+            first: Number of the first event. Light and noise of an event depend on seed and number alone.
         """
         size = max(1, _PIECE // self.detector.n_cells)
         starts = range(0, max(1, len(cells)), size)
@@ -90,6 +92,7 @@ class Digitiser:
     def _some(self, cells: NDArray[Any], seed: int, first: int) -> Digits:
         energy = np.array(cells, np.float64)
         self._share(energy)
+        self._count_light(energy, seed, first)
         self._add_noise(energy, seed, first)
         if self._gains:
             counts, gain = self._converted(energy)
@@ -105,6 +108,14 @@ class Digitiser:
                     exchange_at_sides(image[:, :, 0], share, layer.grid.sides())
                 else:
                     exchange(image, share, isinstance(layer.grid, PolarGrid))
+
+    def _count_light(self, energy: Real, seed: int, first: int) -> None:
+        if self._light is not None:
+            numbers = range(first, first + len(energy))
+            for row, rng in zip(energy, streams(seed, LIGHT, numbers), strict=True):
+                hit = row.nonzero()[0]
+                light = self._light[hit]
+                row[hit] = rng.poisson(row[hit] * light) / light
 
     def _add_noise(self, energy: Real, seed: int, first: int) -> None:
         if self._noise.any():

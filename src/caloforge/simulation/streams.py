@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["ELECTRONICS", "GUN", "SHOWERS", "stream", "streams"]
+__all__ = ["ELECTRONICS", "GUN", "LIGHT", "SHOWERS", "stream", "streams"]
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-GUN, SHOWERS, ELECTRONICS = range(3)
+GUN, SHOWERS, ELECTRONICS, LIGHT = range(4)
 """What random numbers are for; streams of different purposes have nothing in common."""
 
 _PURPOSE_BITS = 8
