@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from caloforge.cli.detector import app
 from caloforge.detector import Detector, load_detector, preset_names
 from caloforge.detector.drawing import draw
+from caloforge.detector.drawing.zoom import spread
 from caloforge.detector.summary import describe, material_thickness, readout_rule, stack_runs
 from caloforge.errors import DetectorError, OutputError
 
@@ -173,3 +174,10 @@ def test_the_tutorial_does_what_it_says(tmp_path, monkeypatch):
     )
     assert error is not None
     assert str(caught.value) == error[1].rstrip()
+
+
+def test_labels_of_thin_slabs_are_apart_and_moved_as_little_as_possible() -> None:
+    moved = spread([0.0, 5.0, 5.1, 5.2, 9.0], 1.0)
+    assert moved == pytest.approx([0.0, 4.1, 5.1, 6.1, 9.0])  # around their mean, the others stay
+    assert spread([1.0, 1.0], 0.5) == pytest.approx([0.75, 1.25])
+    assert spread([], 1.0).size == 0

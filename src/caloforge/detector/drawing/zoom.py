@@ -8,6 +8,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
+
 from caloforge.detector.detector import Detector
 from caloforge.detector.drawing.palette import ACTIVE_HATCH, GREY, INK, material_colours
 from caloforge.detector.stack import Fan, Row, Slab
@@ -16,6 +20,7 @@ from caloforge.detector.summary import StackRun
 MAX_RUNS = 3
 _HEIGHT = 0.42
 _ROOM_FOR_TEXT = 0.022  # of the width, per character
+_LABELS_APART = 0.027  # of the width
 
 
 def draw_zoom(ax: Any, detector: Detector, runs: Sequence[StackRun]) -> None:
@@ -32,6 +37,7 @@ def draw_zoom(ax: Any, detector: Detector, runs: Sequence[StackRun]) -> None:
                 _fan(ax, slab, start, -row, colours)
             else:
                 _slab(ax, slab, start, -row, colours[slab.material], longest)
+        _labels(ax, run, -row, longest)
     ax.set_xlim(-0.01 * longest, 1.04 * longest)
     ax.set_ylim(-len(shown) + 0.5, 0.5)
     ax.set_yticks([-row - _HEIGHT / 2 for row in range(len(shown))], [f"{run.repeat} x" for run in shown])
@@ -94,23 +100,37 @@ def _slab(ax: Any, slab: Slab, start: float, top: float, colour: str, longest: f
     if slab.active:
         box.set_hatch(ACTIVE_HATCH)
     ax.add_patch(box)
-    middle = start + slab.thickness / 2
-    active = " active" if slab.active else ""
-    text = f"{slab.material} {slab.thickness:g} mm{active}"
-    if slab.thickness > _ROOM_FOR_TEXT * len(text) * longest:
+    if _has_room(slab, longest):
         behind = {"facecolor": colour, "edgecolor": "none", "pad": 1.5}
         place = {"ha": "center", "va": "center", "bbox": behind, "color": _readable(colour)}
-        ax.text(middle, top - _HEIGHT / 2, text, fontsize=8, **place)
-    else:
-        ax.text(
-            middle,
-            top + 0.04,
-            f"{slab.thickness:g}{active}",
-            rotation=55,
-            fontsize=7.5,
-            ha="left",
-            color=GREY,
-        )
+        ax.text(start + slab.thickness / 2, top - _HEIGHT / 2, _words(slab), fontsize=8, **place)
+
+
+def _labels(ax: Any, run: StackRun, top: float, longest: float) -> None:
+    """Write the thickness of thin slabs above them, apart, each with a line to its slab."""
+    thin = [slab for slab in run.slabs if isinstance(slab, Slab) and not _has_room(slab, longest)]
+    middles = [(slab.start + slab.end) / 2 - run.slabs[0].start for slab in thin]
+    for slab, middle, place in zip(thin, middles, spread(middles, _LABELS_APART * longest), strict=True):
+        ax.plot([middle, place], [top, top + 0.06], color=GREY, lw=0.5, clip_on=False)
+        turned = {"rotation": 55, "rotation_mode": "anchor"}
+        ax.text(place, top + 0.08, f"{slab.thickness:g}", fontsize=7.5, ha="left", color=GREY, **turned)
+
+
+def spread(places: Sequence[float], gap: float) -> NDArray[np.float64]:
+    """Move increasing places as little as possible, in squares, until no two are nearer than `gap`."""
+    if not places:
+        return np.empty(0)
+    shifts = gap * np.arange(len(places))
+    moved: NDArray[np.float64] = np.asarray(isotonic_regression(np.asarray(places) - shifts).x) + shifts
+    return moved
+
+
+def _words(slab: Slab) -> str:
+    return f"{slab.material} {slab.thickness:g} mm{' active' if slab.active else ''}"
+
+
+def _has_room(slab: Slab, longest: float) -> bool:
+    return slab.thickness > _ROOM_FOR_TEXT * len(_words(slab)) * longest
 
 
 def _readable(background: str) -> str:
