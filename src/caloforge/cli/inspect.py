@@ -77,6 +77,9 @@ def _facts(found: dict[str, Any]) -> list[str]:
         lines.append(
             f"overflow   {100 * found['overflow_fraction']:.3g} % of the energy lies beside the grids"
         )
+    if times := [layer["time"] for layer in found["layers"] if layer["time"]]:
+        low, high = min(time["least"] for time in times), max(time["greatest"] for time in times)
+        lines.append(f"times      {low:.3g} to {high:,.4g} ns after light from the front face could be there")
     bad = found["bad"]
     state = f"[red]bad: {bad['text']}[/red]" if bad["showers"] else "[green]all energies possible[/green]"
     lines.append(f"content    {state}")
@@ -127,6 +130,7 @@ def _print_layers(layers: list[dict[str, Any]]) -> None:
         say(f"[bold]Profile[/bold]  [cyan]{bars}[/cyan]  mean energy; most in {layers[peak]['name']}\n")
         step = -(-len(layers) // _MAX_LAYERS)
         layers = [layers[i] for i in sorted({*range(0, len(layers), step), peak, len(layers) - 1})]
+    timed = any(layer["time"] for layer in layers)
     rows = [
         (
             layer["name"],
@@ -134,11 +138,18 @@ def _print_layers(layers: list[dict[str, Any]]) -> None:
             _percent(layer["spread"], 1),
             _percent(layer["fraction"], 2),
             _percent(layer["occupancy"], 1),
-            "[cyan]" + "█" * round(24 * layer["mean"] / top) + "[/cyan]",
+            *(_times(layer["time"]) if timed else ()),
+            "[cyan]" + "█" * round((12 if timed else 24) * layer["mean"] / top) + "[/cyan]",
         )
         for layer in layers
     ]
-    table("Layers", ("layer", "mean MeV", "spread", "share", "cells hit", ""), rows)
+    when = ("half by", "90 % by") if timed else ()
+    table("Layers", ("layer", "mean MeV", "spread", "share", "cells hit", *when, ""), rows)
+
+
+def _times(time: dict[str, float] | None) -> tuple[str, str]:
+    """When half of the energy is there, and nearly all."""
+    return ("", "") if time is None else (f"{time['median']:.3g} ns", f"{time['p90']:.3g} ns")
 
 
 def _print_provenance(found: dict[str, Any]) -> None:

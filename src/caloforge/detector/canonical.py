@@ -22,15 +22,15 @@ _T = TypeVar("_T")
 _LONGEST_PERIOD = 1000
 
 
-def canonical_yaml(detector: Detector, digitisation: bool = True) -> str:
+def canonical_yaml(detector: Detector, whole: bool = True) -> str:
     """Return the text; reading it gives an equal detector and again this text.
 
     Args:
         detector: Any.
-        digitisation: Whether its electronics belong to it.
+        whole: Also what no energy of a cell depends on: its electronics, and whether cells have times.
     """
-    lines = [*_head(detector), *_stack(detector), *_readout(detector), *_binning(detector)]
-    return "\n".join([*lines, *(_digitisation(detector) if digitisation else ()), ""])
+    lines = [*_head(detector), *_stack(detector), *_readout(detector, whole), *_binning(detector)]
+    return "\n".join([*lines, *(_digitisation(detector) if whole else ()), ""])
 
 
 def runs(items: Sequence[_T]) -> Iterator[tuple[int, Sequence[_T]]]:
@@ -101,7 +101,7 @@ def _flags(slab: Slab) -> str:
     return flag
 
 
-def _readout(detector: Detector) -> Iterator[str]:
+def _readout(detector: Detector, whole: bool) -> Iterator[str]:
     readout = detector.readout
     yield "readout:"
     yield f"  deposits: {readout.deposits}"
@@ -113,6 +113,8 @@ def _readout(detector: Detector) -> Iterator[str]:
         yield f"  threshold: {readout.threshold!r} MeV"
     if readout.gate is not None:
         yield f"  gate: {readout.gate!r} ns"
+    if readout.time is not None and whole:
+        yield f"  time: {readout.time}"
     yield "  layers:"
     for group in _groups(detector.layers, _mergeable):
         yield _layer(group, detector.depth_is_nominal)

@@ -115,11 +115,12 @@ class Detector(Part):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the canonical YAML without the digitisation, hexadecimal.
+        """SHA-256 of the canonical YAML without digitisation and times, hexadecimal.
 
-        Showers and generators belong to a digest: other electronics change neither.
+        Showers and generators belong to a digest: no energy depends on electronics and on whether cells have
+        times.
         """
-        return hashlib.sha256(canonical_yaml(self, digitisation=False).encode()).hexdigest()
+        return hashlib.sha256(canonical_yaml(self, whole=False).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
         # Two spellings (`cells: [3, 96]`, `cell: [160 mm, 5 mm]`) are one detector.

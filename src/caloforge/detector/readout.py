@@ -72,6 +72,8 @@ class Readout(Part):
         sampling_fraction: a cell is its deposit divided by this, unless its layer has its own.
         threshold: cells below it are 0, MeV (after the division).
         gate: deposits later than this do not count, ns, from when light from the front face could be there.
+        time: what time a cell has, by the clock of the gate: the `mean` of its deposits, weighted with what
+            is seen of each. None: it has none.
         layers: in order of depth.
     """
 
@@ -81,6 +83,7 @@ class Readout(Part):
     sampling_fraction: Fraction | None = None
     threshold: Energy | None = None
     gate: Time | None = None
+    time: Literal["mean"] | None = None
     layers: tuple[LayerSpec, ...] = Field(min_length=1)
 
     @field_validator("threshold")

@@ -85,7 +85,10 @@ def readout_rule(detector: Detector) -> str:
     frame = depth_axis(detector) if readout.frame == "detector" else "the particle's direction"
     text += f". Depth runs along {frame}; cells are centred on "
     on_axis = depth_axis(detector) if readout.frame == "detector" else "the particle's line"
-    return text + (on_axis if readout.centre == "axis" else "the energy barycentre, rounded to a cell") + "."
+    text += (on_axis if readout.centre == "axis" else "the energy barycentre, rounded to a cell") + "."
+    if readout.time is not None:
+        text += " Its time is the mean of these deposits, after light from the front face could be there."
+    return text
 
 
 def digitisation_rule(detector: Detector) -> str:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
 from caloforge.showers.incident import Incident
+from caloforge.showers.sparse import of_all
+from caloforge.showers.times import check_times
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -29,9 +31,11 @@ class Showers:
         cells: Energy in every cell in MeV, shape `(n, n_cells)`, float32, layer-major.
         overflow: Energy beside each layer's grid in MeV, shape `(n, n_layers)`, or None if it was not kept.
         provenance: How the showers were made: command, seed, physics, versions.
+        time: Of every cell in ns, shape `(n, n_cells)`, float32, without meaning where no energy is; or
+            None if cells have no times.
 
     Raises:
-        ShowersError: Shapes that do not fit the detector or each other.
+        ShowersError: Shapes that do not fit the detector or each other, or times that are no numbers.
 
     Example:
         >>> showers = Showers(detector, Incident.of([1e4, 2e4]), cells)
@@ -44,6 +48,7 @@ class Showers:
     cells: NDArray[np.float32]
     overflow: NDArray[np.float32] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    time: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.incident)
@@ -52,6 +57,10 @@ class Showers:
         if self.overflow is not None:
             object.__setattr__(self, "overflow", np.asarray(self.overflow, np.float32))
             _expect("overflow", np.shape(self.overflow), (n, self.detector.n_layers))
+        if self.time is not None:
+            object.__setattr__(self, "time", np.asarray(self.time, np.float32))
+            _expect("times", self.time.shape, self.cells.shape)
+            check_times(self.time)
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -59,7 +68,8 @@ class Showers:
     def __getitem__(self, rows: Any) -> Showers:
         """Showers by slice, mask or index array."""
         outside = None if self.overflow is None else self.overflow[rows]
-        return Showers(self.detector, self.incident[rows], self.cells[rows], outside, self.provenance)
+        time = None if self.time is None else self.time[rows]
+        return Showers(self.detector, self.incident[rows], self.cells[rows], outside, self.provenance, time)
 
     def layers(self) -> list[NDArray[np.float32]]:
         """One image stack per layer, each of shape `(n, *layer.shape)`, MeV; views of `cells`."""
@@ -67,7 +77,7 @@ class Showers:
 
     @classmethod
     def concat(cls, parts: Sequence[Showers]) -> Showers:
-        """Join showers of one detector; the first part's provenance is kept.
+        """Join showers of one detector; the first part's provenance is kept, and what all parts have.
 
         Raises:
             ShowersError: No parts, or parts of different detectors.
@@ -77,13 +87,13 @@ class Showers:
         first = parts[0]
         for part in parts[1:]:
             same_detector(first.detector, part.detector)
-        outside = [part.overflow for part in parts if part.overflow is not None]
         return cls(
             first.detector,
             Incident.concat([part.incident for part in parts]),
             np.concatenate([part.cells for part in parts]),
-            np.concatenate(outside) if len(outside) == len(parts) else None,
+            of_all([part.overflow for part in parts]),
             first.provenance,
+            of_all([part.time for part in parts]),
         )
 
     def save(self, path: str | Path) -> Path:

@@ -171,6 +171,8 @@ class _Conversion:
                 self._lost.add(name)
         if part.overflow is not None and "overflow" not in self._target.keeps:
             self._lost.add("overflow")
+        if part.time is not None and "time" not in self._target.keeps:
+            self._lost.add("times of cells")
 
     def lost(self) -> tuple[str, ...]:
         if not self._lost:

@@ -62,6 +62,7 @@ class Journal:
     Attributes:
         head: What was given to `create`.
         hits: Cells with energy in all showers together.
+        time: Whether cells have times.
         torn: Bytes at the end that hold no whole record.
 
     Raises:
@@ -87,7 +88,10 @@ class Journal:
 
     @classmethod
     def create(cls, path: Path, head: dict[str, Any]) -> Journal:
-        """Start a journal; `head` must hold `n_cells` and `n_layers`, and may hold anything JSON can."""
+        """Start a journal; `head` must hold `n_cells` and `n_layers`, and may hold anything JSON can.
+
+        `time` in it says whether cells have times.
+        """
         # Under its own name only when the head is whole: a journal without a head could not be resumed.
         with replace_file(path) as file:
             file.write(_beginning(head))
@@ -104,6 +108,10 @@ class Journal:
 
     def __len__(self) -> int:
         return self._n
+
+    @property
+    def time(self) -> bool:
+        return bool(self.head.get("time"))  # absent from journals of earlier builds
 
     def append(self, rows: Sparse) -> None:
         """Write one record; when this returns, the showers outlive the process.
@@ -248,7 +256,7 @@ class Journal:
             raise ShowersError("the journal was cut while it was read", where=self.path)
         first = self._first[number]
         payload = self._payload(record, f"showers {first} to {first + record.showers - 1}")
-        return _unpack(payload, record, self.head["n_cells"], self.head["n_layers"])
+        return _unpack(payload, record, self.head["n_cells"], self.head["n_layers"], self.time)
 
 
 def is_journal(path: Path) -> bool:
@@ -284,11 +292,13 @@ def _pack(rows: Sparse) -> Iterator[bytes]:
     yield np.diff(rows.offset).astype("<u4").tobytes()
     yield rows.index.astype(np.dtype(index_type(rows.n_cells)).newbyteorder("<"), copy=False).tobytes()
     yield rows.energy.astype("<f4", copy=False).tobytes()
+    if rows.time is not None:
+        yield rows.time.astype("<f4", copy=False).tobytes()
     if rows.overflow is not None:
         yield rows.overflow.astype("<f4", copy=False).tobytes()
 
 
-def _unpack(payload: bytes, record: _Record, n_cells: int, n_layers: int) -> Sparse:
+def _unpack(payload: bytes, record: _Record, n_cells: int, n_layers: int, timed: bool) -> Sparse:
     position = 0
 
     def take(kind: Any, count: int) -> Any:
@@ -301,9 +311,10 @@ def _unpack(payload: bytes, record: _Record, n_cells: int, n_layers: int) -> Spa
     offset = np.concatenate([[0], np.cumsum(take("<u4", record.showers), dtype=np.int64)])
     index = take(np.dtype(index_type(n_cells)).newbyteorder("<"), record.hits)
     energy = take("<f4", record.hits)
+    time = take("<f4", record.hits) if timed else None
     left = (len(payload) - position) // 4
     overflow = take("<f4", left).reshape(record.showers, n_layers) if left else None
-    return Sparse(incident, offset, index, energy, overflow, n_cells)
+    return Sparse(incident, offset, index, energy, overflow, n_cells, time)
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

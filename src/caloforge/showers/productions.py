@@ -54,6 +54,7 @@ class Production:
         showers: How many it holds.
         hits: Cells with energy in all of them.
         overflow: Whether the energy beside each layer's grid was kept.
+        time: Whether cells have times.
         pieces: Which showers it holds, in the order of its rows.
     """
 
@@ -63,6 +64,7 @@ class Production:
     showers: int
     hits: int
     overflow: bool
+    time: bool
     pieces: tuple[Piece, ...]
 
     @classmethod
@@ -80,8 +82,8 @@ class Production:
                     cure="finish it with --resume; or, with another --count, end it where it is",
                 )
             pieces = tuple(_pieces(path, file.provenance, len(file)))
-            made = file.provenance
-            return cls(path, file.detector, made, len(file), file.hits, file.overflow, pieces)
+            made, has = file.provenance, (file.overflow, file.time)
+            return cls(path, file.detector, made, len(file), file.hits, *has, pieces)
 
     def order(self) -> Piece:
         """By what productions are sorted: their first shower."""
@@ -169,7 +171,7 @@ def _options(part: Production) -> dict[str, Any]:
     for name, version in versions.items() if isinstance(versions, dict) else ():
         if name != "caloforge":
             options[f"version of {name}"] = version
-    return {**options, "overflow": part.overflow}
+    return {**options, "overflow": part.overflow, "time": part.time}
 
 
 def joint_provenance(parts: Sequence[Production], pieces: Sequence[Piece]) -> dict[str, Any]:

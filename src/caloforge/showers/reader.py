@@ -152,7 +152,7 @@ class StreamingReader:
         """The batches of one epoch, from a step on; what comes before is not read."""
         batches = self._shuffled(epoch, step) if self._shuffle else self._in_order(step)
         for rows in batches:
-            yield Showers(self.detector, rows.incident, rows.dense(), rows.overflow)
+            yield Showers(self.detector, rows.incident, rows.dense(), rows.overflow, time=rows.times())
 
     def round(self, epoch: int, number: int) -> Sparse:
         """The showers of a round of batches, one batch after the other; see `caloforge.showers.order`."""

@@ -16,6 +16,7 @@ from caloforge.detector.readout import spec_of
 from caloforge.errors import ShowersError, nearest
 from caloforge.showers.container import Showers
 from caloforge.showers.regrid import Regrid, divisors
+from caloforge.showers.times import mean_times
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector, Layer
@@ -129,7 +130,21 @@ class Reduction:
         beside = np.stack([beside for _, beside in made], axis=1)
         outside = self._outside(showers, beside)
         self._count(showers.cells, cells, beside)
-        return Showers(self.detector, showers.incident, cells, outside, showers.provenance)
+        time = self._times(showers, cells)
+        return Showers(self.detector, showers.incident, cells, outside, showers.provenance, time)
+
+    def _times(self, showers: Showers, cells: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Times of the new cells: means weighted with energy, as `simulate` takes them."""
+        if showers.time is None:
+            return None
+        if all(self._stays(group) for group in self.groups):
+            return np.concatenate([showers.time[:, group[0].cells] for group in self.groups], axis=1)
+        weighted = showers.cells * showers.time.astype(np.float64)
+        moments = np.concatenate([self._layer(weighted, group)[0] for group in self.groups], axis=1)
+        return mean_times(moments, cells)
+
+    def _stays(self, group: Sequence[Layer]) -> bool:
+        return len(group) == 1 and not self.regrid.changes_cells
 
     def _outside(self, showers: Showers, beside: NDArray[np.float64]) -> NDArray[np.float32] | None:
         """The overflow, with what was beside the cells that are kept."""
@@ -141,11 +156,11 @@ class Reduction:
         return (np.stack(sums, axis=1) + beside).astype(np.float32)
 
     def _layer(
-        self, cells: NDArray[np.float32], group: Sequence[Layer]
+        self, cells: NDArray[np.floating], group: Sequence[Layer]
     ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Cells of the layer that a group becomes, and the energy beside them."""
-        if len(group) == 1 and not self.regrid.changes_cells:
-            return cells[:, group[0].cells], np.zeros(len(cells))
+        if self._stays(group):
+            return cells[:, group[0].cells].astype(np.float32, copy=False), np.zeros(len(cells))
         total = np.zeros((len(cells), group[0].n_cells))
         for layer in group:
             total += cells[:, layer.cells]

@@ -75,7 +75,7 @@ class ShowerSource(ABC):
     def sparse(self, start: int, stop: int) -> Sparse:
         """The same as `read`, without the empty cells."""
         showers = self.read(start, stop)
-        return Sparse.of(showers.incident, showers.cells, showers.overflow)
+        return Sparse.of(showers.incident, showers.cells, showers.overflow, showers.time)
 
     def chunks(self, size: int | None = None) -> Iterator[Showers]:
         """All showers in order, piece by piece as `spans` cuts them."""

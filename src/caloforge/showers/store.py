@@ -66,7 +66,7 @@ def write_store(
         shower = hit = 0
         for part in rows:
             if shower == 0:
-                _make_datasets(file, detector, totals, part.overflow is not None)
+                _make_datasets(file, detector, totals, part)
             _fill(file, part, shower, hit)
             file.check()
             shower, hit = shower + len(part), hit + len(part.index)
@@ -75,7 +75,8 @@ def write_store(
         file.flush()
 
 
-def _make_datasets(file: h5py.File, detector: Detector, totals: tuple[int, int], overflow: bool) -> None:
+def _make_datasets(file: h5py.File, detector: Detector, totals: tuple[int, int], like: Sparse) -> None:
+    """Make the datasets of all showers, which have what the first ones, `like`, have."""
     n, hits = totals
 
     def make(key: str, shape: tuple[int, ...], kind: Any, unit: str, **how: Any) -> None:
@@ -91,7 +92,9 @@ def _make_datasets(file: h5py.File, detector: Detector, totals: tuple[int, int],
     make("cells/index", (hits,), index_type(detector.n_cells), "1", **gzip)
     # Mantissas are noise: gzip would save 8 % of the energies and make reading them eight times slower.
     make("cells/energy", (hits,), "<f4", "MeV")
-    if overflow:
+    if like.time is not None:
+        make("cells/time", (hits,), "<f4", "ns")
+    if like.overflow is not None:
         make("overflow", (n, detector.n_layers), "<f4", "MeV", **gzip)
 
 
@@ -102,6 +105,8 @@ def _fill(file: h5py.File, rows: Sparse, shower: int, hit: int) -> None:
     file["cells/offset"][shower : stop + 1] = rows.offset + hit
     file["cells/index"][hit : hit + len(rows.index)] = rows.index
     file["cells/energy"][hit : hit + len(rows.index)] = rows.energy
+    if rows.time is not None:
+        file["cells/time"][hit : hit + len(rows.index)] = rows.time
     if rows.overflow is not None:
         file["overflow"][shower:stop] = rows.overflow
 
@@ -114,6 +119,7 @@ class ShowerFile(ShowerSource):
 
     Attributes:
         overflow: Whether the energy beside each layer's grid was kept.
+        time: Whether cells have times.
         finished: Whether its production is.
 
     Raises:
@@ -134,7 +140,7 @@ class ShowerFile(ShowerSource):
         try:
             self.detector = _detector(self._rows.detector, self.path)
             self.provenance, self.notes = self._rows.provenance, self._rows.notes
-            self.overflow = self._rows.prepare(self.detector.n_cells, self.detector.n_layers)
+            self.overflow, self.time = self._rows.prepare(self.detector.n_cells, self.detector.n_layers)
         except BaseException:
             self._rows.close()
             raise
@@ -173,11 +179,13 @@ class ShowerFile(ShowerSource):
     def _sparse(self, start: int, stop: int) -> Sparse:
         if start == stop:
             outside = np.empty((0, self.detector.n_layers), np.float32) if self.overflow else None
-            return Sparse.of(Incident.of([]), np.empty((0, self.detector.n_cells), np.float32), outside)
+            cells = np.empty((0, self.detector.n_cells), np.float32)
+            return Sparse.of(Incident.of([]), cells, outside, cells if self.time else None)
         return self._rows.rows(start, stop).check(self.path)
 
     def _dense(self, rows: Sparse) -> Showers:
-        return Showers(self.detector, rows.incident, rows.dense(), rows.overflow, self.provenance)
+        cells, time = rows.dense(), rows.times()
+        return Showers(self.detector, rows.incident, cells, rows.overflow, self.provenance, time)
 
 
 _detectors: dict[str, Detector] = {}
@@ -224,8 +232,8 @@ class _Stored:
         except (ValueError, RecursionError) as error:
             raise _damaged("its provenance is unreadable", path) from error
 
-    def prepare(self, n_cells: int, n_layers: int) -> bool:
-        """Find the datasets and check their shapes; returns whether overflow energies are there."""
+    def prepare(self, n_cells: int, n_layers: int) -> tuple[bool, bool]:
+        """Find the datasets and check their shapes; returns whether overflow energies and times are there."""
         self._n_cells = n_cells
         self._columns = {name: self._file.dataset(f"incident/{name}", (None,)) for name in COLUMNS}
         self.n = len(self._columns["energy"])
@@ -234,9 +242,10 @@ class _Stored:
         self._offset = self._file.dataset("cells/offset", (self.n + 1,))
         self._index = self._file.dataset("cells/index", (None,))
         self._energy = self._file.dataset("cells/energy", self._index.shape)
-        has = "overflow" in self._file
+        has, timed = "overflow" in self._file, "cells/time" in self._file
         self._overflow = self._file.dataset("overflow", (self.n, n_layers)) if has else None
-        return has
+        self._time = self._file.dataset("cells/time", self._index.shape) if timed else None
+        return has, timed
 
     @property
     def hits(self) -> int:
@@ -249,7 +258,8 @@ class _Stored:
         incident = self.columns(start, stop)
         outside = None if self._overflow is None else self._overflow[start:stop]
         index, energy = self._index[first:last], self._energy[first:last]
-        return Sparse(incident, offset - first, index, energy, outside, self._n_cells)
+        time = None if self._time is None else self._time[first:last]
+        return Sparse(incident, offset - first, index, energy, outside, self._n_cells, time)
 
     def _check_offset(self, offset: NDArray[np.int64], where: str) -> None:
         """Refuse what does not fit before it is read: a shower has no more hits than there are cells."""
@@ -294,12 +304,12 @@ class _Producing:
         torn = f"its last {self._journal.torn:,} bytes hold no whole record and are left out"
         self.notes = (torn,) if self._journal.torn else ()
 
-    def prepare(self, n_cells: int, n_layers: int) -> bool:
-        """Check that the journal was made for this detector; returns whether it has overflow energies."""
+    def prepare(self, n_cells: int, n_layers: int) -> tuple[bool, bool]:
+        """Check that the journal is of this detector; returns whether it has overflow energies and times."""
         head = self._journal.head
         if (head["n_cells"], head["n_layers"]) != (n_cells, n_layers):
             raise ShowersError("damaged journal: its detector does not fit it", where=self._journal.path)
-        return bool(head["overflow"])
+        return bool(head["overflow"]), self._journal.time
 
     def rows(self, start: int, stop: int) -> Sparse:
         return self._journal.rows(start, stop)

@@ -22,6 +22,7 @@ from caloforge.showers.incident import COLUMNS
 from caloforge.showers.repeats import Repeats
 from caloforge.showers.source import ShowerSource
 from caloforge.showers.sparse import Sparse
+from caloforge.showers.times import TimeSpectra
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -50,6 +51,7 @@ class Survey:
         cell: Least cell energy above zero and greatest, MeV.
         bad: Impossible values; such showers are not in the sums.
         repeats: Showers that are there more than once.
+        times: Times of cells, if they have any.
     """
 
     detector: Detector
@@ -66,6 +68,7 @@ class Survey:
     cell: tuple[float, float] = (np.inf, 0.0)
     bad: BadEnergies = field(default_factory=BadEnergies)
     repeats: Repeats = field(default_factory=Repeats)
+    times: TimeSpectra = field(init=False)
 
     def __post_init__(self) -> None:
         self.image = np.zeros(self.detector.n_cells)
@@ -73,6 +76,7 @@ class Survey:
         self.layer = np.zeros((2, self.detector.n_layers))
         self.share = np.zeros((2, self.detector.n_layers))
         self.response = np.zeros((3, len(_EDGES) + 1))
+        self.times = TimeSpectra(self.detector)
         self._hash = {name: hashlib.sha256() for name in (*COLUMNS, "hits", "index", "cells", "overflow")}
 
     def add(self, part: Showers) -> None:
@@ -84,6 +88,7 @@ class Survey:
             self.showers += len(part)
             self._add_incident(part)
             self._add_energies(part)
+            self.times.add(part)
 
     @property
     def checksum(self) -> str:
@@ -92,7 +97,7 @@ class Survey:
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
     def _digest(self, part: Showers) -> None:
-        rows = Sparse.of(part.incident, part.cells, part.overflow)
+        rows = Sparse.of(part.incident, part.cells, part.overflow, part.time)
         self.repeats.add(rows)
         values: dict[str, NDArray[Any]] = dict(rows.incident.items())
         values["hits"] = np.diff(rows.offset)
@@ -100,6 +105,10 @@ class Survey:
         values["cells"] = rows.energy
         if rows.overflow is not None:
             values["overflow"] = rows.overflow
+        if rows.time is not None:
+            # Only where there are any: files without times keep the checksum that they had.
+            self._hash.setdefault("time", hashlib.sha256())
+            values["time"] = rows.time
         for name, column in values.items():
             self._hash[name].update(np.ascontiguousarray(column).data)
 
@@ -155,10 +164,11 @@ def inspect(
         progress: Called after every piece.
 
     Returns:
-        Counts, detector, particles, ranges of the incident columns, response by energy, energy and occupancy
-        by layer, impossible values, repeated showers (how many were there before, and the numbers of the
-        first two alike), provenance, and a checksum of the content. Energies in MeV, angles in
-        rad, lengths in mm; `spread` is the standard deviation over the mean.
+        Counts, detector, particles, ranges of the incident columns, response by energy, energy, occupancy and
+        times of cells by layer (mean and quantiles are those of the energy), impossible values, repeated
+        showers (how many were there before, and the numbers of the first two alike), provenance, and a
+        checksum of the content. Energies in MeV, angles in rad, lengths in mm, times in ns;
+        `spread` is the standard deviation over the mean.
 
     Raises:
         ShowersError: A damaged or unknown file, or one without showers.
@@ -221,6 +231,7 @@ def _layers(sums: Survey) -> list[dict[str, Any]]:
             "fraction": _ratio(float(sums.layer[0, i]), total),
             **_mean_spread(sums.showers, *sums.layer[:, i].tolist()),
             "occupancy": _ratio(int(sums.hits[layer.cells].sum()), sums.showers * layer.n_cells),
+            "time": sums.times.of_layer(i),
         }
         for i, layer in enumerate(sums.detector.layers)
     ]

@@ -52,7 +52,7 @@ class ShowerWriter:
     Raises:
         OutputError: The file is there already, or another process is writing it.
         ShowersError: An unfinished production is there already, also beside a file of other showers, or
-            what is there holds showers of another detector.
+            what is there holds showers of another detector, or with times where this one's have none.
 
     Example:
         >>> with ShowerWriter("showers.h5", detector, {"seed": 1}) as writer:
@@ -75,7 +75,7 @@ class ShowerWriter:
         self._part = self.path.parent / f"{self.path.name}.part"
         self._keep = keep
         self._journal: Journal | None = None
-        self._overflow: bool | None = None
+        self._has: tuple[bool, bool] | None = None  # overflow energies, and times
         self._output: Output | None = None
         if resume and self.path.exists():
             self._find_complete()
@@ -87,14 +87,14 @@ class ShowerWriter:
         """Write showers; they are safe when this returns.
 
         Raises:
-            ShowersError: Another detector, impossible energies, or overflow energies kept for some only.
+            ShowersError: Another detector, impossible energies, or overflow energies or times for some only.
         """
         same_detector(self.detector, showers.detector, self.path)
         bad = BadEnergies()
         bad.good(showers.incident, showers.cells, showers.overflow)
         bad.refuse(self.path)
         if len(showers):
-            self._record(Sparse.of(showers.incident, showers.cells, showers.overflow))
+            self._record(Sparse.of(showers.incident, showers.cells, showers.overflow, showers.time))
 
     def close(self) -> None:
         """Make the finished file.
@@ -140,17 +140,18 @@ class ShowerWriter:
             self.stop()
 
     def _record(self, rows: Sparse) -> None:
-        overflow = rows.overflow is not None
+        has = rows.overflow is not None, rows.time is not None
         if self._journal is None:
-            self._start(overflow)
-        if overflow != self._overflow or self._journal is None:
+            self._start(*has)
+        if has != self._has or self._journal is None:
             raise ShowersError(
-                "overflow energies must be kept for all showers of a file or for none", where=self.path
+                "overflow energies and times must be kept for all showers of a file or for none",
+                where=self.path,
             )
         self._journal.append(rows)
         self.done += len(rows)
 
-    def _start(self, overflow: bool) -> None:
+    def _start(self, overflow: bool, time: bool) -> None:
         if self.done:
             raise ShowersError(
                 "this file is complete; nothing can be added to it",
@@ -164,8 +165,9 @@ class ShowerWriter:
             "n_cells": self.detector.n_cells,
             "n_layers": self.detector.n_layers,
             "overflow": overflow,
+            "time": time,
         }
-        self._overflow = overflow
+        self._has = overflow, time
         begin = Journal.create if self._keep else Journal.nameless
         self._journal = begin(self._part, head)
 
@@ -183,7 +185,7 @@ class ShowerWriter:
 
     def _find_complete(self) -> None:
         with ShowerFile(self.path) as file:
-            same_detector(self.detector, file.detector, self.path)
+            _same_readout(self.detector, file.detector, self.path)
             self.done, self.earlier = len(file), file.provenance
             if self._part.exists():  # killed between the rename and this, or the file came from elsewhere
                 _check_same(file, self._part)
@@ -191,10 +193,24 @@ class ShowerWriter:
 
     def _find_part(self) -> None:
         with ShowerFile(self._part) as file:
-            same_detector(self.detector, file.detector, self._part)
+            _same_readout(self.detector, file.detector, self._part)
         journal = Journal(self._part, append=True)
         self._journal, self.done, self.earlier = journal, len(journal), journal.head["provenance"]
-        self._overflow = bool(journal.head["overflow"])
+        self._has = bool(journal.head["overflow"]), journal.time
+
+
+def _same_readout(detector: Detector, begun: Detector, where: Path) -> None:
+    """See that a production goes on with the detector it was begun with, times of cells included."""
+    same_detector(detector, begun, where)
+    wanted, kept = ("no times" if d.readout.time is None else "times" for d in (detector, begun))
+    if wanted != kept:
+        raise ShowersError(
+            "this production was begun with another `readout.time`",
+            where=where,
+            got=f"a detector whose cells have {wanted}",
+            expected=f"one whose cells have {kept}",
+            cure="resume with the detector it was begun with, or write to another file",
+        )
 
 
 def _check_same(file: ShowerFile, part: Path) -> None:

@@ -19,7 +19,7 @@ from caloforge.truth.geometry import CM, geometry, slab_paths
 from caloforge.truth.gun import portions, primaries, random_indices, random_seed
 from caloforge.truth.readout import Readout
 from caloforge.truth.steps import Steps, collect
-from caloforge.truth.visible import seen_in_slabs
+from caloforge.truth.visible import clock, seen_in_slabs
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector, Slab
@@ -81,10 +81,11 @@ class _View:
         paths = zip(slab_paths(detector), detector.counted.tolist(), strict=True)
         self._paths = [path if counts else None for path, counts in paths]
         self._seen = lru_cache(maxsize=2)(partial(seen_in_slabs, detector))
+        self._clock = partial(clock, detector)
         self._readout = Readout(detector)
 
     def steps(self, deposits: Any, n_showers: int, before: float = 0.0) -> list[Steps]:
-        return collect(deposits, self._paths, n_showers, self._seen(before))
+        return collect(deposits, self._paths, n_showers, self._seen(before), self._clock(before))
 
     def showers(self, steps: Sequence[Steps], incident: Incident) -> Showers:
         return self._readout.showers(steps, incident)

@@ -89,7 +89,8 @@ class OutputFiles:
     def append(self, incident: Incident, readouts: Sequence[Energies]) -> None:
         """Write a batch; showers that an interrupted production left in some files only are written once."""
         for writer, energies in zip(self._writers, readouts, strict=True):
-            showers = Showers(writer.detector, incident, energies.cells, energies.overflow)
+            cells, overflow, time = energies
+            showers = Showers(writer.detector, incident, cells, overflow, time=time)
             writer.append(showers[writer.done - self.done :])
         self.done += len(incident)
 

@@ -61,15 +61,16 @@ class Batch(NamedTuple):
 
 
 class Energies(NamedTuple):
-    """Cells and overflow of the showers of a batch in one readout, MeV."""
+    """Cells and overflow of the showers of a batch in one readout, MeV, and times of cells, ns."""
 
     cells: NDArray[np.float32]
     overflow: NDArray[np.float32] | None
+    time: NDArray[np.float32] | None = None
 
     @property
     def nbytes(self) -> int:
         """Memory that they take."""
-        return self.cells.nbytes + (0 if self.overflow is None else self.overflow.nbytes)
+        return sum(values.nbytes for values in self if values is not None)
 
 
 class Made(NamedTuple):
@@ -163,7 +164,8 @@ class _Shooting:
 
     def __call__(self, batch: Batch) -> Made:
         found, milliseconds = self.engine.shoot_all(batch.incident, batch.first)
-        return Made(tuple(Energies(showers.cells, showers.overflow) for showers in found), milliseconds)
+        energies = (Energies(showers.cells, showers.overflow, showers.time) for showers in found)
+        return Made(tuple(energies), milliseconds)
 
     @cached_property
     def engine(self) -> Engine:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.showers import Showers
+from caloforge.showers.times import mean_times
 from caloforge.truth.bins import Bins, bins_of
-from caloforge.truth.borders import CartesianBins, Real, Whole, crossings, cut
+from caloforge.truth.borders import CartesianBins, Pieces, Real, Whole, crossings, cut
 from caloforge.truth.frames import readout_points
 from caloforge.truth.geometry import CM
 from caloforge.truth.window import Hits, centred
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
 
 _NOWHERE = -1
 _SEVERAL = -2
+_TIME = 3  # which coordinate of a point it is
 _PART = 1 << 14  # deposits at a time: their columns fit the second-level cache, which makes it twice as fast
 _TOLERANCE = 1e-6  # mm; borders of slabs and layers that are meant to be one
 
 
 @dataclass(frozen=True)
 class _Lines:
-    """Deposits in the readout's frame, cm. A line that was cut has no energy left: its pieces have it."""
+    """Deposits in the readout's frame, cm. A line that was cut has no energy left: its pieces have it.
+
+    Where cells have times, points have a fourth coordinate: the time in ns, which is cut like the others.
+    """
 
     shower: Whole
     layer: Whole
@@ -74,7 +79,8 @@ class Readout:
         """Return the showers that `steps` belong to.
 
         Energy beside a layer's grid is in its overflow; energy outside all layers' depths is not read out.
-        Both are divided by the sampling fraction of their layer; the threshold applies to cells only.
+        Both are divided by the sampling fraction of their layer; the threshold applies to cells only. The
+        time of a cell is the mean of its deposits', weighted with their energy.
 
         Args:
             steps: Deposits; their `shower` counts rows of `incident`.
@@ -85,10 +91,13 @@ class Readout:
             impact = np.column_stack([incident.x, incident.y]).astype(np.float64) / CM
             hits = centred(hits, impact, self._bins[0], self.detector.sampling_fractions)
         n_cells = self.detector.n_cells
-        energies = self._summed(hits, len(incident)) / self._fractions
+        sums, *moments = self._summed(hits, len(incident))
+        energies = sums / self._fractions
         cells, beside = energies[:, :n_cells], energies[:, n_cells:]
         cells[cells < (self.detector.readout.threshold or 0.0)] = 0.0
-        return Showers(self.detector, incident, cells.astype(np.float32), beside.astype(np.float32))
+        time = mean_times(moments[0][:, :n_cells], sums[:, :n_cells] * (cells > 0)) if moments else None
+        made = cells.astype(np.float32), beside.astype(np.float32)
+        return Showers(self.detector, incident, *made, time=time)
 
     def _hits(self, steps: Sequence[Steps], incident: Incident) -> Iterator[Hits]:
         for rank, kind in enumerate(steps):
@@ -97,15 +106,22 @@ class Readout:
                     yield from self._by_cell(lines, 4 * rank + 2 * cuts)
 
     def _summed(self, hits: list[Hits], n: int) -> Real:
-        """Energy in each cell, then beside each layer, shape `(n, n_cells + n_layers)`."""
-        width = self.detector.n_cells + self.detector.n_layers
-        sums = np.zeros(n * width)
+        """Energy in each cell, then beside each layer, shape `(1, n, n_cells + n_layers)`.
+
+        Where cells have times, the shape is `(2, ...)`: energy times time follows.
+        """
+        width, timed = self.detector.n_cells + self.detector.n_layers, self.detector.readout.time is not None
+        sums = np.zeros((1 + timed, n * width))
         if hits:
             bins = np.concatenate([self._bin(hit) for hit in hits])
             if n > 1:
                 bins += np.concatenate([hit.shower for hit in hits]) * width
-            sums += np.bincount(bins, np.concatenate([hit.energy for hit in hits]), minlength=n * width)
-        return sums.reshape(n, width)
+            energy = np.concatenate([hit.energy for hit in hits])
+            sums[0] += np.bincount(bins, energy, minlength=n * width)
+            if timed:
+                energy *= np.concatenate([hit.time for hit in hits if hit.time is not None])
+                sums[1] += np.bincount(bins, energy, minlength=n * width)
+        return sums.reshape(-1, n, width)
 
     def _bin(self, hit: Hits) -> Whole:
         index, outside = hit.bins.flat(hit.place)
@@ -128,6 +144,8 @@ class Readout:
     def _by_layer(self, steps: Steps, incident: Incident) -> Iterator[_Lines]:
         """Lines that lie in one layer each: first the whole ones, then pieces of the others."""
         start, end = readout_points(self.detector, incident, steps)
+        if steps.time is not None:
+            start, end = (np.column_stack([p, t]) for p, t in zip((start, end), steps.time.T, strict=True))
         if self.detector.readout.frame == "detector":
             layer = np.repeat(self._layer_of_slab, steps.per_slab)
             loose = np.flatnonzero(layer == _SEVERAL)
@@ -164,7 +182,7 @@ class Readout:
         for rows, bins in self._runs(lines):
             some = lines[rows]
             place, leaves = bins.crossed(some.start, some.end)
-            yield Hits(some.shower, some.layer, some.energy, place, bins, rank)
+            yield Hits(some.shower, some.layer, some.energy, place, bins, rank, _time(some))
             if len(leaves):
                 yield self._cut_by_cells(some, leaves, bins, rank + 1)
 
@@ -188,4 +206,10 @@ class Readout:
         pieces = cut(some.start, some.end, bins.cuts(some.start, some.end))
         lines.energy[rows] = 0.0
         line, energy = pieces.line, some.energy[pieces.line] * pieces.share
-        return Hits(some.shower[line], some.layer[line], energy, bins.place(pieces.middle), bins, rank)
+        place = bins.place(pieces.middle)
+        return Hits(some.shower[line], some.layer[line], energy, place, bins, rank, _time(pieces))
+
+
+def _time(lines: _Lines | Pieces) -> Real | None:
+    """When lines are in their middle."""
+    return (lines.start[:, _TIME] + lines.end[:, _TIME]) / 2 if lines.start.shape[1] > _TIME else None

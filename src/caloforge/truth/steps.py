@@ -1,8 +1,8 @@
-"""Geant4's deposits as columns: which shower, which slab, how much, from where to where."""
+"""Geant4's deposits as columns: which shower, which slab, how much, from where to where, and when."""
 
 from __future__ import annotations
 
-__all__ = ["Seen", "Steps", "collect"]
+__all__ = ["Clock", "Seen", "Steps", "collect"]
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +16,9 @@ _WORD = 8  # bytes; calzone's records are made of such words
 Seen = Callable[[NDArray[Any]], NDArray[np.float64]]
 """From calzone's records of a slab to what is seen of each deposit, MeV."""
 
+Clock = Callable[[NDArray[Any]], NDArray[np.float64]]
+"""From calzone's records of a slab to the times at which each deposit begins and ends, ns, shape `(n, 2)`."""
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -27,6 +30,7 @@ class Steps:
         energy: MeV, shape `(n,)`.
         start: Where the energy begins to be lost, cm, Geant4's axes, shape `(n, 3)`.
         end: Where that ends; equal to `start` for a deposit in one point.
+        time: When it begins and ends, ns, shape `(n, 2)`, or None where nobody asks.
     """
 
     shower: NDArray[np.int64]
@@ -34,6 +38,7 @@ class Steps:
     energy: NDArray[np.float64]
     start: NDArray[np.float64]
     end: NDArray[np.float64]
+    time: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.energy)
@@ -44,11 +49,17 @@ class Steps:
         for first in range(0, len(self), size):
             rows = slice(first, first + size)
             per_slab = np.diff(np.clip(ends, first, first + size))
-            yield Steps(self.shower[rows], per_slab, self.energy[rows], self.start[rows], self.end[rows])
+            time = None if self.time is None else self.time[rows]
+            start, end = self.start[rows], self.end[rows]
+            yield Steps(self.shower[rows], per_slab, self.energy[rows], start, end, time)
 
 
 def collect(
-    deposits: Mapping[str, Any], paths: Sequence[str | None], n_showers: int, seen: Mapping[int, Seen]
+    deposits: Mapping[str, Any],
+    paths: Sequence[str | None],
+    n_showers: int,
+    seen: Mapping[int, Seen],
+    clock: Clock | None = None,
 ) -> list[Steps]:
     """Join calzone's deposits of all slabs.
 
@@ -57,6 +68,7 @@ def collect(
         paths: calzone's names of the slabs, in depth order; None for those that do not count.
         n_showers: Showers of the batch.
         seen: By the number of the slab: what is seen of its deposits, where that is not all.
+        clock: Tells the times of deposits.
 
     Returns:
         The deposits along lines, then those in points.
@@ -66,10 +78,13 @@ def collect(
     found = [None if path is None else deposits.get(path) for path in paths]
     lines = [None if here is None else here.line for here in found]
     points = [None if here is None else here.point for here in found]
-    return [*_steps(lines, "end", n_showers, seen), *_steps(points, "position", n_showers, seen)]
+    kinds = (lines, "end"), (points, "position")
+    return [steps for kind in kinds for steps in _steps(*kind, n_showers, seen, clock)]
 
 
-def _steps(records: Sequence[Any], last: str, n_showers: int, seen: Mapping[int, Seen]) -> list[Steps]:
+def _steps(
+    records: Sequence[Any], last: str, n_showers: int, seen: Mapping[int, Seen], clock: Clock | None
+) -> list[Steps]:
     """Join the records of all slabs, whose fields run from `value` over places to `last`.
 
     The fields are copied as one block: field by field would be several times slower, since records are
@@ -92,4 +107,5 @@ def _steps(records: Sequence[Any], last: str, n_showers: int, seen: Mapping[int,
     for slab, of in seen.items():
         if per_slab[slab]:
             block[ends[slab] - per_slab[slab] : ends[slab], 0] = of(records[slab])
-    return [Steps(shower, per_slab, block[:, 0], block[:, 1:4], block[:, -3:])]
+    time = None if clock is None else np.concatenate([clock(array) for array in present])
+    return [Steps(shower, per_slab, block[:, 0], block[:, 1:4], block[:, -3:], time)]

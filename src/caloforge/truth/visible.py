@@ -1,4 +1,4 @@
-"""What a slab shows of a deposit: in time for the gate, and as light that saturates (Birks' law).
+"""What a slab shows of a deposit: in time for the gate, and as light that saturates (Birks' law); and when.
 
 A step of length dx that loses dE shows dE / (1 + kB dE/dx) (J. B. Birks, Proc. Phys. Soc. A 64, 874, 1951),
 as in Geant4's `G4EmSaturation`. Geant4 knows the true length of a step; its record has both ends only.
@@ -10,7 +10,7 @@ electrons in iron and polystyrene with kB = 0.126 mm/MeV show 97.09 % of the dep
 
 from __future__ import annotations
 
-__all__ = ["ElectronRange", "seen_in_slabs"]
+__all__ = ["ElectronRange", "clock", "seen_in_slabs"]
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from caloforge.truth.geometry import CM
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
-    from caloforge.truth.steps import Seen
+    from caloforge.truth.steps import Clock, Seen
 
 Real = NDArray[np.float64]
 
@@ -54,6 +54,40 @@ def seen_in_slabs(detector: Detector, before: float = 0.0) -> dict[int, Seen]:
     return {number: seen for number, seen in found if seen is not None}
 
 
+def clock(detector: Detector, before: float = 0.0) -> Clock | None:
+    """Return what tells the times of deposits, where cells are to have times: the clock of the gate.
+
+    Args:
+        detector: What is hit.
+        before: How far before the front face the particles start, mm.
+    """
+    if detector.readout.time is None:
+        return None
+    late = _Late(detector, before)
+
+    def times(records: NDArray[Any]) -> Real:
+        if _is_line(records):
+            ends = zip(("start", "end"), records["time"].T, strict=True)
+            return np.column_stack([late(records[end], time) for end, time in ends])
+        return np.repeat(late(records["position"], records["time"])[:, None], 2, axis=1)
+
+    return times
+
+
+class _Late:
+    """How much later than light that comes straight from the front face something happens."""
+
+    def __init__(self, detector: Detector, before: float) -> None:
+        self._start = before / _LIGHT
+        self._radius = None if detector.inner_radius is None else detector.inner_radius / CM
+
+    def __call__(self, place: Real, time: Real) -> Real:
+        """Return ns of places in cm, shape `(n, 3)`, and Geant4's times in s."""
+        depth = place[:, 2] if self._radius is None else np.hypot(place[:, 0], place[:, 1]) - self._radius
+        late: Real = time / _NS - CM * depth / _LIGHT - self._start
+        return late
+
+
 def _seen(detector: Detector, gate: _Gate | None, birks: float | None, material: str) -> Seen | None:
     light = None if birks is None else _Birks(birks, *_electrons(detector, material))
     if gate is None or light is None:
@@ -65,8 +99,7 @@ class _Gate:
     """Deposits count until some time after light from the front face could be there."""
 
     def __init__(self, detector: Detector, before: float) -> None:
-        self._last = (detector.readout.gate or 0.0) + before / _LIGHT
-        self._radius = None if detector.inner_radius is None else detector.inner_radius / CM
+        self._late, self._last = _Late(detector, before), detector.readout.gate or 0.0
 
     def __call__(self, records: NDArray[Any]) -> Real:
         seen: Real = self.opens(records) * records["value"]
@@ -74,12 +107,15 @@ class _Gate:
 
     def opens(self, records: NDArray[Any]) -> NDArray[np.bool_]:
         """Which deposits are in time; a step counts in its middle."""
-        line = "end" in (records.dtype.names or ())
+        line = _is_line(records)
         place = (records["start"] + records["end"]) / 2 if line else records["position"]
         when = records["time"].mean(axis=1) if line else records["time"]
-        depth = place[:, 2] if self._radius is None else np.hypot(place[:, 0], place[:, 1]) - self._radius
-        opens: NDArray[np.bool_] = when / _NS - CM * depth / _LIGHT <= self._last
+        opens: NDArray[np.bool_] = self._late(place, when) <= self._last
         return opens
+
+
+def _is_line(records: NDArray[Any]) -> bool:
+    return "end" in (records.dtype.names or ())
 
 
 def _electrons(detector: Detector, material: str) -> tuple[float, float]:
@@ -148,7 +184,7 @@ class _Birks:
         self._range = ElectronRange(electron_density, mean_excitation_energy)
 
     def __call__(self, records: NDArray[Any]) -> Real:
-        loss = self._along(records) if "end" in (records.dtype.names or ()) else self._at_once(records)
+        loss = self._along(records) if _is_line(records) else self._at_once(records)
         seen: Real = records["value"] / (1 + self._constant * loss)
         return seen
 

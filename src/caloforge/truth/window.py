@@ -24,6 +24,7 @@ class Hits:
         place: Two numbers of the cell, as its bins have them: in x and y, or its sector and ring.
         bins: What numbers the cells.
         rank: Energies are summed in the order of ranks, so that sums do not depend on how the work is cut.
+        time: In its middle, ns, shape `(n,)`, or None.
     """
 
     shower: Whole
@@ -32,6 +33,7 @@ class Hits:
     place: tuple[Whole, Whole]
     bins: Bins
     rank: int
+    time: Real | None = None
 
 
 def centred(hits: Sequence[Hits], impact: Real, bins: CartesianBins, fractions: Real) -> list[Hits]:

@@ -57,7 +57,7 @@ class Format:
         name: What `--from` and `--to` call it.
         about: One line on who writes it and in which units.
         suffix: A file name that ends like this is written in this format.
-        keeps: Incident columns that the format has a place for, and `overflow` if it has one.
+        keeps: Incident columns that the format has a place for, and `overflow` and `time` if it has one.
         recognises: Whether an open file, of a kind that is in `storage`, is of this format.
         open: Makes the reader, from path, detector or None, and PDG id or None.
         write: Writes all showers to a path that does not exist.
@@ -146,11 +146,14 @@ class ForeignFile(ShowerSource, Generic[FileT]):
     def _overflow(self, start: int, stop: int) -> NDArray[np.float32] | None:  # noqa: ARG002
         return None
 
+    def _times(self, start: int, stop: int) -> NDArray[np.float32] | None:  # noqa: ARG002
+        return None
+
     def raw(self, start: int, stop: int) -> Showers:
         with _quiet():
             incident, cells = self._incident(start, stop), self._cells(start, stop)
-            overflow = self._overflow(start, stop)
-        return Showers(self.detector, incident, cells, overflow, self.provenance)
+            overflow, time = self._overflow(start, stop), self._times(start, stop)
+        return Showers(self.detector, incident, cells, overflow, self.provenance, time)
 
     def incident(self) -> Incident:
         return self.columns(0, self._n)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from caloforge.showers.formats.base import ForeignFile
 from caloforge.showers.formats.storage import Opened
+from caloforge.showers.times import mean_times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,12 +42,20 @@ class Hits:
 
     def dense(self, n_cells: int) -> NDArray[np.float32]:
         """All cells, shape `(n, n_cells)`, MeV; hits of one cell are added up."""
+        return self.sums(self.energy, n_cells).astype(np.float32)
+
+    def times(self, time: NDArray[np.floating], n_cells: int) -> NDArray[np.float32]:
+        """The time of all cells in ns of that of each hit; hits of one cell have their mean."""
+        return mean_times(self.sums(self.energy * time, n_cells), self.sums(self.energy, n_cells))
+
+    def sums(self, values: NDArray[np.float64], n_cells: int) -> NDArray[np.float64]:
+        """Sums over the hits of each cell, shape `(n, n_cells)`."""
         n = len(self.offset) - 1
         shower = np.repeat(np.arange(n), np.diff(self.offset))
         inside = self.cell >= 0
         flat = (shower * n_cells + self.cell)[inside]
-        cells = np.bincount(flat, self.energy[inside], minlength=n * n_cells)
-        return cells.astype(np.float32).reshape(n, n_cells)
+        cells = np.bincount(flat, values[inside], minlength=n * n_cells)
+        return cells.astype(np.float64, copy=False).reshape(n, n_cells)
 
 
 def layer_at(detector: Detector, depth: NDArray[np.floating]) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import Format
 from caloforge.showers.formats.storage.parquet import ParquetFile, new_parquet, pyarrow
 from caloforge.showers.formats.storage.table import Lists, Table
-from caloforge.showers.formats.table import CELLS, ENERGIES, KEEPS, TableFile, is_table, rows_of_showers
+from caloforge.showers.formats.table import KEEPS, TableFile, is_table, rows_of_showers
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -49,9 +49,9 @@ def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
 
 def _columns(part: Showers) -> dict[str, Any]:
     pa = pyarrow()
-    incident, index, energy, overflow = rows_of_showers(part)
+    incident, cells, overflow = rows_of_showers(part)
     columns = {name: pa.array(values) for name, values in incident.items()}
-    columns |= {CELLS: _list(index), ENERGIES: _list(energy)}
+    columns |= {name: _list(values) for name, values in cells.items()}
     return columns | ({} if overflow is None else {"overflow": _list(overflow)})
 
 
@@ -62,7 +62,7 @@ def _list(lists: Lists) -> Any:
 
 FORMAT = Format(
     name="parquet",
-    about="Parquet: rows of energy, cell_index and cell_energy in MeV",
+    about="Parquet: rows of energy, cell_index and cell_energy in MeV, cell_time in ns",
     suffix=".parquet",
     keeps=KEEPS,
     recognises=lambda file: is_table(file.__contains__),

@@ -16,7 +16,7 @@ from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import Format
 from caloforge.showers.formats.storage.root import RootFile, jagged, new_root
 from caloforge.showers.formats.storage.table import Table
-from caloforge.showers.formats.table import KEEPS, TableFile, is_table, rows_of_showers
+from caloforge.showers.formats.table import CELLS, KEEPS, TableFile, is_table, rows_of_showers
 from caloforge.showers.incident import COLUMNS
 
 if TYPE_CHECKING:
@@ -48,11 +48,12 @@ def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
     rest = iter(parts)
     first = next(rest)
     kinds: dict[str, Any] = {name: np.dtype(kind) for name, (kind, _) in COLUMNS.items()}
-    kinds["cell"] = "var * {index: uint32, energy: float32}"
+    time = "" if first.time is None else ", time: float32"
+    kinds["cell"] = f"var * {{index: uint32, energy: float32{time}}}"
     if first.overflow is not None:
         kinds["overflow"] = np.dtype((np.float32, (detector.n_layers,)))
     with new_root(path) as file:
-        tree = file.mktree(_TREE, kinds, title="one entry per shower; MeV, mm, rad")
+        tree = file.mktree(_TREE, kinds, title="one entry per shower; MeV, mm, rad, ns")
         for part in chain([first], rest):
             tree.extend(_columns(part))
         file["detector"] = detector.to_yaml()
@@ -60,15 +61,16 @@ def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
 
 
 def _columns(part: Showers) -> dict[str, Any]:
-    incident, index, energy, _ = rows_of_showers(part)
-    cells = jagged(index.offset, {"index": index.values, "energy": energy.values})
+    incident, columns, _ = rows_of_showers(part)
+    fields = {name.removeprefix("cell_"): lists.values for name, lists in columns.items()}
+    cells = jagged(columns[CELLS].offset, fields)
     overflow = {} if part.overflow is None else {"overflow": part.overflow}
     return {**dict(incident.items()), "cell": cells, **overflow}
 
 
 FORMAT = Format(
     name="root",
-    about="ROOT: a tree of energy, cell_index and cell_energy in MeV",
+    about="ROOT: a tree of energy, cell_index and cell_energy in MeV, cell_time in ns",
     suffix=".root",
     keeps=KEEPS,
     recognises=lambda file: bool(_tables(file)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CELLS", "ENERGIES", "KEEPS", "SHOWERS", "TableFile", "is_table", "rows_of_showers"]
+__all__ = ["CELLS", "ENERGIES", "KEEPS", "SHOWERS", "TIMES", "TableFile", "is_table", "rows_of_showers"]
 
 import json
 from abc import abstractmethod
@@ -17,6 +17,7 @@ from caloforge.showers.formats.storage import Opened
 from caloforge.showers.formats.storage.table import Lists, Table, lists_alike
 from caloforge.showers.incident import COLUMNS, Incident
 from caloforge.showers.sparse import Sparse
+from caloforge.showers.times import check_times
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from caloforge.showers.container import Showers
 
 FileT = TypeVar("FileT", bound=Opened)
-CELLS, ENERGIES, SHOWERS = "cell_index", "cell_energy", "showers"
-KEEPS = frozenset({*COLUMNS, "overflow"})
+CELLS, ENERGIES, TIMES, SHOWERS = "cell_index", "cell_energy", "cell_time", "showers"
+KEEPS = frozenset({*COLUMNS, "overflow", "time"})
 
 
 def is_table(has: Callable[[str], bool]) -> bool:
@@ -37,8 +38,9 @@ def is_table(has: Callable[[str], bool]) -> bool:
 class TableFile(HitsFile[FileT]):
     """Reads rows of showers: `energy` in MeV, and lists `cell_index` and `cell_energy` in MeV.
 
-    A list `showers` of all cells in MeV may stand for these two. `theta`, `phi` (rad), `x`, `y` (mm), `pdg`
-    and `overflow`, a list of one number per layer in MeV, may be there. The detector is the one that the file
+    A list `cell_time` in ns may stand beside these two, or a list `showers` of all cells in MeV for them.
+    `theta`, `phi` (rad), `x`, `y` (mm), `pdg` and `overflow`, a list of one number per layer in MeV, may be
+    there. The detector is the one that the file
     names, if it was written by caloforge.
     """
 
@@ -57,7 +59,8 @@ class TableFile(HitsFile[FileT]):
         self.provenance = _json(self._text("provenance"))
         self._has_overflow = "overflow" in self._table
         self._flat = CELLS not in self._table
-        cells = [SHOWERS] if self._flat else [CELLS, ENERGIES]
+        self._timed = not self._flat and TIMES in self._table
+        cells = [SHOWERS] if self._flat else [CELLS, ENERGIES, *[TIMES] * self._timed]
         self._table.take("energy", *self._names, *cells, *["overflow"] * self._has_overflow)
         if not self._flat or n == 0:
             return n, None
@@ -80,6 +83,13 @@ class TableFile(HitsFile[FileT]):
         index, energy = lists_alike(self._table, (CELLS, ENERGIES), start, stop, self.path)
         self._check_index(index.values)
         return Hits(index.offset, index.values.astype(np.int64), energy.values.astype(np.float64))
+
+    def _times(self, start: int, stop: int) -> NDArray[np.float32] | None:
+        if not self._timed:
+            return None
+        _, times = lists_alike(self._table, (CELLS, TIMES), start, stop, self.path)
+        check_times(times.values, self.path)
+        return self._hits(start, stop).times(times.values, self.detector.n_cells)
 
     def _check_index(self, index: NDArray[Any]) -> None:
         if len(index) and not (
@@ -118,15 +128,17 @@ class TableFile(HitsFile[FileT]):
         return lists.values.astype(np.float32).reshape(stop - start, -1)
 
 
-def rows_of_showers(part: Showers) -> tuple[Incident, Lists, Lists, Lists | None]:
-    """What a row holds: the particle, numbers and energies of the cells, and the overflow if it was kept."""
-    sparse = Sparse.of(part.incident, part.cells, None)
-    index = Lists(sparse.offset, sparse.index.astype(np.uint32))
+def rows_of_showers(part: Showers) -> tuple[Incident, dict[str, Lists], Lists | None]:
+    """What a row holds: the particle, columns of the cells, and the overflow if it was kept."""
+    sparse = Sparse.of(part.incident, part.cells, None, part.time)
+    columns = {CELLS: sparse.index.astype(np.uint32), ENERGIES: sparse.energy}
+    columns |= {} if sparse.time is None else {TIMES: sparse.time}
+    cells = {name: Lists(sparse.offset, values) for name, values in columns.items()}
     overflow = None
     if part.overflow is not None:
         n, layers = part.overflow.shape
         overflow = Lists(np.arange(n + 1) * layers, part.overflow.ravel())
-    return part.incident, index, Lists(sparse.offset, sparse.energy), overflow
+    return part.incident, cells, overflow
 
 
 def _json(text: str | None) -> dict[str, Any]:
