@@ -86,7 +86,8 @@ def test_arrays_of_other_formats_are_read_from_npz(tmp_path: Path) -> None:
 def test_the_axes_of_par04_are_known_in_npz(tmp_path: Path) -> None:
     showers = make("calochallenge-2", 3)
     mesh = showers.cells.reshape(3, 45, 16, 9).transpose(0, 3, 2, 1)  # R, phi, z
-    np.savez(tmp_path / "a.npz", showers=np.ascontiguousarray(mesh), incident_energy=np.ones(3))
+    energy = np.full(3, showers.cells.sum())
+    np.savez(tmp_path / "a.npz", showers=0.033 * np.float64(mesh), incident_energy=energy)
     with open_showers(tmp_path / "a.npz") as file:
         assert (file.format, file.detector.name) == ("par04", "calochallenge-2")
         assert np.array_equal(file.read(0, 3).cells, showers.cells)

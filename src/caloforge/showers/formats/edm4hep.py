@@ -16,7 +16,8 @@ from caloforge.errors import ShowersError
 from caloforge.particles import known_particle
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import GEV, Format, Shapes
-from caloforge.showers.formats.hits import Hits, HitsFile, cell_at, fractions, layer_at
+from caloforge.showers.formats.deposits import fractions
+from caloforge.showers.formats.hits import Hits, HitsFile, cell_at, layer_at
 from caloforge.showers.formats.storage.root import RootFile, RootTable, jagged, new_root
 from caloforge.showers.formats.storage.table import Lists, lists_alike
 from caloforge.showers.incident import Incident
