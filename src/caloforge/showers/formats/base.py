@@ -62,6 +62,7 @@ class Format:
         open: Makes the reader, from path, detector or None, and PDG id or None.
         write: Writes all showers to a path that does not exist.
         storage: What such files are stored in.
+        smear: Writes points that lie anywhere in their cells, where the format holds points.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Format:
     open: Opener
     write: Writer
     storage: tuple[type, ...] = ARRAYS
+    smear: Writer | None = None
 
 
 class ForeignFile(ShowerSource, Generic[FileT]):
