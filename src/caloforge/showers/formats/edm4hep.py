@@ -47,9 +47,6 @@ class Edm4hepFile(HitsFile[RootFile]):
     deposits = True
     _several = 0  # events with several incident particles
 
-    def _opened(self, path: Path) -> RootFile:
-        return RootFile(path)
-
     def _find(self, file: RootFile) -> tuple[int, None]:
         self._table = file.table(_TREE)
         self._collections = _collections_of(self._table)

@@ -16,8 +16,6 @@ from caloforge.showers.formats.deposits import divided
 from caloforge.showers.formats.storage import Opened
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from caloforge.detector import Detector
     from caloforge.showers.container import Showers
     from caloforge.showers.incident import Incident
@@ -94,8 +92,8 @@ class HitsFile(ForeignFile[FileT]):
     _hits_seen = _hits_outside = 0
     _energy_seen = _energy_outside = 0.0
 
-    def __init__(self, path: Path, detector: Detector | None, pdg: int | None) -> None:
-        super().__init__(path, detector, pdg)
+    def __init__(self, file: FileT, detector: Detector | None, pdg: int | None) -> None:
+        super().__init__(file, detector, pdg)
         if self.deposits:
             self.notes = (*self.notes, *divided(self.detector))
 

@@ -43,9 +43,6 @@ class Par04RootFile(HitsFile[RootFile]):
     format = "par04-root"
     deposits = True
 
-    def _opened(self, path: Path) -> RootFile:
-        return RootFile(path)
-
     def _find(self, file: RootFile) -> tuple[int, Shapes | None]:
         particles, mesh = _trees(file) or _NEW
         self._particles, self._mesh = file.table(particles), file.table(mesh)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
-from caloforge.hdf5 import Hdf5File, open_hdf5
+from caloforge.hdf5 import Hdf5File
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import GEV, Format, GrowingFile, rows_of
 from caloforge.showers.formats.hits import Hits, HitsFile, cell_at
@@ -42,9 +42,6 @@ class ShowerdataFile(HitsFile[Hdf5File]):
     """
 
     format = "showerdata"
-
-    def _opened(self, path: Path) -> Hdf5File:
-        return open_hdf5(path)
 
     def _find(self, file: Hdf5File) -> tuple[int, None]:
         self._energy, n = rows_of(file, "energies")
