@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -320,6 +322,30 @@ def test_a_stack_goes_there_and_back(tmp_path, name):
         total = sum(mixture.nist.values())
         expected = {part: share / total for part, share in mixture.nist.items()}
         assert found.detector.materials[key].nist == pytest.approx(expected, abs=1e-8)
+
+
+def test_every_name_of_a_file_is_for_one_thing(tmp_path):
+    """XML wants it so, and names that begin with a letter; what mixtures are called is the user's choice."""
+    names = ["World", "World-2", "Slab1", "Slab0_solid", "Default", "2mm", "Glass"]
+    mixtures = "\n".join(
+        f"  {name}: {{density: {i + 1} g/cm3, composition: {{Pb: 0.75, O: 0.25}}}}"
+        for i, name in enumerate(names)
+    )
+    slabs = ", ".join(f"{{material: {name}, thickness: 1 mm}}" for name in names)
+    detector = Detector.from_yaml(
+        f"name: named\nsize: [1 m, 1 m]\nmaterials:\n{mixtures}\nstack: [{{slabs: [{slabs}]}}]\n"
+        "readout: {deposits: all, layers: [{thickness: 7 mm, "
+        "grid: {kind: cartesian, window: [1 m, 1 m], cells: [2, 2]}}]}\n"
+    )
+    write_gdml(detector, tmp_path / "named.gdml")
+    found = [element.get("name") for element in ElementTree.parse(tmp_path / "named.gdml").iter()]
+    found = [name for name in found if name]
+    assert len(found) == len(set(found))
+    assert all(re.fullmatch(r"[A-Za-z_][\w.-]*", name) for name in found)
+    back = read_gdml(tmp_path / "named.gdml").detector
+    densities = [back.materials[slab.material].density for slab in back.slabs]
+    assert densities == [i + 1 for i in range(len(names))]
+    assert back.slabs[-1].material == "Glass"
 
 
 def test_the_command_says_what_was_left_out(tmp_path):

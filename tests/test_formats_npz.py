@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,10 +87,34 @@ def test_arrays_of_other_formats_are_read_from_npz(tmp_path: Path) -> None:
 def test_the_axes_of_par04_are_known_in_npz(tmp_path: Path) -> None:
     showers = make("calochallenge-2", 3)
     mesh = showers.cells.reshape(3, 45, 16, 9).transpose(0, 3, 2, 1)  # R, phi, z
-    np.savez(tmp_path / "a.npz", showers=np.ascontiguousarray(mesh), incident_energy=np.ones(3))
+    energy = np.full(3, showers.cells.sum())
+    np.savez(tmp_path / "a.npz", showers=0.033 * np.float64(mesh), incident_energy=energy)
     with open_showers(tmp_path / "a.npz") as file:
         assert (file.format, file.detector.name) == ("par04", "calochallenge-2")
         assert np.array_equal(file.read(0, 3).cells, showers.cells)
+
+
+def test_a_foreign_file_is_opened_once_and_closed_when_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[zipfile.ZipFile] = []
+
+    class Seen(zipfile.ZipFile):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            opened.append(self)
+
+    np.savez(tmp_path / "a.npz", showers=np.ones((3, 504)), incident_energies=np.full(3, 1e4))
+    np.savez(tmp_path / "b.npz", showers=np.ones((3, 7)), incident_energies=np.full(3, 1e4))
+    monkeypatch.setattr(zipfile, "ZipFile", Seen)
+    with open_showers(tmp_path / "a.npz") as file:
+        assert file.detector.name == "calogan"
+        assert len(opened) == 1
+        assert opened[0].fp is not None
+    with pytest.raises(ShowersError, match="no preset"):
+        open_showers(tmp_path / "b.npz")
+    assert len(opened) == 2
+    assert [archive.fp for archive in opened] == [None, None]
 
 
 def test_showers_may_keep_their_axes(tmp_path: Path) -> None:

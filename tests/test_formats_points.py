@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caloforge.detector import Detector
 from caloforge.errors import ShowersError
 from caloforge.showers import Incident, Showers, convert, open_showers
 from caloforge.showers.formats.hits import cell_at, layer_at
+from caloforge.showers.formats.smear import smeared
+from caloforge.showers.sparse import Sparse
 from format_toys import detector_of, make
 
 # --- placing -----------------------------------------------------------------------------------------
@@ -163,6 +166,88 @@ def test_long_lists_and_newer_files_are_read(tmp_path: Path) -> None:
             old.copy(name, new)
     with open_showers(tmp_path / "new.h5", showers.detector) as file:
         assert np.allclose(file.read(0, 600).cells, showers.cells, rtol=1e-6)
+
+
+# --- smeared -----------------------------------------------------------------------------------------
+
+EVERY_KIND = """
+name: every-kind
+readout:
+  deposits: all
+  layers:
+    - {thickness: 3 mm, grid: {kind: cartesian, window: [90 m, 30 mm], cells: [20000, 2]}}
+    - {thickness: 3 mm, grid: {kind: polar, alpha: 7, r_edges: "0, 5, 20 mm"}}
+    - {thickness: 3 mm, grid: {kind: polar, alpha: 1, r_edges: "1, 2, 8 mm"}}
+    - {thickness: 3 mm, grid: {kind: hexagonal, cell: 12 mm, rings: 3}}
+    - {thickness: 3 mm, grid: {kind: hexagonal, cell: 7 mm, window: 50 mm}}
+    - thickness: 3 mm
+      grid:
+        kind: cells
+        outline: "-9 -8, 9 -8, 3 9 mm"
+        centres: "-6 -6, 0 -5, 6 -7, 2 0 mm"
+        outside: "3 5 mm"
+"""
+
+
+def points_of(path: Path) -> np.ndarray:
+    """All points of a file, shape (points, 4)."""
+    with h5py.File(path) as file:
+        return np.concatenate(file["showers"][:]).reshape(-1, 4)
+
+
+def test_smeared_points_are_in_their_cells(tmp_path: Path) -> None:
+    """Also where cells are long or far away: float32 has 250 places across those of the first layer."""
+    detector = Detector.from_yaml(EVERY_KIND)
+    cells = np.random.default_rng(2).exponential(5, (3, detector.n_cells)).astype(np.float32)
+    made = Showers(detector, Incident.of(np.full(3, 5e4), 22), cells).save(tmp_path / "a.h5")
+    path = convert(made, tmp_path / "b.showerdata.h5", smear=True).path
+    with open_showers(path, detector) as file:
+        assert np.allclose(file.read(0, 3).cells, cells, rtol=1e-6)
+        assert not any("outside" in note for note in file.notes)
+    places, middles = points_of(path)[:, :2], np.tile(detector.positions[:, :2], (3, 1))
+    assert (places != middles.astype(np.float32)).any(axis=1).all()
+    again = convert(made, tmp_path / "c.showerdata.h5", smear=True).path
+    assert np.array_equal(points_of(again), points_of(path))
+
+
+def test_places_of_a_shower_do_not_depend_on_the_others() -> None:
+    showers = make("still")
+    hits = Sparse.of(showers.incident, showers.cells, None)
+    every = smeared(showers.detector, hits, 0)
+    assert np.array_equal(smeared(showers.detector, hits[15:20], 15), every[hits.offset[15] :])
+    assert not np.array_equal(smeared(showers.detector, hits[15:20], 16), every[hits.offset[15] :])
+
+
+@pytest.mark.parametrize("layer", [1, 2, 3, 5])
+def test_places_are_uniform_in_the_area_of_a_cell(layer: int) -> None:
+    """Moments are those of points anywhere in the layer, of which those in the cell are kept."""
+    grid, rng = Detector.from_yaml(EVERY_KIND).layers[layer].grid, np.random.default_rng(1)
+    anywhere = rng.uniform(-1, 1, (400_000, 2)) * grid.reach
+    owner = grid.index(*anywhere.T)
+    for cell in range(min(grid.n_cells, 4)):
+        places = grid.within(np.full(20_000, cell), rng.random((20_000, 3)))
+        wanted = anywhere[owner == cell]
+        for power in ((1, 0), (0, 1), (2, 0), (0, 2), (1, 1)):
+            ours, theirs = (np.prod(points**power, axis=1) for points in (places, wanted))
+            error = np.hypot(ours.std() / np.sqrt(len(ours)), theirs.std() / np.sqrt(len(theirs)))
+            assert abs(ours.mean() - theirs.mean()) < 5 * error
+
+
+@pytest.mark.parametrize("uniform", [0.0, 1 - 2**-53])
+def test_the_ends_of_the_uniform_numbers_are_at_the_border(uniform: float) -> None:
+    for layer in Detector.from_yaml(EVERY_KIND).layers:
+        cell = np.arange(layer.n_cells)
+        places = layer.grid.within(cell, np.full((layer.n_cells, 3), uniform))
+        towards = places + 1e-6 * (layer.grid.centres() - places)
+        whole_rings = layer.grid.shape[0] == 1  # their "centre" is across the hole
+        assert whole_rings or np.array_equal(layer.grid.index(*towards.T), cell)
+
+
+def test_other_formats_have_no_points_to_smear(tmp_path: Path) -> None:
+    with pytest.raises(ShowersError, match="calogan holds no points") as error:
+        convert(make("calogan").save(tmp_path / "a.h5"), tmp_path / "b.calogan.h5", smear=True)
+    assert "--to showerdata" in str(error.value)
+    assert not (tmp_path / "b.calogan.h5").exists()
 
 
 WRONG = {

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caloforge.detector import Detector
 from caloforge.errors import ShowersError
 from caloforge.showers import Showers, convert, open_showers
 from format_toys import detector_of, lists, make, tree_of
@@ -290,6 +292,52 @@ def test_par04_ntuples_as_its_conversion_reads_them(tmp_path: Path) -> None:
         assert np.allclose(file["global"]["EnergyMC"].array(), showers.incident.energy)
     again = dense(columns).transpose(0, 3, 2, 1).reshape(20, -1)
     assert np.allclose(again, 0.033 * showers.cells, rtol=1e-6)
+
+
+SECTIONS = """
+name: sections
+readout:
+  deposits: active
+  sampling_fraction: 0.05
+  layers:
+    - count: 20
+      thickness: 3 mm
+      sampling_fraction: 0.02
+      grid: {kind: polar, alpha: 16, r_cells: 9, r_size: 5 mm}
+    - {count: 25, thickness: 3 mm, grid: {kind: polar, alpha: 16, r_cells: 9, r_size: 5 mm}}
+"""
+
+
+def hdf5_of_par04(path: Path, columns: dict[str, Any], unit: float = 1.0) -> Path:
+    """What its `root2h5.py` writes: the ntuples' energies as they are, float64."""
+    with h5py.File(path, "w") as file:
+        file["showers"], file["incident_energy"] = dense(columns) * unit, np.linspace(1e3, 9e3, 9)
+    return path
+
+
+@pytest.mark.parametrize("sections", [False, True])
+def test_par04s_conversion_to_hdf5_changes_no_shower(sections: bool, tmp_path: Path) -> None:
+    columns, detector = mesh(), Detector.from_yaml(SECTIONS) if sections else None  # else that of its shape
+    ntuples = par04(tmp_path / "a.root", columns, old=False)
+    arrays = hdf5_of_par04(tmp_path / "a.h5", columns)
+    with open_showers(ntuples, detector) as one, open_showers(arrays, detector) as other:
+        assert (one.format, other.format) == ("par04-root", "par04")
+        showers = one.read(0, 9)
+        assert np.array_equal(showers.cells, other.read(0, 9).cells)
+        (divided,) = [note for note in one.notes if "divided by" in note]
+        (told,) = [note for note in other.notes if note.startswith(divided)]
+    seen = np.median(showers.cells.sum(axis=1) / np.linspace(1e3, 9e3, 9))
+    assert told == f"{divided}; they add up to {seen:.3g} times the incident energy"
+
+
+def test_par04_that_was_divided_before_is_not_divided_again(tmp_path: Path) -> None:
+    """As DDML's `edm4hep2h5.py --samplingFraction 0.033` writes it."""
+    columns = mesh()
+    with open_showers(hdf5_of_par04(tmp_path / "a.h5", columns)) as file:
+        expected = file.read(0, 9).cells
+    with open_showers(hdf5_of_par04(tmp_path / "b.h5", columns, 1 / 0.033)) as file:
+        assert np.array_equal(file.read(0, 9).cells, expected)
+        assert any("no deposits: divided by the detector's" in note for note in file.notes)
 
 
 @pytest.mark.parametrize("kind", [np.uint32, np.int32, np.float64])

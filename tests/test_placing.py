@@ -121,6 +121,7 @@ def test_rings_are_turned_and_not_shifted() -> None:
         ("calochallenge-2", None, "move with each particle"),
         ("clic", "ild-5", "cannot be put into"),
         ("calogan", "ild-15", "cannot be put into"),
+        ("hgcal-like", None, "no rows and columns"),
     ],
 )
 def test_readouts_that_do_not_fit_are_refused(source: str, target: str | None, words: str) -> None:

@@ -304,6 +304,20 @@ def test_files_of_the_hgcal_challenge(tmp_path: Path) -> None:
         np.testing.assert_allclose(file["gen_info"][0], [75.0, 2.0, 1.571], rtol=1e-5)
 
 
+def test_an_hgcal_file_holds_deposits(tmp_path: Path) -> None:
+    """The challenge's conversion adds up the simulated hits of a cell."""
+    detector = Detector.from_yaml(UNLIKE.replace("readout:", "readout:\n  sampling_fraction: 0.01"))
+    with h5py.File(tmp_path / "in.h5", "w") as file:
+        file["gen_info"], file["showers"] = np.array([[75.0, 2.0, 1.571]]), np.full((1, 2, 19), 1e-3)
+        file["showers"][:, 0, 7:] = 0
+    with open_showers(tmp_path / "in.h5", detector) as source:
+        assert source.raw(0, 1).cells[0] == pytest.approx(100.0)
+        assert "deposits are divided by the detector's sampling fraction: 0.01" in source.notes
+    back = convert(tmp_path / "in.h5", tmp_path / "out.h5", to="hgcal", detector=detector).path
+    with h5py.File(back) as file, h5py.File(tmp_path / "in.h5") as original:
+        np.testing.assert_allclose(file["showers"][()], original["showers"][()], rtol=1e-6)
+
+
 def test_an_hgcal_file_of_another_detector(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "in.h5", "w") as file:
         file["gen_info"] = np.array([[75.0, 2.0, 1.571]], np.float32)

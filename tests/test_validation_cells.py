@@ -314,6 +314,31 @@ def test_single_cells_have_numbers_and_charts(samples: Samples) -> None:
     assert {"neighbours_side_1", "neighbours_diagonal_1"} <= set(keys)
 
 
+@pytest.mark.parametrize(
+    ("grid", "missing"),
+    [
+        ("{kind: hexagonal, cell: 20 mm, rings: 2}", {"diagonal": "of this detector touch at a corner only"}),
+        (
+            "{kind: cartesian, window: [9 m, 9 m], cells: [3, 3]}",
+            {
+                "side": "that Geant4 hits often have a side in common",
+                "diagonal": "that Geant4 hits often touch at a corner only",
+            },
+        ),
+        ("{kind: cartesian, window: [80 mm, 80 mm], cells: [4, 4]}", {}),
+    ],
+)
+def test_neighbours_that_are_not_there_are_told(grid: str, missing: dict[str, str], tmp_path: Path) -> None:
+    detector = Detector.from_yaml(
+        f"{{name: one, readout: {{deposits: all, layers: [{{thickness: 200 mm, grid: {grid}}}]}}}}"
+    )
+    first, second, third = (toy_showers(150, seed, detector) for seed in (1, 2, 3))
+    absent = report(str(tmp_path), first, second, {"x": third}).comparison.absent(0)
+    assert {name: str(why) for name, why in absent.items() if name.startswith("neighbours")} == {
+        f"neighbours_{kind}": f"no two cells {why}" for kind, why in missing.items()
+    }
+
+
 def test_all_deviations_of_a_chart_have_one_scale() -> None:
     corners = np.meshgrid(np.arange(3.0), np.arange(3.0), indexing="ij")
     small, large = (Face(*corners, k * np.array([[1.0, -1.0], [1.0, 0.5]]), ("", "")) for k in (1, 40))

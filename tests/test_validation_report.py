@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from caloforge.cli.main import app
 from caloforge.detector import load_detector
 from caloforge.errors import OutputError, ShowersError, ValidationError
-from caloforge.showers import Incident, Showers
+from caloforge.showers import Incident, Showers, convert
 from caloforge.validation import validate
 from caloforge.validation.bar import Bar
 from caloforge.validation.compare import Comparison, Given, compare
@@ -23,7 +23,7 @@ from caloforge.validation.inputs.source import open_source
 from caloforge.validation.registry import ENTRIES, Entry, Options, pick
 from caloforge.validation.report.page import number
 from caloforge.validation.report.report import charts_of
-from validation_toys import broken, single_layer, toy_detector, toy_showers
+from validation_toys import SINGLE, broken, single_layer, toy_detector, toy_showers
 
 N = 400
 FAST = "distributions,response"
@@ -437,6 +437,26 @@ def test_command_line_refuses_bad_input(tmp_path, files, arguments):
     result = CliRunner().invoke(app, ["validate", *files, "--out", str(tmp_path / "r"), *arguments])
     assert isinstance(result.exception, ValidationError)
     assert not (tmp_path / "r").exists()
+
+
+def test_command_line_is_told_what_was_hit(tmp_path, files):
+    """Files of points do not say it; the numbers are those of the files that do."""
+    (tmp_path / "single.yaml").write_text(SINGLE, encoding="utf-8")
+    points = [str(convert(f, tmp_path / f"{i}.showerdata.h5").path) for i, f in enumerate(files)]
+    how = ("--metrics", "response", "--json", "--out", str(tmp_path / "r"))
+    there = ("--detector", str(tmp_path / "single.yaml"))
+    code, text = command(files[0], f"x={points[1]}", "--floor", points[0], *there, *how)
+    assert code == 0, text
+    said = command(files[0], f"x={files[1]}", "--floor", files[0], *how)[1]
+    numbers, expected = (json.loads(t)["candidates"]["x"]["numbers"]["response"] for t in (text, said))
+    assert numbers["value"] == pytest.approx(expected["value"], rel=1e-4)
+    for given, message in (
+        (points, "does not say what was hit"),
+        ([*files, "--detector", "calogan"], "differ"),
+    ):
+        result = CliRunner().invoke(app, ["validate", *given, *how])
+        assert isinstance(result.exception, ShowersError)
+        assert message in str(result.exception)
 
 
 @pytest.mark.parametrize("text", ["=FILE", "name=", "", "twice"])

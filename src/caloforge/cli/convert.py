@@ -54,6 +54,10 @@ def convert(
         str | None,
         typer.Option(metavar="24x24", help="Keep so many cells around the middle; 9: the inner rings."),
     ] = None,
+    smear: Annotated[
+        bool,
+        typer.Option("--smear", help="Points lie anywhere in their cells, not in the middle (showerdata)."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Convert shower files from and to the published formats, and take fewer layers or cells of a detector.
@@ -83,6 +87,7 @@ def convert(
             flatten=flatten,
             rebin=whole_numbers(rebin, "--rebin", "x", "2x2") if rebin is not None else (),
             crop=whole_numbers(crop, "--crop", "x", "24x24") if crop is not None else (),
+            smear=smear,
             progress=progress,
         )
     formats = f"{done.source_format} -> {done.format}"

@@ -36,6 +36,9 @@ def validate(
         Path | None,
         typer.Option(help="Run or bundle of the first candidate: scans energies and latent space."),
     ] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="Preset, YAML or binning XML, where a file cannot say what was hit.")
+    ] = None,
     metrics: Annotated[
         str, typer.Option(help="quick, all, or studies and numbers by name, as fpd,auc_low.")
     ] = "quick",
@@ -58,6 +61,7 @@ def validate(
     Example: caloforge validate geant4.h5 generated.h5 --out report --require "auc_high<0.6,response<2%"
     """
     from caloforge.deploy import open_sampler
+    from caloforge.detector import load_detector
     from caloforge.validation import validate as run
 
     candidates = _named(candidate)
@@ -70,6 +74,7 @@ def validate(
             floor=floor,
             training=training,
             model=sampler,
+            detector=load_detector(detector) if detector else None,
             metrics=metrics,
             recipe=recipe,
             trainings=trainings,

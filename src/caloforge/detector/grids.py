@@ -79,6 +79,16 @@ class CartesianGrid:
         x, y = np.meshgrid(_middles(self.x_edges), _middles(self.y_edges), indexing="ij")
         return np.stack([x.ravel(), y.ravel()], axis=1)
 
+    def within(self, cell: NDArray[np.int64], uniform: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a place in each of these cells, uniform in its area, shape `(n, 2)`, x and y in mm.
+
+        Args:
+            cell: Flat indices, shape `(n,)`.
+            uniform: Numbers from 0 to 1, shape `(n, 3)`.
+        """
+        corner = np.stack(np.divmod(cell, self.cells[1]), axis=1)
+        return np.asarray((corner + uniform[:, :2]) * self.cell - np.divide(self.window, 2))
+
     def areas(self) -> NDArray[np.float64]:
         """Return the area of each cell, shape `(n_cells,)`, mm2."""
         return np.full(self.n_cells, self.cell[0] * self.cell[1])
@@ -163,6 +173,19 @@ class PolarGrid:
     def centres(self) -> NDArray[np.float64]:
         """Return the middle of each cell in r and alpha, shape `(n_cells, 2)`, as x and y in mm."""
         alpha, r = self._mesh(_middles(self.alpha_edges), _middles(np.asarray(self.r_edges)))
+        return np.stack([r * np.cos(alpha), r * np.sin(alpha)], axis=1)
+
+    def within(self, cell: NDArray[np.int64], uniform: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a place in each of these cells, uniform in its area, shape `(n, 2)`, x and y in mm.
+
+        Args:
+            cell: Flat indices, shape `(n,)`.
+            uniform: Numbers from 0 to 1, shape `(n, 3)`.
+        """
+        sector, ring = np.divmod(cell, self.n_r)
+        inner, outer = np.square(self.r_edges)[[ring, ring + 1]]
+        r = np.sqrt(inner + uniform[:, 0] * (outer - inner))
+        alpha = (sector + uniform[:, 1]) * (2 * math.pi / self.alpha) - math.pi
         return np.stack([r * np.cos(alpha), r * np.sin(alpha)], axis=1)
 
     def areas(self) -> NDArray[np.float64]:

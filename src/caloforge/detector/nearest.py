@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from caloforge.detector.polygons import clipped, signed_area
+from caloforge.detector.triangles import Triangles
 
 if TYPE_CHECKING:
     from scipy.spatial import cKDTree
@@ -75,6 +76,11 @@ class Diagram:
     def areas(self) -> Real:
         """Area of each cell, shape `(n_cells,)`, mm2."""
         return _frozen(np.array([signed_area(corners) for corners in self.polygons]))
+
+    @cached_property
+    def triangles(self) -> Triangles:
+        """Triangles of the cells."""
+        return Triangles.of(self.polygons)
 
     @cached_property
     def reach(self) -> tuple[float, float]:
@@ -153,6 +159,15 @@ class NearestGrid(ABC):
     def centres(self) -> Real:
         """Return the centre of each cell, shape `(n_cells, 2)`, x and y in mm."""
         return self.layout.centres
+
+    def within(self, cell: Whole, uniform: Real) -> Real:
+        """Return a place in each of these cells, uniform in its area, shape `(n, 2)`, x and y in mm.
+
+        Args:
+            cell: Flat indices, shape `(n,)`.
+            uniform: Numbers from 0 to 1, shape `(n, 3)`.
+        """
+        return diagram(self).triangles.within(cell, uniform)
 
     def areas(self) -> Real:
         """Return the area of each cell, shape `(n_cells,)`, mm2."""

@@ -16,6 +16,7 @@ from caloforge.errors import ShowersError
 from caloforge.showers.checks import BadEnergies, Clipped
 from caloforge.showers.container import Showers
 from caloforge.showers.formats import FORMATS, Format, known_format, open_showers
+from caloforge.showers.formats.base import Writer
 from caloforge.showers.reduced import Reduction, reduce
 from caloforge.showers.source import ShowerSource
 
@@ -63,6 +64,7 @@ def convert(
     flatten: bool = False,
     rebin: Sequence[int] = (),
     crop: Sequence[int] = (),
+    smear: bool = False,
     progress: Progress | None = None,
 ) -> Converted:
     """Convert a shower file, piece by piece.
@@ -82,14 +84,17 @@ def convert(
             number adds up as many layers of the same grid.
         crop: Cells that are kept around the middle in x and y, `(24, 24)`; `(9,)`: inner rings of polar
             grids.
+        smear: Write the point of each cell anywhere in it instead of in its middle, where the format holds
+            points; the same in each run.
         progress: Called after every piece.
 
     Raises:
-        ShowersError: A damaged or unknown file, impossible energies, layers that are not there, or cells that
-            do not divide.
+        ShowersError: A damaged or unknown file, impossible energies, layers that are not there, cells that
+            do not divide, or a format without points to smear.
         OutputError: `dst` exists, another process writes it, or the disk is full.
     """
     target = known_format(to) if to else _by_name(Path(dst))
+    write = _smearing(target) if smear else target.write
     with open_showers(src, detector, format=from_, particle=particle) as source:
         if len(source) == 0:
             raise ShowersError("the file holds no showers", where=src)
@@ -97,7 +102,7 @@ def convert(
         fewer = reduce(source.detector, layers, flatten, rebin, crop) if asked else None
         work = _Conversion(source, target, _Cure(drop_bad, Clipped() if clip else None), fewer, progress)
         written = fewer.detector if fewer else source.detector
-        target.write(Path(dst), written, work.parts())
+        write(Path(dst), written, work.parts())
     return Converted(
         Path(dst),
         source.format,
@@ -190,6 +195,17 @@ class _Conversion:
         }
         known = self._source.provenance
         return {**known, "converted": [*known.get("converted", []), step]}
+
+
+def _smearing(target: Format) -> Writer:
+    if target.smear is None:
+        raise ShowersError(
+            f"the format {target.name} holds no points that could be smeared",
+            got="--smear",
+            expected=", ".join(form.name for form in FORMATS.values() if form.smear),
+            cure="write one of these, as --to showerdata, or leave out --smear",
+        )
+    return target.smear
 
 
 def _by_name(path: Path) -> Format:

@@ -276,13 +276,19 @@ def _pitch(layer: Layer) -> tuple[float, float]:
 
 
 def _all_polar(detector: Detector) -> bool:
+    """Whether all layers are cut into rings.
+
+    Raises:
+        DetectorError: Polygons, or rings and rectangles together, which cannot be moved.
+    """
     polygons = [layer for layer in detector.layers if isinstance(layer.grid, NearestGrid)]
     if polygons:
         raise DetectorError(
-            "showers in polygons cannot be moved by whole cells: no shift maps all of them onto others",
+            "showers in polygons are not moved: they have no rows and columns to move by",
             where=f"{detector.name}, layer {polygons[0].name}",
             got=f"a {polygons[0].grid.kind} grid",
             expected="cartesian or polar grids",
+            cure="train on showers in such cells; `simulate --readout` writes several readouts at once",
         )
     polar = {isinstance(layer.grid, PolarGrid) for layer in detector.layers}
     if len(polar) > 1:

@@ -121,7 +121,7 @@ class Comparison:
         there, known = self.numbers(candidate), {entry.name: entry.numbers for entry in ENTRIES}
         unknown = Absent(len(self.samples), 0, "these showers do not tell it")
         return {
-            name: study.absent or unknown
+            name: study.missing.get(name) or study.absent or unknown
             for study in self.studies
             for name in known[study.name]
             if name not in there

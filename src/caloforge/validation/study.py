@@ -74,6 +74,7 @@ class Study:
         details: Anything else for `report.json`: plain numbers, lists and dicts.
         faults_tested: How many tests for faults that have a name were made of each candidate; none if empty.
         absent: Why some of the numbers that it is known for are not there, if they are not.
+        missing: The same of single numbers, where the reason is their own.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Study:
     details: Mapping[str, Any] = field(default_factory=dict)
     faults_tested: tuple[int, ...] = ()
     absent: Absent | None = None
+    missing: Mapping[str, Absent] = field(default_factory=dict)
 
 
 def without_numbers(name: str, title: str, candidates: Sequence[object], absent: Absent) -> Study:

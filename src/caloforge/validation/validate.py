@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from caloforge.cluster import open_cluster
+from caloforge.detector import Detector
 from caloforge.errors import ValidationError
 from caloforge.progress import Progress
 from caloforge.quantities import MOST_SEED, check_whole
@@ -38,6 +39,7 @@ def validate(
     floor: From | None = None,
     training: From | None = None,
     model: Model | None = None,
+    detector: Detector | None = None,
     metrics: str | Sequence[str] = "quick",
     recipe: str = "quick",
     trainings: int = 5,
@@ -62,6 +64,7 @@ def validate(
         floor: More showers of Geant4, independent of the reference.
         training: What the candidates learned from: asks for memorisation and energies not trained.
         model: The generator of the first candidate, as `caloforge.open_sampler` gives: asks for scans.
+        detector: What was hit, where a file cannot say.
         metrics: `quick`, `all`, or names of studies and numbers.
         recipe: How classifiers are trained: `quick`, or as published: `caloflow`, `calochallenge`.
         trainings: How often each classifier is trained.
@@ -96,10 +99,10 @@ def validate(
     with ExitStack() as stack:
         stack.enter_context(locked_folder(target))
         given = Given(
-            stack.enter_context(open_source(reference)),
-            dict(_candidates(candidate, stack)),
-            None if floor is None else stack.enter_context(open_source(floor)),
-            None if training is None else stack.enter_context(open_source(training)),
+            stack.enter_context(open_source(reference, detector)),
+            dict(_candidates(candidate, detector, stack)),
+            None if floor is None else stack.enter_context(open_source(floor, detector)),
+            None if training is None else stack.enter_context(open_source(training, detector)),
             model,
         )
         folder = stack.enter_context(scratch_folder(target / ".scratch"))
@@ -124,7 +127,9 @@ def validate(
     return Report(*files, comparison, outcomes)
 
 
-def _candidates(candidate: From | Mapping[str, From], stack: ExitStack) -> Iterator[tuple[str, Source]]:
+def _candidates(
+    candidate: From | Mapping[str, From], detector: Detector | None, stack: ExitStack
+) -> Iterator[tuple[str, Source]]:
     """Open candidates; one alone is called after its file."""
     given = candidate if isinstance(candidate, Mapping) else {"": candidate}
     if not given:
@@ -139,7 +144,7 @@ def _candidates(candidate: From | Mapping[str, From], stack: ExitStack) -> Itera
             cure="make two reports against the same reference",
         )
     for name, showers in given.items():
-        source = stack.enter_context(open_source(showers))
+        source = stack.enter_context(open_source(showers, detector))
         yield name or Path(source.name).stem, source
 
 

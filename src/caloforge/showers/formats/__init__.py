@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["FORMATS", "Format", "open_showers"]
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,8 @@ from caloforge.showers.formats import (
     root,
     showerdata,
 )
-from caloforge.showers.formats.base import Format
-from caloforge.showers.formats.storage import KINDS, kind_of, open_storage
+from caloforge.showers.formats.base import Format, Opener
+from caloforge.showers.formats.storage import KINDS, Opened, kind_of, open_storage
 from caloforge.showers.journal import is_journal
 from caloforge.showers.source import ShowerSource
 
@@ -78,14 +79,18 @@ def open_showers(
     """
     path = Path(path)
     pdg = None if particle is None else pdg_id(particle)
-    if format is not None:
-        form = known_format(format)
-        _check_kind(path, form)
-        return form.open(path, detector, pdg)
-    name = _recognise(path)
-    if name == "caloforge":
+    asked = None if format is None else known_format(format)
+    if asked in (None, native.FORMAT) and path.is_file() and is_journal(path):
         return native.open_native(path, detector, pdg)
-    return lcd.LcdFile(path, detector, pdg) if name == "lcd" else FORMATS[name].open(path, detector, pdg)
+    if asked is not None:
+        _check_kind(path, asked)
+    with ExitStack() as stack:
+        file = stack.enter_context(open_storage(path))
+        form = asked or _recognised(file)
+        opener: Opener = lcd.LcdFile if form is lcd.FORMAT and asked is None else form.open
+        source = opener(file, detector, pdg)
+        stack.pop_all()
+    return source
 
 
 def known_format(name: str) -> Format:
@@ -101,8 +106,6 @@ def known_format(name: str) -> Format:
 
 
 def _check_kind(path: Path, form: Format) -> None:
-    if path.is_file() and is_journal(path):
-        return
     kind = kind_of(path)
     if not issubclass(kind, form.storage):
         raise ShowersError(
@@ -114,18 +117,14 @@ def _check_kind(path: Path, form: Format) -> None:
         )
 
 
-def _recognise(path: Path) -> str:
-    if path.is_file() and is_journal(path):
-        return "caloforge"
-    with open_storage(path) as file:
-        for form in FORMATS.values():
-            if isinstance(file, form.storage) and form.recognises(file):
-                return form.name
-        keys = ", ".join(file.keys()[:_TOLD]) or "no keys"
-        near = [form.about for form in FORMATS.values() if isinstance(file, form.storage)]
+def _recognised(file: Opened) -> Format:
+    forms = [form for form in FORMATS.values() if isinstance(file, form.storage)]
+    for form in forms:
+        if form.recognises(file):
+            return form
     raise ShowersError(
         "the file holds no showers in a format that caloforge knows",
-        where=path,
-        got=keys,
-        expected="; ".join(near),
+        where=file.path,
+        got=", ".join(file.keys()[:_TOLD]) or "no keys",
+        expected="; ".join(form.about for form in forms),
     )

@@ -30,7 +30,7 @@ from caloforge.errors import ShowersError
 from caloforge.hdf5 import Dataset
 from caloforge.hdf5.output import Hdf5Output, hdf5_into, put_text
 from caloforge.showers.container import Showers, same_detector
-from caloforge.showers.formats.storage import ARRAYS, Arrays, Opened, open_arrays
+from caloforge.showers.formats.storage import ARRAYS, Arrays, Opened
 from caloforge.showers.formats.storage.npz import NpzArray
 from caloforge.showers.incident import Incident
 from caloforge.showers.source import ShowerSource
@@ -45,7 +45,7 @@ _NAMED = 12  # datasets that are left out
 FileT = TypeVar("FileT", bound=Opened)
 Shapes = list[tuple[int, ...]]
 """Shapes of the layers, or one flat shape."""
-Opener = Callable[[Path, "Detector | None", int | None], ShowerSource]
+Opener = Callable[[Any, "Detector | None", int | None], ShowerSource]
 Writer = Callable[[Path, "Detector", Iterable[Showers]], None]
 
 
@@ -59,9 +59,10 @@ class Format:
         suffix: A file name that ends like this is written in this format.
         keeps: Incident columns that the format has a place for, and `overflow` and `time` if it has one.
         recognises: Whether an open file, of a kind that is in `storage`, is of this format.
-        open: Makes the reader, from path, detector or None, and PDG id or None.
+        open: Makes the reader, from open file, detector or None, and PDG id or None.
         write: Writes all showers to a path that does not exist.
         storage: What such files are stored in.
+        smear: Writes points that lie anywhere in their cells, where the format holds points.
     """
 
     name: str
@@ -72,28 +73,30 @@ class Format:
     open: Opener
     write: Writer
     storage: tuple[type, ...] = ARRAYS
+    smear: Writer | None = None
 
 
 class ForeignFile(ShowerSource, Generic[FileT]):
     """Frame of a reader of somebody else's file.
 
-    A subclass opens it in `_opened` and finds its columns in `_find`, which returns the number of showers and
-    the shapes of the layers, or None where they do not show. `_cells` and `_incident` read rows.
+    A subclass finds its columns in `_find`, which returns the number of showers and the shapes of the
+    layers, or None where they do not show. `_cells` and `_incident` read rows.
+
+    Args:
+        file: The open file, which is closed with the reader.
+        detector: What was hit, where the file does not say.
+        pdg: PDG id of the particles, where it does not say.
     """
 
-    def __init__(self, path: Path, detector: Detector | None, pdg: int | None) -> None:
-        self.path = Path(path)
+    def __init__(self, file: FileT, detector: Detector | None, pdg: int | None) -> None:
+        self.path = file.path
         self.provenance: dict[str, Any] = {}
         self.pdg = pdg
-        self._file = self._opened(self.path)
-        try:
-            self._n, shapes = self._find(self._file)
-            self.detector = self._hit(detector, shapes)
-            self._name_what_is_left_out(self._file)
-            self._check_shapes(shapes)
-        except BaseException:
-            self.close()
-            raise
+        self._file = file
+        self._n, shapes = self._find(file)
+        self.detector = self._hit(detector, shapes)
+        self._name_what_is_left_out(file)
+        self._check_shapes(shapes)
 
     def _hit(self, given: Detector | None, shapes: Shapes | None) -> Detector:
         """The detector: what the file says, the given one, or a preset of these shapes."""
@@ -126,9 +129,6 @@ class ForeignFile(ShowerSource, Generic[FileT]):
 
     def __len__(self) -> int:
         return self._n
-
-    @abstractmethod
-    def _opened(self, path: Path) -> FileT: ...
 
     @abstractmethod
     def _find(self, file: FileT) -> tuple[int, Shapes | None]: ...
@@ -191,9 +191,6 @@ class ForeignFile(ShowerSource, Generic[FileT]):
 
 class ArraysFile(ForeignFile[Arrays]):
     """Frame of a reader of named arrays, in HDF5 or npz."""
-
-    def _opened(self, path: Path) -> Arrays:
-        return open_arrays(path)
 
 
 def _quiet() -> np.errstate:

@@ -16,9 +16,11 @@ from caloforge.errors import ShowersError
 from caloforge.particles import known_particle
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import GEV, Format, Shapes
-from caloforge.showers.formats.hits import Hits, HitsFile, cell_at, fractions, layer_at
+from caloforge.showers.formats.deposits import fractions
+from caloforge.showers.formats.hits import Hits, HitsFile, cell_at, layer_at
 from caloforge.showers.formats.storage.root import RootFile, RootTable, jagged, new_root
 from caloforge.showers.formats.storage.table import Lists, lists_alike
+from caloforge.showers.formats.world import at_face, from_world, to_world, vectors_to_world
 from caloforge.showers.incident import Incident
 from caloforge.showers.sparse import Sparse
 
@@ -35,17 +37,15 @@ _FINAL = 1  # generatorStatus of what the generator hands to the simulation
 class Edm4hepFile(HitsFile[RootFile]):
     """Reads all collections of simulated calorimeter hits, each hit into the cell that its place lies in.
 
-    The detector's coordinates are those of the file: +z into the calorimeter, whose front face is at z = 0,
-    where a detector that begins elsewhere has a layer that begins there. The incident particle is the first
-    of `MCParticles` with generatorStatus 1, or else the first; it flies straight to z = 0.
+    A planar detector's coordinates are those of the file: +z into the calorimeter, whose front face is at
+    z = 0, where a detector that begins elsewhere has a layer that begins there. A barrel lies around z, see
+    `world.py`. The incident particle is the first of `MCParticles` with generatorStatus 1, or else the first;
+    it flies straight to the front face.
     """
 
     format = "edm4hep"
     deposits = True
     _several = 0  # events with several incident particles
-
-    def _opened(self, path: Path) -> RootFile:
-        return RootFile(path)
 
     def _find(self, file: RootFile) -> tuple[int, None]:
         self._table = file.table(_TREE)
@@ -80,7 +80,8 @@ class Edm4hepFile(HitsFile[RootFile]):
     def _hits_of(self, name: str, start: int, stop: int) -> Hits:
         keys = [f"{name}.{key}" for key in ("energy", *_PLACE)]
         energy, *places = lists_alike(self._table, keys, start, stop, self.path)
-        x, y, z = (lists.values for lists in places)
+        found = np.stack([lists.values for lists in places], axis=1)
+        x, y, z = from_world(self.detector, found.astype(np.float64)).T
         layer = layer_at(self.detector, z)
         deposit = energy.values.astype(np.float64) * GEV
         return Hits(
@@ -103,8 +104,9 @@ class Edm4hepFile(HitsFile[RootFile]):
         columns = dict(zip(_PARTICLE, lists_alike(self._table, keys, start, stop, self.path), strict=True))
         row = _primary(columns["generatorStatus"])
         found = {key: _taken(lists.values, row) for key, lists in columns.items()}
-        momentum, vertex = (np.stack([found[f"{v}.{axis}"] for axis in "xyz"]) for v in _VECTORS)
-        return _at_face(found["PDG"] if self.pdg is None else self.pdg, found["mass"], momentum, vertex)
+        momentum, vertex = (np.stack([found[f"{v}.{axis}"] for axis in "xyz"], axis=1) for v in _VECTORS)
+        pdg = np.nan_to_num(found["PDG"]).astype(np.int32) if self.pdg is None else self.pdg
+        return _columns(pdg, found["mass"], *at_face(self.detector, vertex, momentum))
 
 
 def _collections_of(table: RootTable) -> list[str]:
@@ -128,11 +130,10 @@ def _check_still(detector: Detector) -> None:
     """Raise unless the cells have places of their own.
 
     Raises:
-        ShowersError: A barrel, or cells that move with each particle.
+        ShowersError: They move with each particle.
     """
     readout = detector.readout
     moving = {
-        "shape: barrel": detector.shape == "barrel",
         "frame: particle": readout.frame == "particle",
         "centre: barycentre": readout.centre == "barycentre",
     }
@@ -140,7 +141,7 @@ def _check_still(detector: Detector) -> None:
         raise ShowersError(
             f"hits of EDM4hep have places in the world, which the cells of {detector.name!r} have not",
             got=", ".join(what for what, there in moving.items() if there),
-            expected="a planar detector with frame: detector and centre: axis",
+            expected="frame: detector and centre: axis",
             cure="give one whose cells stand still",
         )
 
@@ -171,25 +172,18 @@ def _taken(values: NDArray[Any], row: NDArray[np.int64]) -> NDArray[np.float64]:
     return padded[row]
 
 
-def _at_face(
-    pdg: NDArray[np.float64] | int,
+def _columns(
+    pdg: NDArray[np.int32] | int,
     mass: NDArray[np.float64],
+    place: NDArray[np.float64],
     momentum: NDArray[np.float64],
-    vertex: NDArray[np.float64],
 ) -> Incident:
-    """Columns of particles, GeV and mm, at z = 0; what does not fly there has no place."""
-    x, y, z = np.where(momentum[2] > 0, momentum, np.nan)
-    size = np.sqrt((momentum**2).sum(axis=0))
+    """Columns of particles at the face, GeV and mm."""
+    x, y, z = momentum.T
+    size = np.sqrt((momentum**2).sum(axis=1))
     kinetic = size**2 / (np.hypot(size, mass) + mass)  # of small differences nothing is left
-    way = -vertex[2] / z
-    return Incident.of(
-        kinetic * GEV,
-        np.nan_to_num(pdg).astype(np.int32) if isinstance(pdg, np.ndarray) else pdg,
-        np.arctan2(np.hypot(x, y), z),
-        np.arctan2(y, x),
-        vertex[0] + way * x,
-        vertex[1] + way * y,
-    )
+    theta, phi = np.arctan2(np.hypot(x, y), z), np.arctan2(y, x)
+    return Incident.of(kinetic * GEV, pdg, theta, phi, *place.T[:2])
 
 
 def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
@@ -203,25 +197,28 @@ def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
     with new_root(path) as file:
         tree = file.mktree(_TREE, kinds, title="GeV, mm", field_name=lambda outer, inner: f"{outer}.{inner}")
         for part in parts:
-            tree.extend({_HITS: _hit_columns(part), _PARTICLES: _particle_columns(part.incident)})
+            tree.extend({_HITS: _hit_columns(part), _PARTICLES: _particle_columns(detector, part.incident)})
 
 
 def _hit_columns(part: Showers) -> Any:
     hits = Sparse.of(part.incident, part.cells, None)
     deposit = hits.energy * fractions(part.detector, part.detector.layer_of_cell[hits.index]) / GEV
-    places = part.detector.positions[hits.index].astype(np.float32).T
+    places = to_world(part.detector, part.detector.positions)[hits.index].astype(np.float32).T
     values = (hits.index.astype(np.uint64), deposit.astype(np.float32), *places)
     return jagged(hits.offset, dict(zip(("cellID", "energy", *_PLACE), values, strict=True)))
 
 
-def _particle_columns(incident: Incident) -> Any:
+def _particle_columns(detector: Detector, incident: Incident) -> Any:
     n = len(incident)
-    theta, phi, energy = (getattr(incident, k).astype(np.float64) for k in ("theta", "phi", "energy"))
+    theta, phi, energy, x, y = (
+        getattr(incident, key).astype(np.float64) for key in ("theta", "phi", "energy", "x", "y")
+    )
     mass = np.array([_mass(int(pdg)) for pdg in incident.pdg]) / GEV
     size = np.sqrt(energy / GEV * (energy / GEV + 2 * mass))
-    momentum = size * np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)])
-    values = [incident.pdg, np.full(n, _FINAL, np.int32), mass, *momentum]
-    values += [incident.x.astype(np.float64), incident.y.astype(np.float64), np.zeros(n)]
+    along = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], axis=1)
+    momentum = vectors_to_world(detector, x, size[:, None] * along)
+    vertex = to_world(detector, np.stack([x, y, np.zeros(n)], axis=1))
+    values = [incident.pdg, np.full(n, _FINAL, np.int32), mass, *momentum.T, *vertex.T]
     return jagged(np.arange(n + 1), dict(zip(_PARTICLE, values, strict=True)))
 
 

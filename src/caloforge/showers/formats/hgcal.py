@@ -1,7 +1,8 @@
 """The HDF5 of the CMS HGCal challenge: layers of unlike cells side by side, filled up with zeros.
 
-`gen_info` has energy in GeV, pseudorapidity and azimuth of the particle; cells are deposits in GeV. Where the
-cells are is in a file of its own, so the detector must be given: a grid of kind `cells` for each layer.
+`gen_info` has energy in GeV, pseudorapidity and azimuth of the particle; cells are deposits in GeV, sums of
+the simulated hits. Where the cells are is in a file of its own, so the detector must be given: a grid of kind
+`cells` for each layer.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from caloforge.errors import ShowersError
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import GEV, ArraysFile, Format, GrowingFile, Shapes
+from caloforge.showers.formats.deposits import divided, fractions
 from caloforge.showers.formats.storage import Arrays
 from caloforge.showers.incident import Incident
 
@@ -49,6 +51,7 @@ class HgcalFile(ArraysFile):
                 expected=f"{len(cells)} layers of at most {max(cells)} cells",
                 cure="give the detector they were made with: --detector FILE.yaml",
             )
+        self.notes = (*self.notes, *divided(self.detector))
 
     def _cells(self, start: int, stop: int) -> NDArray[np.float32]:
         padded = self._showers[start:stop]
@@ -61,7 +64,8 @@ class HgcalFile(ArraysFile):
                     expected=f"zeros from cell {layer.n_cells} on, for the detector {self.detector.name!r}",
                     cure="give the detector they were made with: --detector FILE.yaml",
                 )
-        return np.asarray(np.concatenate(layers, axis=1) * np.float64(GEV), np.float32)
+        deposits = np.concatenate(layers, axis=1) * np.float64(GEV)
+        return np.asarray(deposits / fractions(self.detector, self.detector.layer_of_cell), np.float32)
 
     def _incident(self, start: int, stop: int) -> Incident:
         energy, eta, phi = self._info[start:stop].astype(np.float64).T
@@ -70,6 +74,7 @@ class HgcalFile(ArraysFile):
 
 def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
     most = max(layer.n_cells for layer in detector.layers)
+    unit = fractions(detector, detector.layer_of_cell) / GEV
     with GrowingFile.create(path) as file:
         for part in parts:
             theta = part.incident.theta.astype(np.float64)
@@ -81,9 +86,9 @@ def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
                 )
             eta = -np.log(np.tan(theta / 2))
             info = np.stack([part.incident.energy / np.float64(GEV), eta, part.incident.phi], axis=1)
-            padded = np.zeros((len(part), detector.n_layers, most), np.float32)
+            deposits, padded = part.cells * unit, np.zeros((len(part), detector.n_layers, most), np.float32)
             for layer in detector.layers:
-                padded[:, layer.index, : layer.n_cells] = part.cells[:, layer.cells] / np.float64(GEV)
+                padded[:, layer.index, : layer.n_cells] = deposits[:, layer.cells]
             file.append("gen_info", info.astype(np.float32))
             file.append("showers", padded)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Hits", "HitsFile", "cell_at", "fractions", "layer_at"]
+__all__ = ["Hits", "HitsFile", "cell_at", "layer_at"]
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.showers.formats.base import ForeignFile
+from caloforge.showers.formats.deposits import divided
 from caloforge.showers.formats.storage import Opened
 from caloforge.showers.times import mean_times
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from caloforge.detector import Detector
     from caloforge.showers.container import Showers
     from caloforge.showers.incident import Incident
@@ -89,20 +88,11 @@ def cell_at(
     return cell
 
 
-def fractions(detector: Detector, layer: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of the energy that is deposited in what is read out, at each hit, shape `(hits,)`.
-
-    Cells of a detector with a sampling fraction hold deposits divided by it. A layer of -1 stands for none.
-    """
-    usual = detector.readout.sampling_fraction or 1.0
-    return np.append(detector.sampling_fractions, usual)[layer]
-
-
 class HitsFile(ForeignFile[FileT]):
     """Frame of a reader of files that hold hits; those outside the cells are left out and counted.
 
     Attributes:
-        deposits: Whether the energies are deposits, to be divided by the sampling fraction (`fractions`).
+        deposits: Whether the energies are deposits, to be divided by the sampling fraction.
     """
 
     deposits = False
@@ -111,12 +101,10 @@ class HitsFile(ForeignFile[FileT]):
     _hits_seen = _hits_outside = 0
     _energy_seen = _energy_outside = 0.0
 
-    def __init__(self, path: Path, detector: Detector | None, pdg: int | None) -> None:
-        super().__init__(path, detector, pdg)
-        shares = sorted(set(self.detector.sampling_fractions.tolist()))
-        if self.deposits and shares != [1.0]:
-            told = ", ".join(f"{share:g}" for share in shares)
-            self.notes = (*self.notes, f"deposits are divided by the detector's sampling fraction: {told}")
+    def __init__(self, file: FileT, detector: Detector | None, pdg: int | None) -> None:
+        super().__init__(file, detector, pdg)
+        if self.deposits:
+            self.notes = (*self.notes, *divided(self.detector))
 
     @abstractmethod
     def _hits(self, start: int, stop: int) -> Hits: ...

@@ -42,16 +42,16 @@ class LcdFile(ArraysFile):
     told from the sum of the cells over the incident energy, about 0.02 for GeV and 1 for 50 x GeV.
 
     Args:
-        path: The file.
+        file: The open file.
         detector: What was hit; by default `clic` or `clic-angle`, by the shape.
         pdg: PDG id where the file does not say.
         unit: MeV per unit of a cell, or None to tell from the data.
     """
 
     def __init__(
-        self, path: Path, detector: Detector | None, pdg: int | None, unit: float | None = None
+        self, file: Arrays, detector: Detector | None, pdg: int | None, unit: float | None = None
     ) -> None:
-        super().__init__(path, detector, pdg)
+        super().__init__(file, detector, pdg)
         self._unit = unit or self._said_unit or self._tell_unit()
         self.format = "lcd-angle" if self._unit == _ANGLE_UNIT else "lcd"
 

@@ -39,13 +39,18 @@ def open_native(path: Path, detector: Detector | None, pdg: int | None) -> Showe
     return file
 
 
+def _reopened(file: Hdf5File, detector: Detector | None, pdg: int | None) -> ShowerFile:
+    file.close()
+    return open_native(file.path, detector, pdg)
+
+
 FORMAT = Format(
     name="caloforge",
     about="caloforge: incident columns and sparse cells in MeV, with the detector",
     suffix=".h5",
     keeps=frozenset({*COLUMNS, "overflow", "time"}),
     recognises=lambda file: file.attribute("schema") is not None,
-    open=open_native,
+    open=_reopened,
     write=write_all,
     storage=(Hdf5File,),
 )

@@ -1,5 +1,9 @@
 """The HDF5 of Geant4's example Par04 and of LEMURS: a cylindrical mesh (R, phi, z) and energies in MeV.
 
+Cells are deposits, as the example's ntuples have them and as LEMURS is published. The conversion to HDF5 of
+LEMURS may divide by a sampling fraction (key4hep/DDML, `edm4hep2h5.py --samplingFraction`; the option of the
+same name in Par04's `root2h5.py` has no effect up to Geant4 11.4), and no key says whether it did.
+
 Their mesh follows the particle, and its incident angles are those of a barrel: `incident_theta` to the beam,
 see `beam.py`, and `incident_phi` around it, which the symmetry of a barrel makes idle.
 """
@@ -20,7 +24,9 @@ from caloforge.errors import ShowersError
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import ArraysFile, Format, GrowingFile, Shapes, rows_of
 from caloforge.showers.formats.beam import beam_theta, from_beam_theta
+from caloforge.showers.formats.deposits import divided, fractions, samples
 from caloforge.showers.formats.storage import Arrays
+from caloforge.showers.formats.units import FEW, response, same_unit
 from caloforge.showers.incident import Incident
 
 if TYPE_CHECKING:
@@ -30,7 +36,9 @@ if TYPE_CHECKING:
 class Par04File(ArraysFile):
     """Reads `showers` (N, R, phi, z) and `incident_energy` (N,) in MeV, and `incident_theta` if there, rad.
 
-    Without a detector, the shape must be that of a preset. The file does not name the particle.
+    Deposits are divided by the detector's sampling fraction, unless they would add up to more than any
+    calorimeter shows: then the file's energies were divided before. Without a detector, the shape must be
+    that of a preset. The file does not name the particle.
     """
 
     format = "par04"
@@ -43,9 +51,27 @@ class Par04File(ArraysFile):
         _, rings, sectors, layers = self._showers.shape
         return n, [(sectors, rings)] * layers
 
+    def _check_shapes(self, shapes: Shapes | None) -> None:
+        super()._check_shapes(shapes)
+        self._share = np.ones(self.detector.n_cells)
+        if samples(self.detector) and self._holds_deposits():
+            self._share = fractions(self.detector, self.detector.layer_of_cell)
+
+    def _holds_deposits(self) -> bool:
+        few = min(self._n, FEW)
+        layers = self._showers[:few].sum(axis=(1, 2), dtype=np.float64)
+        seen = response((layers / self.detector.sampling_fractions).sum(axis=1), self._energy[:few])
+        if same_unit(seen):
+            told = "" if seen is None else f"; they add up to {seen:.3g} times the incident energy"
+            self.notes = (*self.notes, *(f"{note}{told}" for note in divided(self.detector)))
+            return True
+        note = "energies are no deposits: divided by the detector's sampling fraction, they would add up to"
+        self.notes = (*self.notes, f"{note} {seen:.3g} times the incident energy")
+        return False
+
     def _cells(self, start: int, stop: int) -> NDArray[np.float32]:
-        mesh = self._showers[start:stop].astype(np.float32)
-        return mesh.transpose(0, 3, 2, 1).reshape(stop - start, self.detector.n_cells)
+        mesh = self._showers[start:stop].transpose(0, 3, 2, 1)
+        return np.asarray(mesh.reshape(stop - start, self.detector.n_cells) / self._share, np.float32)
 
     def _incident(self, start: int, stop: int) -> Incident:
         energy = self._energy[start:stop].ravel()
@@ -72,10 +98,12 @@ def check_mesh(detector: Detector) -> None:
 
 def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:
     check_mesh(detector)
+    share = fractions(detector, detector.layer_of_cell)
+    shape = (-1, detector.n_layers, *detector.layers[0].shape)
     with GrowingFile.create(path) as file:
         for part in parts:
-            mesh = np.stack(part.layers(), axis=-1)  # (n, phi, R, z)
-            file.append("showers", np.ascontiguousarray(mesh.transpose(0, 2, 1, 3)))
+            mesh = (part.cells * share).reshape(shape)  # (n, z, phi, R), float64 as Par04 writes it
+            file.append("showers", np.ascontiguousarray(mesh.transpose(0, 3, 2, 1)))
             file.append("incident_energy", part.incident.energy)
             file.append("incident_theta", beam_theta(part.incident))
             file.append("incident_phi", np.zeros(len(part)))

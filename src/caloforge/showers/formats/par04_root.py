@@ -17,7 +17,8 @@ from caloforge.detector.readout import MAX_LAYERS
 from caloforge.errors import ShowersError
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import Format, Shapes
-from caloforge.showers.formats.hits import Hits, HitsFile, fractions
+from caloforge.showers.formats.deposits import fractions
+from caloforge.showers.formats.hits import Hits, HitsFile
 from caloforge.showers.formats.par04 import check_mesh
 from caloforge.showers.formats.storage.root import RootFile, jagged, new_root
 from caloforge.showers.formats.storage.table import lists_alike
@@ -41,9 +42,6 @@ class Par04RootFile(HitsFile[RootFile]):
 
     format = "par04-root"
     deposits = True
-
-    def _opened(self, path: Path) -> RootFile:
-        return RootFile(path)
 
     def _find(self, file: RootFile) -> tuple[int, Shapes | None]:
         particles, mesh = _trees(file) or _NEW

@@ -25,9 +25,6 @@ class ParquetShowers(TableFile[ParquetFile]):
 
     format = "parquet"
 
-    def _opened(self, path: Path) -> ParquetFile:
-        return ParquetFile(path)
-
     def _rows(self, file: ParquetFile) -> Table:
         return file
 

@@ -30,9 +30,6 @@ class RootShowers(TableFile[RootFile]):
 
     format = "root"
 
-    def _opened(self, path: Path) -> RootFile:
-        return RootFile(path)
-
     def _rows(self, file: RootFile) -> Table:
         return file.table((_tables(file) or [_TREE])[0])
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 __all__ = ["FORMAT", "ShowerdataFile"]
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.errors import ShowersError
-from caloforge.hdf5 import Hdf5File, open_hdf5
+from caloforge.hdf5 import Hdf5File
 from caloforge.showers.container import Showers
 from caloforge.showers.formats.base import GEV, Format, GrowingFile, rows_of
 from caloforge.showers.formats.hits import Hits, HitsFile, cell_at
+from caloforge.showers.formats.smear import smeared
 from caloforge.showers.incident import Incident
 from caloforge.showers.sparse import Sparse
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
+
+Places = Callable[["Detector", Sparse, int], NDArray[np.float32]]
 
 _LAYOUT = "0.7.0"  # of showerdata: the layout that is written
 _NEAR = 0.1  # of a layer: how far below its number z may be, as in showerdata
@@ -38,9 +42,6 @@ class ShowerdataFile(HitsFile[Hdf5File]):
     """
 
     format = "showerdata"
-
-    def _opened(self, path: Path) -> Hdf5File:
-        return open_hdf5(path)
 
     def _find(self, file: Hdf5File) -> tuple[int, None]:
         self._energy, n = rows_of(file, "energies")
@@ -90,11 +91,12 @@ def _layer(z: NDArray[np.floating], layers: int) -> NDArray[np.int64]:
     return np.where(inside, number, -1).astype(np.int64)
 
 
-def _write(path: Path, detector: Detector, parts: Iterable[Showers]) -> None:  # noqa: ARG001
+def _write(path: Path, detector: Detector, parts: Iterable[Showers], places: Places) -> None:
     n = most = 0
     with GrowingFile.create(path) as file:
         for part in parts:
-            points = _points(part)
+            hits = Sparse.of(part.incident, part.cells, None)
+            points = _points(detector, hits, places(detector, hits, n))
             file.append_lists("showers", points)
             counts = np.array([len(shower) // 4 for shower in points], np.int32)
             for key, column in _particles(part.incident).items():
@@ -116,12 +118,15 @@ def _particles(incident: Incident) -> dict[str, NDArray[Any]]:
     }
 
 
-def _points(part: Showers) -> list[NDArray[np.float32]]:
-    """One flat array of points per shower, each in the middle of its cell."""
-    hits = Sparse.of(part.incident, part.cells, None)
+def _middles(detector: Detector, hits: Sparse, first: int) -> NDArray[np.float32]:  # noqa: ARG001
+    return detector.positions[hits.index, :2].astype(np.float32)
+
+
+def _points(detector: Detector, hits: Sparse, places: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """One flat array of points per shower."""
     points = np.empty((len(hits.index), 4), np.float32)
-    points[:, :2] = part.detector.positions[hits.index, :2]
-    points[:, 2] = part.detector.layer_of_cell[hits.index]
+    points[:, :2] = places
+    points[:, 2] = detector.layer_of_cell[hits.index]
     points[:, 3] = hits.energy / np.float64(GEV)
     return [shower.ravel() for shower in np.split(points, hits.offset[1:-1])]
 
@@ -133,6 +138,7 @@ FORMAT = Format(
     keeps=frozenset({"energy", "theta", "phi", "pdg"}),
     recognises=lambda file: all(key in file for key in ("showers", "energies", "directions", "shape")),
     open=ShowerdataFile,
-    write=_write,
+    write=partial(_write, places=_middles),
+    smear=partial(_write, places=smeared),
     storage=(Hdf5File,),
 )

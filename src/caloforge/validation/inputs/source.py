@@ -14,6 +14,7 @@ from caloforge.detector import Detector
 from caloforge.errors import ValidationError
 from caloforge.showers import Incident, Showers, ShowerSource, open_showers
 from caloforge.showers.checks import BadEnergies
+from caloforge.showers.container import same_detector
 
 _CELLS_AT_ONCE = 8_000_000  # 32 MB
 
@@ -55,17 +56,23 @@ class Source:
 
 
 @contextmanager
-def open_source(showers: Showers | str | Path) -> Iterator[Source]:
+def open_source(showers: Showers | str | Path, detector: Detector | None = None) -> Iterator[Source]:
     """Open a shower file of any known format, or wrap showers in memory.
 
+    Args:
+        showers: A file, or showers.
+        detector: What was hit, where a file cannot say; what says it must be of this detector.
+
     Raises:
-        ShowersError: A file that cannot be read.
+        ShowersError: A file that cannot be read, or showers of another detector.
         ValidationError: There is not a single shower.
     """
     if isinstance(showers, Showers):
+        if detector is not None:
+            same_detector(detector, showers.detector)
         yield _source("showers in memory", showers, showers.incident)
         return
-    with open_showers(showers) as file:
+    with open_showers(showers, detector) as file:
         yield _source(Path(showers).name, file, file.incident())
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import vstack
 
+from caloforge.detector import Detector
 from caloforge.validation.charts.fluctuations import Compared, charts
 from caloforge.validation.diagnosis import faults_tested
 from caloforge.validation.inputs.resampling import Resampling, bootstraps, splits
@@ -15,7 +16,7 @@ from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Number
 from caloforge.validation.metrics.distances import LARGEST_P, Exchanged, corrected
-from caloforge.validation.metrics.fluctuations import CellSums, Followed, cell_sums, separations
+from caloforge.validation.metrics.fluctuations import CellSums, Followed, cell_sums, neighbours, separations
 from caloforge.validation.metrics.shares import log_shares
 from caloforge.validation.studies.cell_faults import cell_faults, cell_tests
 from caloforge.validation.study import Absent, Study, Tell, without_numbers
@@ -28,6 +29,7 @@ _FEWEST = 50
 _OFTEN = 0.2
 """Cells that Geant4 hits in a larger share of the showers are followed."""
 
+_OFTEN_HIT = "that Geant4 hits often"
 _FEWEST_HITS = 10
 
 
@@ -75,6 +77,7 @@ def fluctuations(samples: Samples, tell: Tell) -> Study:
         _METHOD.format(cells=len(followed.cells), all=samples.detector.n_cells, showers=kept),
         _details(compared),
         tests,
+        missing=_missing(samples.detector, followed, kept),
     )
 
 
@@ -82,6 +85,20 @@ def _followed(samples: Samples) -> Followed:
     """Follow cells that both samples of Geant4 together hit often."""
     cells = [sample.cells for sample in (samples.reference, samples.floor)]
     return Followed.of(samples.detector, log_shares(samples.detector, vstack(cells, format="csr")), _OFTEN)
+
+
+def _missing(detector: Detector, followed: Followed, kept: int) -> dict[str, Absent]:
+    """Say why a kind of neighbours is not compared, where there is none."""
+    every = neighbours(detector, np.ones(detector.n_cells, bool)).diagonal
+    kinds = (
+        (False, "neighbours_side", "have a side in common"),
+        (True, "neighbours_diagonal", "touch at a corner only"),
+    )
+    return {
+        key: Absent(kept, 0, f"no two cells {_OFTEN_HIT if kind in every else 'of this detector'} {how}")
+        for kind, key, how in kinds
+        if kind not in followed.pairs.diagonal
+    }
 
 
 def _sums(sample: Sample, blocks: int, followed: Followed) -> CellSums:

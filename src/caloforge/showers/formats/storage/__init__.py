@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ARRAYS", "KINDS", "Arrays", "Opened", "kind_of", "open_arrays", "open_storage"]
+__all__ = ["ARRAYS", "KINDS", "Arrays", "Opened", "kind_of", "open_storage"]
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -84,12 +84,3 @@ def open_storage(path: Path) -> Opened:
     kind = kind_of(path)
     opened: Opened = open_hdf5(path) if kind is Hdf5File else kind(path)
     return opened
-
-
-def open_arrays(path: Path) -> Arrays:
-    """Open a file of named arrays.
-
-    Raises:
-        ShowersError: Missing, empty, damaged, or of another kind.
-    """
-    return NpzFile(path) if kind_of(path) is NpzFile else open_hdf5(path)
