@@ -8,11 +8,13 @@ __all__ = [
     "Conv2dSettings",
     "FitSettings",
     "FittedSettings",
+    "FlowSettings",
     "Gan3dAngleSettings",
     "Gan3dSettings",
     "GrownSettings",
     "LaganSettings",
     "Look",
+    "MatchingSettings",
     "ModelSettings",
     "Stage",
     "TunedSettings",
@@ -165,6 +167,33 @@ class TunedSettings(FittedSettings):
     """Train a small network that adds to the fitted energies of the layers what the fit does not see."""
 
 
+class FlowSettings(FittedSettings):
+    """Normalising flows of coupling layers, for the shower as a whole and for the noise behind its cells."""
+
+    objectives: ClassVar[tuple[str, ...]] = ("direct",)
+    kind: Literal["flow"] = "flow"  # type: ignore[assignment]
+    transforms: Whole = 6
+    """Coupling layers that move the noise behind cells."""
+    width: Whole = 256
+    """Features of the networks that say how."""
+
+
+class MatchingSettings(FittedSettings):
+    """Flow matching from the fit's noise to the noise behind real showers."""
+
+    objectives: ClassVar[tuple[str, ...]] = ("direct",)
+    kind: Literal["matching"] = "matching"  # type: ignore[assignment]
+    width: Whole = 512
+    """Features of the dense layers."""
+    blocks: Whole = 2
+    """Dense layers between the first and the last."""
+    evaluations: Literal[1, 2, 4, 8, 16] = 4
+    """How often the network is asked on the way from noise to a shower."""
+    start: Literal["fit", "noise"] = "fit"
+    """What a shower is before it moves: a fitted one, or one whose cells have nothing in common but their
+    layers' energies, which is plain flow matching."""
+
+
 Filters = Annotated[int, Field(gt=0, le=4096)]
 Kernel = Literal[1, 3, 5, 7]
 Activation = Literal["relu", "leaky-relu", "elu", "tanh", "silu"]
@@ -242,6 +271,8 @@ ModelSettings = Annotated[
     | Conv2dSettings
     | FittedSettings
     | TunedSettings
+    | FlowSettings
+    | MatchingSettings
     | GrownSettings,
     Field(discriminator="kind"),
 ]

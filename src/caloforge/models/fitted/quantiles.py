@@ -63,6 +63,14 @@ class QuantilesAlong(nn.Module):
         start, end = self.normal[after - 1].squeeze(2), self.normal[after].squeeze(2)
         return start + share * (end - start)
 
+    def behind(self, values: Tensor, weights: Tensor) -> Tensor:
+        """Return what `back` does of the first variables, from operations that ONNX has, `(n, k)`."""
+        wanted = values.shape[1]
+        table = (weights @ self.value[:, :wanted].flatten(1)).view(-1, wanted, len(self.normal))
+        low, high = table[:, :, :-1], table[:, :, 1:]
+        passed = ((values.unsqueeze(2) - low) / (high - low).clamp_min(1e-12)).clamp(0, 1)
+        return self.normal[0] + (passed * self.normal.diff()).sum(2)
+
 
 def _levels(n: int, knots: int) -> Tensor:
     """Return the normal variables of the quantiles that `n` values have."""

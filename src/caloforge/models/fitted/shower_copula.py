@@ -14,6 +14,7 @@ from caloforge.models.fitted.layers import LayerIndex
 from caloforge.models.fitted.parts import EnergyParts
 from caloforge.models.fitted.quantiles import QuantilesAlong
 from caloforge.models.fitted.summaries import SUMMARIES, Summaries
+from caloforge.models.fitted.terms import fit_terms, terms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from caloforge.models.settings import FitSettings
 
 _WIDTH = 128
+_LEAST_TOTAL = 1e-3  # MeV
 _LEAST = 1e-5  # added to a layer's share, whose logarithm is then finite
 JUST = 0.999  # of the share of a layer that must keep some of it
 TINY = 1e-12  # sum of shares, less than any that is left
@@ -83,15 +85,13 @@ class ShowerCopula(nn.Module):
         cells, energy, given = (x[some] for x in (cells, energy, given))
         shares, values = self._described(cells)
         self.most.copy_(values[:, : self.layers.count].amax(0))
-        terms = _terms(given)
-        self.means.copy_(torch.linalg.lstsq(terms, values, driver="gelsd").solution)
-        rest = values - terms @ self.means
-        # The logarithm of the spread: half of that of the squares, whose mean is off by a constant that the
-        # quantiles take up.
-        squares = torch.log(rest.square() + 1e-8)
-        self.spreads.copy_(0.5 * torch.linalg.lstsq(terms, squares, driver="gelsd").solution)
+        of = terms(given)
+        means, spreads = fit_terms(of, values)
+        self.means.copy_(means)
+        self.spreads.copy_(spreads)
         parts = self.parts.fit(given[:, 0])
-        self.quantiles.fit(rest / torch.exp(terms @ self.spreads), parts)
+        # These take up the constant that the spreads are off by.
+        self.quantiles.fit((values - of @ means) / torch.exp(of @ spreads), parts)
         normal = self.normal(cells, energy, given)
         self.mixing.copy_(torch.stack(_roots(normal, parts, self.settings.prior)))
         self._fit_least(shares, given)
@@ -99,14 +99,24 @@ class ShowerCopula(nn.Module):
     def normal(self, cells: Tensor, energy: Tensor, given: Tensor) -> Tensor:
         """Return the normal variables behind real showers, `(n, noise)`: the way back."""
         _, values = self._described(cells)
-        terms = _terms(given)
-        unit = (values - terms @ self.means) / torch.exp(terms @ self.spreads)
+        of = terms(given)
+        unit = (values - of @ self.means) / torch.exp(of @ self.spreads)
         behind = self.quantiles.back(unit, self.parts(given[:, 0]))
         return torch.cat([self.scale.normal(cells.sum(1), energy).unsqueeze(1), behind], dim=1)
 
+    def behind_energies(self, energies: Tensor, given: Tensor) -> Tensor:
+        """Return what `normal` does for the layers, of their energies; both `(n, n_layers)`."""
+        wanted = slice(0, self.layers.count)
+        shares = energies / energies.sum(1, keepdim=True).clamp_min(_LEAST_TOTAL)
+        of = terms(given)
+        unit = (torch.log(shares + _LEAST) - of @ self.means[:, wanted]) / torch.exp(
+            of @ self.spreads[:, wanted]
+        )
+        return self.quantiles.behind(unit, self.parts(given[:, 0]))
+
     def _described(self, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Return shares of the layers, and their logarithms beside the summaries, `(n, noise - 1)`."""
-        shares = self.layers.sums(cells) / cells.sum(1, keepdim=True).clamp_min(1e-3)
+        shares = self.layers.sums(cells) / cells.sum(1, keepdim=True).clamp_min(_LEAST_TOTAL)
         return shares, torch.cat([torch.log(shares + _LEAST), self.summaries(cells)], dim=1)
 
     def _fit_least(self, shares: Tensor, given: Tensor) -> None:
@@ -149,10 +159,10 @@ class ShowerCopula(nn.Module):
         normal = (mixing @ noise.unsqueeze(2)).squeeze(2)
         if self.refine is not None:
             normal = normal + self.refine(torch.cat([noise, given], dim=1))
-        terms, wanted = _terms(given), slice(0, self.layers.count)
+        of, wanted = terms(given), slice(0, self.layers.count)
         unit = self.quantiles(normal[:, 1:], weights)[:, wanted]
-        spread = torch.exp(terms @ self.spreads[:, wanted])
-        return terms @ self.means[:, wanted] + spread * unit, normal
+        spread = torch.exp(of @ self.spreads[:, wanted])
+        return of @ self.means[:, wanted] + spread * unit, normal
 
 
 def _nothing_at_first(inputs: int, outputs: int) -> nn.Sequential:
@@ -162,12 +172,6 @@ def _nothing_at_first(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(inputs, _WIDTH), nn.LeakyReLU(0.2), nn.Linear(_WIDTH, _WIDTH), nn.LeakyReLU(0.2), last
     )
-
-
-def _terms(given: Tensor) -> Tensor:
-    """A constant, all that is given, and square and cube of its first, the logarithm of the energy."""
-    first = given[:, :1]
-    return torch.cat([torch.ones_like(first), given, first**2, first**3], dim=1)
 
 
 def _roots(normal: Tensor, parts: Sequence[Tensor], prior: float) -> list[Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Drawn", "ShowerStatistics"]
+__all__ = ["Behind", "Drawn", "ShowerStatistics"]
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,6 +42,20 @@ class Drawn(NamedTuple):
     mean: Tensor
     threshold: Tensor
     place: Place
+
+
+class Behind(NamedTuple):
+    """Noise from which a fit makes given showers.
+
+    Attributes:
+        normal: `(n, variables)` the normal variables behind the whole shower.
+        factors: `(n, factors)`.
+        noise: `(n, n_cells)` of single cells.
+    """
+
+    normal: Tensor
+    factors: Tensor
+    noise: Tensor
 
 
 class _Field(NamedTuple):
@@ -99,18 +113,17 @@ class ShowerStatistics(nn.Module):
         self.distributions.fit(cells, self.layers.numbers.unsqueeze(0) if images is None else images)
         normal = self.copula.normal(cells, energy, given)
         self.trends.begin(normal)
-        energies = self.layers.sums(cells)
-        variables, threshold = self.distributions.normal(cells, energies)
-        empty = cells <= 0
-        seen = ((~empty).float().mean(0) > self.settings.seen).nonzero().squeeze(1)
+        field = self._field(cells)
+        seen = ((~field.empty).float().mean(0) > self.settings.seen).nonzero().squeeze(1)
         if not len(seen) or len(cells) < _FEWEST:
             return
-        field = _Field(
-            variables[:, seen],
-            torch.where(self.layers.spread(energies > 0), threshold, _DARK)[:, seen],
-            empty[:, seen],
-        )
-        self._fit_field(field, seen, given, normal)
+        self._fit_field(_Field(*(part[:, seen] for part in field)), seen, given, normal)
+
+    def _field(self, cells: Tensor) -> _Field:
+        energies = self.layers.sums(cells)
+        variables, threshold = self.distributions.normal(cells, energies)
+        dark = torch.where(self.layers.spread(energies > 0), threshold, _DARK)
+        return _Field(variables, dark, cells <= 0)
 
     def _fit_field(self, field: _Field, seen: Tensor, given: Tensor, normal: Tensor) -> None:
         """Fit what the seen cells follow and have in common."""
@@ -131,9 +144,37 @@ class ShowerStatistics(nn.Module):
     def forward(self, noise: Tensor, energy: Tensor, given: Tensor) -> Drawn:
         """Draw what describes showers as a whole, of noise `(n, copula.noise)`."""
         energies, normal = self.copula(noise, energy, given)
+        return self.drawn(energies, normal, given)
+
+    def drawn(self, energies: Tensor, normal: Tensor, given: Tensor) -> Drawn:
+        """Return what describes showers of which energies and normal variables are known."""
         place = self.distributions.between(energies)
         threshold = self.distributions.thresholds(place)
         return Drawn(energies, normal, self.trends(given, normal), threshold, place)
+
+    @torch.no_grad()
+    def behind(self, cells: Tensor, energy: Tensor, given: Tensor, rounds: int = 4) -> Behind:
+        """Draw the noise from which `forward` and `cells` would make real showers: the way back.
+
+        Hits have one normal variable. What empty cells and factors may have been is drawn in turn, each given
+        the other (Gibbs sampling).
+
+        Args:
+            cells: `(n, n_cells)` MeV.
+            energy: `(n,)` incident, MeV.
+            given: `(n, given)` what the incident particle is.
+            rounds: How often it is drawn in turn.
+        """
+        normal = self.copula.normal(cells, energy, given)
+        field, own = self._field(cells), self.factors.own.expand_as(cells)
+        mean, common = self.trends(given, normal), torch.zeros_like(cells)
+        variables = field.variables.clone()
+        for _ in range(rounds):
+            expected = (mean + common)[field.empty]
+            variables[field.empty] = _below(expected, own[field.empty], field.threshold[field.empty])
+            factors = self.factors.drawn(variables - mean)
+            common = factors @ self.factors.loadings
+        return Behind(normal, factors, (variables - mean - common) / own)
 
     def cells(self, variables: Tensor, drawn: Drawn) -> Tensor:
         """Make the cells of normal variables, `(n, n_cells)` MeV."""

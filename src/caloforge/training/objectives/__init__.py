@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 OBJECTIVES = {
     "adversarial": "adversarial.objective.AdversarialObjective",
     "coevolution": "evolution.coevolution.CoevolutionObjective",
+    "direct": "direct.DirectObjective",
     "distance": "distance.DistanceObjective",
     "evolution": "evolution.objective.EvolutionObjective",
     "fit": "fit.FitObjective",

@@ -41,7 +41,11 @@ def in_parts(count: int, *whole: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
 
 def descend(
-    module: nn.Module, optimiser: Optimizer, losses: Iterable[Mapping[str, Tensor]], parts: int
+    module: nn.Module,
+    optimiser: Optimizer,
+    losses: Iterable[Mapping[str, Tensor]],
+    parts: int,
+    longest: float | None = None,
 ) -> dict[str, Tensor]:
     """Take a step along the gradient of all losses together, of all processes, and return the mean of each.
 
@@ -50,6 +54,7 @@ def descend(
         optimiser: Its own.
         losses: Terms of each part of the batch; the next part is computed when this one is done with.
         parts: How many there are.
+        longest: Length to which a longer gradient is cut.
     """
     optimiser.zero_grad(set_to_none=True)
     seen: list[dict[str, Tensor]] = []
@@ -58,6 +63,8 @@ def descend(
         total.backward()  # type: ignore[no-untyped-call]
         seen.append({key: value.detach() for key, value in terms.items()})
     average_gradients(module)
+    if longest is not None:
+        nn.utils.clip_grad_norm_(module.parameters(), longest)
     optimiser.step()
     return {key: torch.stack([terms[key] for terms in seen]).mean() for key in seen[0]}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "AdversarialSettings",
+    "DirectSettings",
     "DistanceSettings",
     "EvolutionSettings",
     "FittingSettings",
@@ -132,6 +133,16 @@ class FittingSettings(_Settings):
     kind: Literal["fit"] = "fit"
 
 
+class DirectSettings(GradientSettings):
+    """What the model itself says of real showers, without a critic: a likelihood, or flow matching."""
+
+    kind: Literal["direct"] = "direct"
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Adam's memory of the gradient."""
+    longest: Positive = 1.0
+    """Length to which a longer gradient is cut."""
+
+
 class DistanceSettings(GradientSettings):
     """The energy distance of observables alone, without a critic: as an evolution, but by gradients."""
 
@@ -139,6 +150,11 @@ class DistanceSettings(GradientSettings):
 
 
 ObjectiveSettings = Annotated[
-    AdversarialSettings | CoevolutionSettings | DistanceSettings | EvolutionSettings | FittingSettings,
+    AdversarialSettings
+    | CoevolutionSettings
+    | DirectSettings
+    | DistanceSettings
+    | EvolutionSettings
+    | FittingSettings,
     Field(discriminator="kind"),
 ]

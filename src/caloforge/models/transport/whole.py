@@ -1,0 +1,121 @@
+"""What describes a shower as a whole, by a normalising flow."""
+
+from __future__ import annotations
+
+__all__ = ["WholeFlow"]
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from caloforge.models.fitted.summaries import SUMMARIES
+from caloforge.models.fitted.terms import fit_terms, terms
+from caloforge.models.transport.coupling import coupling_flow
+
+if TYPE_CHECKING:
+    from caloforge.models.fitted.shower_copula import ShowerCopula
+
+_TRANSFORMS, _HIDDEN = 4, (64, 64)
+_FADING = 1.0  # mean distance, in logarithms of a share, of an empty layer from the least share that was seen
+_LEAST_SHARE = 1e-9
+
+
+class WholeFlow(nn.Module):
+    """Energies of the layers and `Summaries`, distributed as a flow has learned.
+
+    It takes the place of the Gaussian copula. What is distributed: the normal variable behind the energy in
+    all layers, logarithms of the layers' energies over that of the layer with most, and the normal variables
+    behind the summaries, all less a mean and over a spread that follow the incident particle. A layer without
+    energy stands somewhere below the least share that was seen.
+
+    Args:
+        copula: Whose normal variables it speaks of.
+        given: How many numbers describe the incident particle.
+
+    Attributes:
+        noise: Numbers of noise that it takes.
+    """
+
+    means: Tensor
+    spreads: Tensor
+    unit: Tensor
+    least: Tensor
+    order: Tensor
+
+    def __init__(self, copula: ShowerCopula, given: int) -> None:
+        super().__init__()
+        self.layers = copula.layers.count
+        self.noise = self.layers + SUMMARIES
+        self.sizes = [1, self.layers - 1, SUMMARIES]
+        self.register_buffer("means", torch.zeros(given + 3, self.noise))
+        self.register_buffer("spreads", torch.zeros(given + 3, self.noise))
+        self.register_buffer("unit", torch.ones(self.noise))
+        self.register_buffer("least", torch.full((self.layers,), _LEAST_SHARE))
+        self.register_buffer("order", torch.arange(self.layers))
+        self.flow = coupling_flow(self.noise, given, _TRANSFORMS, _HIDDEN)
+
+    @torch.no_grad()
+    def fit(self, energies: Tensor, normal: Tensor, given: Tensor) -> None:
+        """Take means and spreads from real showers.
+
+        Args:
+            energies: `(n, n_layers)` MeV.
+            normal: `(n, variables)` of the copula.
+            given: `(n, given)` what the incident particle is.
+        """
+        shares = energies / energies.sum(1, keepdim=True)
+        self.least.copy_(torch.where(shares > 0, shares, 1.0).amin(0).clamp(max=0.5))
+        # Position of each layer among the ratios; the layer with most is the last.
+        most = int(shares.mean(0).argmax())
+        others = [layer for layer in range(self.layers) if layer != most]
+        self.order.copy_(torch.tensor([*others, most], device=self.order.device).argsort())
+        values, of = self._values(energies, normal), terms(given)
+        means, spreads = fit_terms(of, values)
+        self.means.copy_(means)
+        self.spreads.copy_(spreads)
+        self.unit.copy_(((values - of @ means) / torch.exp(of @ spreads)).std(0).clamp_min(1e-6))
+
+    def surprise(self, energies: Tensor, normal: Tensor, given: Tensor) -> Tensor:
+        """Return the negative log-likelihood of real showers, `(n,)`, up to a constant; as for `fit`."""
+        of = terms(given)
+        values = (self._values(energies, normal) - of @ self.means) / (
+            torch.exp(of @ self.spreads) * self.unit
+        )
+        found: Tensor = -self.flow(given).log_prob(values)
+        return found
+
+    def forward(
+        self, noise: Tensor, energy: Tensor, given: Tensor, copula: ShowerCopula
+    ) -> tuple[Tensor, Tensor]:
+        """Draw energies, as `ShowerCopula` does.
+
+        Args:
+            noise: `(n, self.noise)`.
+            energy: `(n,)` MeV.
+            given: `(n, given)` what the incident particle is.
+            copula: That which `normal` was of.
+
+        Returns:
+            Energies of the layers, `(n, n_layers)` MeV, and the normal variables behind them and the
+            summaries `(n, variables)`.
+        """
+        of = terms(given)
+        moved = self.flow(given).transform.inv(noise)
+        values = moved * self.unit * torch.exp(of @ self.spreads) + of @ self.means
+        total, ratios, summaries = torch.split(values, self.sizes, dim=1)
+        ratios = torch.cat([ratios, torch.zeros_like(total)], dim=1).index_select(1, self.order)
+        shares = torch.softmax(ratios, dim=1)
+        shares = shares * (shares >= self.least)
+        shares = shares / shares.sum(1, keepdim=True)
+        energies = shares * copula.scale.visible(total.squeeze(1), energy).unsqueeze(1)
+        return energies, torch.cat([total, copula.behind_energies(energies, given), summaries], dim=1)
+
+    def _values(self, energies: Tensor, normal: Tensor) -> Tensor:
+        shares = energies / energies.sum(1, keepdim=True)
+        below = self.least * torch.rand_like(shares) ** _FADING
+        logarithms = torch.log(torch.where(shares >= self.least, shares, below).clamp_min(1e-30))
+        inside = torch.empty_like(logarithms)
+        inside[:, self.order] = logarithms
+        ratios = inside[:, :-1] - inside[:, -1:]
+        return torch.cat([normal[:, :1], ratios, normal[:, 1 + self.layers :]], dim=1)
