@@ -21,8 +21,8 @@ _GENERATORS = {
     "conv2d": "published.conv2d.Conv2dGenerator",
     "fitted": "fitted.generator.FittedGenerator",
     "tuned": "tuned.generator.TunedGenerator",
-    "flow": "transport.generator.FlowGenerator",
-    "matching": "transport.generator.MatchingGenerator",
+    "flow": "transport.generator.TransportGenerator",
+    "matching": "transport.generator.TransportGenerator",
     "grown": "grown.generator.GrownGenerator",
 }
 _CRITICS = {

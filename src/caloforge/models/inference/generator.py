@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["FoldedGenerator", "for_inference"]
 
+from collections.abc import Iterator
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,11 +19,14 @@ from caloforge.models.inference.correction import Correction, correction_of
 from caloforge.models.inference.layerwise import LayerProducts, SomeProducts, one_after_the_other
 from caloforge.models.inference.neighbours import FoldedNeighbours
 from caloforge.models.inference.trends import FoldedTrends
-from caloforge.models.inference.whole import FoldedWhole
+from caloforge.models.inference.whole import FlownWhole, FoldedWhole
+from caloforge.models.transport.generator import TransportGenerator, shown
 from caloforge.models.tuned.generator import TunedGenerator
 
 if TYPE_CHECKING:
     from caloforge.models.fitted.statistics import ShowerStatistics
+    from caloforge.models.transport.base import CellTransport
+    from caloforge.models.transport.whole import WholeFlow
 
 
 def for_inference(generator: Generator) -> Generator:
@@ -35,13 +40,15 @@ class FoldedStatistics(nn.Module):
     Args:
         fit: A fitted one.
         given: How many numbers describe the incident particle.
+        flow: What draws the shower as a whole, if it is not the fit.
     """
 
     own: Tensor
 
-    def __init__(self, fit: ShowerStatistics, given: int) -> None:
+    def __init__(self, fit: ShowerStatistics, given: int, flow: WholeFlow | None = None) -> None:
         super().__init__()
-        self.whole, self.cells = FoldedWhole(fit.copula), folded_cells(fit.distributions)
+        self.whole = FoldedWhole(fit.copula) if flow is None else FlownWhole(flow, fit.copula)
+        self.cells = folded_cells(fit.distributions)
         self.trends = FoldedTrends(fit.trends, given)
         local, sizes = torch.cat([self.cells.local_rows, UNIT * self.trends.own]), fit.layers.sizes
         rows = UNIT * torch.cat([self.trends.coefficients, fit.factors.loadings])
@@ -77,7 +84,14 @@ class FoldedGenerator(Generator):
         self.conditions = generator.conditions
         self.incidence, self.particles, self.given = generator.incidence, generator.particles, generator.given
         self.parts = list(generator.parts)
-        self.fits = nn.ModuleList(FoldedStatistics(fit, self.given) for fit in generator.each())
+        self.transport: CellTransport | None = None
+        flows: Iterator[WholeFlow | None] = repeat(None)
+        if isinstance(generator, TransportGenerator):
+            self.transport, flows = generator.transport, generator.flows()
+        self.fits = nn.ModuleList(
+            FoldedStatistics(fit, self.given, flow)
+            for fit, flow in zip(generator.each(), flows, strict=False)
+        )
         # First, so that its operations in the graph do not count as the correction's.
         self.mixing: nn.Module | None = None
         self.correction: Correction | None = None
@@ -95,8 +109,8 @@ class FoldedGenerator(Generator):
         for fit in self.fits:
             assert isinstance(fit, FoldedStatistics)
             energies, normal = fit.whole(for_whole, energy, own)
-            above, steps = fit.expected(energies, normal, own, factors)
-            mixed = for_cells
+            mine, mixed = self._moved(factors, for_cells, given, normal)
+            above, steps = fit.expected(energies, normal, own, mine)
             if self.correction is not None:
                 latent, for_trunk = others
                 seed = torch.cat([latent, normal, factors, given], dim=1)
@@ -108,3 +122,11 @@ class FoldedGenerator(Generator):
             return made[0]
         shares = particle_shares(given[:, -self.particles :]).unsqueeze(2)
         return (torch.stack(made, dim=1) * shares).sum(1)
+
+    def _moved(self, factors: Tensor, noise: Tensor, given: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
+        """Return factors and noise of cells as they are behind real showers, where that was learned."""
+        if self.transport is None:
+            return factors, noise
+        behind = self.transport(torch.cat([factors, noise], dim=1), shown(given, normal))
+        one, other = torch.split(behind, self.parts[1:], dim=1)
+        return one, other

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FoldedWhole"]
+__all__ = ["FlownWhole", "FoldedWhole"]
 
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from caloforge.models.inference.tables import Steps, bends, joined
 
 if TYPE_CHECKING:
     from caloforge.models.fitted.shower_copula import ShowerCopula
+    from caloforge.models.transport.whole import WholeFlow
 
 # Units of `energy_terms`, and of the polynomial and the least response in `EnergyScale.mean`.
 _OF_LOGARITHM, _OF_POWERS, _LOWEST = 20e3, 100e3, 1e-6
@@ -135,3 +136,20 @@ class FoldedWhole(nn.Module):
         nearest = (shares / self.least).amax(1, keepdim=True)
         shares = torch.relu(shares - self.least * (JUST * nearest).clamp(max=1.0))
         return shares / shares.sum(1, keepdim=True).clamp_min(TINY)
+
+
+class FlownWhole(nn.Module):
+    """Draws what a `WholeFlow` does, as `FoldedWhole` is asked.
+
+    Args:
+        flow: A trained one.
+        copula: That which it speaks of.
+    """
+
+    def __init__(self, flow: WholeFlow, copula: ShowerCopula) -> None:
+        super().__init__()
+        self.flow, self.copula = flow, copula
+
+    def forward(self, noise: Tensor, energy: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
+        energies, normal = self.flow(noise, energy.squeeze(1), given, self.copula)
+        return energies, normal
