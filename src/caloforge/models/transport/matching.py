@@ -2,9 +2,9 @@
 
 With x = cos(a) real + sin(a) noise the velocity is dx/da = cos(a) noise - sin(a) real (the "v" of
 arXiv:2202.00512, the circle of arXiv:2410.11081). A network learns its mean. Where the fit is right, the
-noise behind real showers is standard normal, and that mean is zero everywhere: the network learns what the fit
-has wrong, and no more. So paths are nearly straight, and few steps go along them. Steps go along x and not
-towards an estimated real shower, as is usual: those would be exact for a point, these for a normal
+noise behind real showers is standard normal, and that mean is zero everywhere: the network learns what the
+fit has wrong, and no more. So paths are nearly straight, and few steps go along them. Steps go along x and
+not towards an estimated real shower, as is usual: those would be exact for a point, these are for a normal
 distribution.
 """
 
