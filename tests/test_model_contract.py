@@ -69,8 +69,8 @@ MODELS: dict[str, tuple[dict[str, object], Detector]] = {
         ONE,
     ),
 }
-# Nothing of these is trained, and nothing judges them.
-FITTED: dict[str, tuple[dict[str, object], Detector]] = {
+# Nothing judges these.
+UNJUDGED: dict[str, tuple[dict[str, object], Detector]] = {
     "fitted": ({"kind": "fitted"}, MIXED),
     "fitted, one layer": ({"kind": "fitted"}, ONE),
     "fitted, equal layers": ({"kind": "fitted"}, EQUAL),
@@ -79,10 +79,18 @@ FITTED: dict[str, tuple[dict[str, object], Detector]] = {
         {"kind": "fitted", "particles": [-11, 22], "given": ["theta", "phi", "x"]},
         MIXED,
     ),
+    "flow": ({"kind": "flow", "transforms": 2, "width": 8}, MIXED),
+    "matching": ({"kind": "matching", "width": 16, "blocks": 1}, MIXED),
+    "matching, one layer, from noise": ({"kind": "matching", "width": 8, "start": "noise"}, ONE),
+    "matching, polar": ({"kind": "matching", "width": 8, "evaluations": 1}, POLAR),
+    "matching, particles and places": (
+        {"kind": "matching", "width": 8, "particles": [-11, 22], "given": ["theta", "phi", "x"]},
+        MIXED,
+    ),
 }
 # An export takes seconds: other tests have CaloGAN's in two forms, that of a fit, and calogan-tuned's.
 QUICK = ("conv2d", "grown")
-EXPORTED = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in MODELS | FITTED]
+EXPORTED = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in MODELS | UNJUDGED]
 
 
 def _settings(tree: dict[str, object]) -> ModelSettings:
@@ -99,14 +107,14 @@ def built(request: pytest.FixtureRequest) -> tuple[Generator, Critic]:
     return generator, critic
 
 
-@pytest.fixture(params=MODELS | FITTED)
+@pytest.fixture(params=MODELS | UNJUDGED)
 def generator(request: pytest.FixtureRequest) -> Generator:
     return _generator(request.param)
 
 
 @cache
 def _generator(name: str) -> Generator:
-    tree, detector = (MODELS | FITTED)[name]
+    tree, detector = (MODELS | UNJUDGED)[name]
     torch.manual_seed(0)
     generator = build_generator(_settings(tree), detector)
     incident = _incident(generator, 400)
@@ -149,9 +157,9 @@ def test_showers_are_energies_of_all_cells(generator: Generator) -> None:
     assert float((cells[0] - cells[1]).abs().max()) > 0
 
 
-@pytest.mark.parametrize("name", MODELS | FITTED)
+@pytest.mark.parametrize("name", MODELS | UNJUDGED)
 def test_weights_are_all_that_a_generator_is(name: str) -> None:
-    (tree, detector), generator = (MODELS | FITTED)[name], _generator(name)
+    (tree, detector), generator = (MODELS | UNJUDGED)[name], _generator(name)
     torch.manual_seed(7)
     again = build_generator(_settings(tree), detector).eval()
     again.load_state_dict(generator.state_dict())

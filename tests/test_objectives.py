@@ -44,6 +44,12 @@ CASES = {
         "objective={kind: coevolution, algorithm: {population: 6}, critics: {population: 4}, opponents: 3}",
         "schedule.rates=constant",
     ),
+    "direct": ("calogan-matching", "model={kind: matching, width: 8, fit: {rounds: 1, factors: 2}}"),
+    "direct, flow": (
+        "calogan-flow",
+        "model={kind: flow, width: 8, transforms: 2, fit: {rounds: 1, factors: 2}}",
+        "schedule.accumulate=2",
+    ),
     "distance": ("calogan", "model.latent=4", "objective={kind: distance, average: 0.9}"),
     "evolution": ("calogan", "model.latent=4", "objective={kind: evolution, algorithm: {population: 4}}"),
     "evolution, of seeds": (

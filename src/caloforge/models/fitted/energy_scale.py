@@ -74,6 +74,16 @@ class EnergyScale(nn.Module):
         unit = self.quantiles(normal.unsqueeze(1), self._weights(energy)).squeeze(1)
         return torch.relu(1 + unit * self._spread(energy)) * self.mean(energy)
 
+    def visible_beyond(self, normal: Tensor, energy: Tensor) -> Tensor:
+        """Do what `visible` does, but go on straight beyond the outermost quantiles."""
+        unit = self.quantiles.beyond(normal.unsqueeze(1), self._weights(energy)).squeeze(1)
+        return torch.relu(1 + unit * self._spread(energy)) * self.mean(energy)
+
+    def normal_beyond(self, visible: Tensor, energy: Tensor) -> Tensor:
+        """Do what `normal` does for energies of `visible_beyond`."""
+        unit = (visible / self.mean(energy) - 1) / self._spread(energy)
+        return self.quantiles.back_from_beyond(unit.unsqueeze(1), self._weights(energy)).squeeze(1)
+
     def normal(self, visible: Tensor, energy: Tensor) -> Tensor:
         """Return the normal variables of energies in all cells: the other way round."""
         unit = (visible / self.mean(energy) - 1) / self._spread(energy)

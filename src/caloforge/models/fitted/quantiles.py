@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["QuantilesAlong"]
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from caloforge.models.settings import FitSettings
+
+
+_LEAST_SLOPE = 1e-3
+
+
+class _End(NamedTuple):
+    """Outermost quantiles `(n, variables)`, and how fast they rise there."""
+
+    value: Tensor
+    slope: Tensor
 
 
 class QuantilesAlong(nn.Module):
@@ -62,6 +72,28 @@ class QuantilesAlong(nn.Module):
         share = ((inside - low) / (high - low).clamp_min(1e-12)).squeeze(2)
         start, end = self.normal[after - 1].squeeze(2), self.normal[after].squeeze(2)
         return start + share * (end - start)
+
+    def beyond(self, normal: Tensor, weights: Tensor) -> Tensor:
+        """Do what `forward` does, but go on straight beyond the outermost quantiles."""
+        low, high = self._ends(weights)
+        left = (normal - self.normal[0]).clamp(max=0) * low.slope
+        right = (normal - self.normal[-1]).clamp(min=0) * high.slope
+        inside: Tensor = self(normal, weights)
+        return inside + left + right
+
+    def back_from_beyond(self, values: Tensor, weights: Tensor) -> Tensor:
+        """Do what `back` does for values of `beyond`."""
+        low, high = self._ends(weights)
+        left = (values - low.value).clamp(max=0) / low.slope
+        right = (values - high.value).clamp(min=0) / high.slope
+        return self.back(values, weights) + left + right
+
+    def _ends(self, weights: Tensor) -> tuple[_End, _End]:
+        value, gaps = self.value, self.normal.diff().clamp_min(1e-12)
+        slopes = [(value[:, :, 1] - value[:, :, 0]) / gaps[0], (value[:, :, -1] - value[:, :, -2]) / gaps[-1]]
+        ends = zip((value[:, :, 0], value[:, :, -1]), slopes, strict=True)
+        low, high = (_End(weights @ end, (weights @ slope).clamp_min(_LEAST_SLOPE)) for end, slope in ends)
+        return low, high
 
     def behind(self, values: Tensor, weights: Tensor) -> Tensor:
         """Return what `back` does of the first variables, from operations that ONNX has, `(n, k)`."""

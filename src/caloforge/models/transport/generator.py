@@ -15,7 +15,7 @@ from caloforge.models.fitted.trends import FARTHEST
 from caloforge.models.settings import FlowSettings, MatchingSettings
 from caloforge.models.transport.flow import FlowTransport
 from caloforge.models.transport.matching import MatchingTransport
-from caloforge.models.transport.whole import WholeFlow
+from caloforge.models.transport.whole import Whole, WholeFlow
 
 if TYPE_CHECKING:
     from caloforge.detector import Detector
@@ -62,9 +62,9 @@ class TransportGenerator(FittedGenerator):
                 _forget(fit)
             told = mine & some
             if told.any():
-                own = given[told, : self.given]
-                normal = fit.copula.normal(cells[told], incident[told, 0], own)
-                flow.fit(fit.layers.sums(cells[told]), normal, own)
+                energy, own = incident[told, 0], given[told, : self.given]
+                normal = fit.copula.normal(cells[told], energy, own)
+                flow.fit(Whole(energy, fit.layers.sums(cells[told]), normal), own, fit.copula)
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         for_whole, for_cells = torch.split(noise, [self.parts[0], sum(self.parts[1:])], dim=1)
@@ -94,9 +94,10 @@ class TransportGenerator(FittedGenerator):
         given = self.incidence(incident)
         surprises, behind, seen = [], [], []
         for fit, flow, mine in zip(self.each(), self.flows(), self._in_batch(given), strict=True):
-            own = given[mine, : self.given]
-            normal, factors, alone = fit.behind(cells[mine], incident[mine, 0], own)
-            surprises.append(flow.surprise(fit.layers.sums(cells[mine]), normal, own))
+            energy, own = incident[mine, 0], given[mine, : self.given]
+            normal, factors, alone = fit.behind(cells[mine], energy, own)
+            whole = Whole(energy, fit.layers.sums(cells[mine]), normal)
+            surprises.append(flow.surprise(whole, own, fit.copula))
             behind.append(torch.cat([factors, alone], dim=1))
             seen.append(shown(given[mine], normal))
         moved = self.transport.loss(torch.cat(behind), torch.cat(seen))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["WholeFlow"]
+__all__ = ["Whole", "WholeFlow"]
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from caloforge.models.fitted.response import within
 from caloforge.models.fitted.summaries import SUMMARIES
 from caloforge.models.fitted.terms import fit_terms, terms
 from caloforge.models.transport.coupling import coupling_flow
@@ -17,8 +18,22 @@ if TYPE_CHECKING:
     from caloforge.models.fitted.shower_copula import ShowerCopula
 
 _TRANSFORMS, _HIDDEN = 4, (64, 64)
-_FADING = 1.0  # mean distance, in logarithms of a share, of an empty layer from the least share that was seen
-_LEAST_SHARE = 1e-9
+_LEAST_SHARE = 1e-9  # of a layer that was never empty
+_CUT = 0.3  # of the least share that was seen: what is less is none
+
+
+class Whole(NamedTuple):
+    """What is known of real showers as a whole.
+
+    Attributes:
+        energy: `(n,)` incident, MeV.
+        energies: `(n, n_layers)` MeV, some in each shower.
+        normal: `(n, variables)` the normal variables of the fit behind these and behind the summaries.
+    """
+
+    energy: Tensor
+    energies: Tensor
+    normal: Tensor
 
 
 class WholeFlow(nn.Module):
@@ -26,8 +41,8 @@ class WholeFlow(nn.Module):
 
     It takes the place of the Gaussian copula. What is distributed: the normal variable behind the energy in
     all layers, logarithms of the layers' energies over that of the layer with most, and the normal variables
-    behind the summaries, all less a mean and over a spread that follow the incident particle. A layer without
-    energy stands somewhere below the least share that was seen.
+    behind the summaries, all less a mean and over a spread that follow the incident particle. A layer that is
+    sometimes without energy is then somewhere below the least share that was seen.
 
     Args:
         copula: Whose normal variables it speaks of.
@@ -51,38 +66,36 @@ class WholeFlow(nn.Module):
         self.register_buffer("means", torch.zeros(given + 3, self.noise))
         self.register_buffer("spreads", torch.zeros(given + 3, self.noise))
         self.register_buffer("unit", torch.ones(self.noise))
-        self.register_buffer("least", torch.full((self.layers,), _LEAST_SHARE))
+        self.register_buffer("least", torch.zeros(self.layers))
         self.register_buffer("order", torch.arange(self.layers))
         self.flow = coupling_flow(self.noise, given, _TRANSFORMS, _HIDDEN)
 
     @torch.no_grad()
-    def fit(self, energies: Tensor, normal: Tensor, given: Tensor) -> None:
+    def fit(self, real: Whole, given: Tensor, copula: ShowerCopula) -> None:
         """Take means and spreads from real showers.
 
         Args:
-            energies: `(n, n_layers)` MeV.
-            normal: `(n, variables)` of the copula.
+            real: What is known of them.
             given: `(n, given)` what the incident particle is.
+            copula: That which `real.normal` is of.
         """
+        energies = real.energies
         shares = energies / energies.sum(1, keepdim=True)
-        self.least.copy_(torch.where(shares > 0, shares, 1.0).amin(0).clamp(max=0.5))
+        seen, empty = torch.where(shares > 0, shares, 0.5).amin(0), (shares <= 0).any(0)
+        self.least.copy_(torch.where(empty, seen, 0.0))
         # Position of each layer among the ratios; the layer with most is the last.
         most = int(shares.mean(0).argmax())
         others = [layer for layer in range(self.layers) if layer != most]
         self.order.copy_(torch.tensor([*others, most], device=self.order.device).argsort())
-        values, of = self._values(energies, normal), terms(given)
+        values, of = self._values(real, copula), terms(given)
         means, spreads = fit_terms(of, values)
         self.means.copy_(means)
         self.spreads.copy_(spreads)
         self.unit.copy_(((values - of @ means) / torch.exp(of @ spreads)).std(0).clamp_min(1e-6))
 
-    def surprise(self, energies: Tensor, normal: Tensor, given: Tensor) -> Tensor:
+    def surprise(self, real: Whole, given: Tensor, copula: ShowerCopula) -> Tensor:
         """Return the negative log-likelihood of real showers, `(n,)`, up to a constant; as for `fit`."""
-        of = terms(given)
-        values = (self._values(energies, normal) - of @ self.means) / (
-            torch.exp(of @ self.spreads) * self.unit
-        )
-        found: Tensor = -self.flow(given).log_prob(values)
+        found: Tensor = -self.flow(given).log_prob(self.standard(real, given, copula))
         return found
 
     def forward(
@@ -94,7 +107,7 @@ class WholeFlow(nn.Module):
             noise: `(n, self.noise)`.
             energy: `(n,)` MeV.
             given: `(n, given)` what the incident particle is.
-            copula: That which `normal` was of.
+            copula: As for `fit`.
 
         Returns:
             Energies of the layers, `(n, n_layers)` MeV, and the normal variables behind them and the
@@ -106,16 +119,26 @@ class WholeFlow(nn.Module):
         total, ratios, summaries = torch.split(values, self.sizes, dim=1)
         ratios = torch.cat([ratios, torch.zeros_like(total)], dim=1).index_select(1, self.order)
         shares = torch.softmax(ratios, dim=1)
-        shares = shares * (shares >= self.least)
+        shares = shares * (shares >= _CUT * self.least)
         shares = shares / shares.sum(1, keepdim=True)
-        energies = shares * copula.scale.visible(total.squeeze(1), energy).unsqueeze(1)
+        energies = shares * copula.scale.visible_beyond(total.squeeze(1), energy).unsqueeze(1)
+        first, *_, last = copula.scale.quantiles.normal
+        total = within(total, first, last)
         return energies, torch.cat([total, copula.behind_energies(energies, given), summaries], dim=1)
 
-    def _values(self, energies: Tensor, normal: Tensor) -> Tensor:
-        shares = energies / energies.sum(1, keepdim=True)
-        below = self.least * torch.rand_like(shares) ** _FADING
-        logarithms = torch.log(torch.where(shares >= self.least, shares, below).clamp_min(1e-30))
+    def standard(self, real: Whole, given: Tensor, copula: ShowerCopula) -> Tensor:
+        """Return what the flow moves to noise, `(n, noise)`: values less their mean and over their spread."""
+        of = terms(given)
+        return (self._values(real, copula) - of @ self.means) / (torch.exp(of @ self.spreads) * self.unit)
+
+    def _values(self, real: Whole, copula: ShowerCopula) -> Tensor:
+        total = real.energies.sum(1, keepdim=True)
+        shares = real.energies / total
+        # Empty layers are an exponential tail of the logarithm, beyond a gap: flows blur edges.
+        below = _CUT**2 * self.least.clamp_min(_LEAST_SHARE) * (1 - torch.rand_like(shares))
+        logarithms = torch.log(torch.where((shares > 0) & (shares >= self.least), shares, below))
         inside = torch.empty_like(logarithms)
         inside[:, self.order] = logarithms
         ratios = inside[:, :-1] - inside[:, -1:]
-        return torch.cat([normal[:, :1], ratios, normal[:, 1 + self.layers :]], dim=1)
+        behind = copula.scale.normal_beyond(total.squeeze(1), real.energy).unsqueeze(1)
+        return torch.cat([behind, ratios, real.normal[:, 1 + self.layers :]], dim=1)
