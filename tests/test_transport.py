@@ -115,15 +115,17 @@ def test_a_layer_without_energy_stays_so() -> None:
     shares = rng.dirichlet([4, 20, 2], 3000) * np.stack(
         [np.ones(3000), np.ones(3000), rng.random(3000) > 0.4], 1
     )
-    cells = np.repeat(shares / shares.sum(1, keepdims=True) / 4, 4, axis=1) * energy[:, None].numpy()
+    shares /= shares.sum(1, keepdims=True)
+    total = energy.numpy() * rng.normal(0.95, 0.02, 3000)
+    cells = np.repeat(shares / 4, 4, axis=1) * total[:, None]
     generator = build_generator(MATCHING, detector)
     assert isinstance(generator, TransportGenerator)
     shown = torch.from_numpy(cells.astype(np.float32)), energy.unsqueeze(1)
     generator.adapt(*shown)
-    optimiser = torch.optim.Adam(generator.wholes.parameters(), 3e-3)
+    optimiser = torch.optim.Adam(generator.wholes.parameters(), 2e-3)
     torch.manual_seed(1)
     for step in range(400):
-        rows = slice(100 * (step % 30), 100 * (step % 30) + 100)
+        rows = slice(200 * (step % 15), 200 * (step % 15) + 200)
         loss = generator.losses(shown[0][rows], shown[1][rows])["whole"]
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -133,7 +135,10 @@ def test_a_layer_without_energy_stays_so() -> None:
         energies, _ = flow(torch.randn(3000, flow.noise), energy, generator.incidence(shown[1]), fit.copula)
     assert float((energies[:, 2] == 0).float().mean()) == pytest.approx(0.4, abs=0.05)
     assert (energies[:, :2] > 0).all()
-    assert stats.ks_2samp((energies[:, 0] / energy).numpy(), shares[:, 0] / shares.sum(1)).statistic < 0.06
+    made = (energies / energies.sum(1, keepdim=True)).numpy()
+    assert max(stats.ks_2samp(made[:, i], shares[:, i]).statistic for i in range(3)) < 0.08
+    response = energies.sum(1).numpy() / energy.numpy()
+    assert stats.ks_2samp(response, total / energy.numpy()).statistic < 0.08
 
 
 def test_densities_are_exact() -> None:

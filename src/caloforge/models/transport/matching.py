@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from caloforge.models.settings import MatchingSettings
 
 _NOISE = 0.5 * math.pi
+_DRAWS = 4
 _LATE = 1.0  # rad; at larger angles what is left of the noise behind real showers is as good as normal
 
 
@@ -57,7 +58,11 @@ class MatchingTransport(CellTransport):
         return place
 
     def loss(self, behind: Tensor, seen: Tensor) -> Tensor:
-        """Return the mean square distance from the velocity between showers and noise that is drawn here."""
+        """Return the mean square distance from the velocity between showers and noise that is drawn here.
+
+        Each shower is met several times: to find the noise behind it takes longer than a pass of the network.
+        """
+        behind, seen = behind.repeat(_DRAWS, 1), seen.repeat(_DRAWS, 1)
         noise = torch.randn_like(behind)
         angle = _NOISE * torch.rand_like(behind[:, :1])
         cosine, sine = angle.cos(), angle.sin()
