@@ -89,10 +89,17 @@ class QuantilesAlong(nn.Module):
         return self.back(values, weights) + left + right
 
     def _ends(self, weights: Tensor) -> tuple[_End, _End]:
-        value, gaps = self.value, self.normal.diff().clamp_min(1e-12)
-        slopes = [(value[:, :, 1] - value[:, :, 0]) / gaps[0], (value[:, :, -1] - value[:, :, -2]) / gaps[-1]]
-        ends = zip((value[:, :, 0], value[:, :, -1]), slopes, strict=True)
-        low, high = (_End(weights @ end, (weights @ slope).clamp_min(_LEAST_SLOPE)) for end, slope in ends)
+        value, normal, middle = self.value, self.normal, len(self.normal) // 2
+        # An end that is steep goes on so; of one that is flat the line from the middle is what is left.
+        ends = []
+        for end, before in ((0, 1), (-1, -2)):
+            near, far = (
+                (value[:, :, end] - value[:, :, other]) / (normal[end] - normal[other])
+                for other in (before, middle)
+            )
+            steep = torch.maximum(near, far).clamp_min(_LEAST_SLOPE)
+            ends.append(_End(weights @ value[:, :, end], weights @ steep))
+        low, high = ends
         return low, high
 
     def behind(self, values: Tensor, weights: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from __future__ import annotations
 __all__ = ["MatchingTransport"]
 
 import math
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -46,15 +45,17 @@ class MatchingTransport(CellTransport):
         self.start = _LATE if settings.start == "fit" else _NOISE
 
     def forward(self, noise: Tensor, seen: Tensor) -> Tensor:
-        """Two evaluations are a step of Heun's, of second order; one alone is a step of Euler's."""
-        place = noise
-        for angle, following in pairwise(self.angles()):
-            step = following - angle
-            first = self._at(place, angle, seen)
-            if self.evaluations == 1:
-                return place + step * first
-            second = self._at(place + step * first, following, seen)
-            place = place + 0.5 * step * (first + second)
+        """Take steps by the rule of the midpoint; the velocity of the step before leads there.
+
+        An evaluation is a step of second order. The first needs no step before it: noise hardly moves there.
+        """
+        step = -self.start / self.evaluations
+        place, velocity = noise, torch.zeros_like(noise)
+        for number in range(self.evaluations):
+            angle = self.start + (number + 0.5) * step
+            middle = place + 0.5 * step * velocity
+            velocity = self.velocity(middle, torch.full_like(place[:, :1], angle), seen)
+            place = place + step * velocity
         return place
 
     def loss(self, behind: Tensor, seen: Tensor) -> Tensor:
@@ -68,12 +69,3 @@ class MatchingTransport(CellTransport):
         cosine, sine = angle.cos(), angle.sin()
         missed = self.velocity(cosine * behind + sine * noise, angle, seen) - cosine * noise + sine * behind
         return torch.mean(missed.square())
-
-    def angles(self) -> list[float]:
-        """Return the angles between which steps go, down to 0."""
-        steps = max(self.evaluations // 2, 1)
-        return [self.start * (1 - step / steps) for step in range(steps + 1)]
-
-    def _at(self, place: Tensor, angle: float, seen: Tensor) -> Tensor:
-        velocity: Tensor = self.velocity(place, torch.full_like(place[:, :1], angle), seen)
-        return velocity
