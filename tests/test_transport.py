@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,12 @@ import torch
 from scipy import integrate, stats
 from torch import Tensor, nn
 
+from caloforge.deploy import Engine, export
+from caloforge.deploy.torch_sampler import RunSampler
 from caloforge.detector import Detector, load_detector
+from caloforge.errors import QuantityError, RecipeError
 from caloforge.models import build_generator
+from caloforge.models.blocks.noise import draw_noise
 from caloforge.models.fitted.generator import FittedGenerator
 from caloforge.models.settings import FitSettings, FlowSettings, MatchingSettings
 from caloforge.models.transport.coupling import coupling_flow
@@ -20,7 +25,8 @@ from caloforge.models.transport.matching import MatchingTransport
 from caloforge.models.transport.whole import Whole, WholeFlow
 from caloforge.samples import positrons
 from caloforge.showers import open_showers
-from tiny_toys import planar
+from caloforge.training import load_recipe
+from tiny_toys import planar, tiny_showers, train
 
 FIT = FitSettings(factors=8, rounds=3)
 MATCHING = MatchingSettings(fit=FIT, width=16, blocks=1)
@@ -279,3 +285,29 @@ def test_showers_without_energy_say_nothing(generator: TransportGenerator, real:
     assert all(bool(torch.isfinite(loss)) for loss in losses.values())
     assert isinstance(generator, FittedGenerator)
     assert isinstance(next(generator.flows()), WholeFlow)
+
+
+# --- evaluations ---
+
+
+def test_a_bundle_may_ask_its_network_more_or_less_often(tmp_path: Path) -> None:
+    showers = tiny_showers(120).save(tmp_path / "showers.h5")
+    settings = ["model={kind: matching, width: 8, fit: {rounds: 1, factors: 2}}", "schedule.epochs=2"]
+    recipe = load_recipe("calogan-matching", [*settings, "schedule.batch=16", "data.mirror=false"])
+    run = train(recipe, showers, tmp_path / "run")
+    bundle = export(run.path, tmp_path / "bundle", evaluations=2)
+    model = load_recipe(bundle.path / "recipe.yaml").model
+    assert isinstance(model, MatchingSettings)
+    assert model.evaluations == 2
+    sampler = RunSampler(run.path, evaluations=2)
+    noise = draw_noise(np.random.default_rng(1), 5, sampler.noise_shape)
+    incident = np.full((5, 1), 2e4, np.float32)
+    made = sampler.run(noise, incident)
+    np.testing.assert_allclose(Engine(bundle.path).run(noise, incident), made, rtol=1e-3, atol=0.1)
+    assert not np.array_equal(RunSampler(run.path).run(noise, incident), made)
+    with pytest.raises(QuantityError, match="out of range"):
+        export(run.path, tmp_path / "none", evaluations=0)
+    fit = train(load_recipe("calogan-fit", ["data.mirror=false"]), showers, tmp_path / "fit")
+    with pytest.raises(RecipeError, match="takes no steps"):
+        export(fit.path, tmp_path / "none", evaluations=2)
+    assert not (tmp_path / "none").exists()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _BUNDLE = "a bundle"
 _MEANT_FOR = {
+    "evaluations": (_BUNDLE,),
     "precision": (_BUNDLE,),
     "accept": (_BUNDLE,),
     "reference": (_BUNDLE, "--hls"),
@@ -43,6 +44,12 @@ def export(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to make; must not exist.")],
+    evaluations: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Flow matching: how often the network is asked; by default as the recipe says."
+        ),
+    ] = None,
     precision: Annotated[str, typer.Option(help="fp32, and bf16 and int8 besides: fp32,int8.")] = "fp32",
     accept: Annotated[
         str | None,
@@ -96,6 +103,7 @@ def export(
         bundle = write(
             source,
             out,
+            evaluations=evaluations,
             precision=[name.strip() for name in precision.split(",")],
             accept=accept,
             reference=reference,

@@ -46,6 +46,7 @@ def export(
     run: str | Path,
     out: str | Path,
     *,
+    evaluations: int | None = None,
     precision: Sequence[str] = ("fp32",),
     accept: str | None = None,
     reference: str | Path | None = None,
@@ -63,6 +64,8 @@ def export(
     Args:
         run: Folder of the run.
         out: Folder to make; it must not exist.
+        evaluations: How often a network that is asked in steps, as in flow matching, is asked; by default as
+            often as the recipe says.
         precision: "fp32", which every bundle has, and "bf16" or "int8" besides: graphs whose large products
             are rounded as far as the showers bear it.
         accept: What a reduced precision must meet, beside float32 and the floor, to be in the bundle:
@@ -80,6 +83,7 @@ def export(
 
     Raises:
         RunError: Not a run, or a damaged one.
+        RecipeError: Evaluations for a model that takes no steps.
         MissingExtraError: int8 without the extra `openvino`.
         ValidationError: Conditions that cannot be read, or showers that cannot judge.
         BundleError: A bundle in place of a run, an unknown precision, a report of another generator, or the
@@ -93,7 +97,7 @@ def export(
     told = progress or _silent
     with new_folder(target) as folder:
         told(0, 4, "reading the run")
-        sampler = RunSampler(run)
+        sampler = RunSampler(run, evaluations=evaluations)
         story = _story(sampler, report, licence, citation)
         told(1, 4, "writing the graph")
         graph = write_graph(sampler.generator, folder / GRAPH_FILE)
@@ -142,7 +146,7 @@ def _story(
 
 
 def _write_texts(sampler: RunSampler, folder: Path) -> None:
-    recipe = _unpersonal(sampler.opened.recipe.model_dump())
+    recipe = _unpersonal(sampler.recipe.model_dump())
     (folder / DETECTOR_FILE).write_text(sampler.detector.to_yaml(), encoding="utf-8")
     text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
     (folder / RECIPE_FILE).write_text(text, encoding="utf-8")

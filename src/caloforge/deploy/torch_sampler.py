@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["RunSampler"]
+__all__ = ["RunSampler", "with_evaluations"]
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caloforge.deploy.bundle import file_entry
 from caloforge.deploy.bundle.validity import Validity
+from caloforge.models.settings import MOST_EVALUATIONS, MatchingSettings
+from caloforge.quantities import check_whole
+
+if TYPE_CHECKING:
+    from caloforge.training.recipe import Recipe
 
 
 class RunSampler:
@@ -20,17 +25,20 @@ class RunSampler:
     Args:
         path: Folder of the run.
         threads: Threads of torch; by default as torch was told to.
+        evaluations: How often a network that is asked in steps is asked; by default as the recipe says.
 
     Attributes:
         opened: The run.
+        recipe: Its recipe, with these evaluations.
         threads: Threads in use.
         generator: Its generator with the trained weights.
 
     Raises:
         RunError: Not a run, or nothing trained in it yet.
+        RecipeError: Evaluations for a model that takes no steps, or an impossible number of them.
     """
 
-    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+    def __init__(self, path: str | Path, threads: int | None = None, evaluations: int | None = None) -> None:
         import torch
 
         from caloforge.training import Run
@@ -38,7 +46,10 @@ class RunSampler:
         if threads:
             torch.set_num_threads(threads)
         self.opened = Run.open(path)
-        self.generator = self.opened.generator().eval()
+        self.recipe = self.opened.recipe
+        if evaluations is not None:
+            self.recipe = with_evaluations(self.recipe, evaluations)
+        self.generator = self.opened.generator(settings=self.recipe.model).eval()
         self.name = self.opened.recipe.name
         self.detector = self.opened.detector
         self.conditions = tuple(self.generator.conditions)
@@ -60,3 +71,23 @@ class RunSampler:
             cells = self.generator(torch.from_numpy(noise), torch.from_numpy(incident))
         result: NDArray[np.float32] = cells.numpy()
         return result
+
+
+def with_evaluations(recipe: Recipe, evaluations: int) -> Recipe:
+    """Return the recipe of a generator that asks its network as often.
+
+    Raises:
+        RecipeError: A model that takes no steps, or an impossible number of them.
+    """
+    from caloforge.errors import RecipeError
+
+    if not isinstance(recipe.model, MatchingSettings):
+        raise RecipeError(
+            "this model takes no steps",
+            where="--evaluations",
+            got=f"a model of kind {recipe.model.kind}",
+            expected="one of kind matching",
+            cure="leave --evaluations out",
+        )
+    check_whole(evaluations, "--evaluations", 1, MOST_EVALUATIONS)
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"evaluations": evaluations})})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "MOST_EVALUATIONS",
     "Activation",
     "CaloganSettings",
     "Conv2dSettings",
@@ -24,6 +25,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MOST_EVALUATIONS = 1000
+"""Of a network on the way from noise to a shower."""
 Whole = Annotated[int, Field(gt=0, le=10**6)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -187,8 +190,8 @@ class MatchingSettings(FittedSettings):
     """Features of the dense layers."""
     blocks: Whole = 2
     """Dense layers between the first and the last."""
-    evaluations: Literal[1, 2, 4, 8, 16] = 4
-    """How often the network is asked on the way from noise to a shower."""
+    evaluations: Annotated[int, Field(ge=1, le=MOST_EVALUATIONS)] = 4
+    """How often the network is asked on the way from noise to a shower; `export` may take another number."""
     start: Literal["fit", "noise"] = "fit"
     """What a shower is before it moves: a fitted one, or one whose cells have nothing in common but their
     layers' energies, which is plain flow matching."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from caloforge.models.base import Generator
+    from caloforge.models.settings import ModelSettings
 
 CHECKPOINT = Path("checkpoint") / "state.safetensors"
 _KEPT = "weights.safetensors"
@@ -132,8 +133,12 @@ class Run:
         """Where `--resume` goes on from."""
         return self.path / CHECKPOINT
 
-    def generator(self, device: str = "cpu") -> Generator:
+    def generator(self, device: str = "cpu", settings: ModelSettings | None = None) -> Generator:
         """Return the trained generator, ready to make showers.
+
+        Args:
+            device: Where it is wanted.
+            settings: The `model` part of another recipe whose generator has the same weights.
 
         Raises:
             RunError: There are no weights, or they are damaged.
@@ -141,7 +146,7 @@ class Run:
         from caloforge.models import build_generator
         from caloforge.training.weights import weights_below
 
-        generator = build_generator(self.recipe.model, self.detector)
+        generator = build_generator(settings or self.recipe.model, self.detector)
         tensors, _ = self.read(self.weights)
         try:
             generator.load_state_dict(weights_below(tensors, "generator"))
