@@ -190,7 +190,7 @@ class MatchingSettings(FittedSettings):
     """Features of the dense layers."""
     blocks: Whole = 2
     """Dense layers between the first and the last."""
-    evaluations: Annotated[int, Field(ge=1, le=MOST_EVALUATIONS)] = 4
+    evaluations: Annotated[int, Field(ge=1, le=MOST_EVALUATIONS)] = 2
     """How often the network is asked on the way from noise to a shower; `export` may take another number."""
     start: Literal["fit", "noise"] = "fit"
     """What a shower is before it moves: a fitted one, or one whose cells have nothing in common but their

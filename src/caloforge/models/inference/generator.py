@@ -16,10 +16,12 @@ from caloforge.models.blocks.conditions import particle_shares
 from caloforge.models.fitted.generator import FittedGenerator
 from caloforge.models.inference.cells import UNIT, folded_cells
 from caloforge.models.inference.correction import Correction, correction_of
+from caloforge.models.inference.flows import FoldedFlow
 from caloforge.models.inference.layerwise import LayerProducts, SomeProducts, one_after_the_other
 from caloforge.models.inference.neighbours import FoldedNeighbours
 from caloforge.models.inference.trends import FoldedTrends
 from caloforge.models.inference.whole import FlownWhole, FoldedWhole
+from caloforge.models.transport.flow import FlowTransport
 from caloforge.models.transport.generator import TransportGenerator, shown
 from caloforge.models.tuned.generator import TunedGenerator
 
@@ -84,10 +86,11 @@ class FoldedGenerator(Generator):
         self.conditions = generator.conditions
         self.incidence, self.particles, self.given = generator.incidence, generator.particles, generator.given
         self.parts = list(generator.parts)
-        self.transport: CellTransport | None = None
+        self.transport: CellTransport | FoldedFlow | None = None
         flows: Iterator[WholeFlow | None] = repeat(None)
         if isinstance(generator, TransportGenerator):
-            self.transport, flows = generator.transport, generator.flows()
+            flows, transport = generator.flows(), generator.transport
+            self.transport = FoldedFlow(transport.flow) if isinstance(transport, FlowTransport) else transport
         self.fits = nn.ModuleList(
             FoldedStatistics(fit, self.given, flow)
             for fit, flow in zip(generator.each(), flows, strict=False)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from caloforge.models.fitted.shower_copula import JUST, TINY
+from caloforge.models.inference.flows import FoldedFlow
 from caloforge.models.inference.tables import Steps, bends, joined
 
 if TYPE_CHECKING:
@@ -148,8 +149,8 @@ class FlownWhole(nn.Module):
 
     def __init__(self, flow: WholeFlow, copula: ShowerCopula) -> None:
         super().__init__()
-        self.flow, self.copula = flow, copula
+        self.whole, self.copula = flow, copula
+        self.flow = FoldedFlow(flow.flow)
 
     def forward(self, noise: Tensor, energy: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
-        energies, normal = self.flow(noise, energy.squeeze(1), given, self.copula)
-        return energies, normal
+        return self.whole.made(self.flow(noise, given), energy.squeeze(1), given, self.copula)

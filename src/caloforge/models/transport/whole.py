@@ -113,8 +113,13 @@ class WholeFlow(nn.Module):
             Energies of the layers, `(n, n_layers)` MeV, and the normal variables behind them and the
             summaries `(n, variables)`.
         """
+        return self.made(self.flow(given).transform.inv(noise), energy, given, copula)
+
+    def made(
+        self, moved: Tensor, energy: Tensor, given: Tensor, copula: ShowerCopula
+    ) -> tuple[Tensor, Tensor]:
+        """Return what `forward` does of noise that the flow has moved."""
         of = terms(given)
-        moved = self.flow(given).transform.inv(noise)
         values = moved * self.unit * torch.exp(of @ self.spreads) + of @ self.means
         total, ratios, summaries = torch.split(values, self.sizes, dim=1)
         ratios = torch.cat([ratios, torch.zeros_like(total)], dim=1).index_select(1, self.order)
