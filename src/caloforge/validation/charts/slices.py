@@ -1,8 +1,8 @@
-"""Charts of a classifier's growth with the number of showers, and of what slices of energy show."""
+"""Charts of what slices of incident energy show."""
 
 from __future__ import annotations
 
-__all__ = ["growth_chart", "slice_charts"]
+__all__ = ["slice_charts"]
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -18,35 +18,6 @@ from caloforge.validation.inputs.samples import Samples
 Array = NDArray[np.float64]
 _GEV = 1e3
 _FLOOR = "Geant4, floor"
-
-
-def growth_chart(
-    names: Sequence[str], sizes: Sequence[int], grown: Sequence[Sequence[tuple[float, float]]]
-) -> Curve:
-    """Return AUC against the number of showers of each kind.
-
-    Args:
-        names: Of the candidates.
-        sizes: Showers of each kind.
-        grown: AUC and error at each size, of the floor and each candidate.
-    """
-    return Curve(
-        key="growth_cells",
-        title="AUC against the number of showers, trees on cells",
-        theme="classifiers",
-        caption="With a quarter, a half and all of the showers. What still rises needs more to be known.",
-        x="Showers of each kind",
-        unit="",
-        y="AUC",
-        y_unit="",
-        at=np.asarray(sizes, np.float64),
-        lines=tuple(
-            Line(name, "candidate" if i else "floor", *np.array(pairs).T)
-            for i, (name, pairs) in enumerate(zip((_FLOOR, *names), grown, strict=True))
-        ),
-        ratio=False,
-        level=0.5,
-    )
 
 
 def slice_charts(samples: Samples, edges: Array, slices: Sequence[Sequence[Slice]]) -> Iterator[Chart]:
