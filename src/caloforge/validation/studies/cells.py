@@ -101,7 +101,8 @@ def _worst(slices: Sequence[Slice], floor: Sequence[Slice]) -> tuple[Number, ...
             "Trees on cells, worst slice of energy",
             measure,
             beyond=above_chance(measure, 0.5),
-            meaning="Largest AUC of the trees on cells in any slice of incident energy, also of the floor.",
+            meaning="Largest AUC of the trees on cells in any slice of incident energy, also of the floor: "
+            "they were trained on all energies, and are tested on the showers of the slice.",
         ),
     )
 

@@ -120,6 +120,7 @@ def numbers_of(plan: Plan, candidate: Grown, floor: Grown) -> tuple[Number, ...]
         meaning="Area under the ROC curve of a classifier, Geant4 against the candidate: 0.5 cannot "
         f"tell, 1 always can. {_told(candidate, floor)} ({len(found.auc)} trainings, spread "
         f"{found.auc.std(ddof=1):.3f}).",
+        showers=candidate.showers[-1],
     )
     divergence = Measure(float(found.jsd.mean()), found.jsd_error, float(chance.jsd.mean()), chance.jsd_error)
     jsd = Number(
