@@ -18,7 +18,7 @@ from caloforge.detector import Detector, load_detector
 from caloforge.samples import positrons
 from caloforge.showers import Incident, Showers
 from caloforge.validation import validate
-from caloforge.validation.charts import Curve, Face, Map, Maps
+from caloforge.validation.charts import Face, Map, Maps
 from caloforge.validation.classifiers.families import Trees
 from caloforge.validation.classifiers.separation import Separation, separate
 from caloforge.validation.classifiers.shares import MOST_CELLS, STEPS, share_inputs
@@ -219,7 +219,7 @@ def test_inputs_are_steps_of_the_log_shares_of_the_cells_hit_most(samples: Sampl
     assert len(hit) < MOST_CELLS
     assert found.steps.max() < STEPS
     for i, cell in enumerate(hit):
-        steps, values = found.first(N)[:N, i], logs[:, cell]
+        steps, values = found.steps[:N, i], logs[:, cell]
         assert not steps[values == 0].any()
         order = np.argsort(values, kind="stable")
         assert (np.diff(steps[order].astype(int)) >= 0).all()
@@ -230,18 +230,6 @@ def test_which_cells_and_steps_does_not_depend_on_whose_the_showers_are(samples:
     one, other = share_inputs(first, second), share_inputs(second, first)
     np.testing.assert_array_equal(one.layer, other.layer)
     np.testing.assert_array_equal(one.steps, np.concatenate([other.steps[N:], other.steps[:N]]))
-
-
-def test_auc_is_told_with_its_growth(by_trees: Study) -> None:
-    growth = by_trees.details["growth"]
-    assert growth["showers"] == [N // 4, N // 2, N]
-    assert set(growth["auc"]) == {"floor", "candidate 0", "candidate 1"}
-    for numbers, name in zip(by_trees.numbers, ("candidate 0", "candidate 1"), strict=True):
-        assert growth["auc"][name][-1] == [numbers[0].measure.value, numbers[0].measure.error]
-        assert f"{growth['auc'][name][0][0]:.2f} with {N // 4}" in numbers[0].meaning
-    chart = next(c for c in by_trees.charts if c.key == "growth_cells")
-    assert isinstance(chart, Curve)
-    assert chart.at.tolist() == growth["showers"]
 
 
 def test_slices_are_the_aucs_of_their_showers() -> None:

@@ -15,6 +15,7 @@ from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, tab
 
 if TYPE_CHECKING:
     from caloforge.validation import Report
+    from caloforge.validation.measure import Number
     from caloforge.validation.study import Absent
 
 
@@ -136,10 +137,7 @@ def _print(report: Report) -> None:
         for finding in comparison.findings[i]:
             colour = "red" if finding.severity == "fault" else "yellow"
             say(f"[{colour}]{finding.severity}:[/{colour}] {raw(finding.title)}. {raw(plain(finding.text))}")
-        rows = [
-            (f"{n.label}{', ' + n.unit if n.unit else ''}", n.measure) for study in comparison.studies
-            for n in study.numbers[i]
-        ]  # fmt: skip
+        rows = [(_label(n), n.measure) for study in comparison.studies for n in study.numbers[i]]
         rows += [(plain(d.label), next(iter(d.measures.values()))) for d in report.worst_of(i)[:5]]
         cells = [(label, number(m.value, m.error), number(m.floor, m.floor_error)) for label, m in rows]
         table(f"{raw(name)} against Geant4", ("", "candidate", "floor (Geant4 against Geant4)"), cells)
@@ -148,6 +146,12 @@ def _print(report: Report) -> None:
     for outcome in report.outcomes:
         say(f"[{'green' if outcome.met else 'red'}]{raw(outcome.candidate)}[/]: {raw(outcome)}")
     say(f"Open [bold]{raw(report.html)}[/bold]; all numbers are in {raw(report.json)}")
+
+
+def _label(number: Number) -> str:
+    """Name a number with its unit, or with the showers of each kind that it comes from."""
+    showers = f", {number.showers:,} showers" if number.showers else ""
+    return f"{number.label}{', ' + number.unit if number.unit else ''}{showers}"
 
 
 def _absent(found: Mapping[str, Absent]) -> dict[str, list[str]]:

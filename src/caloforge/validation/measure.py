@@ -47,6 +47,7 @@ class Number:
             difference: the nearer to the floor, on either side, the better).
         meaning: A sentence: what it is, and its source.
         beyond: Whether it is worse than its floor by more than chance; None: four standard errors decide.
+        showers: Showers of each kind that a classifier had; None for what all showers give.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Number:
     better: Literal["low", "high", "floor"] = "low"
     meaning: str = ""
     beyond: bool | None = None
+    showers: int | None = None
 
     @property
     def off(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ENTRIES", "Entry", "Options", "check_number", "options", "pick"]
+__all__ = ["ENTRIES", "Entry", "Options", "check_number", "options", "pick", "suited"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from caloforge.validation.studies.cells import cells
 from caloforge.validation.studies.correlations import correlations
 from caloforge.validation.studies.distributions import distributions
 from caloforge.validation.studies.diversity import diversity
+from caloforge.validation.studies.energies import energies
 from caloforge.validation.studies.fluctuations import fluctuations
 from caloforge.validation.studies.frechet import frechet_distances
 from caloforge.validation.studies.images import images
@@ -79,6 +80,7 @@ class Entry:
         slow: Whether it runs only when asked for.
         light: Whether it needs no cells and can be sent to another process.
         apart: Whether it needs nothing on disk and takes long: it can be sent to a cluster.
+        beams: Whether it is about a few fixed energies: without these it runs only when named.
         needs: What must be given besides the samples.
     """
 
@@ -89,6 +91,7 @@ class Entry:
     slow: bool = False
     light: bool = False
     apart: bool = False
+    beams: bool = False
     needs: Need | None = None
 
 
@@ -106,6 +109,10 @@ def _trees(samples: Samples, tell: Tell, options: Options) -> Study:
 
 def _cells(samples: Samples, tell: Tell, options: Options) -> Study:
     return cells(samples, tell, trainings=options.trainings)
+
+
+def _energies(samples: Samples, tell: Tell, options: Options) -> Study:
+    return energies(samples, tell, recipe=options.recipe, trainings=options.trainings)
 
 
 def _low(samples: Samples, tell: Tell, options: Options) -> Study:
@@ -167,6 +174,14 @@ ENTRIES = (
     Entry("high", ("auc_high", "jsd_high"), _high, 25, light=True, apart=True),
     Entry("trees", ("auc_trees", "jsd_trees"), _trees, 10, light=True, apart=True),
     Entry("cells", ("auc_cells", "jsd_cells", "slice_auc_worst"), _cells, 70, apart=True),
+    Entry(
+        "energies",
+        ("energy_auc_high_worst", "energy_auc_cells_worst"),
+        _energies,
+        60,
+        apart=True,
+        beams=True,
+    ),
     Entry("frechet", ("fpd", "kpd"), _plain(frechet_distances), 8),
     Entry("manifold", ("precision", "recall", "density", "coverage"), _plain(manifold), 10),
     Entry("diversity", ("spread", "spread_worst", "pair_ssim"), _plain(diversity), 2),
@@ -230,7 +245,7 @@ def pick(
         ['response', 'trees', 'frechet']
     """
     have = {"training": training, "model": model, "training or model": training or model}
-    names = [name.strip() for name in metrics.split(",")] if isinstance(metrics, str) else list(metrics)
+    names = _names(metrics)
     wanted = {_giving(name).name for name in required}
     if not any(names):
         raise ValidationError(
@@ -254,6 +269,25 @@ def pick(
                 cure=_CURES[entry.needs],
             )
     return chosen
+
+
+def suited(
+    entries: Sequence[Entry], metrics: str | Sequence[str], required: Sequence[str], beams: bool
+) -> tuple[Entry, ...]:
+    """Leave out studies of a few fixed energies where there are none, unless they were named.
+
+    Args:
+        entries: What was picked.
+        metrics: As `pick` had them.
+        required: As `pick` had them.
+        beams: Whether the incident energies are a few fixed ones.
+    """
+    named = {*_names(metrics), *required}
+    return tuple(e for e in entries if beams or not e.beams or named & {e.name, *e.numbers})
+
+
+def _names(metrics: str | Sequence[str]) -> list[str]:
+    return [name.strip() for name in metrics.split(",")] if isinstance(metrics, str) else list(metrics)
 
 
 def check_number(name: str, where: str) -> None:

@@ -20,7 +20,8 @@ from caloforge.validation.bar import Bar
 from caloforge.validation.compare import Given, compare, expected_seconds
 from caloforge.validation.inputs.samples import Model
 from caloforge.validation.inputs.source import Source, open_source
-from caloforge.validation.registry import options, pick
+from caloforge.validation.metrics.energy_bins import fixed_energies
+from caloforge.validation.registry import options, pick, suited
 from caloforge.validation.report.export import export_figures
 from caloforge.validation.report.page import page
 from caloforge.validation.report.report import Report, charts_of, summary_of, to_json
@@ -95,7 +96,8 @@ def validate(
     check_whole(seed, "--seed", 0, MOST_SEED)
     wanted = () if require is None else requirements(require)
     chosen = options(recipe, trainings)
-    entries = pick(metrics, [w.name for w in wanted], training is not None, model is not None)
+    required = [w.name for w in wanted]
+    picked = pick(metrics, required, training is not None, model is not None)
     with ExitStack() as stack:
         stack.enter_context(locked_folder(target))
         given = Given(
@@ -105,6 +107,8 @@ def validate(
             None if training is None else stack.enter_context(open_source(training, detector)),
             model,
         )
+        beams = len(fixed_energies(given.reference.incident.energy)) > 1
+        entries = suited(picked, metrics, required, beams)
         folder = stack.enter_context(scratch_folder(target / ".scratch"))
         bar = Bar(progress, expected_seconds(given, entries))
         workers = stack.enter_context(open_cluster(cluster)) if cluster else None

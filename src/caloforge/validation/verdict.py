@@ -141,7 +141,7 @@ def _on_classifiers(aucs: Sequence[Number], size: int) -> str:
     best = max(aucs, key=lambda n: n.measure.value)
     auc, name = best.measure, best.label.removeprefix("AUC, ")
     return (
-        f"Given {size:,} showers of each kind, the best classifier ({name}) reaches AUC "
+        f"Given {best.showers or size:,} showers of each kind, the best classifier ({name}) reaches AUC "
         f"{auc.value:.3f} ± {auc.error:.3f}; between two samples of Geant4, "
         f"{auc.floor:.3f} ± {auc.floor_error:.3f}."
     )

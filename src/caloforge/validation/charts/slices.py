@@ -1,8 +1,8 @@
-"""Charts of a classifier's growth with the number of showers, and of what slices of energy show."""
+"""Charts of what slices of incident energy show."""
 
 from __future__ import annotations
 
-__all__ = ["growth_chart", "slice_charts"]
+__all__ = ["slice_charts"]
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -14,39 +14,11 @@ from caloforge.validation.charts import Chart, Curve, Line, Table
 from caloforge.validation.classifiers.slices import Slice
 from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
+from caloforge.validation.metrics.energy_bins import fixed_energies
 
 Array = NDArray[np.float64]
 _GEV = 1e3
 _FLOOR = "Geant4, floor"
-
-
-def growth_chart(
-    names: Sequence[str], sizes: Sequence[int], grown: Sequence[Sequence[tuple[float, float]]]
-) -> Curve:
-    """Return AUC against the number of showers of each kind.
-
-    Args:
-        names: Of the candidates.
-        sizes: Showers of each kind.
-        grown: AUC and error at each size, of the floor and each candidate.
-    """
-    return Curve(
-        key="growth_cells",
-        title="AUC against the number of showers, trees on cells",
-        theme="classifiers",
-        caption="With a quarter, a half and all of the showers. What still rises needs more to be known.",
-        x="Showers of each kind",
-        unit="",
-        y="AUC",
-        y_unit="",
-        at=np.asarray(sizes, np.float64),
-        lines=tuple(
-            Line(name, "candidate" if i else "floor", *np.array(pairs).T)
-            for i, (name, pairs) in enumerate(zip((_FLOOR, *names), grown, strict=True))
-        ),
-        ratio=False,
-        level=0.5,
-    )
 
 
 def slice_charts(samples: Samples, edges: Array, slices: Sequence[Sequence[Slice]]) -> Iterator[Chart]:
@@ -58,6 +30,7 @@ def slice_charts(samples: Samples, edges: Array, slices: Sequence[Sequence[Slice
         slices: What the classifiers say, of the floor and each candidate.
     """
     names = (_FLOOR, *(sample.name for sample in samples.candidates))
+    fixed = fixed_energies(samples.reference.incident.energy)
     if len(edges) > 2:
         yield Curve(
             key="auc_slices",
@@ -68,8 +41,8 @@ def slice_charts(samples: Samples, edges: Array, slices: Sequence[Sequence[Slice
             unit="GeV",
             y="AUC",
             y_unit="",
-            at=(edges[1:] + edges[:-1]) / 2 / _GEV,
-            edges=edges / _GEV,
+            at=(fixed if len(fixed) else (edges[1:] + edges[:-1]) / 2) / _GEV,
+            edges=None if len(fixed) else edges / _GEV,
             lines=tuple(
                 Line(
                     name,
@@ -90,13 +63,18 @@ def _table(samples: Samples, edges: Array, slices: Sequence[Sequence[Slice]]) ->
     every = (*samples.candidates, samples.floor)
     found = (*slices[1:], slices[0])
     responses = [_responses(samples.reference, other, edges) for other in every]
+    fixed = fixed_energies(samples.reference.incident.energy) / _GEV
+    labels = [f"{energy:g} GeV" for energy in fixed] or [
+        f"{low / _GEV:.3g} to {high / _GEV:.3g} GeV" if len(edges) > 2 else "all"
+        for low, high in pairwise(edges.tolist())
+    ]
     rows: list[tuple[str | float | tuple[float, float], ...]] = [
         (
-            f"{low / _GEV:.3g} to {high / _GEV:.3g} GeV" if len(edges) > 2 else "all",
+            label,
             *((s[i].auc, s[i].error) for s in found),
             *(response[i] for response in responses),
         )
-        for i, (low, high) in enumerate(pairwise(edges.tolist()))
+        for i, label in enumerate(labels)
     ]
     names = [*(sample.name for sample in samples.candidates), _FLOOR]
     return Table(

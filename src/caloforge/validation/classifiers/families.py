@@ -60,7 +60,7 @@ class Trees:
         features: Of both samples, shape `(2 n, k)`.
         rounds: Trees, one after the other.
         learning_rate: How much of what is left each of them explains.
-        leaf: Fewest showers in a leaf.
+        leaf: Fewest showers in a leaf; None: one in 96 of those that train, but 20 to 100.
         together: Features whose worth is that of one, several columns each; None: each for itself.
         hold: Whether the showers that calibrate are held back; if not, they are learned from as well.
     """
@@ -68,7 +68,7 @@ class Trees:
     features: NDArray[np.float32] | NDArray[np.uint8]
     rounds: int = 40
     learning_rate: float = 0.2
-    leaf: int = 20
+    leaf: int | None = 20
     together: tuple[Rows, ...] | None = None
     hold: bool = True
 
@@ -77,23 +77,25 @@ class Trees:
     ) -> Trained:
         """Grow the trees and apply them, see `separation.Train`."""
         truth = np.arange(len(self.features)) < len(self.features) // 2
+        learn = learn if self.hold else np.concatenate([learn, select])
         model = HistGradientBoostingClassifier(
             max_iter=self.rounds,
             learning_rate=self.learning_rate,
             max_leaf_nodes=15,
-            min_samples_leaf=self.leaf,
+            min_samples_leaf=_leaf(len(learn)) if self.leaf is None else self.leaf,
             max_bins=64,
             early_stopping=False,
             random_state=seed,
         )
-        learn = learn if self.hold else np.concatenate([learn, select])
         with threadpool_limits(1, user_api="openmp"):  # of this thread only
             model.fit(self.features[learn], truth[learn])
             tell(0.5)
             known, unknown = (model.predict_proba(self.features[rows])[:, 1] for rows in (select, test))
-            lost = self._lost(model, truth, test[:: max(1, len(test) // _SHUFFLED)], seed)
         tell(1.0)
-        return Trained(known if self.hold else None, unknown, None, lost)
+        some = test[:: max(1, len(test) // _SHUFFLED)]
+        return Trained(
+            known if self.hold else None, unknown, None, lambda: self._lost(model, truth, some, seed)
+        )
 
     def _lost(
         self, model: HistGradientBoostingClassifier, truth: NDArray[np.bool_], rows: Rows, seed: int
@@ -101,15 +103,21 @@ class Trees:
         """AUC that is lost when the values of one feature, or of some, are dealt anew among the showers."""
         rng = np.random.default_rng(seed)
         features = self.features[rows]
-        full = _auc(truth[rows], model.decision_function(features))
         groups = np.arange(features.shape[1])[:, None] if self.together is None else self.together
         lost = np.zeros(len(groups))
-        for i, columns in enumerate(groups):
-            kept = features[:, columns]
-            features[:, columns] = rng.permutation(kept)
-            lost[i] = full - _auc(truth[rows], model.decision_function(features))
-            features[:, columns] = kept
+        with threadpool_limits(1, user_api="openmp"):
+            full = _auc(truth[rows], model.decision_function(features))
+            for i, columns in enumerate(groups):
+                kept = features[:, columns]
+                features[:, columns] = rng.permutation(kept)
+                lost[i] = full - _auc(truth[rows], model.decision_function(features))
+                features[:, columns] = kept
         return lost
+
+
+def _leaf(learning: int) -> int:
+    """Fewest showers in a leaf for so many that train: about a hundredth finds most (measured)."""
+    return int(np.clip(learning // 96, 20, 100))
 
 
 def _auc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:

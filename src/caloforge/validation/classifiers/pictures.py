@@ -15,12 +15,14 @@ from sklearn.metrics import roc_curve
 from caloforge.detector import Detector
 from caloforge.observables import observables_for
 from caloforge.validation.charts import Chart, Curve, Histogram, Line, Role, Table
+from caloforge.validation.classifiers.growth import Grown
 from caloforge.validation.classifiers.separation import Separation
 
 Array = NDArray[np.float64]
 _RATES = np.linspace(0, 1, 101)
 _TENTHS = np.linspace(0, 1, 11)
 _FEATURES = 12
+_FLOOR = "Geant4, floor"
 _PROBABILITY = "Probability of being Geant4"
 
 
@@ -30,17 +32,25 @@ class Judged:
 
     Attributes:
         names: Of the candidates.
-        floor: Geant4 against Geant4.
-        candidates: Geant4 against each candidate.
+        grown: Geant4 against Geant4, then Geant4 against each candidate.
     """
 
     names: tuple[str, ...]
-    floor: Separation
-    candidates: tuple[Separation, ...]
+    grown: tuple[Grown, ...]
+
+    @property
+    def floor(self) -> Separation:
+        """Geant4 against Geant4, with all showers."""
+        return self.grown[0].all
+
+    @property
+    def candidates(self) -> tuple[Separation, ...]:
+        """Geant4 against each candidate, with all showers."""
+        return tuple(grown.all for grown in self.grown[1:])
 
     def lines(self, of: Callable[[Separation], tuple[Array, Array]]) -> Iterator[Line]:
         """One line with errors for the floor and each candidate."""
-        yield Line("Geant4, floor", "floor", *of(self.floor))
+        yield Line(_FLOOR, "floor", *of(self.floor))
         for name, found in zip(self.names, self.candidates, strict=True):
             yield Line(name, "candidate", *of(found))
 
@@ -54,6 +64,8 @@ def charts(judged: Judged, key: str, label: str) -> tuple[Chart, ...]:
         label: What the titles call it.
     """
     found: list[Chart] = [_roc(judged, key, label)]
+    if len(judged.grown[0].showers) > 1:
+        found.append(_growth(judged, key, label))
     for number in range(len(judged.candidates)):
         end = key if len(judged.candidates) == 1 else f"{key}.{number}"
         found += [_scores(judged, number, end, label), _weights(judged, number, end, label)]
@@ -87,7 +99,7 @@ def features_table(judged: Judged, names: list[str], detector: Detector) -> Tabl
         theme="classifiers",
         caption="AUC of the boosted trees that is lost when one feature is shuffled among the showers. "
         "Features that say the same share their worth.",
-        columns=("Feature", *judged.names, "Geant4, floor"),
+        columns=("Feature", *judged.names, _FLOOR),
         rows=rows,
     )
 
@@ -106,7 +118,7 @@ def layers_table(judged: Judged, names: list[str]) -> Table:
         theme="classifiers",
         caption="AUC of the boosted trees that is lost when all cells of a layer are dealt anew among the "
         "showers, together.",
-        columns=("Layer", *judged.names, "Geant4, floor"),
+        columns=("Layer", *judged.names, _FLOOR),
         rows=tuple(
             (name, *((float(mean[i]), float(error[i])) for mean, error in worth))
             for i, name in enumerate(names)
@@ -136,6 +148,28 @@ def _roc(judged: Judged, key: str, label: str) -> Curve:
     )
 
 
+def _growth(judged: Judged, key: str, label: str) -> Curve:
+    return Curve(
+        key=f"growth_{key}",
+        title=f"AUC against the number of showers, {label}",
+        theme="classifiers",
+        caption="Classifiers that learned from parts of the showers, all tested on the same. What still "
+        "rises needs more showers to be known.",
+        x="Showers of each kind",
+        unit="",
+        y="AUC",
+        y_unit="",
+        at=np.asarray(judged.grown[0].showers, np.float64),
+        lines=tuple(
+            Line(name, "candidate" if i else "floor", *np.array(grown.auc).T)
+            for i, (name, grown) in enumerate(zip((_FLOOR, *judged.names), judged.grown, strict=True))
+        ),
+        log_x=True,
+        ratio=False,
+        level=0.5,
+    )
+
+
 def _rates(found: Separation) -> tuple[Array, Array]:
     """Return the true positive rate at each false positive rate, and its error, over the trainings."""
     curves = []
@@ -151,7 +185,7 @@ def _pair(judged: Judged, number: int, count: Callable[[Array], Array]) -> tuple
     found, floor = judged.candidates[number], judged.floor
     parts: list[tuple[str, Role, Separation, bool]] = [
         ("Geant4", "geant4", found, True),
-        ("Geant4, floor", "floor", floor, False),
+        (_FLOOR, "floor", floor, False),
         (judged.names[number], "candidate", found, False),
     ]
     return tuple(

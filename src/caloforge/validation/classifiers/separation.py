@@ -34,13 +34,13 @@ class Trained:
             these were learned from: then what the other trainings say of their tests calibrates.
         test: The same of the showers of the test.
         history: What happened in the training; None for trees.
-        lost: AUC that is lost if an input is shuffled, shape `(inputs,)`, or None.
+        lost: Measures the AUC that is lost if an input is shuffled, shape `(inputs,)`, or None.
     """
 
     select: Array | None
     test: Array
     history: History | None = None
-    lost: Array | None = None
+    lost: Callable[[], Array] | None = None
 
 
 Train = Callable[[int, Rows, Rows, Rows, Callable[[float], None]], Trained]
@@ -62,7 +62,8 @@ class Separation:
         calibrated: The same after calibration.
         training: Training of each tested shower.
         histories: What happened in the trainings; empty for trees.
-        lost: AUC lost for each input and training, shape `(trainings, inputs)`, or None.
+        lost: AUC lost for each input and training, shape `(trainings, inputs)`; None without trees, and where
+            the showers were thinned.
     """
 
     auc: Array
@@ -79,7 +80,12 @@ class Separation:
 
 
 def separate(
-    showers: int, train: Train, trainings: int, seed: int, tell: Callable[[float], None]
+    showers: int,
+    train: Train,
+    trainings: int,
+    seed: int,
+    tell: Callable[[float], None],
+    thinned: int = 1,
 ) -> Separation:
     """Train classifiers of rows `0 .. showers - 1`, Geant4's, against the next as many.
 
@@ -92,17 +98,19 @@ def separate(
         trainings: How many, 2 or more: their scatter is part of the error.
         seed: Seed of splits and trainings.
         tell: Called with the share that is done.
+        thinned: Learn and choose with one in so many showers; the test is that of all.
     """
     truth = np.arange(2 * showers) < showers
     results, rows, selected = [], [], []
     for number, (learn, select, test) in enumerate(_splits(showers, trainings, seed)):
         share = _shares(tell, number, trainings)
+        learn, select = (_thin(part, thinned) for part in (learn, select))
         result = train(seed + number, learn, select, test, share)
         results.append(result)
         rows.append(test)
         selected.append(select)
     calibrated = [_calibrated(number, results, selected, rows, truth) for number in range(trainings)]
-    return _separation(results, rows, calibrated, truth)
+    return _separation(results, rows, calibrated, truth, thinned == 1)
 
 
 def _shares(tell: Callable[[float], None], number: int, trainings: int) -> Callable[[float], None]:
@@ -116,6 +124,11 @@ def _splits(showers: int, trainings: int, seed: int) -> Iterator[tuple[Rows, Row
         folds = np.stack([rng.permutation(np.arange(showers) % _FOLDS) for _ in range(2)]).ravel()
         place = (folds - number) % _FOLDS
         yield tuple(np.flatnonzero(part) for part in (place > 1, place == 1, place == 0))  # type: ignore[misc]
+
+
+def _thin(rows: Rows, step: int) -> Rows:
+    """Keep one row in so many, of either kind as many; the first half is Geant4's."""
+    return rows.reshape(2, -1)[:, ::step].ravel()
 
 
 def _calibrated(
@@ -137,7 +150,11 @@ def _calibrate(known: Array, truth: NDArray[np.bool_], scores: Array) -> Array:
 
 
 def _separation(
-    results: list[Trained], rows: list[Rows], calibrated: list[Array], truth: NDArray[np.bool_]
+    results: list[Trained],
+    rows: list[Rows],
+    calibrated: list[Array],
+    truth: NDArray[np.bool_],
+    worth: bool,
 ) -> Separation:
     auc = np.array([roc_auc_score(truth[r], t.test) for r, t in zip(rows, results, strict=True)])
     surprise = [_surprise(c, truth[r]) for r, c in zip(rows, calibrated, strict=True)]
@@ -146,7 +163,7 @@ def _separation(
     independent = len(np.unique(tested))
     noise = float(np.concatenate(surprise).std() / math.log(2) / math.sqrt(independent))
     histories = tuple(t.history for t in results if t.history is not None)
-    lost = [t.lost for t in results if t.lost is not None]
+    lost = [t.lost() for t in results if worth and t.lost is not None]
     return Separation(
         auc=auc,
         jsd=jsd,

@@ -34,15 +34,6 @@ class Shares:
     steps: NDArray[np.uint8]
     layer: NDArray[np.int64]
 
-    @property
-    def showers(self) -> int:
-        """Showers of each kind."""
-        return len(self.steps) // 2
-
-    def first(self, showers: int) -> NDArray[np.uint8]:
-        """Return the first so many showers of either kind, shape `(2 showers, k)`."""
-        return np.concatenate([self.steps[:showers], self.steps[self.showers : self.showers + showers]])
-
 
 def share_inputs(first: Sample, second: Sample) -> Shares:
     """Return log10 of cells' shares of their layers' energies, floored at 1e-5, in 64 steps.

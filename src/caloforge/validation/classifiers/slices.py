@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from caloforge.validation.classifiers.separation import Separation, hanley_mcneil
-from caloforge.validation.metrics.energy_bins import equal_shares
+from caloforge.validation.metrics.energy_bins import equal_shares, fixed_energies
 
 Array = NDArray[np.float64]
 _MOST, _PER_SLICE, _FEWEST = 4, 150, 10
@@ -36,17 +36,15 @@ def energy_slices(energy: NDArray[np.floating]) -> Array:
     """Cut the incident energies of Geant4 into up to four slices with as many showers each.
 
     Args:
-        energy: Incident energies, shape `(n,)`, MeV; a few energies are a slice each, one is one slice.
+        energy: Incident energies, shape `(n,)`, MeV; a few fixed energies are a slice each.
 
     Returns:
         Edges, increasing; the first and the last are those of the sample.
     """
-    values = np.unique(np.asarray(energy, np.float64))
-    if len(values) <= _MOST:
-        inner = (values[1:] + values[:-1]) / 2
-    else:
-        inner = equal_shares(energy, _MOST, _PER_SLICE)
-    return np.concatenate([values[:1], inner, [np.nextafter(values[-1], np.inf)]])
+    fixed = fixed_energies(energy)
+    inner = (fixed[1:] + fixed[:-1]) / 2 if len(fixed) else equal_shares(energy, _MOST, _PER_SLICE)
+    low, high = float(energy.min()), float(energy.max())
+    return np.concatenate([[low], inner, [np.nextafter(high, np.inf)]])
 
 
 def sliced(found: Separation, energy: NDArray[np.floating], edges: Array) -> tuple[Slice, ...]:

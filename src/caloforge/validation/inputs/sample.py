@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["SPECTRUM_EDGES", "Pass", "Sample", "collect"]
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -85,6 +85,22 @@ class Sample:
     def energies(self) -> NDArray[np.float32]:
         """Incident energy of each of the `chosen` showers, shape `(m,)`, MeV."""
         return self.incident.energy[self.chosen]
+
+    def only(self, rows: NDArray[np.int64]) -> Sample:
+        """Return the sample with some of its `chosen` showers, which is what classifiers see.
+
+        Whatever is kept of all showers stays as it is.
+
+        Args:
+            rows: Which of them, increasing: `0 .. m - 1`.
+        """
+        return replace(
+            self,
+            chosen=self.chosen[rows],
+            features=self.features[rows],
+            challenge=self.challenge[rows],
+            cells=self.cells[rows[rows < self.cells.shape[0]]],
+        )
 
     @cached_property
     def mean_cells(self) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["energy_edges", "equal_shares"]
+__all__ = ["energy_edges", "equal_shares", "fixed_energies"]
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,23 @@ def energy_edges(energy: NDArray[np.floating]) -> Array:
     edges = space(values[0], values[-1], count + 1)
     edges[-1] = np.nextafter(values[-1], np.inf)
     return np.asarray(edges, np.float64)
+
+
+def fixed_energies(energy: NDArray[np.floating]) -> Array:
+    """Return the incident energies of a sample if they are a few fixed ones, up to 12; otherwise none.
+
+    Args:
+        energy: Incident energies of Geant4's showers, MeV.
+
+    Returns:
+        Energies, increasing, shape `(k,)`, MeV.
+
+    Example:
+        >>> fixed_energies(np.repeat([5e3, 2e4], 100)).tolist()
+        [5000.0, 20000.0]
+    """
+    values = np.unique(np.asarray(energy, np.float64))
+    return values if len(values) <= min(_MOST, len(energy) // 2) else values[:0]
 
 
 def equal_shares(values: NDArray[np.floating], most: int, least: int = 1) -> Array:

@@ -200,7 +200,13 @@ def _candidate(comparison: Comparison, i: int) -> dict[str, Any]:
         "verdict": comparison.verdicts[i],
         "findings": comparison.findings[i],
         "numbers": {
-            name: {**_members(number.measure), "off": number.off, "unit": number.unit, "label": number.label}
+            name: {
+                **_members(number.measure),
+                "off": number.off,
+                "unit": number.unit,
+                "label": number.label,
+                "showers": number.showers,
+            }
             for name, number in comparison.numbers(i).items()
             if "." not in name
         },

@@ -1,31 +1,29 @@
-"""Can boosted trees tell the candidates' cells from Geant4's? With growth, and in slices of energy."""
+"""Can boosted trees tell the candidates' cells from Geant4's? Also in slices of energy."""
 
 from __future__ import annotations
 
-__all__ = ["cells"]
+__all__ = ["cells", "cells_plan"]
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from caloforge.validation.charts.slices import growth_chart, slice_charts
+from caloforge.validation.charts.slices import slice_charts
 from caloforge.validation.classifiers.families import Trees
-from caloforge.validation.classifiers.pictures import Judged, charts, layers_table
-from caloforge.validation.classifiers.separation import FEWEST, Separation, separate
-from caloforge.validation.classifiers.shares import MOST_CELLS, STEPS, Shares, share_inputs
+from caloforge.validation.classifiers.pictures import charts, layers_table
+from caloforge.validation.classifiers.separation import FEWEST, Train
+from caloforge.validation.classifiers.shares import MOST_CELLS, STEPS, share_inputs
 from caloforge.validation.classifiers.slices import Slice, energy_slices, sliced
 from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
 from caloforge.validation.measure import Measure, Number
-from caloforge.validation.parallel import side_by_side
 from caloforge.validation.studies.family import (
     Plan,
     above_chance,
     details_of,
     findings_of,
+    judge,
     method_of,
     numbers_of,
     showers_of,
@@ -35,30 +33,6 @@ from caloforge.validation.study import Study, Tell
 Array = NDArray[np.float64]
 
 _ROUNDS, _RATE = 200, 0.1
-_PER_LEAF, _LEAF = 60, (20, 100)
-"""A leaf holds at least about a hundredth of the showers that train, within limits: this finds most."""
-
-_SHARES_OF_ALL = (4, 2, 1)
-"""A quarter, a half and all of the showers: does the AUC still rise?"""
-
-_RISES = 2.0
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What the trees say of one pair of samples.
-
-    Attributes:
-        grown: With a quarter, a half and all of the showers.
-        energy: Incident energies of these, the reference's first, MeV.
-    """
-
-    grown: tuple[Separation, ...]
-    energy: NDArray[np.float32]
-
-    @property
-    def all(self) -> Separation:
-        return self.grown[-1]
 
 
 def cells(samples: Samples, tell: Tell, *, trainings: int = 5) -> Study:
@@ -70,78 +44,48 @@ def cells(samples: Samples, tell: Tell, *, trainings: int = 5) -> Study:
         trainings: Classifiers of each pair, 2 or more.
     """
     showers = showers_of(samples, True)
-    plan = Plan("cells", "trees on cells", _METHOD, trainings, True)
+    plan = cells_plan(trainings)
     if showers < FEWEST:
         return plan.untrained(samples, showers)
-    sizes = tuple(m for m in (showers // share for share in _SHARES_OF_ALL) if m >= FEWEST)
-    found = _judge(samples, tell, plan, sizes)
-    judged = Judged(tuple(s.name for s in samples.candidates), found[0].all, tuple(f.all for f in found[1:]))
+    judged = judge(samples, tell, plan)
     edges = energy_slices(samples.reference.incident.energy)
-    slices = [sliced(f.all, f.energy, edges) for f in found]
-    grown = [[(float(g.auc.mean()), g.auc_error) for g in f.grown] for f in found]
+    slices = [
+        sliced(grown.all, _energies(samples.reference, other, showers), edges)
+        for grown, other in zip(judged.grown, (samples.floor, *samples.candidates), strict=True)
+    ]
+    floor, *candidates = judged.grown
     return Study(
         plan.key,
         plan.title,
         tuple(
-            (*_with_growth(numbers_of(plan, f.all, judged, showers), sizes, g), *_worst(s, slices[0]))
-            for f, g, s in zip(found[1:], grown[1:], slices[1:], strict=True)
+            (*numbers_of(plan, grown, floor), *_worst(found, slices[0]))
+            for grown, found in zip(candidates, slices[1:], strict=True)
         ),
         (
-            growth_chart(judged.names, sizes, grown),
+            *charts(judged, plan.key, plan.label),
             *slice_charts(samples, edges, slices),
             layers_table(judged, [layer.name.replace("_", " ") for layer in samples.detector.layers]),
-            *charts(judged, plan.key, plan.label),
         ),
-        tuple(findings_of(plan, f.all, judged) for f in found[1:]),
+        tuple(findings_of(plan, found, judged) for found in judged.candidates),
         method_of(plan, showers),
-        details_of(judged) | _details(judged.names, sizes, grown, edges, slices),
+        details_of(judged) | {"slices": _details(judged.names, edges, slices)},
     )
 
 
-def _judge(samples: Samples, tell: Tell, plan: Plan, sizes: Sequence[int]) -> list[_Found]:
-    def against(other: Sample) -> Callable[[Tell], _Found]:
-        def job(tell: Tell) -> _Found:
-            note = f"{plan.label} against {other.name}"
-            shares, grown, done = share_inputs(samples.reference, other), [], 0
-            for size in sizes:
-                part = _part(tell, note, done / sum(sizes), size / sum(sizes))
-                grown.append(
-                    separate(size, _trees(samples, shares, size), plan.trainings, samples.seed, part)
-                )
-                done += size
-            energies = [sample.energies[: sizes[-1]] for sample in (samples.reference, other)]
-            return _Found(tuple(grown), np.concatenate(energies))
-
-        return job
-
-    with threadpool_limits(1, user_api="blas"):
-        return side_by_side([against(other) for other in (samples.floor, *samples.candidates)], tell)
+def cells_plan(trainings: int) -> Plan:
+    """Return how trees on cells are grown."""
+    return Plan("cells", "trees on cells", _METHOD, trainings, True, _make)
 
 
-def _part(tell: Tell, note: str, start: float, length: float) -> Callable[[float], None]:
-    return lambda share: tell(start + length * share, note)
+def _make(first: Sample, second: Sample) -> Train:
+    shares = share_inputs(first, second)
+    layers = tuple(np.flatnonzero(shares.layer == i) for i in range(first.detector.n_layers))
+    return Trees(shares.steps, _ROUNDS, _RATE, None, layers, hold=False)
 
 
-def _trees(samples: Samples, shares: Shares, showers: int) -> Trees:
-    layers = tuple(np.flatnonzero(shares.layer == i) for i in range(samples.detector.n_layers))
-    leaf = int(np.clip(showers // _PER_LEAF, *_LEAF))
-    return Trees(shares.first(showers), _ROUNDS, _RATE, leaf, layers, hold=False)
-
-
-def _with_growth(
-    numbers: tuple[Number, ...], sizes: Sequence[int], grown: Sequence[tuple[float, float]]
-) -> tuple[Number, ...]:
-    """Say with the AUC how it grew with the number of showers."""
-    auc, *others = numbers
-    steps = ", ".join(f"{value:.2f} with {size:,}" for (value, _), size in zip(grown, sizes, strict=True))
-    return replace(auc, meaning=f"{auc.meaning} {steps} showers{_rising(grown)}."), *others
-
-
-def _rising(grown: Sequence[tuple[float, float]]) -> str:
-    if len(grown) < 2:
-        return ""
-    (before, before_error), (last, error) = grown[-2:]
-    return ": still rising" if last - before > _RISES * np.hypot(before_error, error) else ""
+def _energies(first: Sample, second: Sample, showers: int) -> NDArray[np.float32]:
+    """Incident energies of the rows that trees learn from, MeV."""
+    return np.concatenate([first.energies[:showers], second.energies[:showers]])
 
 
 def _worst(slices: Sequence[Slice], floor: Sequence[Slice]) -> tuple[Number, ...]:
@@ -157,31 +101,18 @@ def _worst(slices: Sequence[Slice], floor: Sequence[Slice]) -> tuple[Number, ...
             "Trees on cells, worst slice of energy",
             measure,
             beyond=above_chance(measure, 0.5),
-            meaning="Largest AUC of the trees on cells in any slice of incident energy, also of the floor.",
+            meaning="Largest AUC of the trees on cells in any slice of incident energy, also of the floor: "
+            "they were trained on all energies, and are tested on the showers of the slice.",
         ),
     )
 
 
-def _details(
-    names: Sequence[str],
-    sizes: Sequence[int],
-    grown: Sequence[Sequence[tuple[float, float]]],
-    edges: Array,
-    slices: Sequence[Sequence[Slice]],
-) -> dict[str, object]:
-    of = ("floor", *names)
+def _details(names: Sequence[str], edges: Array, slices: Sequence[Sequence[Slice]]) -> dict[str, object]:
+    floor, *candidates = ([[s.auc, s.error, s.showers] for s in found] for found in slices)
     return {
-        "growth": {
-            "showers": list(sizes),
-            "auc": {name: [list(pair) for pair in g] for name, g in zip(of, grown, strict=True)},
-        },
-        "slices": {
-            "energy_edges": edges.tolist(),
-            "auc": {
-                name: [[s.auc, s.error, s.showers] for s in found]
-                for name, found in zip(of, slices, strict=True)
-            },
-        },
+        "energy_edges": edges.tolist(),
+        "floor": floor,
+        "candidates": [{"name": name, "auc": auc} for name, auc in zip(names, candidates, strict=True)],
     }
 
 

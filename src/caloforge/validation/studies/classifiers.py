@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["convolutional", "high_level", "low_level", "normalised", "trees"]
+__all__ = ["convolutional", "high_level", "high_plan", "low_level", "normalised", "trees"]
 
 from collections.abc import Callable
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from caloforge.observables import high_level_names
 from caloforge.validation.classifiers.families import Network, Trees
@@ -17,16 +16,17 @@ from caloforge.validation.classifiers.inputs import (
     high_level_inputs,
     low_level_inputs,
 )
-from caloforge.validation.classifiers.pictures import Judged, charts, features_table
+from caloforge.validation.classifiers.pictures import charts, features_table
 from caloforge.validation.classifiers.recipes import QUICK, Recipe
-from caloforge.validation.classifiers.separation import FEWEST, Separation, Train, separate
+from caloforge.validation.classifiers.separation import FEWEST, Train
 from caloforge.validation.inputs.sample import Sample
 from caloforge.validation.inputs.samples import Samples
-from caloforge.validation.parallel import side_by_side
 from caloforge.validation.studies.family import (
+    Make,
     Plan,
     details_of,
     findings_of,
+    judge,
     method_of,
     numbers_of,
     showers_of,
@@ -45,10 +45,13 @@ def high_level(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, training
         recipe: How; `calochallenge` sees the challenge's own features, the others CloFlow's and the response.
         trainings: Classifiers of each pair, 2 or more.
     """
-    plan = Plan("high", "high-level", recipe.method, trainings, False)
-    return _study(
-        samples, tell, plan, _dense(recipe, lambda a, b: high_level_inputs(a, b, recipe.preprocessing))
-    )
+    return _study(samples, tell, high_plan(recipe, trainings))
+
+
+def high_plan(recipe: Recipe, trainings: int) -> Plan:
+    """Return how networks on high-level observables are trained."""
+    make = _dense(recipe, lambda a, b: high_level_inputs(a, b, recipe.preprocessing))
+    return Plan("high", "high-level", recipe.method, trainings, False, make)
 
 
 def trees(samples: Samples, tell: Tell, *, trainings: int = _TRAININGS) -> Study:
@@ -62,9 +65,8 @@ def trees(samples: Samples, tell: Tell, *, trainings: int = _TRAININGS) -> Study
         trainings: Classifiers of each pair, 2 or more.
     """
 
-    def train(first: Sample, second: Sample) -> tuple[Train, int]:
-        features = Table(np.concatenate([s.features[: showers_of(samples, False)] for s in (first, second)]))
-        return Trees(features.values), len(features) // 2
+    def make(first: Sample, second: Sample) -> Train:
+        return Trees(np.concatenate([first.features, second.features]))
 
     method = (
         "40 gradient-boosted trees of up to 15 leaves on histograms of 64 bins, learning rate 0.2; 60 % of "
@@ -73,7 +75,7 @@ def trees(samples: Samples, tell: Tell, *, trainings: int = _TRAININGS) -> Study
         "that is lost when its values are dealt anew among the tested showers; features that say the same "
         "share it."
     )
-    return _study(samples, tell, Plan("trees", "boosted trees", method, trainings, False), train)
+    return _study(samples, tell, Plan("trees", "boosted trees", method, trainings, False, make))
 
 
 def low_level(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, trainings: int = _TRAININGS) -> Study:
@@ -85,8 +87,8 @@ def low_level(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, trainings
         recipe: How.
         trainings: Classifiers of each pair, 2 or more.
     """
-    plan = Plan("low", "low-level", recipe.method, trainings, True)
-    return _study(samples, tell, plan, _dense(recipe, _cells(recipe, normalised=False)))
+    make = _dense(recipe, _cells(recipe, normalised=False))
+    return _study(samples, tell, Plan("low", "low-level", recipe.method, trainings, True, make))
 
 
 def normalised(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, trainings: int = _TRAININGS) -> Study:
@@ -98,8 +100,10 @@ def normalised(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, training
         recipe: How.
         trainings: Classifiers of each pair, 2 or more.
     """
-    plan = Plan("normalised", "normalised layers", recipe.method, trainings, True)
-    return _study(samples, tell, plan, _dense(recipe, _cells(recipe, normalised=True)))
+    make = _dense(recipe, _cells(recipe, normalised=True))
+    return _study(
+        samples, tell, Plan("normalised", "normalised layers", recipe.method, trainings, True, make)
+    )
 
 
 def convolutional(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, trainings: int = 3) -> Study:
@@ -113,15 +117,15 @@ def convolutional(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, train
     """
     cells = _cells(recipe, normalised=False)
 
-    def train(first: Sample, second: Sample) -> tuple[Train, int]:
+    def make(first: Sample, second: Sample) -> Train:
         from caloforge.validation.classifiers.networks import Convolutional
 
-        inputs = cells(first, second)
         channels, blocks = recipe.channels, recipe.blocks
-        network = Network(
-            inputs, lambda k: Convolutional(samples.detector, k, channels, blocks), recipe.convolution
+        return Network(
+            cells(first, second),
+            lambda k: Convolutional(samples.detector, k, channels, blocks),
+            recipe.convolution,
         )
-        return network, len(inputs) // 2
 
     method = (
         f"Residual convolutional network in the spirit of the challenge's ResNet (arXiv 2410.21611), "
@@ -132,55 +136,39 @@ def convolutional(samples: Samples, tell: Tell, *, recipe: Recipe = QUICK, train
         f"{recipe.convolution.batch}, at most {recipe.convolution.epochs} epochs. Cells scaled as recipe "
         f"{recipe.name}."
     )
-    return _study(samples, tell, Plan("cnn", "convolutional", method, trainings, True), train)
+    return _study(samples, tell, Plan("cnn", "convolutional", method, trainings, True, make))
 
 
-_Make = Callable[[Sample, Sample], tuple[Train, int]]
-
-
-def _dense(recipe: Recipe, inputs: Callable[[Sample, Sample], Table | Cells]) -> _Make:
-    def train(first: Sample, second: Sample) -> tuple[Train, int]:
+def _dense(recipe: Recipe, inputs: Callable[[Sample, Sample], Table | Cells]) -> Make:
+    def make(first: Sample, second: Sample) -> Train:
         from caloforge.validation.classifiers.networks import dense
 
-        data = inputs(first, second)
-        return Network(data, lambda k: dense(k, recipe.width, recipe.hidden), recipe.schedule), len(data) // 2
+        return Network(
+            inputs(first, second), lambda k: dense(k, recipe.width, recipe.hidden), recipe.schedule
+        )
 
-    return train
+    return make
 
 
 def _cells(recipe: Recipe, normalised: bool) -> Callable[[Sample, Sample], Table | Cells]:
     return lambda first, second: low_level_inputs(first, second, recipe.preprocessing, normalised)
 
 
-def _study(samples: Samples, tell: Tell, plan: Plan, make: _Make) -> Study:
+def _study(samples: Samples, tell: Tell, plan: Plan) -> Study:
     showers = showers_of(samples, plan.cells)
     if showers < FEWEST:
         return plan.untrained(samples, showers)
-    judged = _judge(samples, tell, plan, make)
+    judged = judge(samples, tell, plan)
     pictures = charts(judged, plan.key, plan.label)
     if plan.key == "trees":
         pictures = (*pictures, features_table(judged, high_level_names(samples.detector), samples.detector))
+    floor, *candidates = judged.grown
     return Study(
         name=plan.key,
         title=plan.title,
-        numbers=tuple(numbers_of(plan, found, judged, showers) for found in judged.candidates),
+        numbers=tuple(numbers_of(plan, grown, floor) for grown in candidates),
         charts=pictures,
         findings=tuple(findings_of(plan, found, judged) for found in judged.candidates),
         method=method_of(plan, showers),
         details=details_of(judged),
     )
-
-
-def _judge(samples: Samples, tell: Tell, plan: Plan, make: _Make) -> Judged:
-    def against(other: Sample) -> Callable[[Tell], Separation]:
-        def job(tell: Tell) -> Separation:
-            train, showers = make(samples.reference, other)
-            note = f"{plan.label} against {other.name}"
-            return separate(showers, train, plan.trainings, samples.seed, lambda done: tell(done, note))
-
-        return job
-
-    jobs = [against(other) for other in (samples.floor, *samples.candidates)]
-    with threadpool_limits(1, user_api="blas"):
-        found = side_by_side(jobs, tell)
-    return Judged(tuple(sample.name for sample in samples.candidates), found[0], tuple(found[1:]))
