@@ -56,24 +56,25 @@ def zoo(
 
 def _show(found: Zoo) -> None:
     from caloforge.search.zoo.metrics import METRICS
-    from caloforge.search.zoo.words import figure_text
-    from caloforge.validation.report.text import number
 
     names = [name for name in METRICS if name in found.floor]
     first = found.batches[0]
     rows = [
         (
             one.name,
-            *(figure_text(one, name) for name in names),
-            *(number(one.ms(batch)) for batch in found.batches),
-            "–" if one.train_seconds is None else number(one.train_seconds / 60),
+            *(f"{one.figures[name].value:.3f}" if name in one.figures else "–" for name in names),
+            *(f"{one.ms(batch):.3g}" for batch in found.batches),
+            "–" if one.train_seconds is None else f"{one.train_seconds / 60:.1f} min",
         )
         for one in sorted(found.members, key=lambda one: one.ms(first))
     ]
-    floors = (number(found.floor[name].value, found.floor[name].error) for name in names)
-    geant4 = "–" if found.geant4_ms is None else number(found.geant4_ms)
+    floors = (f"{found.floor[name].value:.3f}" for name in names)
+    geant4 = "–" if found.geant4_ms is None else f"{found.geant4_ms:.3g}"
     rows.append(("Geant4 (floor)", *floors, *(geant4 for _ in found.batches), "–"))
-    times = (f"ms, batch {batch}" for batch in found.batches)
-    columns = ("generator", *(METRICS[name] for name in names), *times, "training, min")
+    times = (f"ms, {batch}" for batch in found.batches)
+    columns = ("generator", *names, *times, "training")
     table(f"{found.compared:,} showers of {found.detector.name}, {found.particles}", columns, rows)
-    say(f"[dim]One core of {raw(found.machine)}[/dim]")
+    batches = " and ".join(map(str, found.batches))
+    say(
+        f"[dim]ms a shower at batch {batches}, one core of {raw(found.machine)}; errors are on the page[/dim]"
+    )

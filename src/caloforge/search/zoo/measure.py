@@ -146,11 +146,11 @@ def _ships(name: str, source: str | Path) -> bool:
 
 
 def _train_seconds(source: str | Path) -> float | None:
-    """What a run's diary says; a bundle has none, and where it says 0 nobody took the time."""
+    """What a run's diary says; a bundle has none, and fits before December 2026 did not take the time."""
     path = run_folder(source)
     if not (path / "recipe.yaml").is_file() or not (path / "metrics.jsonl").is_file():
         return None
-    return float(Run.open(path).summary()["seconds"]) or None
+    return max((float(entry.get("seconds", 0.0)) for entry in Run.open(path).metrics()), default=0.0) or None
 
 
 def _trained_on(environment: Mapping[str, Any]) -> str:

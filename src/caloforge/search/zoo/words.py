@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Cost", "costs", "figure_text", "ms_text", "why"]
+__all__ = ["Cost", "costs", "figure_text", "ms_text", "why", "with_error"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ def _floor(zoo: Zoo, metric: str) -> str:
     if floor is None:
         return ""
     return (
-        f"The floor, Geant4 beside Geant4, is {_with_error(floor)}. Figures are of {zoo.compared:,} showers "
+        f"The floor, Geant4 beside Geant4, is {with_error(floor)}. Figures are of {zoo.compared:,} showers "
         f"on both sides, {zoo.particles}."
     )
 
@@ -86,7 +86,7 @@ def _listed(members: Sequence[Member], metric: str, batch: int) -> str:
 def figure_text(member: Member, metric: str) -> str:
     """Return a figure with its error; a dash where it is not known."""
     found = member.figures.get(metric)
-    return "–" if found is None else _with_error(found)
+    return "–" if found is None else with_error(found)
 
 
 def ms_text(member: Member, batch: int) -> str:
@@ -94,7 +94,8 @@ def ms_text(member: Member, batch: int) -> str:
     return f"{member.ms(batch):.3g} ms"
 
 
-def _with_error(number: Number) -> str:
+def with_error(number: Number) -> str:
+    """Return a figure, with its error if that is known."""
     error = f" ± {number.error:.3f}" if number.error else ""
     return f"{number.value:.3f}{error}"
 

@@ -120,10 +120,11 @@ def _write_names(plate: Plate, x: Array, y: Array, names: Sequence[str]) -> None
     for a, b, name in zip(x.tolist(), y.tolist(), names, strict=True):
         wide = width(name) * _NAME / SIZE
         places = [
-            (a - wide / 2, b + _RADIUS + 2),
+            (a - _RADIUS - 3 - wide, b - 3),  # there are no stairs
+            (a + _RADIUS + 3, b - _NAME - 1),
+            (a + _RADIUS + 3, b + 3),
             (a - wide / 2, b - _RADIUS - _NAME),
-            (a + _RADIUS + 3, b - 3),
-            (a - _RADIUS - 3 - wide, b - 3),
+            (a - wide / 2, b + _RADIUS + 2),
         ]
         boxes = [(left, low - 1, left + wide, low + _NAME - 1) for left, low in places]
         best = min(range(len(boxes)), key=lambda i: (_overlaps(boxes[i], taken), i))
