@@ -193,7 +193,7 @@ def test_the_answer_says_why(tmp_path: Path) -> None:
     assert "slower than 1 ms: slow (0.520 ± 0.005, 5 ms)" in text
     assert "Quicker, but worse: quick (0.620 ± 0.005, 0.1 ms)" in text
     assert "0.500 ± 0.005" in text
-    assert told.commands[0] == "caloforge train calogan-tuned --data SHOWERS.h5 --out middle"
+    assert told.commands[0] == "caloforge train calogan-tuned --data SHOWERS.h5 --out run"
 
 
 def test_another_detector_gets_a_guess(tmp_path: Path) -> None:

@@ -96,7 +96,8 @@ def _member(name: str, source: str | Path, bundle: Bundle, report: Report, table
     return Member(
         name=name,
         family=family_of(recipe),
-        recipe=str(recipe.get("name", "")),
+        # A recipe that was made for another detector says so in its name.
+        recipe=str(recipe.get("name", "")).removesuffix(f" for {bundle.manifest.detector.name}"),
         model=dict(recipe.get("model", {})),
         weights_sha256=str(provenance.get("weights_sha256", "")),
         ships=_ships(name, source),

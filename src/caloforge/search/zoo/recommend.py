@@ -190,18 +190,18 @@ def _next(taken: Member | None, asked: _Asked, guess: bool) -> tuple[str, ...]:
     """Return commands from here to the bundle, or to a measurement of what was guessed."""
     if taken is None:
         return ()
-    name = taken.name
+    make = "caloforge export run --out bundle", "caloforge bench bundle"
     if taken.ships and not guess:
-        return f"caloforge export {name} --out {name}.bundle", f"caloforge bench {name}.bundle"
+        return f"caloforge export {taken.name} --out bundle", make[1]
     recipe = taken.recipe if taken.recipe in recipe_names() else "RECIPE.yaml"
-    train = f"caloforge train {recipe} --data SHOWERS.h5 --out {name}"
+    train = f"caloforge train {recipe} --data SHOWERS.h5 --out run"
     if not guess:
-        return train, f"caloforge export {name} --out {name}.bundle", f"caloforge bench {name}.bundle"
+        return train, *make
     shoot = f"caloforge simulate {asked.detector} --particle e- --energy 1:100GeV --count 10000"
     return (
         f"{shoot} --seed 1 --out SHOWERS.h5",
         f"{shoot} --seed 2 --out UNSEEN.h5",
         train,
-        f"caloforge zoo {name} --reference UNSEEN.h5 --floor SHOWERS.h5 --out zoo",
+        "caloforge zoo run --reference UNSEEN.h5 --floor SHOWERS.h5 --out zoo",
         f"caloforge recommend {asked.detector} --latency {asked.latency} --zoo zoo",
     )
