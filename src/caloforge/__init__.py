@@ -41,11 +41,13 @@ __all__ = [
     "merge",
     "open_sampler",
     "pack_bundle",
+    "recommend",
     "sanitise_bundle",
     "simulate",
     "train",
     "tune",
     "validate",
+    "zoo",
 ]
 
 import os
@@ -70,6 +72,8 @@ if TYPE_CHECKING:
     from caloforge.search.evolve import evolve
     from caloforge.search.topology.evolve import evolve_topology
     from caloforge.search.tune import tune
+    from caloforge.search.zoo.recommend import recommend
+    from caloforge.search.zoo.zoo import zoo
     from caloforge.showers import Showers
     from caloforge.showers.convert import convert
     from caloforge.showers.merge import merge
@@ -113,6 +117,8 @@ _ROOM_OF = {
     "evolve_topology": "search.topology.evolve",
     "tune": "search.tune",
     "validate": "validation",
+    "recommend": "search.zoo.recommend",
+    "zoo": "search.zoo.zoo",
 }
 
 

@@ -28,11 +28,13 @@ from caloforge.cli.faults import explain
 from caloforge.cli.generate import generate
 from caloforge.cli.inspect import inspect
 from caloforge.cli.merge import merge
+from caloforge.cli.recommend import recommend
 from caloforge.cli.simulate import simulate
 from caloforge.cli.streams import StandardOutput, complain, finish, prepare
 from caloforge.cli.train import train
 from caloforge.cli.tune import tune
 from caloforge.cli.validate import validate
+from caloforge.cli.zoo import zoo
 from caloforge.errors import CaloforgeError, StoppedError
 
 STOPPED = StoppedError.exit_code
@@ -59,6 +61,8 @@ for _verb in (
     validate,
     export,
     bench,
+    zoo,
+    recommend,
     fastsim,
     event,
     convert,

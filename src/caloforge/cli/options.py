@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["ClusterOption", "DataOption", "SettingsOption", "check_purpose", "whole_numbers"]
+__all__ = ["ClusterOption", "DataOption", "SettingsOption", "check_purpose", "named_paths", "whole_numbers"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -65,3 +65,40 @@ def whole_numbers(text: str, option: str, between: str = ",", example: str = "1,
         raise CaloforgeError(
             "these are not whole numbers", where=option, got=text, expected=f"for example {example}"
         ) from None
+
+
+def named_paths(texts: Sequence[str], what: str) -> dict[str, Path]:
+    """Return paths by name: the one before `=`, or else that of the file or folder.
+
+    Args:
+        texts: PATH or NAME=PATH.
+        what: What they are, for messages: "a candidate".
+
+    Raises:
+        CaloforgeError: A name or a path is missing, or two have one name.
+    """
+    named: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        # a path may hold an equals sign of its own
+        if not equals or _is_there(text):
+            name, path = Path(text).stem, text
+        if not name or not path:
+            raise CaloforgeError(
+                f"{what} without a name or a file", got=repr(text), expected="FILE or NAME=FILE"
+            )
+        if name in named:
+            raise CaloforgeError(
+                f"two have one name, where each is {what}",
+                got=f"{named[name]} and {path}",
+                cure=f"name them: NAME={path}",
+            )
+        named[name] = Path(path)
+    return named
+
+
+def _is_there(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except OSError:  # too long to be a path
+        return False

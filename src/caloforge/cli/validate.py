@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caloforge.cli.options import ClusterOption
+from caloforge.cli.options import ClusterOption, named_paths
 from caloforge.cli.terminal import JsonOption, emit, progress_bar, raw, say, table
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def validate(
     from caloforge.detector import load_detector
     from caloforge.validation import validate as run
 
-    candidates = _named(candidate)
+    candidates = named_paths(candidate, "a candidate")
     sampler = None if model is None else open_sampler(model)
     with progress_bar("Validating") as progress:
         report = run(
@@ -89,37 +89,6 @@ def validate(
     emit(report.summary())
     if not all(outcome.met for outcome in report.outcomes):
         raise typer.Exit(1)
-
-
-def _named(candidates: list[str]) -> dict[str, Path]:
-    """Give each candidate a name: the one before `=`, or its file's."""
-    from caloforge.errors import ValidationError
-
-    named: dict[str, Path] = {}
-    for text in candidates:
-        name, equals, path = text.partition("=")
-        # a path may hold an equals sign of its own
-        if not equals or _is_file(text):
-            name, path = Path(text).stem, text
-        if not name or not path:
-            raise ValidationError(
-                "a candidate without a name or a file", got=repr(text), expected="FILE or NAME=FILE"
-            )
-        if name in named:
-            raise ValidationError(
-                "two candidates have one name",
-                got=f"{named[name]} and {path}",
-                cure=f"name them: NAME={path}",
-            )
-        named[name] = Path(path)
-    return named
-
-
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).exists()
-    except OSError:  # too long to be a path
-        return False
 
 
 def _print(report: Report) -> None:

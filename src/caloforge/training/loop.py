@@ -81,6 +81,7 @@ class Training:
         ends: When to stop before.
         shown: Whether to write TensorBoard's event files, and to draw.
         progress: Called with (steps done, steps in all, note).
+        adapted: Seconds that the networks took to measure real showers before: a fit takes no others.
     """
 
     def __init__(
@@ -92,13 +93,14 @@ class Training:
         ends: Ends,
         shown: tuple[bool, bool],
         progress: Progress | None,
+        adapted: float = 0.0,
     ) -> None:
         self.objective, self.data, self.folder = objective, data, run
         self.schedule, self.ends = recipe.schedule, ends
         self.epochs = self.schedule.epochs if objective.learns else 0
         self.end = min(self.epochs, ends.epoch or self.epochs)
         self.steps = data.steps // objective.batches_per_step
-        self.at, done = Position(), -1
+        self.at, done = Position(seconds=adapted), -1
         if run.checkpoint.is_file():
             self.at = Position(**load_checkpoint(objective, run))
             done = self.at.steps

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from caloforge.errors import RecipeError, RunError
@@ -120,9 +121,11 @@ def train(
             objective = learning.of(generator, Task(chosen, detector, batches, hardware, cluster))
             stack.callback(objective.close)
             _enough(batches.steps, objective.batches_per_step)
+        start = monotonic()
         if not largest((folder / CHECKPOINT).is_file())[0]:  # which holds what was measured
             known = None if measured is None else Measured.by(Path(measured), chosen, batches)
             adapt(objective.networks.values(), batches, chosen.schedule.seed, known, progress)
+        adapted = monotonic() - start
         with beginning(folder):
             with all_or_none():
                 run, begin = prepare_run(folder, chosen, detector, batches.facts(), hardware, begin)
@@ -132,7 +135,8 @@ def train(
             objective.compile()
         seconds = (minutes or chosen.schedule.minutes or math.inf) * 60
         ends = Ends(seconds, core_seconds or math.inf, until)
-        Training(objective, batches, chosen, run, ends, (tensorboard, picture), progress).run()
+        shown = tensorboard, picture
+        Training(objective, batches, chosen, run, ends, shown, progress, adapted).run()
     return run
 
 

@@ -1,0 +1,1 @@
+"""Figures of a zoo, one file each: functions of its members."""
