@@ -37,6 +37,10 @@ class CommonFactors(nn.Module):
         self.register_buffer("loadings", torch.zeros(self.count, cells))
         self.register_buffer("own", torch.ones(cells))
 
+    def linked(self) -> Tensor:
+        """Return the numbers of the cells that have something in common, `(k,)`."""
+        return (self.loadings != 0).any(0).nonzero().squeeze(1)
+
     def begin(self, rest: Tensor) -> None:
         """Begin with the principal axes of what trends leave, `(n, n_cells)`."""
         wanted = min(self.count + _SPARE, *rest.shape)
@@ -58,12 +62,12 @@ class CommonFactors(nn.Module):
             self._own_of(square - (both * found).sum(0) / len(rest))
             self.loadings.copy_(torch.linalg.cholesky(square_of / len(rest)).T @ found)
 
-    def drawn(self, rest: Tensor) -> Tensor:
-        """Draw the factors of showers from what these tell of them, `(n, count)`."""
+    def drawn(self, rest: Tensor, cells: Tensor | slice = slice(None)) -> Tensor:
+        """Draw the factors of showers, `(n, count)`, from what their cells tell, all or those with numbers."""
         weights, covariance = self._posterior()
         noise = torch.randn(len(rest), self.count, device=rest.device)
         spread: Tensor = noise @ torch.linalg.cholesky(covariance).T
-        return rest @ weights + spread
+        return rest @ weights[cells] + spread
 
     def forward(self, factors: Tensor, noise: Tensor) -> Tensor:
         """Add factors `(n, count)` to noise `(n, n_cells)`."""
