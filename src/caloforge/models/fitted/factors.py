@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _STEPS = 3  # of the expectation-maximisation algorithm for each time that empty cells are drawn
 _LEAST = 0.02  # of a cell's variance that is its own
+_ACROSS = 0.9  # of the way from factors to their mean, that those drawn next are beyond it
 _SPARE = 8  # axes beyond those wanted, with which these are found well
 
 
@@ -62,12 +63,22 @@ class CommonFactors(nn.Module):
             self._own_of(square - (both * found).sum(0) / len(rest))
             self.loadings.copy_(torch.linalg.cholesky(square_of / len(rest)).T @ found)
 
-    def drawn(self, rest: Tensor, cells: Tensor | slice = slice(None)) -> Tensor:
-        """Draw the factors of showers, `(n, count)`, from what their cells tell, all or those with numbers."""
+    def drawn(self, rest: Tensor, cells: Tensor | slice = slice(None), before: Tensor | None = None) -> Tensor:
+        """Draw the factors of showers from what these tell of them, `(n, count)`.
+
+        Args:
+            rest: `(n, k)` what trends leave of the variables of cells.
+            cells: Numbers `(k,)` of these, if they are not all.
+            before: `(n, count)` factors that those drawn lie on the other side of, in a chain of draws: it
+                forgets sooner where it began (Adler, Phys. Rev. D 23 (1981) 2901).
+        """
         weights, covariance = self._posterior()
+        mean = rest @ weights[cells]
         noise = torch.randn(len(rest), self.count, device=rest.device)
-        spread: Tensor = noise @ torch.linalg.cholesky(covariance).T
-        return rest @ weights[cells] + spread
+        spread = noise @ torch.linalg.cholesky(covariance).T
+        if before is None:
+            return mean + spread
+        return mean + _ACROSS * (mean - before) + (1 - _ACROSS**2) ** 0.5 * spread
 
     def forward(self, factors: Tensor, noise: Tensor) -> Tensor:
         """Add factors `(n, count)` to noise `(n, n_cells)`."""

@@ -153,7 +153,7 @@ class ShowerStatistics(nn.Module):
         return Drawn(energies, normal, self.trends(given, normal), threshold, place)
 
     @torch.no_grad()
-    def behind(self, cells: Tensor, energy: Tensor, given: Tensor, rounds: int = 4) -> Behind:
+    def behind(self, cells: Tensor, energy: Tensor, given: Tensor, rounds: int = 8) -> Behind:
         """Draw the noise from which `forward` and `cells` would make real showers: the way back.
 
         Hits have one normal variable. What empty cells and factors may have been is drawn in turn, each given
@@ -170,11 +170,11 @@ class ShowerStatistics(nn.Module):
         # Cells that have nothing in common with others are drawn once.
         linked = self.factors.linked()
         some, of, loadings = _Field(*(part[:, linked] for part in field)), mean[:, linked], self.factors.loadings
-        common = torch.zeros_like(of)
+        factors, common = of.new_zeros(len(of), self.factors.count), torch.zeros_like(of)
         for _ in range(rounds):
             drawn = _below(of + common, own[linked], some.threshold)
             variables = torch.where(some.empty, drawn, some.variables)
-            factors = self.factors.drawn(variables - of, linked)
+            factors = self.factors.drawn(variables - of, linked, factors)
             common = factors @ loadings[:, linked]
         noise = torch.where(field.empty, _below(mean, own, field.threshold), field.variables) - mean
         noise[:, linked] = variables - of - common

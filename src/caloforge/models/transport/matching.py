@@ -16,7 +16,7 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from caloforge.models.transport.base import CellTransport
 from caloforge.models.transport.velocity import DenseVelocity
@@ -36,11 +36,20 @@ class MatchingTransport(CellTransport):
         variables: How many move.
         seen: Numbers that they depend on.
         settings: The `model` part of a recipe.
+        velocity: The network, if it is not dense.
+
+    Attributes:
+        weight: `(variables,)` that each counts with in the loss; None: all the same.
     """
 
-    def __init__(self, variables: int, seen: int, settings: MatchingSettings) -> None:
+    weight: Tensor | None
+
+    def __init__(
+        self, variables: int, seen: int, settings: MatchingSettings, velocity: nn.Module | None = None
+    ) -> None:
         super().__init__()
-        self.velocity = DenseVelocity(variables, seen, settings.width, settings.blocks)
+        self.velocity = velocity or DenseVelocity(variables, seen, settings.width, settings.blocks)
+        self.register_buffer("weight", None if velocity is None else torch.ones(variables))
         self.evaluations = settings.evaluations
         self.start = _LATE if settings.start == "fit" else _NOISE
 
@@ -68,4 +77,6 @@ class MatchingTransport(CellTransport):
         angle = _NOISE * torch.rand_like(behind[:, :1])
         cosine, sine = angle.cos(), angle.sin()
         missed = self.velocity(cosine * behind + sine * noise, angle, seen) - cosine * noise + sine * behind
-        return torch.mean(missed.square())
+        if self.weight is None:
+            return missed.square().mean()
+        return (missed.square() * self.weight).mean() / self.weight.mean()
