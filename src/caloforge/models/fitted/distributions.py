@@ -102,7 +102,8 @@ class CellDistributions(nn.Module):
 
     def hits(self) -> Tensor:
         """Return in which share of the showers each cell is hit, `(n_cells,)`."""
-        return torch.special.ndtr(-self.threshold).mean(0)
+        share: Tensor = torch.special.ndtr(-self.threshold).mean(0)
+        return share
 
     def between(self, energies: Tensor) -> Place:
         """Find where the energies of layers, `(n, n_layers)` MeV, lie between the parts."""

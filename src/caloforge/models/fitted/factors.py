@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["CommonFactors"]
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -63,7 +64,9 @@ class CommonFactors(nn.Module):
             self._own_of(square - (both * found).sum(0) / len(rest))
             self.loadings.copy_(torch.linalg.cholesky(square_of / len(rest)).T @ found)
 
-    def drawn(self, rest: Tensor, cells: Tensor | slice = slice(None), before: Tensor | None = None) -> Tensor:
+    def drawn(
+        self, rest: Tensor, cells: Tensor | slice = slice(None), before: Tensor | None = None
+    ) -> Tensor:
         """Draw the factors of showers from what these tell of them, `(n, count)`.
 
         Args:
@@ -73,12 +76,13 @@ class CommonFactors(nn.Module):
                 forgets sooner where it began (Adler, Phys. Rev. D 23 (1981) 2901).
         """
         weights, covariance = self._posterior()
-        mean = rest @ weights[cells]
+        mean: Tensor = rest @ weights[cells]
         noise = torch.randn(len(rest), self.count, device=rest.device)
-        spread = noise @ torch.linalg.cholesky(covariance).T
+        spread: Tensor = noise @ torch.linalg.cholesky(covariance).T
         if before is None:
             return mean + spread
-        return mean + _ACROSS * (mean - before) + (1 - _ACROSS**2) ** 0.5 * spread
+        beyond: Tensor = mean + _ACROSS * (mean - before)
+        return beyond + math.sqrt(1 - _ACROSS**2) * spread
 
     def forward(self, factors: Tensor, noise: Tensor) -> Tensor:
         """Add factors `(n, count)` to noise `(n, n_cells)`."""

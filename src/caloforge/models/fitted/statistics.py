@@ -168,8 +168,8 @@ class ShowerStatistics(nn.Module):
         normal = self.copula.normal(cells, energy, given)
         field, mean, own = self._field(cells), self.trends(given, normal), self.factors.own
         # Cells that have nothing in common with others are drawn once.
-        linked = self.factors.linked()
-        some, of, loadings = _Field(*(part[:, linked] for part in field)), mean[:, linked], self.factors.loadings
+        linked, loadings = self.factors.linked(), self.factors.loadings
+        some, of = _Field(*(part[:, linked] for part in field)), mean[:, linked]
         factors, common = of.new_zeros(len(of), self.factors.count), torch.zeros_like(of)
         for _ in range(rounds):
             drawn = _below(of + common, own[linked], some.threshold)

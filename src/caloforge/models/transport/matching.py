@@ -39,7 +39,8 @@ class MatchingTransport(CellTransport):
         velocity: The network, if it is not dense.
 
     Attributes:
-        weight: `(variables,)` that each counts with in the loss; None: all the same.
+        weight: `(variables,)` that each counts with: in what the network sees, in what it says, and in the
+            loss; None: all the same.
     """
 
     weight: Tensor | None
@@ -63,7 +64,7 @@ class MatchingTransport(CellTransport):
         for number in range(self.evaluations):
             angle = self.start + (number + 0.5) * step
             middle = place + 0.5 * step * velocity
-            velocity = self.velocity(middle, torch.full_like(place[:, :1], angle), seen)
+            velocity = self._at(middle, torch.full_like(place[:, :1], angle), seen)
             place = place + step * velocity
         return place
 
@@ -76,7 +77,16 @@ class MatchingTransport(CellTransport):
         noise = torch.randn_like(behind)
         angle = _NOISE * torch.rand_like(behind[:, :1])
         cosine, sine = angle.cos(), angle.sin()
-        missed = self.velocity(cosine * behind + sine * noise, angle, seen) - cosine * noise + sine * behind
+        missed = self._at(cosine * behind + sine * noise, angle, seen) - cosine * noise + sine * behind
+        squares = missed.square()
         if self.weight is None:
-            return missed.square().mean()
-        return (missed.square() * self.weight).mean() / self.weight.mean()
+            return torch.mean(squares)
+        return torch.mean(squares * self.weight) / torch.mean(self.weight)
+
+    def _at(self, place: Tensor, angle: Tensor, seen: Tensor) -> Tensor:
+        velocity: Tensor
+        if self.weight is None:
+            velocity = self.velocity(place, angle, seen)
+        else:
+            velocity = self.weight * self.velocity(self.weight * place, angle, seen)
+        return velocity

@@ -44,10 +44,9 @@ class PlanesVelocity(nn.Module):
         self.first = _Placed(layers, width, plane)
         self.down = _Placed(width, 2 * width, half, stride=2)
         self.blocks = nn.ModuleList(_Block(2 * width, half) for _ in range(blocks))
-        even = [1 - cells % 2 for cells in plane]
+        even = 1 - plane[0] % 2, 1 - plane[1] % 2
         self.up = nn.ConvTranspose2d(2 * width, width, 3, 2, padding=1, output_padding=even)
         self.last = nn.Conv2d(width, layers, 3, padding=1)
-        self.gain = nn.Parameter(torch.ones(self.volume))
         self.common = nn.Linear(_TOLD + 2 * width, factors)
         _begin_at_zero(self.last, self.common)
 
@@ -60,7 +59,7 @@ class PlanesVelocity(nn.Module):
         for block in self.blocks:
             coarse = block(coarse, told)
         coarse = F.silu(coarse)
-        moved = self.gain * self.last(F.silu(fine + self.up(coarse)))
+        moved = self.last(F.silu(fine + self.up(coarse)))
         common = self.common(torch.cat([told, coarse.mean((2, 3))], dim=1))
         return torch.cat([common, moved.flatten(1)], dim=1)
 
