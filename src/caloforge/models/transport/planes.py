@@ -20,17 +20,16 @@ _TOLD = 128  # features of what is not of single cells
 
 
 class PlanesVelocity(nn.Module):
-    """Two-dimensional convolutions with layers as channels (arXiv:2105.08960), as a U-Net of one level.
+    """Two-dimensional convolutions with layers as channels (arXiv:2105.08960), at half of the resolution.
 
     What is not of single cells - common factors, the shower as a whole, the angle - scales and shifts the
-    channels, and so does the place in the image, as showers have a core. Residual blocks compute at half of
-    the resolution, with twice as many channels. At first nothing moves.
+    channels, and so does the place in the image, as showers have a core. At first nothing moves.
 
     Args:
         grid: Cells along x and y, and layers.
         factors: How many move, before the cells.
         seen: Numbers that the velocity depends on, besides the angle.
-        width: Channels at full resolution.
+        width: Channels.
         blocks: Residual blocks.
     """
 
@@ -41,27 +40,24 @@ class PlanesVelocity(nn.Module):
         self.parts, self.volume = [factors, layers * plane[0] * plane[1]], (layers, *plane)
         inputs = factors + seen + ANGLES
         self.told = nn.Sequential(nn.Linear(inputs, _TOLD), nn.SiLU(), nn.Linear(_TOLD, _TOLD), nn.SiLU())
-        self.first = _Placed(layers, width, plane)
-        self.down = _Placed(width, 2 * width, half, stride=2)
-        self.blocks = nn.ModuleList(_Block(2 * width, half) for _ in range(blocks))
+        self.first = _Placed(layers, width, half, stride=2)
+        self.blocks = nn.ModuleList(_Block(width, half) for _ in range(blocks))
         even = 1 - plane[0] % 2, 1 - plane[1] % 2
-        self.up = nn.ConvTranspose2d(2 * width, width, 3, 2, padding=1, output_padding=even)
-        self.last = nn.Conv2d(width, layers, 3, padding=1)
-        self.common = nn.Linear(_TOLD + 2 * width, factors)
+        self.last = nn.ConvTranspose2d(width, layers, 3, 2, padding=1, output_padding=even)
+        self.means = nn.Parameter(torch.full((width, *half), 1 / (half[0] * half[1])))
+        self.common = nn.Linear(_TOLD + width, factors)
         _begin_at_zero(self.last, self.common)
 
     def forward(self, place: Tensor, angle: Tensor, seen: Tensor) -> Tensor:
         """Return velocities, as `DenseVelocity` does."""
         factors, cells = torch.split(place, self.parts, dim=1)
         told = self.told(torch.cat([factors, seen, waves(angle)], dim=1))
-        fine = self.first(cells.reshape(-1, *self.volume), told)
-        coarse = self.down(F.silu(fine), told)
+        image = self.first(cells.reshape(-1, *self.volume), told)
         for block in self.blocks:
-            coarse = block(coarse, told)
-        coarse = F.silu(coarse)
-        moved = self.last(F.silu(fine + self.up(coarse)))
-        common = self.common(torch.cat([told, coarse.mean((2, 3))], dim=1))
-        return torch.cat([common, moved.flatten(1)], dim=1)
+            image = block(image, told)
+        image = F.silu(image)
+        means = (image * self.means).sum((2, 3))
+        return torch.cat([self.common(torch.cat([told, means], dim=1)), self.last(image).flatten(1)], dim=1)
 
 
 class _Placed(nn.Module):
@@ -102,7 +98,7 @@ class _Block(nn.Module):
         return x + added
 
 
-def _begin_at_zero(*layers: nn.Linear | nn.Conv2d) -> None:
+def _begin_at_zero(*layers: nn.Linear | nn.Conv2d | nn.ConvTranspose2d) -> None:
     for layer in layers:
         nn.init.zeros_(layer.weight)
         if layer.bias is not None:
