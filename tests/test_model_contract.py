@@ -83,6 +83,7 @@ UNJUDGED: dict[str, tuple[dict[str, object], Detector]] = {
     "matching": ({"kind": "matching", "width": 16, "blocks": 1}, MIXED),
     "matching, one layer, from noise": ({"kind": "matching", "width": 8, "start": "noise"}, ONE),
     "matching, polar": ({"kind": "matching", "width": 8, "evaluations": 1}, POLAR),
+    "matching, planes": ({"kind": "matching", "network": "planes", "width": 8, "blocks": 1}, EQUAL),
     "matching, particles and places": (
         {"kind": "matching", "width": 8, "particles": [-11, 22], "given": ["theta", "phi", "x"]},
         MIXED,

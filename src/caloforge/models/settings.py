@@ -186,10 +186,13 @@ class MatchingSettings(FittedSettings):
 
     objectives: ClassVar[tuple[str, ...]] = ("direct",)
     kind: Literal["matching"] = "matching"  # type: ignore[assignment]
+    network: Literal["dense", "planes"] = "dense"
+    """Fully connected, for hundreds of cells; or two-dimensional convolutions with the layers as channels,
+    for thousands."""
     width: Whole = 512
-    """Features of the dense layers."""
+    """Features of the dense layers, or channels of the planes."""
     blocks: Whole = 2
-    """Dense layers between the first and the last."""
+    """Dense layers between the first and the last, or residual blocks."""
     evaluations: Annotated[int, Field(ge=1, le=MOST_EVALUATIONS)] = 2
     """How often the network is asked on the way from noise to a shower; `export` may take another number."""
     start: Literal["fit", "noise"] = "fit"

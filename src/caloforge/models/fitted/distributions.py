@@ -100,6 +100,11 @@ class CellDistributions(nn.Module):
                 rows.append(found.table)
         self.table = torch.from_numpy(np.concatenate(rows)).to(self.table)
 
+    def hits(self) -> Tensor:
+        """Return in which share of the showers each cell is hit, `(n_cells,)`."""
+        share: Tensor = torch.special.ndtr(-self.threshold).mean(0)
+        return share
+
     def between(self, energies: Tensor) -> Place:
         """Find where the energies of layers, `(n, n_layers)` MeV, lie between the parts."""
         logarithm, last = _logarithm(energies).unsqueeze(1), self.settings.parts - 1

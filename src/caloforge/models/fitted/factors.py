@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["CommonFactors"]
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _STEPS = 3  # of the expectation-maximisation algorithm for each time that empty cells are drawn
 _LEAST = 0.02  # of a cell's variance that is its own
+_ACROSS = 0.9  # of the way from factors to their mean, that those drawn next are beyond it
 _SPARE = 8  # axes beyond those wanted, with which these are found well
 
 
@@ -37,6 +39,10 @@ class CommonFactors(nn.Module):
         self.register_buffer("loadings", torch.zeros(self.count, cells))
         self.register_buffer("own", torch.ones(cells))
 
+    def linked(self) -> Tensor:
+        """Return the numbers of the cells that have something in common, `(k,)`."""
+        return (self.loadings != 0).any(0).nonzero().squeeze(1)
+
     def begin(self, rest: Tensor) -> None:
         """Begin with the principal axes of what trends leave, `(n, n_cells)`."""
         wanted = min(self.count + _SPARE, *rest.shape)
@@ -58,12 +64,25 @@ class CommonFactors(nn.Module):
             self._own_of(square - (both * found).sum(0) / len(rest))
             self.loadings.copy_(torch.linalg.cholesky(square_of / len(rest)).T @ found)
 
-    def drawn(self, rest: Tensor) -> Tensor:
-        """Draw the factors of showers from what these tell of them, `(n, count)`."""
+    def drawn(
+        self, rest: Tensor, cells: Tensor | slice = slice(None), before: Tensor | None = None
+    ) -> Tensor:
+        """Draw the factors of showers from what these tell of them, `(n, count)`.
+
+        Args:
+            rest: `(n, k)` what trends leave of the variables of cells.
+            cells: Numbers `(k,)` of these, if they are not all.
+            before: `(n, count)` factors that those drawn lie on the other side of, in a chain of draws: it
+                forgets sooner where it began (Adler, Phys. Rev. D 23 (1981) 2901).
+        """
         weights, covariance = self._posterior()
+        mean: Tensor = rest @ weights[cells]
         noise = torch.randn(len(rest), self.count, device=rest.device)
         spread: Tensor = noise @ torch.linalg.cholesky(covariance).T
-        return rest @ weights + spread
+        if before is None:
+            return mean + spread
+        beyond: Tensor = mean + _ACROSS * (mean - before)
+        return beyond + math.sqrt(1 - _ACROSS**2) * spread
 
     def forward(self, factors: Tensor, noise: Tensor) -> Tensor:
         """Add factors `(n, count)` to noise `(n, n_cells)`."""

@@ -153,7 +153,7 @@ class ShowerStatistics(nn.Module):
         return Drawn(energies, normal, self.trends(given, normal), threshold, place)
 
     @torch.no_grad()
-    def behind(self, cells: Tensor, energy: Tensor, given: Tensor, rounds: int = 4) -> Behind:
+    def behind(self, cells: Tensor, energy: Tensor, given: Tensor, rounds: int = 8) -> Behind:
         """Draw the noise from which `forward` and `cells` would make real showers: the way back.
 
         Hits have one normal variable. What empty cells and factors may have been is drawn in turn, each given
@@ -166,15 +166,19 @@ class ShowerStatistics(nn.Module):
             rounds: How often it is drawn in turn.
         """
         normal = self.copula.normal(cells, energy, given)
-        field, own = self._field(cells), self.factors.own.expand_as(cells)
-        mean, common = self.trends(given, normal), torch.zeros_like(cells)
-        variables = field.variables.clone()
+        field, mean, own = self._field(cells), self.trends(given, normal), self.factors.own
+        # Cells that have nothing in common with others are drawn once.
+        linked, loadings = self.factors.linked(), self.factors.loadings
+        some, of = _Field(*(part[:, linked] for part in field)), mean[:, linked]
+        factors, common = of.new_zeros(len(of), self.factors.count), torch.zeros_like(of)
         for _ in range(rounds):
-            expected = (mean + common)[field.empty]
-            variables[field.empty] = _below(expected, own[field.empty], field.threshold[field.empty])
-            factors = self.factors.drawn(variables - mean)
-            common = factors @ self.factors.loadings
-        return Behind(normal, factors, (variables - mean - common) / own)
+            drawn = _below(of + common, own[linked], some.threshold)
+            variables = torch.where(some.empty, drawn, some.variables)
+            factors = self.factors.drawn(variables - of, linked, factors)
+            common = factors @ loadings[:, linked]
+        noise = torch.where(field.empty, _below(mean, own, field.threshold), field.variables) - mean
+        noise[:, linked] = variables - of - common
+        return Behind(normal, factors, noise / own)
 
     def cells(self, variables: Tensor, drawn: Drawn) -> Tensor:
         """Make the cells of normal variables, `(n, n_cells)` MeV."""

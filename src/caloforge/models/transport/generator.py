@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from caloforge.models.blocks.volume import volume_shape
 from caloforge.models.fitted.generator import FittedGenerator
 from caloforge.models.fitted.trends import FARTHEST
 from caloforge.models.settings import FlowSettings, MatchingSettings
 from caloforge.models.transport.flow import FlowTransport
 from caloforge.models.transport.matching import MatchingTransport
+from caloforge.models.transport.planes import PlanesVelocity
 from caloforge.models.transport.whole import Whole, WholeFlow
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ class TransportGenerator(FittedGenerator):
         if isinstance(settings, FlowSettings):
             self.transport = FlowTransport(sum(behind), seen, settings)
         else:
-            self.transport = MatchingTransport(sum(behind), seen, settings)
+            planes = _planes(detector, behind[0], seen, settings) if settings.network == "planes" else None
+            self.transport = MatchingTransport(sum(behind), seen, settings, planes)
         self.alone = isinstance(settings, MatchingSettings) and settings.start == "noise"
         """Whether nothing is left of the fit but the distribution of each cell."""
         self.parts = [next(self.flows()).noise, *behind]
@@ -65,6 +68,11 @@ class TransportGenerator(FittedGenerator):
                 energy, own = incident[told, 0], given[told, : self.given]
                 normal = fit.copula.normal(cells[told], energy, own)
                 flow.fit(Whole(energy, fit.layers.sums(cells[told]), normal), own, fit.copula)
+
+        if isinstance(self.transport, MatchingTransport) and self.transport.weight is not None:
+            # Most of many cells are hit in few showers, and the noise behind others tells of nothing.
+            hits = torch.stack([fit.distributions.hits() for fit in self.each()]).mean(0)
+            self.transport.weight[-len(hits) :] = hits
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         for_whole, for_cells = torch.split(noise, [self.parts[0], sum(self.parts[1:])], dim=1)
@@ -112,6 +120,11 @@ class TransportGenerator(FittedGenerator):
         if self.particles:
             return list(given[:, -self.particles :].T > 0)
         return [torch.ones(len(given), dtype=torch.bool, device=given.device)]
+
+
+def _planes(detector: Detector, factors: int, seen: int, settings: MatchingSettings) -> PlanesVelocity:
+    grid = volume_shape(detector, "the planes network")
+    return PlanesVelocity(grid, factors, seen, settings.width, settings.blocks)
 
 
 def shown(given: Tensor, normal: Tensor) -> Tensor:

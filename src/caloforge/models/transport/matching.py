@@ -16,7 +16,7 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from caloforge.models.transport.base import CellTransport
 from caloforge.models.transport.velocity import DenseVelocity
@@ -36,11 +36,21 @@ class MatchingTransport(CellTransport):
         variables: How many move.
         seen: Numbers that they depend on.
         settings: The `model` part of a recipe.
+        velocity: The network, if it is not dense.
+
+    Attributes:
+        weight: `(variables,)` that each counts with: in what the network sees, in what it says, and in the
+            loss; None: all the same.
     """
 
-    def __init__(self, variables: int, seen: int, settings: MatchingSettings) -> None:
+    weight: Tensor | None
+
+    def __init__(
+        self, variables: int, seen: int, settings: MatchingSettings, velocity: nn.Module | None = None
+    ) -> None:
         super().__init__()
-        self.velocity = DenseVelocity(variables, seen, settings.width, settings.blocks)
+        self.velocity = velocity or DenseVelocity(variables, seen, settings.width, settings.blocks)
+        self.register_buffer("weight", None if velocity is None else torch.ones(variables))
         self.evaluations = settings.evaluations
         self.start = _LATE if settings.start == "fit" else _NOISE
 
@@ -54,7 +64,7 @@ class MatchingTransport(CellTransport):
         for number in range(self.evaluations):
             angle = self.start + (number + 0.5) * step
             middle = place + 0.5 * step * velocity
-            velocity = self.velocity(middle, torch.full_like(place[:, :1], angle), seen)
+            velocity = self._at(middle, torch.full_like(place[:, :1], angle), seen)
             place = place + step * velocity
         return place
 
@@ -67,5 +77,16 @@ class MatchingTransport(CellTransport):
         noise = torch.randn_like(behind)
         angle = _NOISE * torch.rand_like(behind[:, :1])
         cosine, sine = angle.cos(), angle.sin()
-        missed = self.velocity(cosine * behind + sine * noise, angle, seen) - cosine * noise + sine * behind
-        return torch.mean(missed.square())
+        missed = self._at(cosine * behind + sine * noise, angle, seen) - cosine * noise + sine * behind
+        squares = missed.square()
+        if self.weight is None:
+            return torch.mean(squares)
+        return torch.mean(squares * self.weight) / torch.mean(self.weight)
+
+    def _at(self, place: Tensor, angle: Tensor, seen: Tensor) -> Tensor:
+        velocity: Tensor
+        if self.weight is None:
+            velocity = self.velocity(place, angle, seen)
+        else:
+            velocity = self.weight * self.velocity(self.weight * place, angle, seen)
+        return velocity
