@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Whole", "WholeFlow"]
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -55,6 +56,8 @@ class WholeFlow(nn.Module):
     means: Tensor
     spreads: Tensor
     unit: Tensor
+    most: Tensor
+    response: Tensor
     least: Tensor
     order: Tensor
 
@@ -66,6 +69,8 @@ class WholeFlow(nn.Module):
         self.register_buffer("means", torch.zeros(given + 3, self.noise))
         self.register_buffer("spreads", torch.zeros(given + 3, self.noise))
         self.register_buffer("unit", torch.ones(self.noise))
+        self.register_buffer("most", torch.full((self.layers - 1,), math.inf))
+        self.register_buffer("response", torch.tensor([0.0, math.inf]))
         self.register_buffer("least", torch.zeros(self.layers))
         self.register_buffer("order", torch.arange(self.layers))
         self.flow = coupling_flow(self.noise, given, _TRANSFORMS, _HIDDEN)
@@ -79,8 +84,9 @@ class WholeFlow(nn.Module):
             given: `(n, given)` what the incident particle is.
             copula: That which `real.normal` is of.
         """
-        energies = real.energies
-        shares = energies / energies.sum(1, keepdim=True)
+        total = real.energies.sum(1, keepdim=True)
+        shares, response = real.energies / total, total.squeeze(1) / real.energy
+        self.response.copy_(torch.stack([response.amin(), response.amax()]))
         seen, empty = torch.where(shares > 0, shares, 0.5).amin(0), (shares <= 0).any(0)
         self.least.copy_(torch.where(empty, seen, 0.0))
         # Position of each layer among the ratios; the layer with most is the last.
@@ -89,6 +95,7 @@ class WholeFlow(nn.Module):
         self.order.copy_(torch.tensor([*others, most], device=self.order.device).argsort())
         values, of = self._values(real, copula), terms(given)
         means, spreads = fit_terms(of, values)
+        self.most.copy_(values[:, 1 : self.layers].amax(0))
         self.means.copy_(means)
         self.spreads.copy_(spreads)
         self.unit.copy_(_half_width((values - of @ means) / torch.exp(of @ spreads)).clamp_min(1e-6))
@@ -120,13 +127,17 @@ class WholeFlow(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return what `forward` does of noise that the flow has moved."""
         of = terms(given)
-        values = moved * self.unit * torch.exp(of @ self.spreads) + of @ self.means
+        values = torch.sinh(moved) * self.unit * torch.exp(of @ self.spreads) + of @ self.means
         total, ratios, summaries = torch.split(values, self.sizes, dim=1)
+        # Nothing goes beyond what was seen: the far end of a spline is learned from few showers.
+        ratios = torch.minimum(ratios, self.most)
         ratios = torch.cat([ratios, torch.zeros_like(total)], dim=1).index_select(1, self.order)
         shares = torch.softmax(ratios, dim=1)
         shares = shares * (shares >= _CUT * self.least)
         shares = shares / shares.sum(1, keepdim=True)
-        energies = shares * copula.scale.visible_beyond(total.squeeze(1), energy).unsqueeze(1)
+        visible = copula.scale.visible_beyond(total.squeeze(1), energy)
+        visible = torch.minimum(torch.maximum(visible, self.response[0] * energy), self.response[1] * energy)
+        energies = shares * visible.unsqueeze(1)
         first, *_, last = copula.scale.quantiles.normal
         total = within(total, first, last)
         return energies, torch.cat([total, copula.behind_energies(energies, given), summaries], dim=1)
@@ -134,7 +145,9 @@ class WholeFlow(nn.Module):
     def standard(self, real: Whole, given: Tensor, copula: ShowerCopula) -> Tensor:
         """Return what the flow moves to noise, `(n, noise)`: values less their mean and over their spread."""
         of = terms(given)
-        return (self._values(real, copula) - of @ self.means) / (torch.exp(of @ self.spreads) * self.unit)
+        unit = torch.exp(of @ self.spreads) * self.unit
+        # Tails are long (leakage), and splines end at five: nothing lies so far on this scale.
+        return torch.asinh((self._values(real, copula) - of @ self.means) / unit)
 
     def _values(self, real: Whole, copula: ShowerCopula) -> Tensor:
         total = real.energies.sum(1, keepdim=True)
