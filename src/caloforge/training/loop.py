@@ -81,7 +81,8 @@ class Training:
         ends: When to stop before.
         shown: Whether to write TensorBoard's event files, and to draw.
         progress: Called with (steps done, steps in all, note).
-        adapted: Seconds that the networks took to measure real showers before: a fit takes no others.
+        adapted: Seconds that the networks took to measure real showers before: a fit takes no others. Only
+            the diary has them, so that the same fit gives the same weights, bit for bit.
     """
 
     def __init__(
@@ -96,11 +97,12 @@ class Training:
         adapted: float = 0.0,
     ) -> None:
         self.objective, self.data, self.folder = objective, data, run
+        self.adapted = adapted
         self.schedule, self.ends = recipe.schedule, ends
         self.epochs = self.schedule.epochs if objective.learns else 0
         self.end = min(self.epochs, ends.epoch or self.epochs)
         self.steps = data.steps // objective.batches_per_step
-        self.at, done = Position(seconds=adapted), -1
+        self.at, done = Position(), -1
         if run.checkpoint.is_file():
             self.at = Position(**load_checkpoint(objective, run))
             done = self.at.steps
@@ -264,6 +266,7 @@ class Training:
                 "epoch": self.at.epoch,
                 "seconds": self.at.seconds,
                 "core_seconds": self.at.core_seconds,
+                "adapted_seconds": self.adapted,
                 "kept": kept,
                 **found,
             }

@@ -25,6 +25,7 @@ from caloforge.validation.validate import validate
 
 BATCHES = 1, 128
 _SEED = 1
+_SECONDS = "seconds", "adapted_seconds"  # of an entry of the diary: learning, and fitting before it
 Tell = Callable[[str], None]
 
 
@@ -151,7 +152,10 @@ def _train_seconds(source: str | Path) -> float | None:
     path = run_folder(source)
     if not (path / "recipe.yaml").is_file() or not (path / "metrics.jsonl").is_file():
         return None
-    return max((float(entry.get("seconds", 0.0)) for entry in Run.open(path).metrics()), default=0.0) or None
+    diary = Run.open(path).metrics()
+    # A training that was resumed has measured before its first part alone.
+    parts = [max((entry.get(name, 0.0) for entry in diary), default=0.0) for name in _SECONDS]
+    return float(sum(parts)) or None
 
 
 def _trained_on(environment: Mapping[str, Any]) -> str:
