@@ -23,6 +23,7 @@ _FEWEST = 100  # showers that say what goes together
 HIT = 0.02  # how far the hottest cell of a layer with energy lies above its threshold at least
 _DARK = 8.0  # threshold of the cells of a layer without energy, which say nothing
 _FARTHEST = 8.0  # spreads
+_PLAIN = 2  # first draws of factors, which know nothing of those before
 LEAST_SHARE = 1e-12  # share of a layer's energy
 
 
@@ -171,10 +172,12 @@ class ShowerStatistics(nn.Module):
         linked, loadings = self.factors.linked(), self.factors.loadings
         some, of = _Field(*(part[:, linked] for part in field)), mean[:, linked]
         factors, common = of.new_zeros(len(of), self.factors.count), torch.zeros_like(of)
-        for _ in range(rounds):
+        for number in range(rounds):
             drawn = _below(of + common, own[linked], some.threshold)
             variables = torch.where(some.empty, drawn, some.variables)
-            factors = self.factors.drawn(variables - of, linked, factors)
+            # A chain that steps across remembers where it began; where hits say most, one draw forgets it.
+            before = None if number < _PLAIN else factors
+            factors = self.factors.drawn(variables - of, linked, before)
             common = factors @ loadings[:, linked]
         noise = torch.where(field.empty, _below(mean, own, field.threshold), field.variables) - mean
         noise[:, linked] = variables - of - common
