@@ -234,7 +234,7 @@ class _Generator(torch.nn.Module):
 
 def _that_makes(energy: float, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     made = _Generator(energy, run.detector.n_cells)
-    monkeypatch.setattr(Run, "generator", lambda _: made)
+    monkeypatch.setattr(Run, "generator", lambda _, **__: made)
     return run
 
 
