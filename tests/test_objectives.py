@@ -136,6 +136,22 @@ def test_every_weight_learns(name: str, data: Path) -> None:
             assert parameter.grad is not None or parameter in optimiser.state, (which, weight)
 
 
+def test_processes_draw_numbers_of_their_own(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And go on with the same ones: else the next batch would differ from one to the other."""
+    with open_showers(data) as file:
+        real = file.read(0, 16)
+    batch = torch.from_numpy(real.cells), torch.from_numpy(real.incident.matrix(["energy"]))
+    losses, states = [], []
+    for number in (0, 1):
+        objective = begun("direct", data)
+        monkeypatch.setattr("caloforge.training.objectives.direct.rank", lambda number=number: number)
+        torch.manual_seed(3)
+        losses.append(float(objective.step(*batch)["cells"]))
+        states.append(torch.get_rng_state())
+    assert losses[0] != losses[1]
+    assert torch.equal(*states)
+
+
 @pytest.mark.parametrize("name", LEARNING)
 def test_its_rates_can_be_scaled(name: str, data: Path) -> None:
     objective = begun(name, data)

@@ -297,11 +297,35 @@ def _diagonal(generator: TransportGenerator, incident: Tensor) -> float:
     return float(np.corrcoef(shares[:, 0].numpy(), shares[:, 3].numpy())[0, 1])
 
 
+def test_a_batch_may_lack_a_particle(real: Real) -> None:
+    """Each particle has a fit and a flow of its own; a batch of one of them teaches the other's nothing."""
+    cells, energy = real[0][:400], real[1][:400]
+    kinds = torch.tensor([[-11.0], [22.0]]).repeat(200, 1)
+    incident = torch.cat([energy, kinds], dim=1)
+    torch.manual_seed(0)
+    settings = MatchingSettings(fit=FIT, width=8, particles=(-11, 22))
+    generator = build_generator(settings, load_detector("calogan"))
+    assert isinstance(generator, TransportGenerator)
+    generator.adapt(cells, incident)
+    photons = kinds[:, 0] == 22
+    loss = sum(generator.losses(cells[photons], incident[photons]).values())
+    assert isinstance(loss, Tensor)
+    assert torch.isfinite(loss)
+    loss.backward()  # type: ignore[no-untyped-call]
+    positron, photon = (
+        max(float(p.grad.abs().max()) for p in flow.parameters() if p.grad is not None)
+        for flow in generator.flows()
+    )
+    assert positron == 0 < photon
+
+
 def test_showers_without_energy_say_nothing(generator: TransportGenerator, real: Real) -> None:
     cells, incident = real[0][:40].clone(), real[1][:40]
     cells[::4] = 0
     losses = generator.losses(cells, incident)
     assert all(bool(torch.isfinite(loss)) for loss in losses.values())
+    none = generator.losses(torch.zeros_like(cells), incident)
+    assert all(loss.requires_grad and float(loss.detach()) == 0 for loss in none.values())
     assert isinstance(generator, FittedGenerator)
     assert isinstance(next(generator.flows()), WholeFlow)
 
@@ -318,6 +342,7 @@ def test_a_bundle_may_ask_its_network_more_or_less_often(tmp_path: Path) -> None
     model = load_recipe(bundle.path / "recipe.yaml").model
     assert isinstance(model, MatchingSettings)
     assert model.evaluations == 3
+    assert bundle.manifest.provenance["recipe"]["model"]["evaluations"] == 3
     sampler = RunSampler(run.path, evaluations=3)
     noise = draw_noise(np.random.default_rng(1), 5, sampler.noise_shape)
     incident = np.full((5, 1), 2e4, np.float32)

@@ -21,7 +21,7 @@ from caloforge.search.zoo.families import FAMILIES, family_of
 from caloforge.search.zoo.measure import Judges
 from caloforge.search.zoo.page import page
 from caloforge.search.zoo.recommend import recommend
-from caloforge.search.zoo.record import Member, Number, Sample, Timing, Zoo, measured_zoos, read_zoo
+from caloforge.search.zoo.record import FILE, Member, Number, Sample, Timing, Zoo, measured_zoos, read_zoo
 from caloforge.search.zoo.traits import distance, traits_of
 from caloforge.search.zoo.words import costs
 from caloforge.search.zoo.zoo import _fresh
@@ -335,6 +335,12 @@ def test_a_zoo_of_toys(measured: Path, tmp_path: Path, monkeypatch: pytest.Monke
     # the same weights are not measured again, and others join them
     monkeypatch.setattr("caloforge.search.zoo.zoo.measure", never)
     assert _zoo(measured, out, fit=measured / "fit") == found
+    # unless the model uses them in another way, as flow matching in more steps
+    changed = found.with_member(fit.model_copy(update={"model": {**fit.model, "evaluations": 8}}))
+    (out / FILE).write_text(changed.to_json())
+    with pytest.raises(AssertionError, match="measured again"):
+        _zoo(measured, out, fit=measured / "fit")
+    (out / FILE).write_text(found.to_json())
     monkeypatch.setattr("caloforge.search.zoo.zoo.measure", measuring.measure)
     more = _zoo(measured, out, again=measured / "fit")
     assert [one.name for one in more.members] == ["fit", "again"]

@@ -187,6 +187,7 @@ def _provenance(sampler: RunSampler) -> dict[str, Any]:
     run = sampler.opened
     return {
         **run.provenance,
+        "recipe": sampler.recipe.model_dump(),
         "training_steps": run.summary()["steps"],
         "weights_sha256": sampler.origin["weights_sha256"],
         "exported_with": {"opset": OPSET, **machine.versions("torch", "onnx", "onnxscript", "onnxruntime")},

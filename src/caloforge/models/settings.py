@@ -25,7 +25,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MOST_EVALUATIONS = 1000
+MOST_EVALUATIONS = 64
 """Of a network on the way from noise to a shower."""
 Whole = Annotated[int, Field(gt=0, le=10**6)]
 Share = Annotated[float, Field(ge=0, lt=1)]

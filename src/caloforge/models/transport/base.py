@@ -21,6 +21,9 @@ class CellTransport(nn.Module, ABC):
             seen: `(n, seen)`, the incident particle and the shower as a whole.
         """
 
+    def adapt(self, hits: Tensor) -> None:
+        """Take note in which share of the real showers each cell is hit, `(n_cells,)`."""
+
     @abstractmethod
     def loss(self, behind: Tensor, seen: Tensor) -> Tensor:
         """Return what is to become small, of noise behind real showers `(n, variables)`."""

@@ -68,11 +68,7 @@ class TransportGenerator(FittedGenerator):
                 energy, own = incident[told, 0], given[told, : self.given]
                 normal = fit.copula.normal(cells[told], energy, own)
                 flow.fit(Whole(energy, fit.layers.sums(cells[told]), normal), own, fit.copula)
-
-        if isinstance(self.transport, MatchingTransport) and self.transport.weight is not None:
-            # Most of many cells are hit in few showers, and the noise behind others tells of nothing.
-            hits = torch.stack([fit.distributions.hits() for fit in self.each()]).mean(0)
-            self.transport.weight[-len(hits) :] = hits
+        self.transport.adapt(torch.stack([fit.distributions.hits() for fit in self.each()]).mean(0))
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         for_whole, for_cells = torch.split(noise, [self.parts[0], sum(self.parts[1:])], dim=1)
@@ -91,7 +87,8 @@ class TransportGenerator(FittedGenerator):
     def losses(self, cells: Tensor, incident: Tensor) -> dict[str, Tensor]:
         """Return what is to become small, of a batch of real showers: `whole` and `cells`, means.
 
-        Showers without any energy say nothing.
+        Showers without any energy say nothing. What a batch says nothing of has gradients of zero: several
+        processes, whose parts hold other particles, average all.
 
         Args:
             cells: `(n, n_cells)` MeV.
@@ -101,15 +98,20 @@ class TransportGenerator(FittedGenerator):
         cells, incident = cells[some], incident[some]
         given = self.incidence(incident)
         surprises, behind, seen = [], [], []
+        losses = {"whole": _nothing(self.wholes), "cells": _nothing(self.transport)}
         for fit, flow, mine in zip(self.each(), self.flows(), self._in_batch(given), strict=True):
+            if not mine.any():
+                continue
             energy, own = incident[mine, 0], given[mine, : self.given]
             normal, factors, alone = fit.behind(cells[mine], energy, own)
             whole = Whole(energy, fit.layers.sums(cells[mine]), normal)
             surprises.append(flow.surprise(whole, own, fit.copula))
             behind.append(torch.cat([factors, alone], dim=1))
             seen.append(shown(given[mine], normal))
-        moved = self.transport.loss(torch.cat(behind), torch.cat(seen))
-        return {"whole": torch.cat(surprises).mean(), "cells": moved}
+        if behind:
+            losses["whole"] = losses["whole"] + torch.cat(surprises).mean()
+            losses["cells"] = losses["cells"] + self.transport.loss(torch.cat(behind), torch.cat(seen))
+        return losses
 
     def flows(self) -> Iterator[WholeFlow]:
         """Return the flow of each particle."""
@@ -130,6 +132,11 @@ def _planes(detector: Detector, factors: int, seen: int, settings: MatchingSetti
 def shown(given: Tensor, normal: Tensor) -> Tensor:
     """Return what the noise behind cells depends on: the incident particle, and the shower as a whole."""
     return torch.cat([given, normal.clamp(-FARTHEST, FARTHEST)], dim=1)
+
+
+def _nothing(module: nn.Module) -> Tensor:
+    """Return 0, of all parameters."""
+    return torch.stack([0.0 * parameter.sum() for parameter in module.parameters()]).sum()
 
 
 def _forget(fit: ShowerStatistics) -> None:

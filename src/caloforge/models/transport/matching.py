@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _NOISE = 0.5 * math.pi
 _DRAWS = 4
-_LATE = 1.0  # rad; at larger angles what is left of the noise behind real showers is as good as normal
+_LATE = 1.0  # rad; at larger angles hardly anything of the noise behind real showers is left
 
 
 class MatchingTransport(CellTransport):
@@ -67,6 +67,11 @@ class MatchingTransport(CellTransport):
             velocity = self._at(middle, torch.full_like(place[:, :1], angle), seen)
             place = place + step * velocity
         return place
+
+    def adapt(self, hits: Tensor) -> None:
+        # Most of many cells are hit in few showers, and the noise behind others tells of nothing.
+        if self.weight is not None:
+            self.weight[-len(hits) :] = hits
 
     def loss(self, behind: Tensor, seen: Tensor) -> Tensor:
         """Return the mean square distance from the velocity between showers and noise that is drawn here.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["Whole", "WholeFlow"]
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 _TRANSFORMS, _HIDDEN = 3, (32, 32)  # more learn 10,000 showers by heart
 _LEAST_SHARE = 1e-9  # of a layer that was never empty
+_UNSEEN = 1e6  # before real showers say what is most
 _CUT = 0.3  # of the least share that was seen: what is less is none
 
 
@@ -69,8 +69,8 @@ class WholeFlow(nn.Module):
         self.register_buffer("means", torch.zeros(given + 3, self.noise))
         self.register_buffer("spreads", torch.zeros(given + 3, self.noise))
         self.register_buffer("unit", torch.ones(self.noise))
-        self.register_buffer("most", torch.full((self.layers - 1,), math.inf))
-        self.register_buffer("response", torch.tensor([0.0, math.inf]))
+        self.register_buffer("most", torch.full((self.layers - 1,), _UNSEEN))
+        self.register_buffer("response", torch.tensor([0.0, _UNSEEN]))
         self.register_buffer("least", torch.zeros(self.layers))
         self.register_buffer("order", torch.arange(self.layers))
         self.flow = coupling_flow(self.noise, given, _TRANSFORMS, _HIDDEN)
@@ -134,7 +134,7 @@ class WholeFlow(nn.Module):
         ratios = torch.cat([ratios, torch.zeros_like(total)], dim=1).index_select(1, self.order)
         shares = torch.softmax(ratios, dim=1)
         shares = shares * (shares >= _CUT * self.least)
-        shares = shares / shares.sum(1, keepdim=True)
+        shares = shares / shares.sum(1, keepdim=True).clamp_min(_LEAST_SHARE)
         visible = copula.scale.visible_beyond(total.squeeze(1), energy)
         visible = torch.minimum(torch.maximum(visible, self.response[0] * energy), self.response[1] * energy)
         energies = shares * visible.unsqueeze(1)

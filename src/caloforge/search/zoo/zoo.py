@@ -180,9 +180,12 @@ def _same_detector(name: str, bundle: Bundle, record: Zoo) -> None:
 
 
 def _done(record: Zoo, name: str, bundle: Bundle) -> bool:
-    known = record.member(name)
-    weights = bundle.manifest.provenance.get("weights_sha256")
-    return known is not None and bool(weights) and known.weights_sha256 == weights
+    """Say whether these weights were measured under that name, in the same model: it may take other steps."""
+    known, provenance = record.member(name), bundle.manifest.provenance
+    weights = provenance.get("weights_sha256")
+    if known is None or not weights or known.weights_sha256 != weights:
+        return False
+    return known.model == dict((provenance.get("recipe") or {}).get("model", {}))
 
 
 def _teller(progress: Progress | None, done: int, many: int, name: str) -> Callable[[str], None]:

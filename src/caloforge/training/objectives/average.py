@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["follow", "start_average"]
+__all__ = ["begin_alone", "follow", "follow_alone", "start_average"]
 
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import torch
 
+from caloforge.training.objectives.gradients import make_optimiser
+
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from caloforge.models.base import Generator
+    from caloforge.training.objectives.base import Objective
+    from caloforge.training.objectives.settings import GradientSettings
 
 
 def start_average(generator: Generator) -> Generator:
@@ -38,3 +42,18 @@ def follow(average: Generator, generator: Generator, optimiser: Optimizer, memor
     for mean, value in zip(average.state_dict().values(), generator.state_dict().values(), strict=True):
         if mean.is_floating_point():
             mean.lerp_(value, move.to(mean.dtype))
+
+
+def begin_alone(objective: Objective, settings: GradientSettings) -> None:
+    """Make the optimiser of an objective whose generator alone learns, and its average if one is wanted."""
+    generator = objective.generator
+    objective.rates = {"generator": settings.generator_rate}
+    objective.optimisers = {"generator": make_optimiser(generator, settings.generator_rate, settings)}
+    if settings.average:
+        objective.modules["average"] = objective.result = start_average(generator)
+
+
+def follow_alone(objective: Objective, settings: GradientSettings) -> None:
+    """Let the average, if there is one, follow the step that such a generator has taken."""
+    if settings.average:
+        follow(objective.result, objective.generator, objective.optimisers["generator"], settings.average)

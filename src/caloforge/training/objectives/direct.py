@@ -6,9 +6,12 @@ __all__ = ["DirectObjective"]
 
 from typing import TYPE_CHECKING, cast
 
-from caloforge.training.objectives.average import follow, start_average
+import torch
+
+from caloforge.models.blocks.processes import rank
+from caloforge.training.objectives.average import begin_alone, follow_alone
 from caloforge.training.objectives.base import Objective
-from caloforge.training.objectives.gradients import descend, in_parts, make_optimiser
+from caloforge.training.objectives.gradients import descend, in_parts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from caloforge.training.hardware import Hardware
     from caloforge.training.objectives.base import Task
     from caloforge.training.objectives.settings import DirectSettings
+
+_SEEDS = 1 << 62
 
 
 class DirectObjective(Objective):
@@ -47,19 +52,20 @@ class DirectObjective(Objective):
 
     def begin(self) -> None:
         super().begin()
-        self.rates = {"generator": self.settings.generator_rate}
-        self.optimisers = {
-            "generator": make_optimiser(self.generator, self.settings.generator_rate, self.settings)
-        }
-        if self.settings.average:
-            self.modules["average"] = self.result = start_average(self.generator)
+        begin_alone(self, self.settings)
 
     def step(self, cells: Tensor, incident: Tensor) -> dict[str, Tensor]:
-        """Learn from one batch of real showers; returns `whole` and `cells`."""
+        """Learn from one batch of real showers; returns `whole` and `cells`.
+
+        Each process draws random numbers of its own, and all go on with the same ones afterwards.
+        """
         parts = in_parts(self.accumulate, cells, incident)
         losses = (self.learner.losses(real, given) for real, given in parts)
-        optimiser = self.optimisers["generator"]
-        terms = descend(self.generator, optimiser, losses, self.accumulate, self.settings.longest)
-        if self.settings.average:
-            follow(self.result, self.generator, optimiser, self.settings.average)
+        seed = int(torch.randint(_SEEDS, ())) + rank()
+        device = self.hardware.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            optimiser, longest = self.optimisers["generator"], self.settings.longest
+            terms = descend(self.generator, optimiser, losses, self.accumulate, longest)
+        follow_alone(self, self.settings)
         return terms

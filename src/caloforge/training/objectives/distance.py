@@ -13,9 +13,9 @@ from caloforge.evolution.fitness.fitness import Fitness
 from caloforge.evolution.fitness.settings import FitnessSettings
 from caloforge.models.blocks.energy_distance import of_the_same
 from caloforge.models.blocks.processes import gather
-from caloforge.training.objectives.average import follow, start_average
+from caloforge.training.objectives.average import begin_alone, follow_alone
 from caloforge.training.objectives.base import Objective
-from caloforge.training.objectives.gradients import descend, energies, in_parts, make_optimiser, own_noise
+from caloforge.training.objectives.gradients import descend, energies, in_parts, own_noise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,12 +62,7 @@ class DistanceObjective(Objective):
 
     def begin(self) -> None:
         super().begin()
-        self.rates = {"generator": self.settings.generator_rate}
-        self.optimisers = {
-            "generator": make_optimiser(self.generator, self.settings.generator_rate, self.settings)
-        }
-        if self.settings.average:
-            self.modules["average"] = self.result = start_average(self.generator)
+        begin_alone(self, self.settings)
 
     def step(self, cells: Tensor, incident: Tensor) -> dict[str, Tensor]:
         """Learn from one batch of real showers; returns `distance` and `energies`."""
@@ -82,8 +77,7 @@ class DistanceObjective(Objective):
                 yield {"distance": self._distance(made.float(), real, given)}
 
         terms = descend(self.generator, self.optimisers["generator"], losses(), self.accumulate)
-        if self.settings.average:
-            follow(self.result, self.generator, self.optimisers["generator"], self.settings.average)
+        follow_alone(self, self.settings)
         return terms | energies(*torch.cat(sums, dim=1))
 
     def _distance(self, made: Tensor, real: Tensor, incident: Tensor) -> Tensor:
