@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _NOISE = 0.5 * math.pi
 _DRAWS = 4
-_LATE = 1.0  # rad; at larger angles hardly anything of the noise behind real showers is left
+_LATE = 1.0  # rad; at larger angles velocities are small: docs/models.md says how small
 
 
 class MatchingTransport(CellTransport):
